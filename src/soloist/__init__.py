@@ -1,0 +1,1 @@
+"""Soloist takes a mixture of sounds apart."""

@@ -1,0 +1,1 @@
+"""Reading and writing any format in blocks, streaming resampling."""

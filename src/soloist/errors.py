@@ -1,0 +1,31 @@
+"""The exceptions that Soloist raises on purpose: one small family that a caller can catch.
+
+Every message is one line that names the thing and the way out. The command line prints it without
+a traceback and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class SoloistError(Exception):
+    """Something that Soloist was asked to do cannot be done."""
+
+    exit_code = 1
+
+
+class UsageError(SoloistError, ValueError):
+    """An argument is wrong: a value out of range, a name that does not exist, options that clash."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A recipe or a model's configuration has an unknown key or a value of the wrong type."""
+
+
+class AudioError(SoloistError):
+    """A file or stream is missing, empty, truncated, corrupt, or not audio."""
+
+
+class ModelError(SoloistError):
+    """A model is unknown, not on disk, damaged, or its weights belong to another architecture."""

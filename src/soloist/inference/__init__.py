@@ -1,0 +1,1 @@
+"""Work done with a separator: chunks, engines, files."""

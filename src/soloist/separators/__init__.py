@@ -1,0 +1,1 @@
+"""Separators: compositions of transforms, networks and estimation."""

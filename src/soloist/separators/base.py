@@ -1,0 +1,173 @@
+"""The one noun of Soloist: a separator maps a mixture to estimates of its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+
+Normalization = Literal["none", "track", "chunk"]
+
+
+@runtime_checkable
+class Optimizable(Protocol):
+    """A module that can rewrite itself for fast inference without a change of its output."""
+
+    def optimize(self) -> None:
+        """Fold, fuse and lay out in memory, in place."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """Mean and standard deviation of a mixture, by which a separator's input is normalised.
+
+    Both have shape `(batch, 1, 1)`. The deviation is the unbiased one, with a floor, so that silence
+    stays silence.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    floor = 1e-8
+
+    @classmethod
+    def of(cls, mixture: Tensor) -> Level:
+        """Measure a mixture `(batch, channels, samples)` over the mean of its channels."""
+        mono = mixture.mean(dim=1, keepdim=True)
+        mean = mono.mean(dim=-1, keepdim=True)
+        deviation = mono.std(dim=-1, keepdim=True) if mono.shape[-1] > 1 else torch.zeros_like(mean)
+        return cls(mean, deviation + cls.floor)
+
+    def normalize(self, mixture: Tensor) -> Tensor:
+        """Bring a mixture `(batch, channels, samples)` to zero mean and unit deviation."""
+        return (mixture - self.mean) / self.deviation
+
+    def restore(self, estimates: Tensor) -> Tensor:
+        """Bring estimates `(batch, sources, channels, samples)` back to the mixture's level.
+
+        The mean is shared equally, so that estimates which add up to the normalised mixture add up
+        to the mixture.
+        """
+        share = self.mean / estimates.shape[1]
+        return estimates * self.deviation[:, None] + share[:, None]
+
+
+class Separator(nn.Module):
+    """Maps a mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`.
+
+    A subclass implements `estimate`. Everything that works with separators (inference, training,
+    evaluation, export) knows this interface and nothing below it.
+
+    Args:
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Rate that the separator works at, in Hz.
+        channels: Channels of the mixture and of each estimate.
+        ordered: Whether the order of the sources means something (stems), or not (talkers of a model
+            trained with a permutation-invariant loss).
+        normalization: What the input is normalised by to zero mean and unit deviation: nothing, the
+            statistics of the whole track, or those of each chunk.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int = 1,
+        ordered: bool = True,
+        normalization: Normalization = "none",
+    ) -> None:
+        super().__init__()
+        if not sources or len(set(sources)) != len(sources):
+            raise UsageError(f"sources must be distinct names, at least one: {list(sources)}")
+        if sample_rate < 1 or channels < 1:
+            raise UsageError(f"sample_rate {sample_rate} and channels {channels} must be positive")
+        self.sources = tuple(sources)
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.ordered = ordered
+        self.normalization: Normalization = normalization
+
+    @property
+    def minimum_length(self) -> int:
+        """Samples below which a chunk is padded with zeros before it is estimated."""
+        return 1
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples that are best given at once: what the separator was trained on, or a compromise."""
+        return 10 * self.sample_rate
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Samples on either side that an output sample can depend on; None where there is no bound."""
+        return None
+
+    @property
+    def stride(self) -> int:
+        """Samples by which an input may be shifted so that the output only shifts with it.
+
+        Chunks begin on multiples of it, so that they see the grid of frames that the track sees.
+        """
+        return 1
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate a whole mixture at once.
+
+        Args:
+            mixture: Audio `(batch, channels, samples)`, float, nominally in [-1, 1].
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`, of the mixture's length.
+
+        Raises:
+            UsageError: The shape is not that of a mixture for this separator.
+        """
+        self._check(mixture)
+        if self.normalization == "none":
+            return self.estimate_any_length(mixture)
+        level = Level.of(mixture)
+        return level.restore(self.estimate_any_length(level.normalize(mixture)))
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Estimate the sources of a normalised mixture of at least `minimum_length` samples.
+
+        Args:
+            mixture: Audio `(batch, channels, samples)`.
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement estimate")
+
+    def estimate_any_length(self, mixture: Tensor) -> Tensor:
+        """`estimate` for any length from one sample: what is too short is padded and cut again."""
+        samples = mixture.shape[-1]
+        missing = self.minimum_length - samples
+        if missing <= 0:
+            return self.estimate(mixture)
+        return self.estimate(nn.functional.pad(mixture, (0, missing)))[..., :samples]
+
+    def optimize(self) -> Separator:
+        """Rewrite the separator for fast inference, in place; the estimates stay the same.
+
+        Networks that can fold or fuse something do it in their own `optimize()`; what has been
+        optimised cannot be trained on.
+        """
+        self.eval().requires_grad_(False)
+        for module in list(self.modules()):
+            if not isinstance(module, Separator) and isinstance(module, Optimizable):
+                module.optimize()
+        return self
+
+    def _check(self, mixture: Tensor) -> None:
+        if mixture.ndim != 3 or mixture.shape[1] != self.channels or mixture.shape[2] < 1:
+            raise UsageError(
+                f"the mixture must be (batch, {self.channels}, samples) with at least one sample, "
+                f"not {tuple(mixture.shape)}"
+            )

@@ -1,0 +1,1 @@
+"""Analysis/synthesis pairs."""

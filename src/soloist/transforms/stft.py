@@ -1,0 +1,108 @@
+"""The short-time Fourier transform."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.transforms.base import Transform
+
+Window = Literal["hann", "sqrt_hann", "hamming", "rectangular"]
+
+
+def make_window(name: Window, length: int) -> Tensor:
+    """A periodic window `(length,)` by name."""
+    if name == "hann":
+        return torch.hann_window(length)
+    if name == "sqrt_hann":
+        return torch.hann_window(length).sqrt()
+    if name == "hamming":
+        return torch.hamming_window(length)
+    return torch.ones(length)
+
+
+class STFT(Transform):
+    """Short-time Fourier transform with centred frames, exactly inverted by weighted overlap-add.
+
+    Frame `t` is centred on sample `t * hop_length`. The signal is padded on the right to a whole
+    number of hops, so that every sample lies between two frame centres and is reconstructed, whatever
+    the length. A signal of less than a window is padded with zeros.
+
+    Args:
+        n_fft: Length of the window and of the Fourier transform, samples.
+        hop_length: Distance of the frames, samples; at most half the window.
+        window: Name of the (periodic) window.
+        pad_mode: What stands beyond the ends of the signal: its reflection, or zeros ("constant").
+        scaled: Divide the coefficients by the sum of the window, so that a sinusoid's magnitude is
+            half its amplitude whatever the window.
+    """
+
+    def __init__(
+        self,
+        n_fft: int = 2048,
+        hop_length: int = 1024,
+        window: Window = "hann",
+        pad_mode: Literal["reflect", "constant"] = "reflect",
+        scaled: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 < hop_length <= n_fft // 2:
+            raise UsageError(f"hop_length {hop_length} must lie in 1..n_fft/2 (n_fft is {n_fft})")
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        self.pad_mode = pad_mode
+        self.register_buffer("window", make_window(window, n_fft), persistent=False)
+        self.scale = float(1 / self.window.sum()) if scaled else 1.0
+
+    window: Tensor
+
+    @property
+    def num_bins(self) -> int:
+        """Frequencies from 0 Hz to half the sample rate, both included."""
+        return self.n_fft // 2 + 1
+
+    def num_frames(self, length: int) -> int:
+        """Frames that `length` samples are analysed into."""
+        length = max(length, self.n_fft)
+        return -(-length // self.hop_length) + 1
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Analyse audio `(batch, channels, samples)` into complex `(batch, channels, frequency, frames)`."""
+        padded = self._pad(rearrange(audio, "b c t -> (b c) t"))
+        spectrum = torch.stft(
+            padded,
+            self.n_fft,
+            self.hop_length,
+            window=self.window.to(audio.dtype),
+            center=False,
+            return_complex=True,
+        )
+        spectrum = spectrum * self.scale if self.scale != 1.0 else spectrum
+        return rearrange(spectrum, "(b c) f t -> b c f t", c=audio.shape[1])
+
+    def inverse(self, coefficients: Tensor, length: int) -> Tensor:
+        """Synthesise `(batch, channels, length)` from complex `(batch, channels, frequency, frames)`."""
+        channels = coefficients.shape[1]
+        spectrum = rearrange(coefficients, "b c f t -> (b c) f t")
+        spectrum = spectrum / self.scale if self.scale != 1.0 else spectrum
+        audio = torch.istft(
+            spectrum,
+            self.n_fft,
+            self.hop_length,
+            window=self.window.to(spectrum.real.dtype),
+            center=True,
+            length=length,
+        )
+        return rearrange(audio, "(b c) t -> b c t", c=channels)
+
+    def _pad(self, audio: Tensor) -> Tensor:
+        half = self.n_fft // 2
+        audio = nn.functional.pad(audio, (0, max(0, self.n_fft - audio.shape[-1])))
+        right = half + (-audio.shape[-1]) % self.hop_length
+        if self.pad_mode == "constant":
+            return nn.functional.pad(audio, (half, right))
+        return nn.functional.pad(audio[:, None], (half, right), mode="reflect")[:, 0]

@@ -1,0 +1,1 @@
+"""The models that Soloist knows: cards, folders on disk, downloads, importers."""
