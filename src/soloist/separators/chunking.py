@@ -1,0 +1,289 @@
+"""Cutting a signal of any length into chunks and gluing their estimates, in bounded memory.
+
+    track      |--------------------------------------------------------|
+    chunk 0    |================\\\\\\\\~~|
+    chunk 1                  |~~////===========\\\\\\\\~~|
+    chunk 2                                 |~~////======================|
+
+A chunk's outermost `trim` samples (~) are context: a network's estimate there lacks one of its sides.
+The next `overlap` samples (/ \\) are cross-faded with the neighbour by windows that sum to one. What
+no later chunk touches is emitted at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from soloist.errors import UsageError
+from soloist.estimation.permutation import align_sources
+from soloist.separators.base import Separator
+
+Estimate = Callable[[Tensor], Tensor]
+"""A mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How a track is cut into chunks. All lengths are in samples.
+
+    Attributes:
+        length: Samples of a chunk.
+        overlap: Samples over which neighbours are cross-faded.
+        trim: Samples of context dropped at either end of a chunk.
+        edges: What a chunk sees beyond its core and beyond the track. "signal": its real neighbours;
+            the first chunk begins and the last one ends with the track. "padded": its real neighbours,
+            and zeros beyond the track, so that every chunk has the full length. "zeros": nothing but
+            zeros beyond its core.
+        stride: Grid on which chunks begin; see `Separator.stride`.
+    """
+
+    length: int
+    overlap: int = 0
+    trim: int = 0
+    edges: Literal["signal", "padded", "zeros"] = "signal"
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.overlap, self.trim) < 0 or self.step < 1 or self.overlap > self.step:
+            raise UsageError(
+                f"chunks of {self.length} samples cannot overlap by {self.overlap} and lose {self.trim} at "
+                f"either end: take longer chunks or a smaller overlap"
+            )
+        if self.edges == "signal" and self.step % self.stride:
+            raise UsageError(f"chunks {self.step} samples apart are off the grid of {self.stride} samples")
+
+    @property
+    def step(self) -> int:
+        """Samples from one chunk to the next."""
+        return self.length - 2 * self.trim - self.overlap
+
+    @classmethod
+    def of(cls, separator: Separator, *, length: int | None = None, overlap: float | None = None) -> Chunking:
+        """The chunking for a separator.
+
+        Args:
+            separator: States its best chunk length, its receptive field and its grid.
+            length: Samples of a chunk; None for the separator's best.
+            overlap: Part of a chunk, in [0, 0.5], that it shares with the next one. None for twice the
+                receptive field, which makes the result that of the whole track; where the field has no
+                bound or is longer than a quarter of the chunk, a quarter.
+
+        Raises:
+            UsageError: The chunk is too short for the overlap or for the separator's grid.
+        """
+        stride, field = separator.stride, separator.receptive_field
+        length = max(length or separator.chunk_length, separator.minimum_length)
+        if overlap is not None and not 0 <= overlap <= 0.5:
+            raise UsageError(f"overlap {overlap:g} must lie in 0..0.5 (it is a part of the chunk)")
+        if overlap is not None:
+            shared = round(overlap * length)
+        elif field is not None and 2 * field <= length // 2:
+            shared = 2 * field
+        else:
+            shared = length // 4
+        step = (length - shared) // stride * stride
+        if step < 1:
+            raise UsageError(
+                f"chunks of {length} samples with overlap {shared} do not reach the next step of {stride}"
+            )
+        shared = length - step if field is None or shared else 0
+        trim = shared // 4 if field is None else min(field, shared // 2)
+        fade = min(shared - 2 * trim, step)
+        return cls(length=step + 2 * trim + fade, overlap=fade, trim=trim, stride=stride)
+
+
+def separate_chunked(
+    separator: Separator | Estimate, mixture: Tensor, chunking: Chunking, *, ordered: bool = True
+) -> Tensor:
+    """Separate a mixture in memory chunk by chunk.
+
+    Args:
+        separator: A separator, whose `estimate_any_length` is applied to each chunk, or a function.
+        mixture: Audio `(batch, channels, samples)`, normalised if the separator wants that.
+        chunking: How it is cut.
+        ordered: Whether sources keep their order from chunk to chunk; a separator knows itself.
+
+    Returns:
+        Estimates `(batch, sources, channels, samples)`.
+    """
+    estimate: Estimate = separator
+    if isinstance(separator, Separator):
+        estimate, ordered = separator.estimate_any_length, separator.ordered
+    return torch.cat(list(separate_blocks(estimate, [mixture], chunking, ordered=ordered)), dim=-1)
+
+
+def separate_blocks(
+    estimate: Estimate,
+    blocks: Iterable[Tensor],
+    chunking: Chunking,
+    *,
+    batch_size: int = 1,
+    ordered: bool = True,
+) -> Iterator[Tensor]:
+    """Separate a stream of blocks into a stream of blocks; memory does not depend on its length.
+
+    The chunks, and the batches they are estimated in, are the same whatever the blocks.
+
+    Args:
+        estimate: What is done to a batch of chunks.
+        blocks: Consecutive pieces of the mixture `(batch, channels, samples)`.
+        chunking: How the stream is cut.
+        batch_size: Chunks that are estimated at once.
+        ordered: Whether sources keep their order; if not, each chunk is permuted to agree with the
+            one before where they overlap.
+
+    Yields:
+        Consecutive pieces of the estimates `(batch, sources, channels, samples)`, as long in all as
+        the mixture.
+    """
+    stream = _Stream(blocks)
+    glue = _Glue(chunking, ordered)
+    cut = {"signal": _cut_signal, "padded": _cut_padded, "zeros": _cut_zeros}[chunking.edges]
+    waiting: list[_Chunk] = []
+    for index in itertools.count():
+        chunk = cut(stream, chunking, index)
+        if not chunk.last:
+            waiting.append(chunk)
+            if len(waiting) < batch_size:
+                continue
+        for batch in (waiting, [chunk] if chunk.last else []):
+            for member, estimates in zip(batch, _estimate_batch(estimate, batch), strict=True):
+                yield glue.add(member, estimates)
+        waiting = []
+        if chunk.last:
+            return
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A piece of the mixture, and where it and the part of it that counts lie in the track."""
+
+    mixture: Tensor
+    start: int
+    core_start: int
+    core_stop: int
+    last: bool
+
+
+def _estimate_batch(estimate: Estimate, batch: list[_Chunk]) -> Iterable[Tensor]:
+    if not batch:
+        return []
+    estimates = estimate(torch.cat([chunk.mixture for chunk in batch]))
+    return estimates.chunk(len(batch))
+
+
+def _cut_signal(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    start = index * chunking.step
+    stop = start + chunking.length
+    core_start = start + chunking.trim if index else 0
+    last = not stream.reaches(stop + 1)
+    if not last:
+        stream.forget(start - chunking.step)
+        return _Chunk(stream.read(start, stop), start, core_start, stop - chunking.trim, last)
+    # The last chunk takes as much of what came before as makes it whole: more context, same grid.
+    ahead = -(-max(0, stream.stop - chunking.length) // chunking.stride) * chunking.stride
+    start = min(start, ahead)
+    return _Chunk(stream.read(start, stream.stop), start, core_start, stream.stop, last)
+
+
+def _cut_padded(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    core_start = index * chunking.step
+    core_stop = core_start + chunking.step + chunking.overlap
+    start = core_start - chunking.trim
+    stream.reaches(start + chunking.length)
+    last = not stream.reaches(core_stop + 1)
+    stream.forget(start)
+    mixture = stream.read(start, start + chunking.length)
+    return _Chunk(mixture, start, core_start, min(core_stop, stream.stop) if last else core_stop, last)
+
+
+def _cut_zeros(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    core_start = index * chunking.step
+    core_stop = core_start + chunking.step + chunking.overlap
+    last = not stream.reaches(core_stop + 1)
+    stream.forget(core_start)
+    mixture = pad(stream.read(core_start, core_stop), (chunking.trim, chunking.trim))
+    core_end = min(core_stop, stream.stop) if last else core_stop
+    return _Chunk(mixture, core_start - chunking.trim, core_start, core_end, last)
+
+
+class _Stream:
+    """The part of a stream of blocks that is still needed, addressed by its position in the track."""
+
+    def __init__(self, blocks: Iterable[Tensor]) -> None:
+        self._blocks = iter(blocks)
+        self._held: list[Tensor] = []
+        self._start = 0
+        self.stop = 0
+
+    def reaches(self, position: int) -> bool:
+        """Read until `position` samples are known; False if the stream ends before."""
+        while self.stop < position:
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            self._held.append(block)
+            self.stop += block.shape[-1]
+        return True
+
+    def forget(self, position: int) -> None:
+        """Let go of what lies before `position`."""
+        while self._held and self._start + self._held[0].shape[-1] <= position:
+            self._start += self._held.pop(0).shape[-1]
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """The samples from `start` to `stop`, zeros where there are none."""
+        pieces, position = [], self._start
+        for block in self._held:
+            low, high = max(start - position, 0), min(stop - position, block.shape[-1])
+            if low < high:
+                pieces.append(block[..., low:high])
+            position += block.shape[-1]
+        if not pieces:
+            raise UsageError("the mixture has no samples")
+        return pad(torch.cat(pieces, dim=-1), (max(0, -start), max(0, stop - self.stop)))
+
+
+class _Glue:
+    """Adds chunk to chunk: fades the seam, keeps the order of the sources, hands out what is done."""
+
+    def __init__(self, chunking: Chunking, ordered: bool) -> None:
+        self._chunking = chunking
+        self._ordered = ordered
+        fade = torch.arange(chunking.overlap, dtype=torch.float64) + 0.5
+        self._fade_in = torch.sin(torch.pi / 2 * fade / max(1, chunking.overlap)) ** 2
+        self._tail: Tensor | None = None
+        self._previous: tuple[int, Tensor] | None = None
+
+    def add(self, chunk: _Chunk, estimates: Tensor) -> Tensor:
+        """Take a chunk's estimates; return those samples that no later chunk changes."""
+        if not self._ordered:
+            estimates = self._align(chunk.start, estimates)
+        core = estimates[..., chunk.core_start - chunk.start : chunk.core_stop - chunk.start]
+        overlap = self._chunking.overlap
+        fade_in = self._fade_in.to(core)
+        if self._tail is not None:
+            seam = min(overlap, core.shape[-1])
+            head = core[..., :seam] * fade_in[:seam] + self._tail[..., :seam]
+            core = torch.cat([head, core[..., seam:]], dim=-1)
+        if chunk.last or not overlap:
+            return core
+        self._tail = core[..., -overlap:] * (1 - fade_in)
+        return core[..., :-overlap]
+
+    def _align(self, start: int, estimates: Tensor) -> Tensor:
+        if self._previous is not None:
+            before_start, before = self._previous
+            low, high = max(start, before_start), before_start + before.shape[-1]
+            if low < high:
+                anchor = before[..., low - before_start :]
+                estimates = align_sources(estimates, anchor, slice(low - start, high - start))
+        self._previous = (start, estimates)
+        return estimates
