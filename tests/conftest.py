@@ -30,7 +30,7 @@ def shared() -> Path:
     folder = os.environ.get("SOLOIST_SHARED")
     if not folder:
         pytest.skip(
-            "SOLOIST_SHARED is not set: it names the folder that holds reference/, data/ and weights/"
+            "SOLOIST_SHARED is not set: the folder that holds reference/, data/ and weights/"
         )
     if not Path(folder).is_dir():
         pytest.fail(f"SOLOIST_SHARED is {folder}, which is not a folder")

@@ -1,0 +1,67 @@
+# `make separate` separates the example recording, `make test` runs the tests, `make check` runs all checks.
+# Everything is installed into a virtual environment, once, and again when what is to be installed changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+WHEEL_VENV ?= $(VENV)-wheel
+PYTEST_ARGS ?=
+
+BIN = $(VENV)/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+EXAMPLE = examples/band/mixture.flac
+STEMS = separated
+
+.PHONY: separate test check lint format types layers docs-check wheel wheel-check example clean
+
+separate: $(VENV)/.installed
+	$(BIN)/soloist separate $(EXAMPLE) -o $(STEMS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types layers docs-check test wheel-check
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+docs-check: $(VENV)/.installed-dev
+	$(BIN)/interrogate
+
+wheel: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist
+
+# The wheel in an environment of its own, called from an empty folder: nothing of the repository is on its path.
+wheel-check: wheel
+	rm -rf $(WHEEL_VENV)
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) dist/*.whl
+	sh .ci/check_wheel.sh $(WHEEL_VENV)/bin/soloist $(EXAMPLE)
+
+example: $(VENV)/.installed
+	$(BIN)/python examples/make_example.py
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) $(STEMS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python $(PIP_INSTALL) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python $(PIP_INSTALL) --editable ".[dev]"
+	touch $@
