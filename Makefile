@@ -36,7 +36,7 @@ layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 docs-check: $(VENV)/.installed-dev
-	$(BIN)/interrogate
+	$(BIN)/interrogate src
 
 wheel: $(VENV)/.installed-dev
 	rm -rf dist

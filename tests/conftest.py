@@ -29,9 +29,7 @@ def shared() -> Path:
     """The folder of reference vectors, data and weights that are not part of the repository."""
     folder = os.environ.get("SOLOIST_SHARED")
     if not folder:
-        pytest.skip(
-            "SOLOIST_SHARED is not set: the folder that holds reference/, data/ and weights/"
-        )
+        pytest.skip("SOLOIST_SHARED is not set: the folder that holds reference/, data/ and weights/")
     if not Path(folder).is_dir():
         pytest.fail(f"SOLOIST_SHARED is {folder}, which is not a folder")
     return Path(folder)
