@@ -1,12 +1,12 @@
-"""Cutting a signal of any length into chunks and gluing their estimates, in bounded memory.
+r"""Cutting a signal of any length into chunks and gluing their estimates, in bounded memory.
 
     track      |--------------------------------------------------------|
-    chunk 0    |================\\\\\\\\~~|
-    chunk 1                  |~~////===========\\\\\\\\~~|
+    chunk 0    |================\\\\~~|
+    chunk 1                  |~~////===========\\\\~~|
     chunk 2                                 |~~////======================|
 
 A chunk's outermost `trim` samples (~) are context: a network's estimate there lacks one of its sides.
-The next `overlap` samples (/ \\) are cross-faded with the neighbour by windows that sum to one. What
+The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. What
 no later chunk touches is emitted at once.
 """
 
@@ -93,7 +93,7 @@ class Chunking:
             raise UsageError(
                 f"chunks of {length} samples with overlap {shared} do not reach the next step of {stride}"
             )
-        shared = length - step if field is None or shared else 0
+        shared = length - step if shared else 0
         trim = shared // 4 if field is None else min(field, shared // 2)
         fade = min(shared - 2 * trim, step)
         return cls(length=step + 2 * trim + fade, overlap=fade, trim=trim, stride=stride)

@@ -1,0 +1,176 @@
+"""The batch behind `soloist separate`: many inputs, one report each, one exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from soloist.audio import RawFormat, probe, spool_stream
+from soloist.errors import SoloistError, UsageError
+from soloist.inference.inputs import Track, find_tracks
+from soloist.inference.job import FileJob, FileSettings, TrackReport
+from soloist.profiling import peak_memory
+from soloist.zoo import DEFAULT_MODEL
+
+STANDARD_INPUT = "-"
+
+
+class Batch:
+    """Separates all inputs with one model and tells the user about each.
+
+    Args:
+        settings: What is separated into what, and how.
+        model: Name or path of the model; None for the default.
+        threads: Processor threads; None for all.
+        as_json: Report a line of JSON for each input on standard output.
+        quiet: Report only errors.
+        verbose: Report more.
+    """
+
+    def __init__(
+        self,
+        settings: FileSettings,
+        *,
+        model: str | None = None,
+        threads: int | None = None,
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._settings = settings
+        self._model = model or DEFAULT_MODEL
+        self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
+        self._console = Console(stderr=True)
+
+    def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
+        """Separate everything; a bad input is reported and the others are done. True if all went well."""
+        job = FileJob(self._model, self._settings)
+        failures = 0
+        with self._tracks(inputs, raw) as tracks, self._progress() as bars:
+            durations = [_duration_or_nothing(track, self._settings) for track in tracks]
+            everything = bars.add_task("all", total=sum(durations), visible=len(tracks) > 1)
+            for index, track in enumerate(tracks):
+                bar = bars.add_task(_short(track.path.name), total=durations[index] or None)
+
+                def advance(
+                    done: float, total: float, bar: Any = bar, before: float = sum(durations[:index])
+                ) -> None:
+                    bars.update(bar, completed=done, total=total)
+                    bars.update(everything, completed=before + done)
+
+                try:
+                    self._report(job.run(track, advance))
+                except (SoloistError, OSError) as error:
+                    failures += 1
+                    self._report_failure(track, error)
+                bars.remove_task(bar)
+        if failures and len(tracks) > 1:
+            self._say(f"{failures} of {len(tracks)} inputs failed", always=True)
+        return not failures
+
+    def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
+        """Say what `run` would do. True if every input can be read."""
+        job = FileJob(self._model, self._settings)
+        failures = 0
+        with self._tracks(inputs, raw) as tracks:
+            for track in tracks:
+                try:
+                    self._report_plan(job.plan(track))
+                except (SoloistError, OSError) as error:
+                    failures += 1
+                    self._report_failure(track, error)
+        return not failures
+
+    @contextmanager
+    def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[list[Track]]:
+        named = [given for given in inputs if given != STANDARD_INPUT]
+        if raw is not None and len(named) == len(inputs):
+            raise UsageError("a raw format is for standard input: name - as an input")
+        tracks = find_tracks(named, exclude=self._settings.folder)
+        if len(named) == len(inputs):
+            yield tracks
+            return
+        with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
+            spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
+            yield [*tracks, Track(spooled, "stdin")]
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=self._quiet or not self._console.is_terminal,
+        )
+
+    def _report(self, report: TrackReport) -> None:
+        if self._as_json:
+            typer.echo(json.dumps({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
+            return
+        if report.skipped:
+            self._say(f"{report.input}: all stems are there, skipped")
+            return
+        folder = next(iter(report.stems.values())).parent
+        speed = report.duration / report.elapsed if report.elapsed else 0.0
+        self._say(
+            f"{report.input} -> {folder} ({', '.join(report.stems)}): "
+            f"{report.duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
+        )
+        if report.gain != 1.0:
+            self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
+        if self._verbose:
+            self._say(f"  model {report.model} on {report.device}, null test {report.null_dbfs:.1f} dBFS")
+            for name, path in report.stems.items():
+                self._say(f"  {name}: {path}")
+
+    def _report_plan(self, plan: TrackReport) -> None:
+        if self._as_json:
+            values = plan.as_dict()
+            kept = ("input", "model", "stems", "duration", "device", "skipped")
+            typer.echo(json.dumps({name: values[name] for name in kept} | {"dry_run": True}))
+            return
+        action = (
+            "skip, all stems are there"
+            if plan.skipped
+            else f"{plan.duration:.1f} s with {plan.model} on {plan.device}"
+        )
+        typer.echo(f"{plan.input}: {action}")
+        for path in () if plan.skipped else dict.fromkeys(plan.stems.values()):
+            typer.echo(f"  {path}")
+
+    def _report_failure(self, track: Track, error: Exception) -> None:
+        message = " ".join(str(error).split())
+        if self._as_json:
+            typer.echo(json.dumps({"input": str(track.path), "ok": False, "error": message}))
+        self._say(f"soloist: {message}", always=True)
+
+    def _say(self, message: str, *, always: bool = False) -> None:
+        if always or not (self._quiet or self._as_json):
+            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration_or_nothing(track: Track, settings: FileSettings) -> float:
+    """Seconds that will be separated; nothing for a file that cannot be read, which `run` reports."""
+    try:
+        left = max(0.0, probe(track.path).duration - settings.start)
+    except SoloistError:
+        return 0.0
+    return left if settings.duration is None else min(left, settings.duration)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 32 else f"{name[:31]}…"

@@ -1,0 +1,75 @@
+"""The command `soloist`: gathers the commands and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from soloist import __version__
+from soloist.cli import info, models, separate
+from soloist.errors import SoloistError
+
+app = typer.Typer(
+    name="soloist",
+    help="Take a mixture of sounds apart: songs into stems, talkers from one another.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("separate")(separate.separate)
+app.command("info")(info.info)
+app.add_typer(models.app, name="models")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"soloist {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error. Works at any place.")
+    ] = False,
+) -> None:
+    """Take a mixture of sounds apart: songs into stems, talkers from one another."""
+
+
+def main() -> None:
+    """Run the command line; leave with 0, 2 for wrong usage, 1 for a failure, 130 if interrupted."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        app(arguments, standalone_mode=True)
+    except SoloistError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; nothing half-written was left behind", 130)
+    except OSError as error:
+        if debug:
+            raise
+        _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"soloist: {' '.join(message.split())}", err=True)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

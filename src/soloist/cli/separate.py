@@ -1,0 +1,232 @@
+"""`soloist separate`: recordings into stems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from soloist.audio import WriteOptions
+
+Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
+BitDepth = Literal["16", "24", "32"]
+
+_WHAT, _HOW, _OUTPUT, _REPORT = "What", "How", "Output", "Report"
+
+
+def separate(
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="Files, folders (recursive), globs, or - for standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", "-n", help="Name (see: soloist models) or a model folder.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    stems: Annotated[
+        str | None,
+        typer.Option(help="Only these stems, such as vocals,drums.", rich_help_panel=_WHAT),
+    ] = None,
+    two_stems: Annotated[
+        str | None,
+        typer.Option(help="One stem, and everything else as no_STEM.", metavar="STEM", rich_help_panel=_WHAT),
+    ] = None,
+    residual: Annotated[
+        bool, typer.Option("--residual", help="Also write what no stem holds.", rich_help_panel=_WHAT)
+    ] = False,
+    consistency: Annotated[
+        Literal["none", "mixture"],
+        typer.Option(help="mixture: make the stems add up to the mixture.", rich_help_panel=_WHAT),
+    ] = "none",
+    start: Annotated[float, typer.Option(help="Begin here, in s.", rich_help_panel=_WHAT)] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option(help="Separate no more than this, in s.", rich_help_panel=_WHAT)
+    ] = None,
+    chunk: Annotated[
+        float | None,
+        typer.Option(
+            "--chunk",
+            "--segment",
+            help="Length of a chunk in s; default: the model's best.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            help="Part of a chunk shared with the next, 0 to 0.5; default: the model's best.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    shifts: Annotated[
+        int, typer.Option(help="Average this many passes, each cut differently.", rich_help_panel=_HOW)
+    ] = 1,
+    batch_size: Annotated[int, typer.Option(help="Chunks separated at once.", rich_help_panel=_HOW)] = 1,
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the stems.", rich_help_panel=_OUTPUT)
+    ] = Path("separated"),
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template",
+            "--filename",
+            help="Path below the folder; default: {model}/{track}/{stem}.{ext}",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="stem: one .stem.mp4; default: wav.", rich_help_panel=_OUTPUT),
+    ] = None,
+    mp3: Annotated[
+        bool, typer.Option("--mp3", help="Same as --format mp3.", rich_help_panel=_OUTPUT)
+    ] = False,
+    flac: Annotated[
+        bool, typer.Option("--flac", help="Same as --format flac.", rich_help_panel=_OUTPUT)
+    ] = False,
+    bit_depth: Annotated[
+        BitDepth | None,
+        typer.Option(
+            help="Bits of WAV (32: float) and FLAC; default: 32 for WAV, 24 for FLAC.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    int24: Annotated[
+        bool, typer.Option("--int24", help="Same as --bit-depth 24.", rich_help_panel=_OUTPUT)
+    ] = False,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Same as --bit-depth 32.", rich_help_panel=_OUTPUT)
+    ] = False,
+    bitrate: Annotated[
+        int | None, typer.Option(help="kbit/s of MP3, Ogg, Opus, M4A and stem.", rich_help_panel=_OUTPUT)
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Hz of the stems; default: the input's.", rich_help_panel=_OUTPUT)
+    ] = None,
+    clip: Annotated[
+        Literal["rescale", "clamp", "none"],
+        typer.Option(
+            help="Integer and lossy output too loud: one gain for all stems, or cut. Float is never changed.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = "rescale",
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing/--overwrite", help="Leave finished tracks alone.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+    stdin_format: Annotated[
+        Literal["wav", "s16le", "s24le", "s32le", "f32le"],
+        typer.Option(help="What comes on standard input.", rich_help_panel=_WHAT),
+    ] = "wav",
+    stdin_rate: Annotated[int, typer.Option(help="Hz of raw standard input.", rich_help_panel=_WHAT)] = 44100,
+    stdin_channels: Annotated[
+        int, typer.Option(help="Channels of raw standard input.", rich_help_panel=_WHAT)
+    ] = 2,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=_REPORT)
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="One line of JSON a file on standard output.", rich_help_panel=_REPORT),
+    ] = False,
+    list_models: Annotated[
+        bool, typer.Option("--list-models", help="Same as: soloist models.", rich_help_panel=_REPORT)
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=_REPORT)
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_REPORT)
+    ] = False,
+) -> None:
+    """Take recordings apart into stems.
+
+    The stems have the sample rate, channel count and length of the recording, and memory does not grow
+    with its length.
+
+    [bold]soloist separate song.mp3[/bold]
+    [bold]soloist separate --two-stems vocals --format flac album/[/bold]
+    """
+    if list_models:
+        from soloist.cli.models import show_all
+
+        return show_all()
+    from soloist.audio import RawFormat
+    from soloist.cli.batch import Batch
+    from soloist.errors import UsageError
+    from soloist.inference.job import FileSettings
+    from soloist.inference.stems import StemSelection
+    from soloist.inference.stream import StreamSettings
+
+    if not inputs:
+        raise UsageError("name at least one file, folder or glob to separate, or - for standard input")
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other")
+    settings = FileSettings(
+        folder=output,
+        template=template,
+        start=start,
+        duration=duration,
+        sample_rate=sample_rate,
+        selection=StemSelection(_names(stems), two_stems, residual, consistency),
+        stream=StreamSettings(chunk, overlap, shifts, batch_size),
+        write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
+        device=device,
+        skip_existing=skip_existing,
+    )
+    raw = None if stdin_format == "wav" else RawFormat(stdin_format, stdin_rate, stdin_channels)
+    batch = Batch(settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose)
+    if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
+        raise typer.Exit(1)
+
+
+def _names(stems: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (stems or "").split(",") if name.strip())
+
+
+def _write_options(
+    format_: Format | None,
+    mp3: bool,
+    flac: bool,
+    bit_depth: BitDepth | None,
+    int24: bool,
+    float32: bool,
+    bitrate: int | None,
+    clip: Literal["rescale", "clamp", "none"],
+) -> WriteOptions:
+    from soloist.audio import WriteOptions
+
+    formats = _agree("formats", format_, mp3 and "mp3", flac and "flac")
+    depth = _agree("bit depths", bit_depth, int24 and "24", float32 and "32")
+    return WriteOptions(
+        format=formats or "wav",  # type: ignore[arg-type]
+        bit_depth=None if depth is None else int(depth),  # type: ignore[arg-type]
+        bitrate=bitrate,
+        clip=clip,
+    )
+
+
+def _agree(what: str, *given: str | bool | None) -> str | None:
+    """The one value that an option and its short forms ask for."""
+    from soloist.errors import UsageError
+
+    values = {str(value) for value in given if value}
+    if len(values) > 1:
+        raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")
+    return values.pop() if values else None

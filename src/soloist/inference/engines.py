@@ -1,0 +1,60 @@
+"""Engines: what runs a separator's network. PyTorch here; others plug in beside it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.separators.base import Separator
+
+
+class Engine(Protocol):
+    """Estimates sources as the separator it was made from does, only faster."""
+
+    device: str
+
+    def __call__(self, mixture: Tensor) -> Tensor:
+        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        ...
+
+
+class TorchEngine:
+    """The separator itself in PyTorch: on its device, folded and fused, without gradients.
+
+    Args:
+        separator: It is copied and stays as it is.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        UsageError: The device is not there.
+    """
+
+    def __init__(self, separator: Separator, device: str = "auto") -> None:
+        self.device = find_device(device)
+        self._separator = copy.deepcopy(separator).optimize().to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, mixture: Tensor) -> Tensor:
+        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+
+
+def find_device(name: str = "auto") -> str:
+    """The device to compute on: the one named, or the best one that is there for "auto".
+
+    Raises:
+        UsageError: The device is unknown or not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"device {name!r} is not there; --device auto takes the best one that is") from error
+    return name

@@ -1,0 +1,82 @@
+"""What stands between a stream of chunks and an engine: silence, level, channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.estimation.permutation import align_sources
+from soloist.inference.engines import Engine
+from soloist.separators.base import Level, Separator
+
+Estimate = Callable[[Tensor], Tensor]
+
+
+def make_estimate(separator: Separator, engine: Engine, level: Level | None = None) -> Estimate:
+    """The function that estimates a batch of chunks of any number of channels.
+
+    Args:
+        separator: Says what the engine expects.
+        engine: Runs the separator's network.
+        level: Level of the whole track, for a separator that is normalised by the track.
+    """
+    adapted = _with_channels(engine, separator.channels, separator.ordered)
+    return _with_silence(_with_level(adapted, separator, level), len(separator.sources))
+
+
+def _with_silence(estimate: Estimate, num_sources: int) -> Estimate:
+    """Digital silence is separated into digital silence, at no cost."""
+
+    def gated(mixture: Tensor) -> Tensor:
+        sounding = mixture.ne(0).flatten(1).any(dim=1)
+        if sounding.all():
+            return estimate(mixture)
+        estimates = mixture.new_zeros(mixture.shape[0], num_sources, *mixture.shape[1:])
+        if sounding.any():
+            estimates[sounding] = estimate(mixture[sounding])
+        return estimates
+
+    return gated
+
+
+def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -> Estimate:
+    if separator.normalization == "none":
+        return estimate
+
+    def normalized(mixture: Tensor) -> Tensor:
+        of_track = separator.normalization == "track" and level is not None
+        used = level if of_track and level is not None else Level.of(mixture)
+        return used.restore(estimate(used.normalize(mixture)))
+
+    return normalized
+
+
+def _with_channels(engine: Engine, channels: int, ordered: bool) -> Estimate:
+    """Give a separator of `channels` channels a mixture of any number of them.
+
+    The mixture's channels are taken in groups of `channels`; a last group that is not full repeats its
+    last channel, whose estimates are then averaged.
+    """
+
+    def adapted(mixture: Tensor) -> Tensor:
+        present = mixture.shape[1]
+        if present == channels:
+            return engine(mixture)
+        copies = (-present) % channels
+        full = torch.cat([mixture, mixture[:, -1:].expand(-1, copies, -1)], dim=1)
+        groups = full.shape[1] // channels
+        estimates = engine(rearrange(full, "b (g c) t -> (b g) c t", c=channels))
+        estimates = rearrange(estimates, "(b g) s c t -> g b s c t", g=groups)
+        if not ordered:
+            everything = slice(0, mixture.shape[-1])
+            shared = estimates[0].mean(dim=2, keepdim=True).expand_as(estimates[0])
+            aligned = [align_sources(group, shared, everything) for group in estimates[1:]]
+            estimates = torch.stack([estimates[0], *aligned])
+        joined = rearrange(estimates, "g b s c t -> b s (g c) t")
+        last = joined[:, :, present - 1 :].mean(dim=2, keepdim=True)
+        return torch.cat([joined[:, :, : present - 1], last], dim=2)
+
+    return adapted

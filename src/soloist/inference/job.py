@@ -1,0 +1,247 @@
+"""The file job: read a track in blocks, separate it, write its stems in blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from einops import rearrange
+
+from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe
+from soloist.errors import UsageError
+from soloist.inference.engines import Engine, TorchEngine
+from soloist.inference.inputs import Track
+from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
+from soloist.inference.stems import Block, NullTest, StemSelection
+from soloist.inference.stream import StreamSettings, measure_level, resample_blocks, separate_stream
+from soloist.separators.base import Separator
+from soloist.zoo import find, load
+
+MIXTURE = "mixture"
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds that are done and the seconds that there are."""
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """How files are separated: what of them, into what, and how.
+
+    Attributes:
+        folder: The output folder.
+        template: Path of a stem below it; None for the format's usual one.
+        start: Where the excerpt begins, in s.
+        duration: How long it is, in s; None for all of it.
+        sample_rate: Rate of the stems, in Hz; None for the input's.
+        selection: Which stems.
+        stream: Chunks, overlap, shifts, batches.
+        write: Format, bit depth, levels.
+        device: What to compute on.
+        skip_existing: Leave a track alone whose stems are all there.
+    """
+
+    folder: Path = Path("separated")
+    template: str | None = None
+    start: float = 0.0
+    duration: float | None = None
+    sample_rate: int | None = None
+    selection: StemSelection = field(default_factory=StemSelection)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    write: WriteOptions = field(default_factory=WriteOptions)
+    device: str = "auto"
+    skip_existing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.duration is not None and not self.duration > 0):
+            raise UsageError("the start must not be negative and the duration must be more than 0 s")
+        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
+            raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
+        check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+
+    @property
+    def path_template(self) -> str:
+        """The template in force."""
+        return self.template or (MULTI_STREAM_TEMPLATE if self.write.format == "stem" else DEFAULT_TEMPLATE)
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """What became of a track.
+
+    Attributes:
+        input: The file.
+        model: Name of the model.
+        stems: The file of each stem.
+        duration: Seconds of audio separated.
+        elapsed: Seconds that it took.
+        device: What it was computed on.
+        skipped: Whether all stems were there already.
+        null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before levels are
+            changed and samples are quantised.
+        gain: The one gain that all stems were scaled with, 1 if none was needed.
+    """
+
+    input: Path
+    model: str
+    stems: dict[str, Path]
+    duration: float
+    elapsed: float = 0.0
+    device: str = ""
+    skipped: bool = False
+    null_dbfs: float | None = None
+    gain: float = 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON. A level of -inf becomes -999."""
+        values = asdict(self) | {"real_time_factor": self.elapsed / self.duration if self.duration else 0.0}
+        values["input"] = str(self.input)
+        values["stems"] = {name: str(path) for name, path in self.stems.items()}
+        if self.null_dbfs is not None:
+            values["null_dbfs"] = max(-999.0, round(self.null_dbfs, 2))
+        return values
+
+
+class FileJob:
+    """Separates files with one model, which is loaded once.
+
+    Args:
+        model: Name in the zoo or path of a model folder.
+        settings: What is separated into what, and how.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+        UsageError: The model has no such stem, or the device is not there.
+    """
+
+    def __init__(self, model: str, settings: FileSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self._any_rate = find(model).sample_rate is None
+        self._engines: dict[tuple[int, int], tuple[Separator, Engine]] = {}
+        if not self._any_rate:
+            self.separator_for(0, 0)
+
+    def separator_for(self, sample_rate: int, channels: int) -> tuple[Separator, Engine]:
+        """The separator for a kind of input and the engine that runs it."""
+        key = (sample_rate, channels) if self._any_rate else (0, 0)
+        if key not in self._engines:
+            overrides = {"sample_rate": sample_rate, "channels": channels} if self._any_rate else {}
+            separator = load(self.model, **overrides)
+            self.settings.selection.check(separator.sources)
+            self.settings.stream.chunking(separator)
+            # One kind of input at a time: a folder of many kinds must not keep a model for each.
+            self._engines = {key: (separator, TorchEngine(separator, self.settings.device))}
+        return self._engines[key]
+
+    def plan(self, track: Track) -> TrackReport:
+        """What `run` would do, without doing it.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        return self._plan(track, probe(track.path))
+
+    def run(self, track: Track, progress: Progress | None = None) -> TrackReport:
+        """Separate a track; its stems appear under their names when all of them are complete.
+
+        Raises:
+            AudioError: The file cannot be read, or the stems cannot be written.
+        """
+        begun = time.perf_counter()
+        info = probe(track.path)
+        plan = self._plan(track, info)
+        if plan.skipped:
+            return plan
+        separator, engine = self.separator_for(info.sample_rate, info.channels)
+        needs_level = separator.normalization == "track"
+        pairs = separate_stream(
+            separator,
+            _watch(self._read(track), info.sample_rate, plan.duration, progress),
+            info.sample_rate,
+            engine=engine,
+            level=measure_level(self._read(track)) if needs_level else None,
+            settings=self.settings.stream,
+        )
+        null_test = NullTest()
+        stems = self._select(pairs, separator, null_test)
+        with self._writer(track, info, plan) as writer:
+            for block in self._at_output_rate(stems, info):
+                writer.write(block)
+            writer.commit()
+        return replace(
+            plan,
+            duration=null_test.samples / info.sample_rate,
+            elapsed=time.perf_counter() - begun,
+            null_dbfs=null_test.level,
+            gain=writer.gain,
+        )
+
+    def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
+        settings = self.settings
+        separator, engine = self.separator_for(info.sample_rate, info.channels)
+        paths = stem_paths(
+            settings.folder,
+            settings.path_template,
+            model=self.model,
+            track=track.name,
+            stems=settings.selection.names(separator.sources),
+            extension=settings.write.extension,
+        )
+        duration = max(0.0, info.duration - settings.start)
+        if settings.duration is not None:
+            duration = min(duration, settings.duration)
+        there = settings.skip_existing and all(path.exists() for path in paths.values())
+        return TrackReport(track.path, self.model, paths, duration, device=engine.device, skipped=there)
+
+    def _read(self, track: Track) -> Iterator[Block]:
+        settings = self.settings
+        with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
+            yield from reader.blocks()
+
+    def _select(
+        self, pairs: Iterator[tuple[Block, Block]], separator: Separator, null_test: NullTest
+    ) -> Iterator[Block]:
+        """What is written `(stems, channels, samples)`; in a multi-stream file the mixture comes first."""
+        for mixture, estimates in pairs:
+            stems = self.settings.selection.select(mixture, estimates, separator.sources)
+            null_test.add(mixture, stems)
+            yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems
+
+    def _at_output_rate(self, stems: Iterator[Block], info: AudioInfo) -> Iterator[Block]:
+        folded = (rearrange(block, "s c t -> (s c) t") for block in stems)
+        rate = self.settings.sample_rate or info.sample_rate
+        for block in resample_blocks(folded, info.sample_rate, rate):
+            yield rearrange(block, "(s c) t -> s c t", c=info.channels)
+
+    def _writer(self, track: Track, info: AudioInfo, plan: TrackReport) -> StemWriter:
+        paths = plan.stems
+        if self._multi_stream:
+            paths = {MIXTURE: next(iter(plan.stems.values())), **plan.stems}
+        return StemWriter(
+            paths,
+            self.settings.sample_rate or info.sample_rate,
+            info.channels,
+            self.settings.write,
+            tags_from=track.path,
+            mixture=MIXTURE if self._multi_stream else None,
+        )
+
+    @property
+    def _multi_stream(self) -> bool:
+        return self.settings.write.format == "stem"
+
+
+def _watch(
+    blocks: Iterator[Block], sample_rate: int, duration: float, progress: Progress | None
+) -> Iterator[Block]:
+    """Pass blocks on and tell how far they have come."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += block.shape[1]
+        if progress is not None:
+            progress(done / sample_rate, max(duration, done / sample_rate))

@@ -1,0 +1,58 @@
+"""Where the stems of a track go: a template, filled in safely."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from soloist.errors import UsageError
+
+FIELDS = ("model", "track", "stem", "ext")
+DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
+MULTI_STREAM_TEMPLATE = "{model}/{track}.{ext}"
+
+
+def check_template(template: str, *, one_file_per_stem: bool) -> None:
+    """Refuse a template with an unknown field, or one that gives all stems the same name.
+
+    Raises:
+        UsageError: Says which fields there are.
+    """
+    try:
+        fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise UsageError(f"template {template!r}: {error}") from error
+    unknown = fields - set(FIELDS)
+    if unknown:
+        known = ", ".join(f"{{{name}}}" for name in FIELDS)
+        raise UsageError(f"template {template!r}: unknown field {sorted(unknown)[0]!r}; there are {known}")
+    if one_file_per_stem and "stem" not in fields:
+        raise UsageError(f"template {template!r} must have {{stem}} in it, or all stems get the same name")
+
+
+def stem_paths(
+    folder: Path, template: str, *, model: str, track: str, stems: Sequence[str], extension: str
+) -> dict[str, Path]:
+    """The file of each stem, none of which lies outside `folder`.
+
+    Args:
+        folder: The output folder.
+        template: Path below it with the fields {model}, {track}, {stem}, {ext}.
+        model: Name of the model; of a path, the last part.
+        track: Name of the track, which may have folders in it.
+        stems: Names of the stems.
+        extension: Suffix of the format, without the dot.
+
+    Raises:
+        UsageError: A path would leave the folder.
+    """
+    model = PurePosixPath(model).name or "model"
+    paths = {}
+    for stem in stems:
+        relative = template.format(model=model, track=track, stem=stem, ext=extension)
+        path = folder / relative
+        if not path.resolve().is_relative_to(folder.resolve()) or "\0" in relative:
+            raise UsageError(f"{relative!r} lies outside the output folder {folder}")
+        paths[stem] = path
+    return paths

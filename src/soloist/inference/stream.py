@@ -1,0 +1,219 @@
+"""Separating a stream of audio at its own rate and channel count, block by block."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soloist.audio import StreamResampler
+from soloist.errors import UsageError
+from soloist.estimation.permutation import align_sources
+from soloist.inference.engines import Engine, TorchEngine
+from soloist.inference.estimation import Estimate, make_estimate
+from soloist.separators.base import Level, Separator
+from soloist.separators.chunking import Chunking, separate_blocks
+
+Block = NDArray[np.float32]
+
+SHIFT_SECONDS = 0.5
+"""Shifted passes start up to this much earlier than the track, as in Demucs."""
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a separator is run over a stream.
+
+    Attributes:
+        chunk: Seconds of a chunk; None for the separator's best.
+        overlap: Part of a chunk shared with the next one, in [0, 0.5]; None for the separator's best.
+        shifts: Passes over differently cut input that are averaged; 1 for a single pass.
+        batch_size: Chunks that are estimated at once.
+    """
+
+    chunk: float | None = None
+    overlap: float | None = None
+    shifts: int = 1
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.shifts < 1 or self.batch_size < 1:
+            raise UsageError(f"shifts {self.shifts} and batch size {self.batch_size} must be at least 1")
+        if self.chunk is not None and not self.chunk > 0:
+            raise UsageError(f"chunk {self.chunk:g} s must be longer than 0 s")
+
+    def chunking(self, separator: Separator) -> Chunking:
+        """The chunking that these settings mean for a separator."""
+        length = None if self.chunk is None else max(1, round(self.chunk * separator.sample_rate))
+        return Chunking.of(separator, length=length, overlap=self.overlap)
+
+
+def separate_stream(
+    separator: Separator,
+    blocks: Iterable[Block],
+    sample_rate: int,
+    *,
+    engine: Engine | None = None,
+    level: Level | None = None,
+    settings: StreamSettings | None = None,
+) -> Iterator[tuple[Block, Block]]:
+    """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
+
+    Args:
+        separator: What separates.
+        blocks: Consecutive blocks `(channels, samples)`, float32.
+        sample_rate: Rate of the blocks, in Hz.
+        engine: What runs the separator; PyTorch on the best device by default.
+        level: Level of the whole track, for a separator normalised by the track (`measure_level`).
+        settings: Chunks, overlap, shifts, batches.
+
+    Yields:
+        Pairs of a block of the mixture `(channels, samples)` and its estimates
+        `(sources, channels, samples)`: aligned, at the rate of the input, as long in all as the input.
+    """
+    settings = settings or StreamSettings()
+    estimate = make_estimate(separator, engine or TorchEngine(separator), level)
+    memory = _Memory(blocks)
+    at_model_rate = resample_blocks(iter(memory), sample_rate, separator.sample_rate)
+    estimates = _average_shifts(estimate, _to_tensors(at_model_rate), separator, settings)
+    folded = (rearrange(block[0].numpy(), "s c t -> (s c) t") for block in estimates)
+    for block in resample_blocks(folded, separator.sample_rate, sample_rate):
+        # The resampler may give a few samples more than went in.
+        mixture = memory.recall(min(block.shape[1], memory.available))
+        if mixture.shape[1]:
+            stems = block[:, : mixture.shape[1]]
+            yield mixture, rearrange(stems, "(s c) t -> s c t", s=len(separator.sources))
+    if memory.available:
+        mixture = memory.recall(memory.available)
+        yield mixture, np.zeros((len(separator.sources), *mixture.shape), np.float32)
+
+
+def measure_level(blocks: Iterable[Block]) -> Level:
+    """The level of a whole track from its blocks `(channels, samples)`, in one cheap pass."""
+    count, total, squares = 0, 0.0, 0.0
+    for block in blocks:
+        mono = block.mean(axis=0, dtype=np.float64)
+        count += mono.size
+        total += float(mono.sum())
+        squares += float(mono @ mono)
+    mean = total / max(1, count)
+    variance = max(0.0, squares - count * mean**2) / max(1, count - 1)
+    shape = (1, 1, 1)
+    return Level(torch.full(shape, mean), torch.full(shape, variance**0.5 + Level.floor))
+
+
+class _Memory:
+    """Passes blocks on and keeps them until their estimates have come."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._blocks = blocks
+        self._kept: deque[Block] = deque()
+        self.available = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._blocks:
+            self._kept.append(block)
+            self.available += block.shape[1]
+            yield block
+
+    def recall(self, samples: int) -> Block:
+        """Give back and forget the oldest `samples`."""
+        pieces: list[Block] = []
+        missing = samples
+        while missing:
+            block = self._kept.popleft()
+            if block.shape[1] > missing:
+                self._kept.appendleft(block[:, missing:])
+                block = block[:, :missing]
+            pieces.append(block)
+            missing -= block.shape[1]
+        self.available -= samples
+        return np.concatenate(pieces, axis=1) if pieces else np.zeros((0, 0), np.float32)
+
+
+def _to_tensors(blocks: Iterable[Block]) -> Iterator[Tensor]:
+    for block in blocks:
+        yield torch.from_numpy(np.ascontiguousarray(block))[None]
+
+
+def resample_blocks(blocks: Iterable[Block], source_rate: int, target_rate: int) -> Iterator[Block]:
+    """A stream of blocks `(channels, samples)` at another rate (Hz), aligned to the sample."""
+    if source_rate == target_rate:
+        yield from blocks
+        return
+    resampler = None
+    for block in blocks:
+        resampler = resampler or StreamResampler(source_rate, target_rate, block.shape[0])
+        converted = resampler.process(block)
+        if converted.shape[1]:
+            yield converted
+    if resampler is not None:
+        yield resampler.flush()
+
+
+def _average_shifts(
+    estimate: Estimate, blocks: Iterator[Tensor], separator: Separator, settings: StreamSettings
+) -> Iterator[Tensor]:
+    """Average passes over the same stream, each cut differently by starting so much earlier."""
+    chunking = settings.chunking(separator)
+    most = round(SHIFT_SECONDS * separator.sample_rate)
+    delays = [round(most * index / settings.shifts) for index in range(settings.shifts)]
+    passes = [
+        _drop(
+            separate_blocks(
+                estimate,
+                _delay(copy, delay),
+                chunking,
+                batch_size=settings.batch_size,
+                ordered=separator.ordered,
+            ),
+            delay,
+        )
+        for copy, delay in zip(itertools.tee(blocks, settings.shifts), delays, strict=True)
+    ]
+    if settings.shifts == 1:
+        yield from passes[0]
+        return
+    for parts in zip(*(_reblock(one, chunking.step) for one in passes), strict=True):
+        first, *others = parts
+        if not separator.ordered:
+            others = [align_sources(part, first, slice(None)) for part in others]
+        yield torch.stack([first, *others]).mean(dim=0)
+
+
+def _delay(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
+    for index, block in enumerate(blocks):
+        if index == 0 and samples:
+            yield block.new_zeros(*block.shape[:-1], samples)
+        yield block
+
+
+def _drop(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
+    for block in blocks:
+        dropped = min(samples, block.shape[-1])
+        samples -= dropped
+        if dropped < block.shape[-1]:
+            yield block[..., dropped:]
+
+
+def _reblock(blocks: Iterator[Tensor], length: int) -> Iterator[Tensor]:
+    """The same stream in blocks of one length (the last may be shorter)."""
+    held: list[Tensor] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[-1]
+        while count >= length:
+            joined = torch.cat(held, dim=-1)
+            yield joined[..., :length]
+            held = [joined[..., length:]]
+            count -= length
+    if count:
+        yield torch.cat(held, dim=-1)
