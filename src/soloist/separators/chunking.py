@@ -2,8 +2,8 @@ r"""Cutting a signal of any length into chunks and gluing their estimates, in bo
 
     track      |--------------------------------------------------------|
     chunk 0    |================\\\\~~|
-    chunk 1                  |~~////===========\\\\~~|
-    chunk 2                                 |~~////======================|
+    chunk 1                   |~~////===========\\\\~~|
+    chunk 2                                   |~~////====================|
 
 A chunk's outermost `trim` samples (~) are context: a network's estimate there lacks one of its sides.
 The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. What
@@ -91,7 +91,7 @@ class Chunking:
         step = (length - shared) // stride * stride
         if step < 1:
             raise UsageError(
-                f"chunks of {length} samples with overlap {shared} do not reach the next step of {stride}"
+                f"chunks of {length} samples are too short: they begin on a grid of {stride} samples"
             )
         shared = length - step if shared else 0
         trim = shared // 4 if field is None else min(field, shared // 2)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soloist.errors import UsageError
+from soloist.transforms.stft import STFT
+
+
+@given(
+    samples=st.integers(1, 3000),
+    log_size=st.integers(3, 10),
+    part=st.sampled_from([2, 3, 4, 8]),
+    window=st.sampled_from(["hann", "sqrt_hann", "hamming"]),
+    pad_mode=st.sampled_from(["reflect", "constant"]),
+    scaled=st.booleans(),
+)
+def test_any_length_is_reconstructed(samples, log_size, part, window, pad_mode, scaled):
+    size = 2**log_size
+    stft = STFT(size, size // part, window, pad_mode, scaled)
+    audio = torch.rand(2, 2, samples, generator=torch.Generator().manual_seed(samples)) * 2 - 1
+    coefficients = stft(audio)
+    assert coefficients.shape == (2, 2, stft.num_bins, stft.num_frames(samples))
+    torch.testing.assert_close(stft.inverse(coefficients, samples), audio, atol=2e-6, rtol=0)
+
+
+def test_frames_are_those_of_the_definition():
+    stft = STFT(64, 16)
+    audio = np.random.default_rng(0).standard_normal(160)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64)
+    frame = np.fft.rfft(audio[48 - 32 : 48 + 32] * window)
+    computed = stft(torch.from_numpy(audio)[None, None])[0, 0, :, 3]
+    np.testing.assert_allclose(computed.numpy(), frame, atol=1e-6)
+
+
+def test_a_scaled_sinusoid_has_half_its_amplitude():
+    stft = STFT(512, 128, "sqrt_hann", "constant", scaled=True)
+    audio = 0.8 * torch.cos(2 * torch.pi * 32 / 512 * torch.arange(8192.0))
+    assert abs(stft(audio[None, None])[0, 0, 32, 30].abs().item() - 0.4) < 1e-3
+
+
+def test_gradients_flow_through_both_ways():
+    stft = STFT(32, 8)
+    audio = torch.randn(1, 1, 50, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda signal: stft.inverse(stft(signal) * (1 + 0.5j), 50), audio)
+
+
+@pytest.mark.parametrize("hop", [0, 33])
+def test_a_hop_that_leaves_gaps_is_refused(hop):
+    with pytest.raises(UsageError, match="hop_length"):
+        STFT(64, hop)
