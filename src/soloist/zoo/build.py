@@ -1,0 +1,116 @@
+"""A separator from its configuration: `class_path` and `init_args`, nested.
+
+A configuration comes with somebody else's weights, so it may name nothing but classes of Soloist and
+modules of networks that this program has imported already, and it is refused before anything is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from soloist.errors import ConfigError
+from soloist.separators.base import Separator
+from soloist.zoo.typed import check_keys, construct, nearest
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def build(config: Mapping[str, Any], where: str) -> Separator:
+    """Build the separator that a configuration describes, with fresh weights, in eval mode.
+
+    Args:
+        config: `class_path` and `init_args`; a part of the separator is another such mapping.
+        where: What the configuration belongs to, for messages.
+
+    Raises:
+        ConfigError: A class is not allowed or does not exist, a key is unknown or missing, or a value is
+            of the wrong type.
+    """
+    check(config, where)
+    separator = _build(config, where)
+    if not isinstance(separator, Separator):
+        raise ConfigError(f"{where}: {config.get('class_path')} is not a separator")
+    return separator.eval()
+
+
+def check(config: Mapping[str, Any], where: str) -> None:
+    """Refuse a configuration that names what it may not, without importing anything.
+
+    Raises:
+        ConfigError: A class outside Soloist is named whose module this program has not imported, or a
+            class is named elsewhere than under `class_path`.
+    """
+    if "class_path" not in config:
+        raise ConfigError(f"{where}: class_path is missing")
+    _check(config, where)
+
+
+def _check(value: Any, where: str) -> None:
+    if isinstance(value, Mapping):
+        if "class_path" in value:
+            check_keys(value, ("class_path", "init_args"), where)
+            _check_class_path(value["class_path"], where)
+            if not isinstance(value.get("init_args", {}), Mapping):
+                raise ConfigError(f"{where}: init_args must be names and values")
+        for key, part in value.items():
+            if key != "class_path":
+                _check(part, where)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _check(part, where)
+    elif isinstance(value, str) and _names_code(value):
+        raise ConfigError(f"{where}: {value!r} names code; a class is named under class_path only")
+
+
+def _check_class_path(class_path: Any, where: str) -> None:
+    if not isinstance(class_path, str) or not _DOTTED.fullmatch(class_path):
+        raise ConfigError(f"{where}: class_path {class_path!r} is not of the form package.module.Class")
+    module = class_path.rpartition(".")[0]
+    ours = class_path.startswith("soloist.") and "._" not in class_path
+    if not ours and module not in sys.modules:
+        raise ConfigError(
+            f"{where}: class_path {class_path!r} is not Soloist's; "
+            f"import {module} in your program first if you trust it"
+        )
+
+
+def _names_code(text: str) -> bool:
+    """Whether jsonargparse could take a text for a class and import it: `module.Class`, and there is one."""
+    return bool(_DOTTED.fullmatch(text)) and importlib.util.find_spec(text.partition(".")[0]) is not None
+
+
+def _build(value: Any, where: str) -> Any:
+    """The value with every mapping that has a `class_path` replaced by its object, innermost first."""
+    if isinstance(value, (list, tuple)):
+        return [_build(part, where) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "class_path" not in value:
+        return {key: _build(part, where) for key, part in value.items()}
+    cls = _resolve(value["class_path"], where)
+    arguments = value.get("init_args", {})
+    built = {key: _build(part, f"{key} of {where}") for key, part in arguments.items()}
+    return construct(cls, built, where)
+
+
+def _resolve(class_path: str, where: str) -> type[Any]:
+    module_name, _, name = class_path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{where}: there is no module {module_name}") from error
+    cls = getattr(module, name, None)
+    if not inspect.isclass(cls):
+        classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]
+        raise ConfigError(f"{where}: {module_name} has no class {name!r}; {nearest(name, classes)}")
+    if not issubclass(cls, nn.Module) and not module_name.startswith("soloist."):
+        raise ConfigError(f"{where}: {class_path} is not a torch module")
+    return cls

@@ -1,0 +1,203 @@
+"""Cards: what a model is, who made it, under which licence, how good it is, where its file is published."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from soloist.errors import ConfigError, ModelError
+from soloist.zoo.home import check_name, is_name, models_folder
+from soloist.zoo.typed import construct, nearest, read_yaml
+
+CARD = "card.yaml"
+CONFIG = "config.yaml"
+WEIGHTS = "model.safetensors"
+
+_SHIPPED = Path(__file__).parent / "cards"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Under which licence the authors published their code and the trained weights; None where not stated."""
+
+    code: str | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One published or measured figure.
+
+    Attributes:
+        dataset: What was separated.
+        metric: The measure, with its unit: `"SDR, BSS Eval v4, median of 1 s windows (dB)"`.
+        target: The source that was measured, or `"all"`.
+        value: The figure.
+    """
+
+    dataset: str
+    metric: str
+    target: str
+    value: float
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A checkpoint file as its authors published it.
+
+    Attributes:
+        filename: Its name, without a folder.
+        url: Where it is; None where there is no address to download it from.
+        sha256: Its hash; None where nobody could compute it: the first download then records it.
+        size: Its length in bytes, where known.
+    """
+
+    filename: str
+    url: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not is_name(self.filename):
+            raise ConfigError(f"filename {self.filename!r} must be a plain file name")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known about a model.
+
+    Attributes:
+        name: The name it is asked for by.
+        system: The published system that it belongs to.
+        title: One line that says what it does.
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Rate that it works at, in Hz; None where it works at any.
+        channels: Channels that it works on; None where it works on any number.
+        parameters: Number of trained parameters.
+        licence: Of the code and of the weights.
+        training_data: What it was trained on; None where it was not trained.
+        quality: Published and measured figures.
+        citation: The paper to cite.
+        origin: Where its authors publish it, or which file it was imported from.
+        notes: What a user should know before relying on it.
+        files: The published checkpoint that it is imported from.
+        config: `class_path` and `init_args` of a separator without weights; None where there are weights.
+    """
+
+    name: str
+    system: str
+    title: str
+    sources: tuple[str, ...]
+    sample_rate: int | None = None
+    channels: int | None = None
+    parameters: int = 0
+    licence: Licence = Licence()
+    training_data: str | None = None
+    quality: tuple[Quality, ...] = ()
+    citation: str | None = None
+    origin: str | None = None
+    notes: str | None = None
+    files: tuple[PublishedFile, ...] = ()
+    config: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+    @property
+    def folder(self) -> Path:
+        """Where the model lies once it is on disk."""
+        return models_folder() / self.name
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it can be used as it is: it needs no weights, or they are in its folder."""
+        return self.config is not None or (self.folder / WEIGHTS).is_file()
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Card:
+        """Build a card from the keys and values of its YAML file.
+
+        Args:
+            values: The card's content.
+            where: The file, for messages.
+
+        Raises:
+            ConfigError: A key is unknown or missing, or a value is of the wrong type.
+        """
+        values = dict(values)
+        if "licence" in values:
+            values["licence"] = construct(Licence, _mapping(values["licence"], where), f"licence of {where}")
+        for key, part in (("quality", Quality), ("files", PublishedFile)):
+            entries = values.get(key, [])
+            if not isinstance(entries, list):
+                raise ConfigError(f"{where}: {key} must be a list")
+            values[key] = [construct(part, _mapping(entry, where), f"{key} of {where}") for entry in entries]
+        return construct(cls, values, where)
+
+    @classmethod
+    def read(cls, path: Path) -> Card:
+        """Read a card from its file.
+
+        Raises:
+            ConfigError: The file is missing, not YAML, or not a card.
+        """
+        return cls.parse(read_yaml(path), str(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as `parse` takes it: plain values only, without the keys that say nothing."""
+        plain = asdict(self)
+        for key in ("sources", "quality", "files"):
+            plain[key] = list(plain[key])
+        defaults = {field.name: field.default for field in fields(self)}
+        return {key: value for key, value in plain.items() if getattr(self, key) != defaults[key]}
+
+
+def find(name: str) -> Card:
+    """The card of a model by its name: a shipped one, or one in the models folder.
+
+    Raises:
+        ModelError: No model has the name.
+    """
+    shipped = _shipped_cards()
+    if name in shipped:
+        return shipped[name]
+    if is_name(name) and (models_folder() / name / CARD).is_file():
+        return _read_installed(models_folder() / name)
+    known = [card.name for card in list_cards()]
+    raise ModelError(f"no model is named {name!r}; {nearest(name, known)}")
+
+
+def list_cards() -> list[Card]:
+    """The cards that are shipped, then those of other models in the models folder, each by name."""
+    shipped = _shipped_cards()
+    installed = []
+    for path in sorted(models_folder().glob(f"*/{CARD}")):
+        if path.parent.name in shipped or not is_name(path.parent.name):
+            continue
+        try:
+            installed.append(_read_installed(path.parent))
+        except ConfigError as error:
+            _log.warning("left out of the list: %s", error)
+    return [*shipped.values(), *installed]
+
+
+def _read_installed(folder: Path) -> Card:
+    """The card of a folder in the models folder, under the folder's name."""
+    return replace(Card.read(folder / CARD), name=folder.name)
+
+
+@cache
+def _shipped_cards() -> dict[str, Card]:
+    cards = (Card.read(path) for path in sorted(_SHIPPED.glob("*.yaml")))
+    return {card.name: card for card in cards}
+
+
+def _mapping(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected keys and values, not {value!r}")
+    return value

@@ -1,0 +1,209 @@
+"""Published checkpoint files: read without running what is in them, recognised, and made model folders.
+
+Some authors published whole pickled modules, whose pickle names the classes of their code. Nothing of it
+is imported: PyTorch's restricted reader (`weights_only=True`) is given an inert record in the place of
+every class that it does not know, and the weights are taken out of the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from soloist.errors import ModelError
+from soloist.zoo.build import build
+from soloist.zoo.cards import Card, list_cards
+from soloist.zoo.home import check_name, models_folder
+from soloist.zoo.importers import ImportedModel, recognize
+from soloist.zoo.models import check_state, save_model
+from soloist.zoo.typed import one_line
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def import_checkpoint(
+    path: Path, folder: Path | None = None, name: str | None = None, *, overwrite: bool = False
+) -> Path:
+    """Turn a published checkpoint file into a model folder.
+
+    Args:
+        path: The file, as its authors published it.
+        folder: Where to write; the model's folder in the models folder if None.
+        name: The model's name; that of the card whose file this is, or the file's own, if None.
+        overwrite: Replace a model folder that is there.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        ModelError: The file is not a checkpoint, no importer recognises it, or the folder cannot be written.
+        UsageError: The name is not one.
+    """
+    path = Path(path)
+    if name is not None:
+        check_name(name)
+    state = read_state(path)
+    model = recognize(state)
+    if model is None:
+        raise ModelError(
+            f"no importer recognises the model in {path} ({len(state)} tensors: {_sample(state)})"
+        )
+    digest = sha256(path)
+    known = _known_card(digest, name)
+    name = name or (known.name if known else _slug(path.stem))
+    card = _complete(model, known, path, digest) | {"name": name}
+    check_state(build(model.config, f"configuration of {name}"), model.separator.state_dict(), str(path))
+    target = Path(folder) if folder is not None else models_folder() / name
+    return save_model(model.separator, model.config, card, target, overwrite=overwrite)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint file, on the CPU; nothing that is in the file is run.
+
+    Args:
+        path: What `torch.save` wrote: a state dict, a training checkpoint that holds one, or a module.
+
+    Raises:
+        ModelError: The file is missing, not such a checkpoint, damaged, or holds no weights.
+    """
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint file {path}")
+    try:
+        content = _load_inert(path)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
+    # What the reader stumbles over in a damaged or hostile file is of many kinds.
+    except Exception as error:
+        raise ModelError(f"{path} {_fault(path, error)}") from error
+    state = dict(_tensors(content))
+    if not state:
+        raise ModelError(f"{path} holds no weights: neither a state dict nor a module")
+    return state
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Record:
+    """Stands for an object of a class that is not imported: keeps its attributes, does nothing."""
+
+    def __new__(cls, *_arguments: Any) -> _Record:
+        return super().__new__(cls)
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+
+def _load_inert(path: Path) -> Any:
+    unknown = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
+    with safe_globals([(_Record, name) for name in unknown]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What is wrong with a file that could not be read as a checkpoint."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != b"PK" and start[:1] != b"\x80":
+        return "is not a PyTorch checkpoint"
+    if start == b"PK" and not zipfile.is_zipfile(path):
+        return "is truncated or damaged"
+    if isinstance(error, pickle.UnpicklingError):
+        return "holds code, not only weights, and is refused: save the state_dict() of its module instead"
+    return "is damaged, or not a PyTorch checkpoint"
+
+
+def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of whatever a checkpoint file held."""
+    if isinstance(content, _Record):
+        yield from _module_tensors(content, "")
+    elif isinstance(content, Mapping):
+        tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        nested = next((content[key] for key in _NESTED if key in content), None)
+        if not tensors:
+            yield from _tensors(nested)
+        # nn.DataParallel puts this before every name.
+        elif all(str(key).startswith("module.") for key in tensors):
+            yield from ((key.removeprefix("module."), value) for key, value in tensors.items())
+        else:
+            yield from ((str(key), value) for key, value in tensors.items())
+
+
+def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """The state dict of a module that was read as records."""
+    attributes = vars(module)
+    transient = attributes.get("_non_persistent_buffers_set", ())
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _entries(attributes, kind):
+            if isinstance(value, Tensor) and not (isinstance(transient, set) and name in transient):
+                yield prefix + name, value.detach()
+    for name, child in _entries(attributes, "_modules"):
+        if isinstance(child, _Record):
+            yield from _module_tensors(child, f"{prefix}{name}.")
+
+
+def _entries(attributes: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
+    entries = attributes.get(kind)
+    return [(str(key), value) for key, value in entries.items()] if isinstance(entries, Mapping) else []
+
+
+def _known_card(digest: str, name: str | None) -> Card | None:
+    """The card whose file has the hash, or the named one whose file's hash nobody knows yet.
+
+    Raises:
+        ModelError: The named card says that its file has another hash.
+    """
+    cards = list_cards()
+    for card in cards:
+        if any(file.sha256 == digest for file in card.files):
+            return card
+    named = next((card for card in cards if card.name == name and card.files), None)
+    if named is not None and named.files[0].sha256 is not None:
+        raise ModelError(
+            f"this is not the published file of {name} (sha256 {named.files[0].sha256}, not {digest}): "
+            "import it under another name"
+        )
+    return named
+
+
+def _complete(model: ImportedModel, known: Card | None, path: Path, digest: str) -> dict[str, Any]:
+    """What the importer and the known card say, with the file as it was found."""
+    card = {**model.card, **(known.to_dict() if known else {})}
+    published = known.files[0] if known else None
+    card["files"] = [
+        {
+            "filename": published.filename if published else _slug(path.name),
+            "url": published.url if published else None,
+            "sha256": digest,
+            "size": path.stat().st_size,
+        }
+    ]
+    return card
+
+
+def _slug(text: str) -> str:
+    """A text as a name: what a name cannot have becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-") or "model"
+
+
+def _sample(state: Mapping[str, Tensor]) -> str:
+    return ", ".join(sorted(state)[:3])

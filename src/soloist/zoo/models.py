@@ -1,0 +1,225 @@
+"""Model folders: weights as safetensors, configuration and card as YAML, and nothing else.
+
+A folder is written next to its place and moved there when it is complete, so what is there is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from soloist.errors import ConfigError, ModelError, UsageError
+from soloist.separators.base import Separator
+from soloist.zoo.build import build, check
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, list_cards
+from soloist.zoo.home import is_name
+from soloist.zoo.typed import one_line, read_yaml
+
+
+def load(name_or_path: str | Path, **overrides: Any) -> Separator:
+    """Load a separator, in eval mode.
+
+    Args:
+        name_or_path: A model's name, or the folder of a model.
+        **overrides: Arguments of the separator's class in place of those of its configuration
+            (`sample_rate=8000`); only for a separator without weights.
+
+    Raises:
+        ModelError: The model is unknown, not on disk, or its weights are damaged or of another architecture.
+        ConfigError: Its configuration is not valid, or an override is not one of its arguments.
+        UsageError: An override was given for a model that has weights.
+    """
+    if (folder := _as_folder(name_or_path)) is None:
+        card = find(str(name_or_path))
+        if card.config is not None:
+            init_args = {**card.config.get("init_args", {}), **overrides}
+            return build({**card.config, "init_args": init_args}, card.name)
+        if not card.on_disk:
+            raise ModelError(f"{card.name} is not on disk: soloist models download {card.name}")
+        folder = card.folder
+    if overrides:
+        raise UsageError(
+            f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
+        )
+    return _load_folder(folder)
+
+
+def save_model(
+    separator: Separator,
+    config: Mapping[str, Any],
+    card: Mapping[str, Any],
+    folder: Path,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        separator: Gives the weights, and what the card does not say: sources, rate, channels, parameters.
+        config: `class_path` and `init_args` that build the same separator again.
+        card: What is known about the model, by the names of `Card`'s attributes.
+        folder: Where; its name is the model's name unless the card has one.
+        overwrite: Replace a model folder that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: There is something at `folder`, or it cannot be written.
+        ConfigError: The configuration or the card is not valid.
+    """
+    folder = Path(folder)
+    check(config, f"configuration of {folder.name}")
+    full_card = Card.parse({**_facts(separator, folder), **card}, f"card of {folder.name}")
+    _check_free(folder, overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+            whole = Path(scratch) / "model"
+            whole.mkdir()
+            # Cloned, because safetensors refuses tensors that share memory (tied weights).
+            state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
+            save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
+            _write_yaml(whole / CONFIG, config)
+            _write_yaml(whole / CARD, full_card.to_dict())
+            _put(whole, folder)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot write the model folder {folder}: {one_line(error)}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{folder.name}: only plain values can be saved: {one_line(error)}") from error
+    return folder
+
+
+def resolve_path(name: str) -> Path | None:
+    """The folder of a model that is on disk; None where it is not, or needs none.
+
+    Raises:
+        ModelError: No model has the name.
+    """
+    card = find(name)
+    return card.folder if (card.folder / WEIGHTS).is_file() else None
+
+
+def remove(name: str) -> Path:
+    """Delete a model's folder from the models folder.
+
+    Returns:
+        The folder that was there.
+
+    Raises:
+        ModelError: The model is unknown, has no folder, or the folder holds something else as well.
+    """
+    folder = resolve_path(name)
+    if folder is None:
+        raise ModelError(f"{name} has no folder on disk, so there is nothing to remove")
+    _check_free(folder, overwrite=True)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ModelError(f"cannot remove {folder}: {one_line(error)}") from error
+    return folder
+
+
+def _as_folder(name_or_path: str | Path) -> Path | None:
+    """The model folder that is meant; None where a name is meant.
+
+    A known name wins over a folder of that name here: stems are often written to one.
+    """
+    path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, str) and is_name(name_or_path):
+        known = any(card.name == name_or_path for card in list_cards())
+        if known or not path.exists():
+            return None
+    if path.is_file():
+        raise ModelError(
+            f"{path} is a file, not a model folder; import it first: soloist models import {path}"
+        )
+    if not path.is_dir():
+        raise ModelError(f"there is no model folder {path}")
+    return path
+
+
+def _load_folder(folder: Path) -> Separator:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} is not a model folder: {name} is missing")
+    separator = build(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    try:
+        state = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / WEIGHTS} is damaged: {one_line(error)}") from error
+    check_state(separator, state, str(folder / WEIGHTS))
+    separator.load_state_dict(state)
+    return separator
+
+
+def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights that are not exactly those of a separator.
+
+    Raises:
+        ModelError: Tensors are missing, too many, or of another shape; some of them are named.
+    """
+    expected = separator.state_dict()
+    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
+    shapes = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
+    problems = [("missing", missing), ("unexpected", extra), ("of another shape", shapes)]
+    told = [f"{what}: {_some(names)}" for what, names in problems if names]
+    if told:
+        raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
+
+
+def _some(names: Collection[str], limit: int = 3) -> str:
+    listed = ", ".join(sorted(names)[:limit])
+    return f"{listed} and {len(names) - limit} more" if len(names) > limit else listed
+
+
+def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "system": type(separator).__name__,
+        "title": f"{type(separator).__name__} for {', '.join(separator.sources)}",
+        "sources": list(separator.sources),
+        "sample_rate": separator.sample_rate,
+        "channels": separator.channels,
+        "parameters": sum(parameter.numel() for parameter in separator.parameters()),
+    }
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    """Nothing is ever replaced or deleted but a folder that holds a model and nothing else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is in the way: it is not a folder")
+    others = {path.name for path in folder.iterdir()} - {CARD, CONFIG, WEIGHTS}
+    if others:
+        raise ModelError(f"{folder} holds other things than a model ({_some(others)}): left as it is")
+    if not overwrite and any(folder.iterdir()):
+        raise ModelError(f"there is a model in {folder} already: remove it, or choose another folder")
+
+
+def _put(whole: Path, folder: Path) -> None:
+    """Move a finished folder to its place; what was there is lost only once that has worked."""
+    if not folder.exists():
+        whole.rename(folder)
+        return
+    old = whole.with_name("old")
+    folder.rename(old)
+    try:
+        whole.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, encoding="utf-8")

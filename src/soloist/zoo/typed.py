@@ -1,0 +1,101 @@
+"""Objects from the keys and values of a YAML file, checked against the signature of their class.
+
+jsonargparse checks the types. What is added here: one line for each mistake, with the nearest right
+name, and that nothing but the given class is called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from soloist.errors import ConfigError
+
+T = TypeVar("T")
+
+_KEY = "value"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {one_line(error)}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigError(f"{path} must hold a mapping of names to values")
+    return content
+
+
+def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Call a class with keyword arguments that came from a file.
+
+    Args:
+        cls: The class; its signature says which keys there are, and their types.
+        values: Keys and values. Objects that are parts of this one have been constructed already.
+        where: What the values are, for messages: `"network of hpss/config.yaml"`.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value is of the wrong type.
+    """
+    parser, keys = _parser(cls)  # type: ignore[arg-type]
+    check_keys(values, keys, where)
+    try:
+        parsed = parser.parse_object({_KEY: dict(values)})
+    except ArgumentError as error:
+        raise ConfigError(f"{where}: {_explain(error)}") from error
+    made: T = parser.instantiate(parsed)[_KEY]
+    return made
+
+
+def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Refuse a key that is not known, with the nearest one that is.
+
+    Raises:
+        ConfigError: A key is not among the known ones.
+    """
+    known = tuple(known)
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}; {nearest(str(key), known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
+
+
+def one_line(error: object) -> str:
+    """The text of an error on a single line."""
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+@cache
+def _parser(cls: type[Any]) -> tuple[ArgumentParser, tuple[str, ...]]:
+    parser = ArgumentParser(exit_on_error=False)
+    # A parameter without a type hint is accepted as it is: the class checks it.
+    added = parser.add_class_arguments(cls, _KEY, fail_untyped=False)
+    return parser, tuple(key.removeprefix(f"{_KEY}.") for key in added)
+
+
+def _explain(error: ArgumentError) -> str:
+    """The explanation of jsonargparse without its frame: `sample_rate: expected int, not 'x'`."""
+    text = one_line(error).replace(f"{_KEY}.", "")
+    text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
+    return text.replace("the following arguments are required:", "missing")
