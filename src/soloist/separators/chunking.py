@@ -2,8 +2,8 @@ r"""Cutting a signal of any length into chunks and gluing their estimates, in bo
 
     track      |--------------------------------------------------------|
     chunk 0    |================\\\\~~|
-    chunk 1                   |~~////===========\\\\~~|
-    chunk 2                                   |~~////====================|
+    chunk 1                  |~~////===========\\\\~~|
+    chunk 2                                 |~~////=====================|
 
 A chunk's outermost `trim` samples (~) are context: a network's estimate there lacks one of its sides.
 The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. What
