@@ -13,7 +13,7 @@ from soloist.errors import UsageError
 from soloist.inference.engines import TorchEngine
 from soloist.inference.stems import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.zoo import DEFAULT_MODEL, find, load
+from soloist.zoo import DEFAULT_MODEL, card_of, load
 
 
 def separate(
@@ -48,7 +48,7 @@ def separate(
         >>> stems = soloist.separate("song.mp3", two_stems="vocals")  # doctest: +SKIP
     """
     mixture, rate = _load_audio(audio, sample_rate)
-    any_rate = find(model).sample_rate is None
+    any_rate = card_of(model).sample_rate is None
     overrides = {"sample_rate": rate, "channels": mixture.shape[0]} if any_rate else {}
     separator = load(model, **overrides)
     selection = StemSelection(tuple(stems), two_stems)

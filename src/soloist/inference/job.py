@@ -19,7 +19,7 @@ from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, c
 from soloist.inference.stems import Block, NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, resample_blocks, separate_stream
 from soloist.separators.base import Separator
-from soloist.zoo import find, load
+from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
 
@@ -120,7 +120,7 @@ class FileJob:
     def __init__(self, model: str, settings: FileSettings) -> None:
         self.model = model
         self.settings = settings
-        self._any_rate = find(model).sample_rate is None
+        self._any_rate = card_of(model).sample_rate is None
         self._engines: dict[tuple[int, int], tuple[Separator, Engine]] = {}
         if not self._any_rate:
             self.separator_for(0, 0)

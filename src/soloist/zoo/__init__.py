@@ -12,13 +12,14 @@ from soloist.zoo.cards import Card, find, list_cards
 
 if TYPE_CHECKING:
     from soloist.zoo.checkpoints import import_checkpoint
-    from soloist.zoo.models import load, remove, resolve_path, save_model
+    from soloist.zoo.models import card_of, load, remove, resolve_path, save_model
 
 DEFAULT_MODEL = "repet-sim"
 
 __all__ = [
     "DEFAULT_MODEL",
     "Card",
+    "card_of",
     "find",
     "import_checkpoint",
     "list_cards",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "card_of": "soloist.zoo.models",
     "import_checkpoint": "soloist.zoo.checkpoints",
     "load": "soloist.zoo.models",
     "remove": "soloist.zoo.models",

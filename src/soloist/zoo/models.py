@@ -98,6 +98,17 @@ def save_model(
     return folder
 
 
+def card_of(name_or_path: str | Path) -> Card:
+    """The card of a model by its name or its folder.
+
+    Raises:
+        ModelError: The model is unknown.
+        ConfigError: The folder's card is not valid.
+    """
+    folder = _as_folder(name_or_path)
+    return find(str(name_or_path)) if folder is None else Card.read(folder / CARD)
+
+
 def resolve_path(name: str) -> Path | None:
     """The folder of a model that is on disk; None where it is not, or needs none.
 
