@@ -1,0 +1,31 @@
+"""What networks see of a complex spectrogram, and how masks and estimates become complex again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+PlaneOrder = Literal["parts", "channels"]
+"""Order of the planes of a stereo spectrogram: "parts" is [re L, re R, im L, im R], "channels" is
+[re L, im L, re R, im R]."""
+
+
+def complex_to_planes(coefficients: Tensor, order: PlaneOrder = "parts") -> Tensor:
+    """Complex `(batch, channels, frequency, frames)` to real `(batch, 2 * channels, frequency, frames)`."""
+    pattern = "b c f t part -> b (part c) f t" if order == "parts" else "b c f t part -> b (c part) f t"
+    return rearrange(torch.view_as_real(coefficients), pattern)
+
+
+def planes_to_complex(planes: Tensor, order: PlaneOrder = "parts") -> Tensor:
+    """Real `(batch, 2 * channels, frequency, frames)` to complex `(batch, channels, frequency, frames)`."""
+    pattern = "b (part c) f t -> part b c f t" if order == "parts" else "b (c part) f t -> part b c f t"
+    real, imaginary = rearrange(planes, pattern, part=2)
+    return torch.complex(real, imaginary)
+
+
+def with_phase_of(magnitudes: Tensor, coefficients: Tensor) -> Tensor:
+    """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with theirs."""
+    return torch.polar(magnitudes, coefficients.angle().expand_as(magnitudes))

@@ -1,0 +1,26 @@
+"""What a network on spectrograms promises to those who cut signals into chunks for it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class SpectralNetwork(nn.Module):
+    """Maps a real spectrogram `(batch, inputs, frequency, frames)` to `(batch, outputs, frequency, frames)`.
+
+    It takes any number of frames from one up and returns as many.
+    """
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        return None
+
+    @property
+    def stride(self) -> int:
+        """Frames by which an input may be shifted so that the output only shifts with it."""
+        return 1
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """Map a spectrogram to a mask or to spectrograms of the sources."""
+        raise NotImplementedError

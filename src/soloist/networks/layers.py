@@ -1,0 +1,89 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """An activation by its name; the leaky ReLU's slope is 0.01."""
+    return {
+        "identity": nn.Identity,
+        "relu": nn.ReLU,
+        "leaky_relu": nn.LeakyReLU,
+        "sigmoid": nn.Sigmoid,
+        "tanh": nn.Tanh,
+    }[name]()
+
+
+def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The gain and the shift `(channels,)` that a BatchNorm applies in evaluation mode."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    gain = torch.rsqrt(norm.running_var + norm.eps)
+    gain = gain if norm.weight is None else gain * norm.weight
+    shift = -norm.running_mean * gain
+    return gain, shift if norm.bias is None else shift + norm.bias
+
+
+class ConvNorm(nn.Module):
+    """A 2-D (transposed) convolution, BatchNorm and an activation, on `(batch, channels, frequency, frames)`.
+
+    Args:
+        conv: The convolution.
+        activation: Name of what follows the norm.
+    """
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: Activation = "identity") -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm: nn.Module = nn.BatchNorm2d(conv.out_channels)
+        self.activation_name: Activation = activation
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, normalise, activate."""
+        return self.activation(self.norm(self.conv(x)))
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the convolution with the norm (in evaluation mode) folded into them."""
+        weight = self.conv.weight.detach()
+        bias = torch.zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
+        if not isinstance(self.norm, nn.BatchNorm2d):
+            return weight, bias
+        gain, shift = (value.detach() for value in batch_norm_affine(self.norm))
+        across = (1, -1, 1, 1) if isinstance(self.conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
+        return weight * gain.view(across), bias * gain + shift
+
+    def optimize(self) -> None:
+        """Fold the norm into the convolution."""
+        weight, bias = self.folded()
+        self.conv.weight = nn.Parameter(weight, requires_grad=False)
+        self.conv.bias = nn.Parameter(bias, requires_grad=False)
+        self.norm = nn.Identity()
+
+
+def initialize(
+    module: nn.Module, activation: Activation, *, rule: Literal["xavier", "kaiming", "layer"]
+) -> None:
+    """Draw every weight of two axes or more from a normal distribution; biases stay as they are.
+
+    Args:
+        module: Its parameters and those of its parts are drawn anew.
+        activation: What the layers are followed by, which decides for the rule "layer".
+        rule: Xavier (Glorot and Bengio 2010), Kaiming (He et al. 2015), or, for "layer", Kaiming before
+            a (leaky) ReLU and Xavier otherwise.
+    """
+    kaiming = rule == "kaiming" or (rule == "layer" and activation in ("relu", "leaky_relu"))
+    for weight in module.parameters():
+        if weight.ndim < 2:
+            continue
+        if kaiming:
+            nn.init.kaiming_normal_(weight, nonlinearity="relu")
+        else:
+            nn.init.xavier_normal_(weight)

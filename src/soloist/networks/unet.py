@@ -1,0 +1,151 @@
+"""The U-Net on spectrograms that carries the intermediate blocks of Choi et al. (ISMIR 2020).
+
+    spectrogram - entry - block --------------------------------- block - exit - mask or spectrogram
+                            down - block ----------------- block - up
+                                     down - ... block ... - up
+
+The bins are one more than a power of two; the two-tap entry makes them even and the exit brings them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from soloist.errors import UsageError
+from soloist.networks.base import SpectralNetwork
+from soloist.networks.layers import Activation, ConvNorm, initialize, make_activation
+from soloist.networks.unet_blocks import BandLayer, BlockDesign
+
+
+class UNet(SpectralNetwork):
+    """A U-Net whose blocks are of one design, at any number of levels.
+
+    Args:
+        block: The design of the blocks.
+        input_channels: Channels of the spectrogram (for a stereo complex one: four).
+        output_channels: Channels of the output; None for those of the input.
+        internal_channels: Channels inside.
+        num_blocks: Blocks on the way down, in the middle and on the way up; odd.
+        num_bins: Frequencies of the spectrogram.
+        time_levels: Levels, from 0 at the top, whose down-sampling halves the frames; None for all.
+        frequency_levels: Levels whose down-sampling halves the bins; None for all.
+        first_activation: What follows the entry and its norm.
+        last_activation: What follows the exit.
+        initialization: How weights are drawn: by one rule for all ("xavier", "kaiming"), or for each
+            layer the one that suits its activation.
+
+    Raises:
+        UsageError: An even number of blocks, or a level that does not exist.
+    """
+
+    def __init__(
+        self,
+        block: BlockDesign,
+        *,
+        input_channels: int = 4,
+        output_channels: int | None = None,
+        internal_channels: int = 24,
+        num_blocks: int = 7,
+        num_bins: int = 1025,
+        time_levels: Sequence[int] | None = None,
+        frequency_levels: Sequence[int] | None = None,
+        first_activation: Activation = "relu",
+        last_activation: Activation = "identity",
+        initialization: Literal["layer", "xavier", "kaiming"] = "layer",
+    ) -> None:
+        super().__init__()
+        if num_blocks < 1 or num_blocks % 2 == 0:
+            raise UsageError(f"a U-Net has an odd number of blocks, not {num_blocks}")
+        depth, channels = num_blocks // 2, internal_channels
+        self.num_bins = num_bins
+        self.frame_radius = block.frame_radius
+        self.time_scales = _scales("time_levels", time_levels, depth)
+        frequency_scales = _scales("frequency_levels", frequency_levels, depth)
+        self.frequency_stride = 2 ** frequency_scales.count(2)
+        kernels = list(zip(frequency_scales, self.time_scales, strict=True))
+        bins = [-(-(num_bins - 1) // self.frequency_stride) * self.frequency_stride]
+        for scale in frequency_scales:
+            bins.append(bins[-1] // scale)
+
+        self.entry = ConvNorm(nn.Conv2d(input_channels, channels, (2, 1)), first_activation)
+        self.encoders = nn.ModuleList(block.build(channels, channels, count) for count in bins[:-1])
+        self.downs = nn.ModuleList(ConvNorm(nn.Conv2d(channels, channels, k, k)) for k in kernels)
+        self.middle = block.build(channels, channels, bins[-1])
+        self.ups = nn.ModuleList(
+            ConvNorm(nn.ConvTranspose2d(channels, channels, k, k)) for k in reversed(kernels)
+        )
+        self.decoders = nn.ModuleList(
+            block.build(2 * channels, channels, count) for count in reversed(bins[:-1])
+        )
+        self.exit = nn.Conv2d(channels, output_channels or input_channels, (2, 1), padding=(1, 0))
+        self.last_activation = make_activation(last_activation)
+        self._initialize(initialization, block.activation, first_activation, last_activation)
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        if self.frame_radius is None:
+            return None
+        radius = self.frame_radius
+        for scale in reversed(self.time_scales):
+            # A coarse frame stands for `scale` fine ones: the farther neighbour of a pair counts.
+            radius = scale * radius + (scale - 1) + 2 * self.frame_radius
+        return radius
+
+    @property
+    def stride(self) -> int:
+        """Frames by which an input may be shifted so that the output only shifts with it."""
+        return 2 ** self.time_scales.count(2)
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """Map `(batch, input_channels, num_bins, frames)` to `(batch, output_channels, num_bins, frames)`.
+
+        Raises:
+            UsageError: Another number of bins than the network was made for.
+        """
+        bins, frames = spectrogram.shape[-2:]
+        if bins != self.num_bins:
+            raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
+        # Zeros above the highest bin and after the last frame make both divisible.
+        missing = (0, -frames % self.stride, 0, -(bins - 1) % self.frequency_stride)
+        x = self.entry(pad(spectrogram, missing) if any(missing) else spectrogram)
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            x = decoder(torch.cat([up(x), skips.pop()], dim=1))
+        return self.last_activation(self.exit(x))[..., :bins, :frames]
+
+    def _initialize(
+        self,
+        rule: Literal["layer", "xavier", "kaiming"],
+        inside: Activation,
+        first: Activation,
+        last: Activation,
+    ) -> None:
+        initialize(self.entry, first, rule=rule)
+        initialize(self.exit, last, rule=rule)
+        for part in (self.encoders, self.middle, self.decoders):
+            initialize(part, inside, rule=rule)
+        for part in (self.downs, self.ups):
+            initialize(part, "identity", rule=rule)
+        for module in self.modules():
+            if isinstance(module, BandLayer) and module.keep_bands:
+                module.reset_to_bands()
+
+
+def _scales(name: str, levels: Sequence[int] | None, depth: int) -> list[int]:
+    """By how much each level divides its axis: two where it is listed (or nothing is), else one."""
+    if levels is None:
+        return [2] * depth
+    if not set(levels) <= set(range(depth)):
+        raise UsageError(f"{name} {list(levels)} must lie in 0..{depth - 1}")
+    return [2 if level in levels else 1 for level in range(depth)]
