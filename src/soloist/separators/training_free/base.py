@@ -1,0 +1,137 @@
+"""What separators without training share: STFT, a rule that makes masks of magnitudes, inverse STFT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.separators.base import Separator
+from soloist.transforms.stft import STFT, Window
+
+MaskType = Literal["soft", "hard"]
+
+
+def frame_length(sample_rate: int, seconds: float) -> int:
+    """The power of two, in samples, that is nearest to a duration (in octaves); at least 16."""
+    return max(16, 2 ** round(math.log2(seconds * sample_rate)))
+
+
+class MaskSeparator(Separator):
+    """Masks the mixture's STFT by a rule on its magnitudes; the mixture's phase is kept.
+
+    A subclass implements `masks`.
+
+    Args:
+        sources: Names of the sources, in the order of the masks.
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture.
+        n_fft: Length of the window, samples.
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int,
+        n_fft: int,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+    ) -> None:
+        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels)
+        self.stft = STFT(n_fft, hop_length or n_fft // 4, window, pad_mode="constant", scaled=True)
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        return self.stft.hop_length
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Mask a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
+        spectrum = self.stft(mixture)
+        masks = self.masks(spectrum.abs())
+        length = mixture.shape[-1]
+        return torch.stack([self.stft.inverse(spectrum * mask, length) for mask in masks.unbind(1)], dim=1)
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """The rule.
+
+        Args:
+            magnitudes: Magnitudes of the mixture `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement masks")
+
+
+class RepetitionSeparator(MaskSeparator):
+    """Takes for accompaniment what repeats or is redundant in the mixture, and the rest for vocals.
+
+    A subclass implements `background`.
+
+    Args:
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture.
+        n_fft: Length of the window, samples; None for the power of two nearest to 40 ms.
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+        mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
+        high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none. Its nearest bin is
+            the first one that may be vocals.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        mask: MaskType = "soft",
+        high_pass: float = 100.0,
+    ) -> None:
+        super().__init__(
+            sources=("vocals", "accompaniment"),
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft or frame_length(sample_rate, 0.04),
+            hop_length=hop_length,
+            window=window,
+        )
+        if high_pass < 0:
+            raise UsageError(f"high_pass {high_pass:g} must be a frequency in Hz, or 0 for none")
+        self.mask = mask
+        nearest = math.ceil(high_pass * self.stft.n_fft / sample_rate - 0.5)
+        self.first_vocal_bin = min(nearest, self.stft.num_bins - 1)
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Masks `(batch, 2, channels, frequency, frames)` of vocals and accompaniment; they sum to one."""
+        background = self.background(magnitudes)
+        background[..., : self.first_vocal_bin, :] = 1
+        if self.mask == "hard":
+            background = (background >= 0.5).to(background)
+        return torch.stack([1 - background, background], dim=1)
+
+    def background(self, magnitudes: Tensor) -> Tensor:
+        """The soft mask of what repeats, a new tensor of the shape of `magnitudes`."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement background")
+
+
+def ratio_mask(part: Tensor, whole: Tensor) -> Tensor:
+    """How much of a magnitude is explained by a part of it, in [0, 1]; silence is all explained.
+
+    Args:
+        part: Magnitudes of a model of the part, of any size.
+        whole: Magnitudes, of the same shape.
+    """
+    silent = whole <= 0
+    return torch.where(silent, 1.0, torch.minimum(part, whole) / whole.masked_fill(silent, 1))

@@ -1,0 +1,106 @@
+"""Harmonic-percussive separation by median filtering."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.separators.training_free.base import MaskSeparator, MaskType, frame_length
+from soloist.separators.training_free.sliding import sliding_median
+from soloist.transforms.stft import Window
+
+
+class HPSS(MaskSeparator):
+    """Tells tones from strokes by the direction in which a spectrogram is smooth.
+
+    A median along time keeps what lasts (harmonic), one along frequency keeps what is broad
+    (percussive) [1]. With a margin above one a source must exceed the other by that factor to get a bin;
+    what neither gets is a third source, the residual, so that the sources still add up to the mixture [2].
+
+    Memory is flat: an output sample depends on `receptive_field` samples on either side, and a
+    separation in chunks equals that of the whole track.
+
+    Args:
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture; each is separated by itself.
+        n_fft: Length of the window, samples; None for the power of two nearest to 90 ms (4096 at
+            44.1 kHz, as in [1]).
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+        harmonic_kernel: Length of the median along time, frames.
+        percussive_kernel: Length of the median along frequency, bins.
+        harmonic_margin: Factor, at least 1, by which the harmonic part must exceed the percussive one.
+        percussive_margin: The reverse.
+        mask: "soft" shares a bin between the sources, "hard" gives it to one.
+        power: Exponent of the soft mask; 2 makes it a Wiener filter.
+
+    References:
+        [1] D. FitzGerald, "Harmonic/percussive separation using median filtering", DAFx 2010.
+        [2] J. Driedger, M. Müller and S. Disch, "Extending harmonic-percussive separation of audio
+        signals", ISMIR 2014.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        harmonic_kernel: int = 17,
+        percussive_kernel: int = 17,
+        harmonic_margin: float = 1.0,
+        percussive_margin: float = 1.0,
+        mask: MaskType = "soft",
+        power: float = 2.0,
+    ) -> None:
+        if min(harmonic_kernel, percussive_kernel) < 1 or power <= 0:
+            raise UsageError("HPSS needs kernels of at least 1 and a power above 0")
+        if min(harmonic_margin, percussive_margin) < 1:
+            raise UsageError("a margin of HPSS must be at least 1, or a bin would count twice")
+        residual = ("residual",) if max(harmonic_margin, percussive_margin) > 1 else ()
+        super().__init__(
+            sources=("harmonic", "percussive", *residual),
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft or frame_length(sample_rate, 0.09),
+            hop_length=hop_length,
+            window=window,
+        )
+        self.harmonic_kernel = harmonic_kernel
+        self.percussive_kernel = percussive_kernel
+        self.harmonic_margin = harmonic_margin
+        self.percussive_margin = percussive_margin
+        self.mask = mask
+        self.power = power
+
+    @property
+    def receptive_field(self) -> int:
+        """A window on either side, and the frames that the median along time sees."""
+        return self.stft.n_fft + self.harmonic_kernel // 2 * self.stft.hop_length
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Masks `(batch, sources, channels, frequency, frames)` that sum to one; see `MaskSeparator`."""
+        harmonic = sliding_median(magnitudes, self.harmonic_kernel, dim=-1)
+        percussive = sliding_median(magnitudes, self.percussive_kernel, dim=-2)
+        if self.mask == "hard":
+            # The comparisons of [2], eq. 4: a tie is percussive, and no bin is both.
+            harmonic_mask = (harmonic > percussive * self.harmonic_margin).to(magnitudes)
+            percussive_mask = (percussive >= harmonic * self.percussive_margin).to(magnitudes)
+        else:
+            harmonic_mask = self._soft_mask(harmonic, percussive * self.harmonic_margin)
+            percussive_mask = self._soft_mask(percussive, harmonic * self.percussive_margin)
+        masks = [harmonic_mask, percussive_mask]
+        if len(self.sources) == 3:
+            masks.append(1 - harmonic_mask - percussive_mask)
+        return torch.stack(masks, dim=1)
+
+    def _soft_mask(self, wanted: Tensor, other: Tensor) -> Tensor:
+        """`wanted^p / (wanted^p + other^p)`, one half where both are silent."""
+        largest = torch.maximum(wanted, other)
+        silent = largest <= torch.finfo(wanted.dtype).tiny
+        largest = largest.masked_fill(silent, 1)
+        wanted, other = (wanted / largest) ** self.power, (other / largest) ** self.power
+        return torch.where(silent, 0.5, wanted / (wanted + other).masked_fill(silent, 1))

@@ -1,0 +1,115 @@
+"""Importer of nussl 1.1.9: its training-free algorithms.
+
+What nussl computes and the papers do not say is switched on here: `RepetSim(picking="greedy")`,
+`FT2D(mirrored=True)`, and hard masks that give a bin in which both sources tie to both of them.
+
+E. Manilow, P. Seetharaman and B. Pardo, "The Northwestern University Source Separation Library",
+ISMIR 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.separators.training_free.base import MaskSeparator
+from soloist.separators.training_free.hpss import HPSS
+from soloist.separators.training_free.repet_sim import RepetSim
+
+# nussl's names of constructor arguments, and ours.
+_ARGUMENTS: dict[str, dict[str, str]] = {
+    "HPSS": {"kernel_size": "kernel_size"},
+    "RepetSim": {
+        "similarity_threshold": "threshold",
+        "min_distance_between_frames": "min_distance",
+        "max_repeating_frames": "max_frames",
+        "high_pass_cutoff": "high_pass",
+    },
+}
+
+Arguments = dict[str, Any]
+
+
+def handles(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of nussl's training-free algorithms that Soloist has."""
+    system, kind = str(config.get("system", "")), config.get("kind")
+    return system.startswith("nussl") and kind == "classical" and _class_name(config) in _ARGUMENTS
+
+
+def from_reference(
+    config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> Callable[[Tensor], dict[str, Tensor]]:
+    """The algorithm of a reference vector.
+
+    Args:
+        config: `class`, `args` (nussl's constructor arguments), `sample_rate` in Hz and `stft`, which is
+            [window length, hop length, window].
+        state: Nothing; the algorithms have no weights.
+
+    Returns:
+        A callable on audio `(channels, samples)` that returns nussl's estimates in its order as
+        `audio/<i>` `(channels, samples)`, and the mask of the first as `mask/0`
+        `(frequency, frames, channels)`.
+
+    Raises:
+        ModelError: An argument is not one of the algorithm's.
+    """
+    if state:
+        raise ModelError(f"{_class_name(config)} of nussl has no weights, but was given {sorted(state)[0]}")
+    arguments = dict(config["args"])
+    binary = str(arguments.pop("mask_type", "soft")).lower() == "binary"
+    arguments.pop("mask_threshold", None)  # None of these algorithms reads it.
+
+    def separate(audio: Tensor) -> dict[str, Tensor]:
+        separator = _build(config, arguments, channels=audio.shape[0])
+        return _separate(separator, torch.as_tensor(audio), binary)
+
+    _build(config, arguments, channels=1)  # What is wrong with the arguments is said now.
+    return separate
+
+
+def _class_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("class", "")).rsplit(".", 1)[-1]
+
+
+def _build(config: Mapping[str, Any], arguments: Arguments, channels: int) -> MaskSeparator:
+    name = _class_name(config)
+    unknown = set(arguments) - set(_ARGUMENTS[name])
+    if unknown:
+        raise ModelError(f"nussl's {name} has no argument {sorted(unknown)[0]!r}")
+    n_fft, hop_length, window = config["stft"]
+    options = {_ARGUMENTS[name][key]: value for key, value in arguments.items()}
+    options |= {"sample_rate": config["sample_rate"], "channels": channels}
+    options |= {"n_fft": n_fft, "hop_length": hop_length, "window": window}
+    return _BUILDERS[name](options)
+
+
+def _hpss(options: Arguments) -> MaskSeparator:
+    size = options.pop("kernel_size", 31)
+    harmonic, percussive = (size, size) if isinstance(size, int) else size
+    return HPSS(harmonic_kernel=harmonic, percussive_kernel=percussive, **options)
+
+
+def _repet_sim(options: Arguments) -> MaskSeparator:
+    return RepetSim(picking="greedy", **options)
+
+
+_BUILDERS: dict[str, Callable[[Arguments], MaskSeparator]] = {"HPSS": _hpss, "RepetSim": _repet_sim}
+
+
+def _separate(separator: MaskSeparator, audio: Tensor, binary: bool) -> dict[str, Tensor]:
+    # In double precision, so that what is compared differs by nussl's own rounding only.
+    spectrum = separator.stft(audio[None].double())
+    masks = separator.masks(spectrum.abs())[0]
+    if separator.sources == ("vocals", "accompaniment"):
+        masks = masks.flip(0)  # nussl puts the background first.
+    if binary:
+        masks = (masks == masks.amax(dim=0)).to(masks)
+    estimates = separator.stft.inverse(spectrum * masks, audio.shape[-1]).to(audio.dtype)
+    outputs = {f"audio/{index}": estimate for index, estimate in enumerate(estimates)}
+    return outputs | {"mask/0": rearrange(masks[0], "c f t -> f t c").to(audio.dtype)}

@@ -1,0 +1,89 @@
+"""nussl's training-free algorithms are reproduced from what they recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from soloist.errors import ModelError
+from soloist.zoo.importers import from_reference
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "nussl" / "classical.npz"
+ALGORITHMS = ["hpss", "repet_sim"]
+TOLERANCE = 1e-3
+
+HPSS_CONFIG = {
+    "system": "nussl 1.1.9",
+    "kind": "classical",
+    "class": "primitive.HPSS",
+    "args": {},
+    "sample_rate": 16000,
+    "stft": [512, 128, "sqrt_hann"],
+}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_meets_the_fixture(name):
+    with np.load(FIXTURE) as stored:
+        config = json.loads(str(stored[f"{name}/config"]))
+        mixture = torch.from_numpy(stored["input"].astype(np.float32) / 32768)
+        expected = {key: stored[f"{name}/output/{key}"] for key in ("audio/0", "audio/1", "mask/0")}
+    outputs = from_reference(config, {})(mixture)
+    # The fixture holds every 8th sample, and every 4th bin of every 4th frame.
+    assert np.abs(outputs["audio/0"][:, ::8].numpy() - expected["audio/0"]).max() < TOLERANCE
+    assert np.abs(outputs["audio/1"][:, ::8].numpy() - expected["audio/1"]).max() < TOLERANCE
+    assert np.abs(outputs["mask/0"][::4, ::4].numpy() - expected["mask/0"]).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_meets_the_whole_vector(name, shared):
+    with np.load(shared / "reference" / "nussl" / f"{name}.npz") as stored:
+        vector = dict(stored)
+    outputs = from_reference(json.loads(str(vector["config"])), {})(torch.from_numpy(vector["input"]))
+    for key, output in outputs.items():
+        expected = vector[f"output/{key}"]
+        assert output.shape == expected.shape
+        assert np.abs(output.numpy() - expected).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("length", [7001, 7168])
+def test_shapes_follow_a_stereo_input_of_any_length(length):
+    outputs = from_reference(HPSS_CONFIG, {})(torch.randn(2, length))
+    assert outputs["audio/0"].shape == outputs["audio/1"].shape == (2, length)
+    assert outputs["mask/0"].shape == (257, -(-length // 128) + 1, 2)
+    assert outputs["audio/0"].dtype == torch.float32
+
+
+def test_kernels_may_differ():
+    mixture = torch.randn(1, 8000)
+    both = from_reference(HPSS_CONFIG | {"args": {"kernel_size": [9, 17]}}, {})(mixture)
+    same = from_reference(HPSS_CONFIG | {"args": {"kernel_size": 9}}, {})(mixture)
+    assert not torch.allclose(both["mask/0"], same["mask/0"])
+
+
+def test_binary_masks_give_ties_to_both_sources():
+    mixture = torch.zeros(1, 8000)
+    outputs = from_reference(HPSS_CONFIG | {"args": {"mask_type": "binary"}}, {})(mixture)
+    assert (outputs["mask/0"] == 1).all()
+    mixture = torch.randn(1, 8000)
+    outputs = from_reference(HPSS_CONFIG | {"args": {"mask_type": "binary"}}, {})(mixture)
+    assert set(outputs["mask/0"].unique().tolist()) == {0.0, 1.0}
+
+
+def test_an_unknown_argument_is_named():
+    with pytest.raises(ModelError, match="kernal_size"):
+        from_reference(HPSS_CONFIG | {"args": {"kernal_size": 9}}, {})
+
+
+def test_weights_are_refused():
+    with pytest.raises(ModelError, match="no weights"):
+        from_reference(HPSS_CONFIG, {"weight": torch.zeros(1)})
+
+
+def test_other_algorithms_of_nussl_are_not_claimed():
+    with pytest.raises(ModelError, match="Melodia"):
+        from_reference(HPSS_CONFIG | {"class": "primitive.Melodia"}, {})
