@@ -12,6 +12,7 @@ from soloist.zoo.cards import Card, find, list_cards
 
 if TYPE_CHECKING:
     from soloist.zoo.checkpoints import import_checkpoint
+    from soloist.zoo.downloads import download
     from soloist.zoo.models import card_of, load, remove, resolve_path, save_model
 
 DEFAULT_MODEL = "repet-sim"
@@ -20,6 +21,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Card",
     "card_of",
+    "download",
     "find",
     "import_checkpoint",
     "list_cards",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "card_of": "soloist.zoo.models",
+    "download": "soloist.zoo.downloads",
     "import_checkpoint": "soloist.zoo.checkpoints",
     "load": "soloist.zoo.models",
     "remove": "soloist.zoo.models",

@@ -1,0 +1,154 @@
+"""`soloist models`: what models there are, and which of them are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from soloist.zoo import Card
+
+app = typer.Typer(help="List, show, download, import and remove models.", add_completion=False)
+
+_Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def list_models(context: typer.Context, as_json: _Json = False) -> None:
+    """List the models that are known: what they do, at what price, and whether they are on disk."""
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise typer.BadParameter(f"it belongs after {context.invoked_subcommand}", param_hint="--json")
+        return
+    from rich.console import Console
+
+    from soloist.zoo import list_cards
+
+    cards = list_cards()
+    if as_json:
+        _print_json([_as_json(card) for card in cards])
+        return
+    Console().print(_table(cards))
+
+
+@app.command("show")
+def show(name: _Name, as_json: _Json = False) -> None:
+    """Show everything that is known about a model."""
+    import yaml
+
+    from soloist.zoo import find
+
+    card = _as_json(find(name))
+    if as_json:
+        _print_json(card)
+    else:
+        typer.echo(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100).rstrip())
+
+
+@app.command("download")
+def download(name: _Name) -> None:
+    """Download a model's published checkpoint and make it a Soloist model."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+    from soloist.zoo import download as download_model
+
+    console = Console(stderr=True)
+    with Progress(
+        *Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn(), console=console
+    ) as bar:
+        task = bar.add_task(name, total=None)
+        folder = download_model(
+            name,
+            progress=lambda received, total: bar.update(task, completed=received, total=total),
+            notice=lambda line: bar.console.print(line, highlight=False, soft_wrap=True),
+        )
+    typer.echo(folder)
+
+
+@app.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A published checkpoint file.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The model folder to write, instead of one in the models folder."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+) -> None:
+    """Turn a published checkpoint file into a Soloist model folder."""
+    from soloist.zoo import import_checkpoint
+
+    typer.echo(import_checkpoint(file, output, name, overwrite=overwrite))
+
+
+@app.command("path")
+def path(name: _Name) -> None:
+    """Print the folder of a model that is on disk."""
+    from soloist.errors import ModelError
+    from soloist.zoo import find, resolve_path
+
+    folder = resolve_path(name)
+    if folder is None:
+        way_out = "it has no weights" if find(name).on_disk else f"soloist models download {name}"
+        raise ModelError(f"{name} has no folder on disk: {way_out}")
+    typer.echo(folder)
+
+
+@app.command("remove")
+def remove(name: _Name) -> None:
+    """Delete a model's folder."""
+    from soloist.zoo import remove as remove_model
+
+    typer.echo(f"removed {remove_model(name)}")
+
+
+def _table(cards: list[Card]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("name", "system", "sources"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("rate", justify="right", no_wrap=True)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("licence", overflow="fold")
+    table.add_column("quality", overflow="fold")
+    table.add_column("on disk", no_wrap=True)
+    for card in cards:
+        table.add_row(
+            card.name,
+            card.system,
+            ", ".join(card.sources),
+            f"{card.sample_rate} Hz" if card.sample_rate else "any",
+            f"{card.parameters:,}",
+            card.licence.weights or card.licence.code or "not stated",
+            _best_figure(card),
+            "yes" if card.on_disk else "no",
+        )
+    return table
+
+
+def _best_figure(card: Card) -> str:
+    """The first figure of a card, which is the one that its writer thought most telling."""
+    if not card.quality:
+        return "not measured"
+    first = card.quality[0]
+    return f"{first.value:g}, {first.metric}, {first.target}, {first.dataset}"
+
+
+def _as_json(card: Card) -> dict[str, object]:
+    folder = str(card.folder) if card.on_disk and card.config is None else None
+    return {**card.to_dict(), "on_disk": card.on_disk, "folder": folder}
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,213 @@
+"""Downloads of published checkpoints: resumed, checked by hash, in their place only when whole.
+
+Where nobody could say what a file's hash is, the first download that proves to be the model records it,
+and every later one is held to that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+import yaml
+
+from soloist.errors import ModelError
+from soloist.zoo.cards import Card, PublishedFile, find
+from soloist.zoo.checkpoints import import_checkpoint, sha256
+from soloist.zoo.home import downloads_folder, models_folder
+from soloist.zoo.typed import one_line, read_yaml
+
+Progress = Callable[[int, int | None], None]
+Notice = Callable[[str], None]
+
+_ATTEMPTS = 5
+_TIMEOUT = (15, 60)
+_BLOCK = 1 << 16
+
+
+def download(name: str, progress: Progress | None = None, notice: Notice | None = None) -> Path:
+    """Download a model's published checkpoint and make it a model folder.
+
+    A file that lies in the downloads folder already, put there by hand, is taken instead.
+
+    Args:
+        name: The model's name.
+        progress: Called with the bytes received so far and, where known, their final number.
+        notice: Called with lines that the user should read.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        ModelError: The model is unknown or has no published file, the file cannot be had or is not the
+            right one, or it cannot be written.
+    """
+    card = find(name)
+    if card.config is not None:
+        raise ModelError(f"{name} has no weights: there is nothing to download")
+    if card.on_disk:
+        return card.folder
+    if not card.files:
+        raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
+    published = card.files[0]
+    expected = published.sha256 or _recorded().get(_key(published))
+    path = downloads_folder() / published.filename
+    by_hand = path.is_file()
+    if by_hand:
+        _check_file(path, expected)
+    else:
+        _fetch(card, published, expected, progress)
+    try:
+        folder = import_checkpoint(path, card.folder, card.name)
+    except ModelError:
+        # Without a hash, this alone tells a model from a page that asks to log in.
+        if expected is None and not by_hand:
+            path.unlink()
+        raise
+    if expected is None:
+        _record(published, sha256(path), notice)
+    return folder
+
+
+class _ResumingDownloader:
+    """Downloads to a file that survives a failure, and goes on from its end the next time.
+
+    Only the same version of a file is continued: the server is asked to compare the tag that it gave
+    with the first part.
+    """
+
+    def __init__(self, part: Path, progress: Progress | None) -> None:
+        self.part = part
+        self.tag = part.with_name(f"{part.name}.tag")
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        for attempt in range(_ATTEMPTS):
+            before = self._received()
+            try:
+                self._receive(url)
+                break
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+                if self._received() <= before or attempt == _ATTEMPTS - 1:
+                    raise
+        os.replace(self.part, output_file)
+        self.tag.unlink(missing_ok=True)
+
+    def _received(self) -> int:
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _receive(self, url: str) -> None:
+        start = self._received()
+        headers = {"Accept-Encoding": "identity"}
+        if start and self.tag.is_file():
+            headers |= {"Range": f"bytes={start}-", "If-Range": self.tag.read_text(encoding="ascii")}
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                self.part.unlink()
+                return self._receive(url)
+            response.raise_for_status()
+            follows = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            if response.status_code != requests.codes.partial_content:
+                start = 0
+                self._keep_tag(response)
+            elif not follows:
+                raise requests.RequestException("the server sent another part than was asked for")
+            self._write(response, start)
+
+    def _keep_tag(self, response: requests.Response) -> None:
+        tag = response.headers.get("ETag", "")
+        strong = tag if not tag.startswith("W/") else ""
+        if tag := strong or response.headers.get("Last-Modified", ""):
+            self.tag.write_text(tag, encoding="ascii")
+        else:
+            self.tag.unlink(missing_ok=True)
+
+    def _write(self, response: requests.Response, start: int) -> None:
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        received = start
+        with self.part.open("ab" if start else "wb") as file:
+            for block in response.iter_content(_BLOCK):
+                file.write(block)
+                received += len(block)
+                if self.progress is not None:
+                    self.progress(received, total)
+        if total is not None and received < total:
+            raise requests.ConnectionError(f"the connection ended after {received} of {total} bytes")
+
+
+def _fetch(card: Card, published: PublishedFile, expected: str | None, progress: Progress | None) -> None:
+    """Download a published file to the downloads folder.
+
+    Raises:
+        ModelError: It cannot be had, or is not the one that was expected.
+    """
+    folder, url = downloads_folder(), published.url
+    by_hand = _by_hand(card, published, expected)
+    if url is None:
+        raise ModelError(f"no address of {published.filename} is known. {by_hand}")
+    # What it has to say is said here.
+    pooch.get_logger().setLevel(logging.WARNING)
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=f"sha256:{expected}" if expected else None,
+            fname=published.filename,
+            path=folder,
+            downloader=_ResumingDownloader(folder / f"{published.filename}.part", progress),
+        )
+    except requests.HTTPError as error:
+        raise ModelError(f"cannot download: {one_line(error)}. {by_hand}") from error
+    except requests.RequestException as error:
+        host = urlsplit(url).netloc
+        raise ModelError(f"cannot download {url}: no connection to {host}, or it broke. {by_hand}") from error
+    except OSError as error:
+        raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
+    except ValueError as error:
+        raise ModelError(f"what {url} holds now does not have sha256 {expected}: it was not kept") from error
+
+
+def _by_hand(card: Card, published: PublishedFile, expected: str | None) -> str:
+    """How to do without the network: which file to get, and where to put it."""
+    digest = f" (sha256 {expected})" if expected else ""
+    where = f" from {published.url or card.origin}" if published.url or card.origin else ""
+    return (
+        f"Get {published.filename}{digest}{where} in another way, put it at "
+        f"{downloads_folder() / published.filename} and run: soloist models download {card.name}"
+    )
+
+
+def _check_file(path: Path, expected: str | None) -> None:
+    if expected is not None and (found := sha256(path)) != expected:
+        raise ModelError(f"{path} has sha256 {found}, not {expected}: delete it and try again")
+
+
+def _key(published: PublishedFile) -> str:
+    return published.url or published.filename
+
+
+def _trust_file() -> Path:
+    return models_folder() / "trusted-hashes.yaml"
+
+
+def _recorded() -> dict[str, Any]:
+    """The hashes of first downloads, by address."""
+    return read_yaml(_trust_file()) if _trust_file().is_file() else {}
+
+
+def _record(published: PublishedFile, digest: str, notice: Notice | None) -> None:
+    hashes = {**_recorded(), _key(published): digest}
+    scratch = _trust_file().with_suffix(".part")
+    scratch.write_text(yaml.safe_dump(hashes), encoding="utf-8")
+    scratch.replace(_trust_file())
+    if notice is not None:
+        notice(
+            f"no hash of {published.filename} was known: this download is trusted from now on "
+            f"(sha256 {digest}, recorded in {_trust_file()})"
+        )
