@@ -1,0 +1,96 @@
+"""The first SuDoRM-RF, with softmax masks.
+
+Tzinis, Wang and Smaragdis, "Sudo rm -rf: Efficient networks for universal audio source separation",
+MLSP 2020.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from soloist.networks.mask_network import MaskNetwork
+from soloist.networks.normalization import GlobalNorm
+from soloist.networks.sudormrf import Pyramid, UBlock, normalized_levels
+
+
+class OriginalUBlock(UBlock):
+    """A U-block that normalises its change before, and the sum with its input after the addition.
+
+    Args:
+        channels: Channels of input and output.
+        hidden_channels: Channels of the resolutions.
+        depth: Number of resolutions.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int, depth: int) -> None:
+        pyramid = Pyramid(normalized_levels(hidden_channels, depth))
+        super().__init__(channels, hidden_channels, pyramid, slopes_per_channel=True)
+        self.narrow_norm = GlobalNorm(channels)
+        self.sum_norm = GlobalNorm(channels)
+        self.sum_activation = nn.PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, channels, frames)`."""
+        return self.sum_activation(self.sum_norm(x + self.narrow_norm(self.change(x))))
+
+
+class MaskAlongFilters(nn.Module):
+    """For each output a convolution along the axis of the filters, as long as that axis.
+
+    Args:
+        num_filters: Filters of the filterbank.
+        num_outputs: Channels of all sources.
+    """
+
+    def __init__(self, num_filters: int, num_outputs: int) -> None:
+        super().__init__()
+        padding = (num_filters + 1) // 2
+        self.conv = nn.Conv2d(1, num_outputs, (num_filters + 1, 1), padding=(padding, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, filters, frames)` to `(batch, outputs, filters, frames)`."""
+        return self.conv(x[:, None])[:, :, : x.shape[1]]
+
+
+class OriginalSuDoRMRF(MaskNetwork):
+    """The original network: masks that add up to one over the sources (a sigmoid for a single one).
+
+    Args:
+        num_filters: Filters of the filterbank.
+        channels: Channels between the blocks.
+        hidden_channels: Channels inside the blocks.
+        num_blocks: Number of blocks.
+        depth: Resolutions in a block, each half of the one before.
+        num_outputs: Channels of all sources.
+        unused_norm: Carry the normalisation that the published code has and never applies, for the sake
+            of the published number of parameters. It is not trained.
+    """
+
+    def __init__(
+        self,
+        num_filters: int = 512,
+        channels: int = 128,
+        hidden_channels: int = 512,
+        num_blocks: int = 16,
+        depth: int = 5,
+        num_outputs: int = 2,
+        unused_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_outputs = num_outputs
+        self.frame_multiple = 2 ** (depth - 1)
+        self.norm = GlobalNorm(num_filters)
+        self.bottleneck = nn.Conv1d(num_filters, channels, 1)
+        self.blocks = nn.Sequential(
+            *(OriginalUBlock(channels, hidden_channels, depth) for _ in range(num_blocks))
+        )
+        self.expand = nn.Conv1d(channels, num_filters, 1)
+        self.mask = MaskAlongFilters(num_filters, num_outputs)
+        if unused_norm:
+            self.unused_norm = GlobalNorm(num_filters).requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        x = self.expand(self.blocks(self.bottleneck(self.norm(features))))
+        logits = self.mask(x)
+        return logits.sigmoid() if self.num_outputs == 1 else logits.softmax(dim=1)
