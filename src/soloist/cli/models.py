@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show, download, import and remove models.", add_completion=False)
 
 _Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
+# A pipe has no width: one line for each model.
+_PIPE_WIDTH = 240
+
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback(invoke_without_command=True)
-def list_models(context: typer.Context, as_json: _Json = False) -> None:
+def list_models(context: typer.Context, as_json: # A pipe has no width: one line for each model.
+_PIPE_WIDTH = 240
+
+_Json = False) -> None:
     """List the models that are known: what they do, at what price, and whether they are on disk."""
     if context.invoked_subcommand is not None:
         if as_json:
@@ -33,11 +39,17 @@ def list_models(context: typer.Context, as_json: _Json = False) -> None:
     if as_json:
         _print_json([_as_json(card) for card in cards])
         return
-    Console().print(_table(cards))
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    console.print(_table(cards))
 
 
 @app.command("show")
-def show(name: _Name, as_json: _Json = False) -> None:
+def show(name: _Name, as_json: # A pipe has no width: one line for each model.
+_PIPE_WIDTH = 240
+
+_Json = False) -> None:
     """Show everything that is known about a model."""
     import yaml
 
@@ -113,34 +125,34 @@ def remove(name: _Name) -> None:
 def _table(cards: list[Card]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "system", "sources"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("rate", justify="right", no_wrap=True)
-    table.add_column("parameters", justify="right", no_wrap=True)
-    table.add_column("licence", overflow="fold")
-    table.add_column("quality", overflow="fold")
-    table.add_column("on disk", no_wrap=True)
+    table = Table(box=None, header_style="bold", row_styles=["", "dim"], pad_edge=False)
+    for heading in ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk"):
+        numeric = heading in ("rate", "parameters")
+        table.add_column(heading, no_wrap=numeric or heading == "name", justify="right" if numeric else "left")
     for card in cards:
         table.add_row(
             card.name,
             card.system,
             ", ".join(card.sources),
-            f"{card.sample_rate} Hz" if card.sample_rate else "any",
-            f"{card.parameters:,}",
+            f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "any",
+            _millions(card.parameters),
             card.licence.weights or card.licence.code or "not stated",
-            _best_figure(card),
+            _first_figure(card),
             "yes" if card.on_disk else "no",
         )
     return table
 
 
-def _best_figure(card: Card) -> str:
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M" if parameters else "none"
+
+
+def _first_figure(card: Card) -> str:
     """The first figure of a card, which is the one that its writer thought most telling."""
     if not card.quality:
         return "not measured"
     first = card.quality[0]
-    return f"{first.value:g}, {first.metric}, {first.target}, {first.dataset}"
+    return f"{first.value:g} {first.metric}, {first.dataset}"
 
 
 def _as_json(card: Card) -> dict[str, object]:

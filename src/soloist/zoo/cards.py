@@ -11,7 +11,7 @@ from typing import Any
 
 from soloist.errors import ConfigError, ModelError
 from soloist.zoo.home import check_name, is_name, models_folder
-from soloist.zoo.typed import construct, nearest, read_yaml
+from soloist.zoo.typed import check_keys, construct, nearest, read_yaml
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"
@@ -35,7 +35,7 @@ class Quality:
 
     Attributes:
         dataset: What was separated.
-        metric: The measure, with its unit: `"SDR, BSS Eval v4, median of 1 s windows (dB)"`.
+        metric: The measure, with its unit: `"SDR (dB)"`.
         target: The source that was measured, or `"all"`.
         value: The figure.
     """
@@ -131,7 +131,8 @@ class Card:
         """
         values = dict(values)
         if "licence" in values:
-            values["licence"] = construct(Licence, _mapping(values["licence"], where), f"licence of {where}")
+            keys = [field.name for field in fields(Licence)]
+            check_keys(_mapping(values["licence"], where), keys, f"licence of {where}")
         for key, part in (("quality", Quality), ("files", PublishedFile)):
             entries = values.get(key, [])
             if not isinstance(entries, list):
@@ -193,8 +194,8 @@ def _read_installed(folder: Path) -> Card:
 
 @cache
 def _shipped_cards() -> dict[str, Card]:
-    cards = (Card.read(path) for path in sorted(_SHIPPED.glob("*.yaml")))
-    return {card.name: card for card in cards}
+    cards = [Card.read(path) for path in _SHIPPED.glob("*.yaml")]
+    return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:

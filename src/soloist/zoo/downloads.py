@@ -72,6 +72,8 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         raise
     if expected is None:
         _record(published, sha256(path), notice)
+    if not by_hand:
+        path.unlink()
     return folder
 
 

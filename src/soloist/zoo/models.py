@@ -90,6 +90,8 @@ def save_model(
             save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
             _write_yaml(whole / CONFIG, config)
             _write_yaml(whole / CARD, full_card.to_dict())
+            # safetensors gives the file to its owner alone; others may read it like the rest.
+            (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
             _put(whole, folder)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write the model folder {folder}: {one_line(error)}") from error
