@@ -1,0 +1,124 @@
+"""The drum kit: membranes that drop in pitch, rattles of noise, inharmonic metal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, noise, reverberate
+from soloist.datasets.synthetic_band.score import Hit
+
+# Partials of metal plates, relative to the lowest: what is left of harmony in a cymbal.
+METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117])
+
+
+class Part(Protocol):
+    """What sounds in a piece of the kit when it is struck."""
+
+    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+        """The sound `(samples,)` at times in seconds after the stroke."""
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """A drum head that drops from a struck pitch to its own, in Hz; drop and decay in seconds."""
+
+    struck: float
+    pitch: float
+    drop: float
+    decay: float
+
+    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+        """The tone `(samples,)` at times in seconds after the stroke."""
+        bend = (self.struck - self.pitch) * self.drop * (1 - np.exp(-times / self.drop))
+        attack = np.minimum(times / 0.001, 1.0)
+        return np.sin(2 * np.pi * (self.pitch * times + bend)) * np.exp(-times / self.decay) * attack
+
+
+@dataclass(frozen=True)
+class Rattle:
+    """Noise from `low` to `high` Hz that decays in seconds: snares, sticks, the hiss of cymbals."""
+
+    low: float
+    high: float
+    decay: float
+
+    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+        """The noise `(samples,)` at times in seconds after the stroke."""
+        return noise(rng, clock, len(times), self.low, self.high) * np.exp(-times / self.decay)
+
+
+@dataclass(frozen=True)
+class Metal:
+    """A plate with its lowest partial in Hz that decays in seconds: the ring of cymbals."""
+
+    lowest: float
+    decay: float
+
+    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+        """The ring `(samples,)` at times in seconds after the stroke."""
+        partials = self.lowest * METAL_PARTIALS
+        partials = partials[partials < 0.95 * clock.nyquist]
+        ring = np.sin(2 * np.pi * partials[:, None] * times).sum(axis=0)
+        return np.asarray(ring * np.exp(-times / self.decay))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of the kit: from where it sounds, for how many seconds, and its parts with their levels."""
+
+    pan: float
+    length: float
+    parts: tuple[tuple[float, Part], ...]
+
+    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+        """One stroke `(samples,)` at full velocity."""
+        sound = np.zeros_like(times)
+        for level, part in self.parts:
+            sound += level * part.sound(times, clock, rng)
+        return sound * np.clip((self.length - times) / 0.005, 0.0, 1.0)
+
+
+def build_kit(rng: np.random.Generator) -> dict[str, Piece]:
+    """Draw the kit of a song: the pieces by name."""
+    kick, snare, tom = rng.uniform(44, 62), rng.uniform(165, 225), rng.uniform(85, 110)
+    hiss, ring = rng.uniform(5500, 8000), rng.uniform(3600, 5200)
+    rattle, boom = rng.uniform(0.07, 0.14), rng.uniform(0.12, 0.24)
+    kick_parts = (
+        (0.95, Membrane(kick * 4.5, kick, 0.028, boom)),
+        (0.25, Rattle(1500.0, 6000.0, 0.006)),
+    )
+    snare_parts = (
+        (0.38, Membrane(snare * 1.6, snare, 0.012, 0.09)),
+        (0.18, Membrane(snare * 2.6, snare * 1.78, 0.01, 0.05)),
+        (0.42, Rattle(900.0, 9500.0, rattle)),
+    )
+    crash_parts = ((0.22, Rattle(3000.0, 15000.0, 0.45)), (0.012, Metal(0.8 * ring, 0.4)))
+    return {
+        "kick": Piece(0.0, 0.7, kick_parts),
+        "snare": Piece(-0.08, 0.6, snare_parts),
+        "hat": Piece(0.35, 0.15, ((0.32, Rattle(hiss, 16000.0, 0.03)), (0.02, Metal(ring, 0.024)))),
+        "open hat": Piece(0.35, 0.5, ((0.32, Rattle(hiss, 16000.0, 0.16)), (0.02, Metal(ring, 0.13)))),
+        "high tom": Piece(-0.4, 0.7, ((0.6, Membrane(tom * 2.6, tom * 1.6, 0.05, 0.17)),)),
+        "low tom": Piece(0.45, 0.8, ((0.65, Membrane(tom * 1.8, tom, 0.06, 0.22)),)),
+        "crash": Piece(-0.5, 2.2, crash_parts),
+    }
+
+
+def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> Signal:
+    """Render strokes `(2, samples)` on a kit drawn for the song, in a small room."""
+    kit = build_kit(rng)
+    bus = Bus(clock)
+    decay = float(rng.uniform(0.25, 0.5))
+    strokes = np.random.default_rng(rng.integers(1 << 63))
+    for hit in hits:
+        piece = kit[hit.piece]
+        first, times = clock.place(hit.start, piece.length)
+        if first < clock.samples:
+            bus.add(first, hit.velocity * piece.sound(times, clock, strokes), pan=piece.pan)
+    # Tape: what is loud is pressed together, as on records.
+    pressed = np.tanh(1.3 * bus.audio) / 1.3
+    return reverberate(pressed, clock, rng, decay=decay, amount=0.02)
