@@ -22,10 +22,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback(invoke_without_command=True)
-def list_models(context: typer.Context, as_json: # A pipe has no width: one line for each model.
-_PIPE_WIDTH = 240
-
-_Json = False) -> None:
+def list_models(context: typer.Context, as_json: _Json = False) -> None:
     """List the models that are known: what they do, at what price, and whether they are on disk."""
     if context.invoked_subcommand is not None:
         if as_json:
@@ -46,10 +43,7 @@ _Json = False) -> None:
 
 
 @app.command("show")
-def show(name: _Name, as_json: # A pipe has no width: one line for each model.
-_PIPE_WIDTH = 240
-
-_Json = False) -> None:
+def show(name: _Name, as_json: _Json = False) -> None:
     """Show everything that is known about a model."""
     import yaml
 
@@ -127,8 +121,8 @@ def _table(cards: list[Card]) -> Table:
 
     table = Table(box=None, header_style="bold", row_styles=["", "dim"], pad_edge=False)
     for heading in ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk"):
-        numeric = heading in ("rate", "parameters")
-        table.add_column(heading, no_wrap=numeric or heading == "name", justify="right" if numeric else "left")
+        number = heading in ("rate", "parameters")
+        table.add_column(heading, no_wrap=number or heading == "name", justify="right" if number else "left")
     for card in cards:
         table.add_row(
             card.name,
