@@ -1,1 +1,23 @@
 """Reading and writing any format in blocks, streaming resampling."""
+
+from soloist.audio.formats import AUDIO_SUFFIXES, FORMATS, WriteOptions
+from soloist.audio.info import AudioInfo
+from soloist.audio.reader import AudioReader, probe, read_audio
+from soloist.audio.resample import StreamResampler, resample_audio
+from soloist.audio.spool import RawFormat, spool_stream
+from soloist.audio.writer import StemWriter
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "FORMATS",
+    "AudioInfo",
+    "AudioReader",
+    "RawFormat",
+    "StemWriter",
+    "StreamResampler",
+    "WriteOptions",
+    "probe",
+    "read_audio",
+    "resample_audio",
+    "spool_stream",
+]

@@ -1,0 +1,181 @@
+"""Decoding with FFmpeg's libraries: AAC, Opus, video, files of several streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+
+from soloist.audio.decoder import damage, drop_first, truncation
+from soloist.audio.info import AudioInfo
+from soloist.audio.stem_atom import read_stem_atom
+from soloist.errors import AudioError, UsageError
+
+# Only files are opened: a playlist must not make FFmpeg reach into the network.
+_OPTIONS = {"protocol_whitelist": "file"}
+_PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+_STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
+_TOLERANCE = 0.5
+# PyAV reads beyond the end of its list of planes in frames that have more.
+_MOST_PLANES = 7
+
+
+class ContainerDecoder:
+    """Decodes one audio stream of a file that FFmpeg knows.
+
+    Encoder delay is removed as the container says (edit lists, Opus pre-skip, LAME headers), and an MP4
+    file with gapless information (`iTunSMPB`) is cut to its exact length. An excerpt is
+    decoded from the beginning of the file: most of these codecs cannot be entered in the middle without
+    a difference.
+
+    Args:
+        path: The file.
+        stream: Number of the audio stream, from 0.
+
+    Raises:
+        AudioError: The file is not audio, or has no audio stream.
+        UsageError: There is no such stream.
+    """
+
+    def __init__(self, path: Path, stream: int = 0) -> None:
+        self._container = _open(path)
+        try:
+            audio = self._container.streams.audio
+            if not audio:
+                raise AudioError(f"{path} has no sound in it")
+            if not 0 <= stream < len(audio):
+                raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
+            self._stream = audio[stream]
+            self._packer = av.AudioResampler(format="flt")
+            self.info = self._describe(path)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
+        """Decode from sample `first` on; see `Decoder`."""
+        return drop_first(self._decode_all(), first)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def _decode_all(self) -> Iterator[NDArray[np.float32]]:
+        position = 0
+        exact = self.info.samples
+        try:
+            for frame in self._container.decode(self._stream):
+                block = self._convert(frame, position)
+                if exact is not None:
+                    block = block[:, : exact - position]
+                position += block.shape[1]
+                yield block
+        except av.FFmpegError as error:
+            raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
+        self._check_end(position)
+
+    def _convert(self, frame: av.AudioFrame, position: int) -> NDArray[np.float32]:
+        """The samples of a frame as float `(channels, samples)`."""
+        if frame.sample_rate != self.info.sample_rate or frame.layout.nb_channels != self.info.channels:
+            where = position / self.info.sample_rate
+            raise damage(self.info.path, where, "its sample rate or channels change in the middle")
+        if frame.format.is_planar and self.info.channels > _MOST_PLANES:
+            (frame,) = self._packer.resample(frame)
+        samples = frame.to_ndarray()
+        if frame.format.is_packed:
+            samples = rearrange(samples, "1 (t c) -> c t", c=self.info.channels)
+        scale = _PCM_SCALE.get(frame.format.name.removesuffix("p"))
+        if scale is None:
+            return np.ascontiguousarray(samples, dtype=np.float32)
+        offset = scale if samples.dtype == np.uint8 else 0.0
+        return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
+
+    def _check_end(self, position: int) -> None:
+        """Raise AudioError when much less was decoded than an MP4 header says."""
+        if not self._container.format.name.startswith("mov"):
+            return  # elsewhere FFmpeg estimates
+        if position / self.info.sample_rate < self.info.duration - _TOLERANCE:
+            raise truncation(self.info.path, position / self.info.sample_rate, self.info.duration)
+
+    def _describe(self, path: Path) -> AudioInfo:
+        stream = self._stream
+        if not stream.rate or not stream.codec_context.channels:
+            raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
+        exact = self._exact_length()
+        return AudioInfo(
+            path=path,
+            duration=exact / stream.rate if exact else self._estimate_duration(),
+            samples=exact,
+            sample_rate=stream.rate,
+            channels=stream.codec_context.channels,
+            container=_container_name(self._container.format.name, path),
+            codec=stream.codec_context.codec.canonical_name,
+            streams=_stream_names(self._container, path),
+        )
+
+    def _exact_length(self) -> int | None:
+        """The number of samples by iTunes' gapless information: flags, delay, padding, length in hexadecimal."""
+        fields = self._container.metadata.get("iTunSMPB", "").split()
+        # The counts of HE-AAC are at half the rate with some encoders and not with others.
+        if len(fields) < 4 or self._stream.codec_context.profile != "LC":
+            return None
+        try:
+            return int(fields[3], 16) or None
+        except ValueError:
+            return None
+
+    def _estimate_duration(self) -> float:
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        return (self._container.duration or 0) / av.time_base
+
+
+def _open(path: Path) -> Any:
+    try:
+        return av.open(f"file:{path}", options=_OPTIONS)
+    except (av.FFmpegError, OSError) as error:
+        raise AudioError(
+            f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"
+        ) from error
+
+
+def _container_name(names: str, path: Path) -> str:
+    """One name of a format that FFmpeg gives several: the one that the suffix says, or the first."""
+    choices = names.split(",")
+    suffix = path.suffix.lower().removeprefix(".")
+    return suffix if suffix in choices else choices[0]
+
+
+def _stream_names(container: Any, path: Path) -> tuple[str, ...]:
+    """Names of the audio streams.
+
+    From Native Instruments' description of stems, the streams' titles, or else, for five streams, their order by
+    custom, which is that of MUSDB18.
+    """
+    streams = container.streams.audio
+    if len(streams) == 1:
+        return ("audio",)
+    titles = tuple(stream.metadata.get("title") or stream.metadata.get("name") for stream in streams)
+    if all(titles):
+        return titles
+    if "mov" in container.format.name:
+        named = _names_in_atom(path)
+        if len(named) == len(streams) - 1:
+            return ("mixture", *named)
+    if len(streams) == len(_STEMS_OF_FIVE) and path.name.lower().endswith(".stem.mp4"):
+        return _STEMS_OF_FIVE
+    return tuple(title or f"audio {number}" for number, title in enumerate(titles, 1))
+
+
+def _names_in_atom(path: Path) -> tuple[str, ...]:
+    try:
+        description = json.loads(read_stem_atom(path) or b"{}")
+        return tuple(str(stem["name"]).lower() for stem in description.get("stems", ()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()

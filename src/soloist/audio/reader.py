@@ -1,0 +1,185 @@
+"""Reading audio files of any format in blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soloist.audio.container_decoder import ContainerDecoder
+from soloist.audio.decoder import Decoder
+from soloist.audio.info import AudioInfo
+from soloist.audio.soundfile_decoder import open_soundfile
+from soloist.errors import AudioError, UsageError
+
+
+def probe(path: str | os.PathLike[str]) -> AudioInfo:
+    """Read what an audio file says of itself, without decoding it.
+
+    Raises:
+        AudioError: The file is missing, empty, truncated as far as its header tells, or not audio.
+    """
+    decoder = _open_decoder(Path(path), 0)
+    decoder.close()
+    return decoder.info
+
+
+def read_audio(
+    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
+) -> tuple[NDArray[np.float32], int]:
+    """Read a file, or an excerpt of it, at once.
+
+    Returns:
+        The audio `(channels, samples)` and its sample rate in Hz; see `AudioReader` for the rest.
+    """
+    with AudioReader(path, start=start, duration=duration, stream=stream) as reader:
+        return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
+
+
+class AudioReader:
+    """Reads an audio stream in blocks of any length; memory does not depend on the duration.
+
+    Encoder delay is removed, so that a track starts with the sample it was made from. Excerpts begin
+    at exactly the sample `round(start * sample_rate)`, for lossy codecs too, and are the same to the bit
+    as that part of the whole.
+
+    Args:
+        path: The file.
+        start: Where to begin, seconds.
+        duration: How much to read, seconds; less where the file ends before. None reads to the end.
+        stream: Number of the audio stream, from 0, in files that hold several.
+
+    Raises:
+        AudioError: The file is missing, empty, truncated, not audio, or ends before `start`.
+        UsageError: `start` or `duration` is negative or not finite, or there is no such stream.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float = 0.0,
+        duration: float | None = None,
+        stream: int = 0,
+    ) -> None:
+        if not 0 <= start < float("inf"):
+            raise UsageError(f"start must be a time from 0 s on, not {start}")
+        if duration is not None and not 0 < duration < float("inf"):
+            raise UsageError(f"duration must be a positive time in seconds, not {duration}")
+        self._decoder = _open_decoder(Path(path), stream)
+        self.info = self._decoder.info
+        self._first = round(start * self.sample_rate)
+        self._count = None if duration is None else max(1, round(duration * self.sample_rate))
+        self._used = False
+        if self.info.samples is not None and self._first >= self.info.samples:
+            self.close()
+            raise self._nothing_to_read()
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the file, Hz."""
+        return self.info.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Channels of the file."""
+        return self.info.channels
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+    def blocks(self, length: int = 65536) -> Iterator[NDArray[np.float32]]:
+        """Read blocks `(channels, samples)` in [-1, 1]; may be called once.
+
+        Args:
+            length: Samples of each block but the last, which may be shorter.
+
+        Raises:
+            AudioError: The file is truncated or corrupt, or has samples that are not finite.
+            UsageError: The blocks were read before, or `length` is not positive.
+        """
+        if length < 1:
+            raise UsageError(f"length of a block must be positive, not {length}")
+        if self._used:
+            raise UsageError(f"the blocks of {self.info.path} were read before; open it again")
+        self._used = True
+        return _cut(self._excerpt(), length)
+
+    def _excerpt(self) -> Iterator[NDArray[np.float32]]:
+        position = self._first
+        end = None if self._count is None else self._first + self._count
+        for part in self._decoder.decode(self._first):
+            part = part if end is None else part[:, : end - position]
+            self._check_finite(part, position)
+            position += part.shape[1]
+            yield part
+            if position == end:
+                return
+        if position == self._first:
+            raise self._nothing_to_read()
+
+    def _check_finite(self, part: NDArray[np.float32], position: int) -> None:
+        if np.isfinite(part).all():
+            return
+        first = position + int(np.argmin(np.isfinite(part).all(axis=0)))
+        raise AudioError(
+            f"{self.info.path} has a sample that is not a number or infinite at "
+            f"{first / self.sample_rate:.3f} s; repair it first"
+        )
+
+    def _nothing_to_read(self) -> AudioError:
+        if self._first == 0:
+            return AudioError(f"{self.info.path} holds no samples")
+        start = self._first / self.sample_rate
+        return AudioError(f"{self.info.path} ends before {start:.3f} s: it lasts {self.info.duration:.3f} s")
+
+
+def _cut(parts: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
+    """Arrange arrays `(channels, any number of samples)` into blocks of `length` samples."""
+    pending: list[NDArray[np.float32]] = []
+    count = 0
+    for part in parts:
+        position = 0
+        while position < part.shape[1]:
+            piece = part[:, position : position + length - count]
+            pending.append(piece)
+            position += piece.shape[1]
+            count += piece.shape[1]
+            if count == length:
+                yield np.concatenate(pending, axis=1)
+                pending, count = [], 0
+    if pending:
+        yield np.concatenate(pending, axis=1)
+
+
+def _open_decoder(path: Path, stream: int) -> Decoder:
+    _check_readable(path)
+    # Files of libsndfile have one stream; a higher number is for FFmpeg to find, or to refuse.
+    decoder = open_soundfile(path) if stream == 0 else None
+    return decoder or ContainerDecoder(path, stream)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path} is a folder, not an audio file")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise AudioError(f"{path} is empty")
+    except FileNotFoundError as error:
+        raise AudioError(f"{path} does not exist") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -1,0 +1,87 @@
+"""Streaming resampling that is aligned and exact in length to the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from soloist.errors import UsageError
+
+
+class StreamResampler:
+    """Resamples audio block by block, with soxr at its very high quality.
+
+    Nothing is delayed: sample `n` of the output is the signal at `n / target_rate` seconds of the
+    input. The output does not depend on how the input is cut into blocks.
+
+    Args:
+        source_rate: Rate of the input, Hz.
+        target_rate: Rate of the output, Hz.
+        channels: Number of channels.
+
+    Raises:
+        UsageError: A rate or the number of channels is not positive.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int, channels: int) -> None:
+        if min(source_rate, target_rate, channels) < 1:
+            raise UsageError(
+                f"rates and channels must be positive: {source_rate} Hz, {target_rate} Hz, {channels} channels"
+            )
+        self.source_rate = source_rate
+        self.target_rate = target_rate
+        self.channels = channels
+        self._received = 0
+        self._emitted = 0
+        self._stream = self._open()
+
+    @staticmethod
+    def output_length(samples: int, source_rate: int, target_rate: int) -> int:
+        """Samples that come out for `samples` that go in: `ceil(samples * target / source)`.
+
+        Rounding up makes the way there and back at least as long as the start, so that cutting it
+        gives exactly the original length.
+        """
+        return -(-samples * target_rate // source_rate)
+
+    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Resample the next block `(channels, samples)`; what comes out may be shorter, also empty."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise UsageError(f"a block must be ({self.channels}, samples), not {block.shape}")
+        self._received += block.shape[1]
+        return self._limit(self._run(block, last=False))
+
+    def flush(self) -> NDArray[np.float32]:
+        """Return what remains `(channels, samples)`, and be ready for another signal."""
+        # soxr rounds the total to the nearest sample; silence beyond the end makes up for a rounding down.
+        beyond = np.zeros((self.channels, -(-self.source_rate // self.target_rate)), np.float32)
+        rest = self._limit(self._run(beyond, last=True))
+        self._received = self._emitted = 0
+        self._stream = self._open()
+        return rest
+
+    def _open(self) -> soxr.ResampleStream | None:
+        if self.source_rate == self.target_rate:
+            return None
+        return soxr.ResampleStream(
+            self.source_rate, self.target_rate, self.channels, dtype="float32", quality="VHQ"
+        )
+
+    def _run(self, block: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+        if self._stream is None:
+            return block
+        frames = np.ascontiguousarray(block.T, dtype=np.float32)
+        return np.ascontiguousarray(self._stream.resample_chunk(frames, last=last).T)
+
+    def _limit(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        total = self.output_length(self._received, self.source_rate, self.target_rate)
+        block = block[:, : total - self._emitted]
+        self._emitted += block.shape[1]
+        return block
+
+
+def resample_audio(audio: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:
+    """Resample audio `(channels, samples)` at once, to `StreamResampler.output_length` samples."""
+    resampler = StreamResampler(source_rate, target_rate, audio.shape[0])
+    return np.concatenate([resampler.process(audio), resampler.flush()], axis=1)

@@ -1,0 +1,201 @@
+"""RIFF/WAVE files: looking into their chunks, and writing them in blocks up to any size."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+from soloist.errors import AudioError
+
+RIFF_LIMIT = 2**32 - 1
+"""Bytes beyond which a file becomes RF64: what the 32-bit size field of RIFF can say."""
+
+HEADER_SIZE = 12
+"""Bytes by which a RIFF or AIFF file can be told."""
+
+SampleType = Literal["u8", "s16", "s24", "s32", "f32", "f64"]
+"""Little-endian PCM: unsigned, signed or floating-point, and the bits of a sample."""
+
+_PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+# KSDATAFORMAT_SUBTYPE_*: the format tag, followed by the same 14 bytes for all.
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+# Speakers of WAVEFORMATEXTENSIBLE for 3 to 8 channels: 3.0, quad, 5.0, 5.1, 6.1, 7.1.
+_SPEAKERS = {3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
+_BIG_ENDIAN = ((b"RIFX", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC"))
+_CHUNK_LIMIT = 1 << 16
+_DS64 = struct.Struct("<4sIQQQI")
+
+
+def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> bytes:
+    """The content of a `fmt ` chunk for little-endian PCM."""
+    bits = int(sample_type[1:])
+    tag = _IEEE_FLOAT if sample_type.startswith("f") else _PCM
+    align = channels * bits // 8
+    extensible = channels > 2
+    head = struct.pack(
+        "<HHIIHH",
+        _EXTENSIBLE if extensible else tag,
+        channels,
+        sample_rate,
+        min(sample_rate * align, RIFF_LIMIT),
+        align,
+        bits,
+    )
+    if not extensible:
+        return head
+    return head + struct.pack("<HHIH", 22, bits, _SPEAKERS.get(channels, 0), tag) + _GUID_TAIL
+
+
+class WaveWriter:
+    """Writes a WAV file in blocks; becomes RF64 when it outgrows RIFF (EBU Tech 3306).
+
+    Room for the 64-bit sizes is reserved in a `JUNK` chunk, which is what the specification proposes
+    for recordings whose length is not known beforehand.
+
+    Args:
+        path: The file, which is created or replaced.
+        description: Content of the `fmt ` chunk, as `describe_pcm` gives it.
+        riff_limit: Size in bytes beyond which the file becomes RF64.
+    """
+
+    def __init__(self, path: Path, description: bytes, *, riff_limit: int = RIFF_LIMIT) -> None:
+        self.path = path
+        self._limit = riff_limit
+        self._align = max(1, struct.unpack_from("<H", description, 12)[0])
+        self._bytes = 0
+        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by `close`
+        self._file.write(b"RIFF" + bytes(4) + b"WAVE" + b"JUNK" + struct.pack("<I28x", 28))
+        self._file.write(b"fmt " + struct.pack("<I", len(description)) + description)
+        self._file.write(b"data" + bytes(4))
+        self._data_start = self._file.tell()
+
+    def __enter__(self) -> WaveWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close() if kind else self.close()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append samples, interleaved and encoded as the description says."""
+        self._file.write(data)
+        self._bytes += len(data)
+
+    def close(self) -> None:
+        """Complete the header and close the file."""
+        if self._file.closed:
+            return
+        with self._file as file:
+            if self._bytes % 2:
+                file.write(b"\0")
+            size = file.tell() - 8
+            if size <= self._limit:
+                self._put(4, struct.pack("<I", size))
+                self._put(self._data_start - 4, struct.pack("<I", self._bytes))
+            else:
+                unknown = b"\xff" * 4
+                frames = self._bytes // self._align
+                self._put(0, b"RF64" + unknown)
+                self._put(12, _DS64.pack(b"ds64", 28, size, self._bytes, frames, 0))
+                self._put(self._data_start - 4, unknown)
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._file.close()
+
+    def _put(self, position: int, data: bytes) -> None:
+        self._file.seek(position)
+        self._file.write(data)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """What matters of the chunks of a WAV or AIFF file.
+
+    Attributes:
+        description: Content of the `fmt ` (or `COMM`) chunk.
+        data_start: Where the samples start in the file, bytes.
+        data_size: How many bytes of samples the header promises; None where it does not know.
+    """
+
+    description: bytes
+    data_start: int
+    data_size: int | None
+
+
+def is_little_endian_wave(head: bytes) -> bool:
+    """Whether a file that begins with these `HEADER_SIZE` bytes is WAV or RF64."""
+    return head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE"
+
+
+def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
+    """Read the chunks of a WAV, RF64 or AIFF stream up to its samples; it need not be seekable.
+
+    Args:
+        stream: The stream behind its first `HEADER_SIZE` bytes.
+        head: Those bytes.
+
+    Returns:
+        None when the stream is of another kind, or ends before its samples.
+    """
+    is_wave = is_little_endian_wave(head)
+    if not is_wave and (head[:4], head[8:12]) not in _BIG_ENDIAN:
+        return None
+    position, description, wide_size = HEADER_SIZE, b"", None
+    while len(start := stream.read(8)) == 8:
+        name, size = struct.unpack("<4sI" if is_wave else ">4sI", start)
+        position += 8
+        if name in (b"data", b"SSND"):
+            exact = wide_size if size == RIFF_LIMIT else size
+            return Chunks(description, position, None if exact is None or _is_unknown(exact) else exact)
+        content = _read_some(stream, size + size % 2)
+        position += size + size % 2
+        if name in (b"fmt ", b"COMM"):
+            description = content[:size]
+        elif name == b"ds64":
+            wide_size = struct.unpack_from("<8xQ", content.ljust(16, b"\0"))[0]
+    return None
+
+
+def _read_some(stream: BinaryIO, size: int) -> bytes:
+    """Pass over `size` bytes and return the first of them, as many as any chunk of interest has."""
+    content = stream.read(min(size, _CHUNK_LIMIT))
+    rest = size - len(content)
+    while rest > 0 and (block := stream.read(min(rest, _CHUNK_LIMIT))):
+        rest -= len(block)
+    return content
+
+
+def _is_unknown(size: int) -> bool:
+    """Whether a size is one that programs write when they stream and cannot know.
+
+    Zero and all ones (FFmpeg and many others), or just below 2 GiB (SoX, arecord).
+    """
+    return size == 0 or 0x7FFFF000 <= size <= 0x80000000 or RIFF_LIMIT - 256 <= size <= RIFF_LIMIT
+
+
+def check_complete(path: Path) -> Chunks | None:
+    """Look into a WAV or AIFF file and make sure that the samples it promises are there.
+
+    Returns:
+        Its chunks, or None when the file is of another kind.
+
+    Raises:
+        AudioError: The file ends before its samples do.
+    """
+    with open(path, "rb") as file:
+        chunks = read_chunks(file, file.read(HEADER_SIZE))
+    if chunks is None or chunks.data_size is None:
+        return chunks
+    present = os.path.getsize(path) - chunks.data_start
+    if present < chunks.data_size:
+        raise AudioError(
+            f"{path} is truncated: {chunks.data_size} bytes of sound are promised, {max(0, present)} are there; "
+            "copy it again, or cut it to what is left with another program"
+        )
+    return chunks

@@ -1,0 +1,134 @@
+"""Decoding with libsndfile: PCM files, FLAC, Ogg and MP3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import mutagen.mp3
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from soloist.audio.decoder import damage, drop_first, truncation
+from soloist.audio.formats import xiph_order
+from soloist.audio.info import AudioInfo
+from soloist.audio.riff import check_complete
+from soloist.errors import AudioError
+
+_BLOCK = 8192
+_OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
+_CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
+
+
+class SoundFileDecoder:
+    """Decodes a file that libsndfile reads correctly; see `open_soundfile`."""
+
+    def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
+        subtype = file.subtype.lower()
+        self._file = file
+        order = xiph_order(file.channels) if file.format == "OGG" else range(file.channels)
+        self._order = np.argsort(order)
+        self.info = AudioInfo(
+            path=path,
+            duration=file.frames / file.samplerate,
+            samples=file.frames,
+            sample_rate=file.samplerate,
+            channels=file.channels,
+            container=file.format.lower().replace("wavex", "wav"),
+            codec=_CODECS.get(subtype, subtype),
+        )
+
+    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
+        """Decode from sample `first` on; see `Decoder`."""
+        start = self._point_of_entry(first)
+        yield from drop_first(self._decode_from(start), first - start)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _point_of_entry(self, first: int) -> int:
+        """Where to start so that the decoder is in the state of a decoding from the beginning.
+
+        Layer III needs the frames before (bit reservoir, overlap) and Vorbis the block before; a
+        second holds them with room to spare. Opus and ADPCM remember everything.
+        """
+        if self.info.codec in ("mp3", "vorbis"):
+            return max(0, first - self.info.sample_rate)
+        if self.info.codec.startswith("pcm") or self.info.codec in ("float", "double", "ulaw", "alaw"):
+            return first
+        return 0
+
+    def _decode_from(self, start: int) -> Iterator[NDArray[np.float32]]:
+        info, rate = self.info, self.info.sample_rate
+        position = start
+        try:
+            self._file.seek(start)
+            while len(frames := self._file.read(_BLOCK, dtype="float32", always_2d=True)):
+                position += len(frames)
+                yield np.ascontiguousarray(frames.T[self._order])
+        except soundfile.LibsndfileError as error:
+            raise damage(info.path, position / rate, error.error_string.strip(" .")) from error
+        if info.samples is not None and position < info.samples:
+            raise truncation(info.path, position / rate, info.duration)
+
+
+def open_soundfile(path: Path) -> SoundFileDecoder | None:
+    """Open a file with libsndfile.
+
+    Returns:
+        None where libsndfile does not know the file, or would not read it right: WAV streams without
+        a length, and MP3 without a Xing or VBRI header (it would guess the length, and stop there).
+
+    Raises:
+        AudioError: The file is truncated.
+    """
+    chunks = check_complete(path)
+    if chunks is not None and chunks.data_size is None:
+        return None
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends with ".raw"
+        return None
+    try:
+        if _reads_right(path, file):
+            return SoundFileDecoder(path, file)
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
+
+
+def _reads_right(path: Path, file: soundfile.SoundFile) -> bool:
+    if file.format == "MP3":
+        return _has_length_header(path)
+    if file.format == "OGG":
+        _check_last_page(path)
+    return True
+
+
+def _has_length_header(path: Path) -> bool:
+    """Whether the first frame of an MP3 file tells how many follow."""
+    try:
+        offset = mutagen.mp3.MP3(path).info.frame_offset
+    except mutagen.MutagenError:
+        return False
+    with open(path, "rb") as file:
+        file.seek(offset)
+        head = file.read(64)
+    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _check_last_page(path: Path) -> None:
+    """Raise AudioError when an Ogg file ends in the middle of a page (RFC 3533)."""
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _OGG_PAGE_LIMIT))
+        tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    segments = page[26] if len(page) > 26 else 0
+    complete = 27 + segments + sum(page[27 : 27 + segments])
+    if page.startswith(b"OggS") and len(page) < complete:
+        raise AudioError(f"{path} is truncated: it ends in the middle of a page; copy it again")

@@ -1,0 +1,127 @@
+"""Keeping a stream that cannot be rewound (standard input) as a file."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, get_args
+
+from soloist.audio.riff import (
+    HEADER_SIZE,
+    RIFF_LIMIT,
+    SampleType,
+    WaveWriter,
+    describe_pcm,
+    is_little_endian_wave,
+    read_chunks,
+)
+from soloist.errors import AudioError, UsageError
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """What samples without a header are.
+
+    Args:
+        sample_rate: Rate in Hz.
+        channels: Number of channels, interleaved.
+        sample_type: "u8", "s16", "s24", "s32", "f32" or "f64", little-endian.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
+
+    sample_rate: int
+    channels: int
+    sample_type: SampleType = "s16"
+
+    def __post_init__(self) -> None:
+        if self.sample_type not in get_args(SampleType):
+            choices = ", ".join(get_args(SampleType))
+            raise UsageError(f"the type of raw samples must be one of {choices}, not {self.sample_type!r}")
+        if not (1 <= self.sample_rate <= RIFF_LIMIT and 1 <= self.channels <= 0xFFFF):
+            raise UsageError(f"raw audio cannot have {self.channels} channels at {self.sample_rate} Hz")
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of one sample of all channels."""
+        return self.channels * int(self.sample_type[1:]) // 8
+
+
+def spool_stream(stream: BinaryIO, folder: Path, *, raw: RawFormat | None = None) -> Path:
+    """Copy a stream into a file in `folder`, block by block, so that it can be read like any other.
+
+    Samples without a header become a WAV file (RF64 where it must be), and so does a WAV stream, whose header
+    may leave the length open, as programs that write into a pipe do. Other formats are kept as they are.
+
+    Args:
+        stream: Where the bytes come from; it is read to its end but not closed.
+        folder: Where the file is made; whoever calls removes it.
+        raw: What the samples are, if the stream has no header.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        AudioError: The stream is empty, ends before or in the middle of a sample, or cannot be kept.
+    """
+    path = Path(folder) / f"stream-{secrets.token_hex(8)}"
+    try:
+        if raw is not None:
+            _spool_raw(stream, path, raw)
+        else:
+            _spool_with_header(stream, path)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise AudioError(f"cannot keep the stream in {folder}: {error.strerror or error}") from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _spool_raw(stream: BinaryIO, path: Path, raw: RawFormat) -> None:
+    description = describe_pcm(raw.sample_rate, raw.channels, raw.sample_type)
+    with WaveWriter(path, description) as file:
+        count = _copy(stream, file, None)
+    if not count:
+        raise AudioError("the stream is empty")
+    if count % raw.frame_size:
+        raise AudioError(
+            f"the stream ends in the middle of a sample: {count} bytes are no multiple of {raw.frame_size}; "
+            "check the type and the number of channels"
+        )
+
+
+def _spool_with_header(stream: BinaryIO, path: Path) -> None:
+    head = stream.read(HEADER_SIZE)
+    if not head:
+        raise AudioError("the stream is empty")
+    if not is_little_endian_wave(head):
+        with open(path, "wb") as other:
+            other.write(head)
+            _copy(stream, other, None)
+        return
+    chunks = read_chunks(stream, head)
+    if chunks is None:
+        raise AudioError("the stream is truncated: it ends before its samples begin")
+    with WaveWriter(path, chunks.description) as file:
+        count = _copy(stream, file, chunks.data_size)
+    if chunks.data_size is not None and count < chunks.data_size:
+        raise AudioError(
+            f"the stream is truncated: it ends after {count} of {chunks.data_size} bytes of sound"
+        )
+    while stream.read(_BLOCK):  # whoever writes into a pipe expects it to be read to its end
+        pass
+
+
+def _copy(stream: BinaryIO, file: WaveWriter | BinaryIO, limit: int | None) -> int:
+    """Copy up to `limit` bytes, or all, and return how many there were."""
+    count = 0
+    while block := stream.read(_BLOCK if limit is None else min(_BLOCK, limit - count)):
+        file.write(block)
+        count += len(block)
+    return count

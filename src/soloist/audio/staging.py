@@ -1,0 +1,66 @@
+"""Files that appear under their names only when they are complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from soloist.errors import AudioError
+
+
+class Staging:
+    """Temporary files beside their targets, which take their names all at once, or vanish.
+
+    Folders that are missing are made; those that were made vanish with the files.
+    """
+
+    def __init__(self) -> None:
+        self._folders: list[Path] = []
+        self._files: list[Path] = []
+        self._targets: dict[Path, Path] = {}
+
+    def target(self, path: Path) -> Path:
+        """Give a temporary path for a file that is to become `path`.
+
+        Raises:
+            AudioError: No file of that name can be written there.
+        """
+        if path.is_dir():
+            raise AudioError(f"cannot write {path}: it is a folder")
+        temporary = self.scratch(path)
+        self._targets[temporary] = path
+        return temporary
+
+    def scratch(self, path: Path) -> Path:
+        """Create a temporary file beside `path` that never gets another name."""
+        self._make_folder(path.parent)
+        # A short name of its own: the target's may be as long as the file system allows.
+        temporary = path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
+        temporary.open("xb").close()
+        self._files.append(temporary)
+        return temporary
+
+    def promote(self) -> None:
+        """Give all files their names; scratch files vanish. Existing files are replaced."""
+        for temporary, path in self._targets.items():
+            os.replace(temporary, path)
+        self._folders.clear()
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what has no name yet, and the folders that were made for it."""
+        for file in self._files:
+            file.unlink(missing_ok=True)
+        for folder in reversed(self._folders):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        self._files.clear()
+        self._folders.clear()
+        self._targets.clear()
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            self._folders.append(parent)

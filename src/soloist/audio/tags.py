@@ -1,0 +1,242 @@
+"""Carrying tags and cover pictures from one file to another, whatever their formats."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import mutagen
+from mutagen import id3
+from mutagen.flac import FLAC, Picture
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4, MP4Cover, MP4FreeForm, MP4Tags
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
+
+_AAC_DELAY = 1024
+_FRONT_COVER = 3
+_FREEFORM = "----:com.apple.iTunes:"
+
+# What is carried over: name in Vorbis comments, ID3 frame, MP4 atom. What describes the old file (its encoder,
+# its loudness) is left behind.
+_FIELDS = (
+    ("title", "TIT2", "\xa9nam"),
+    ("artist", "TPE1", "\xa9ART"),
+    ("album", "TALB", "\xa9alb"),
+    ("albumartist", "TPE2", "aART"),
+    ("composer", "TCOM", "\xa9wrt"),
+    ("genre", "TCON", "\xa9gen"),
+    ("date", "TDRC", "\xa9day"),
+    ("comment", "COMM", "\xa9cmt"),
+    ("lyrics", "USLT", "\xa9lyr"),
+    ("copyright", "TCOP", "cprt"),
+    ("isrc", "TSRC", _FREEFORM + "ISRC"),
+    ("initialkey", "TKEY", _FREEFORM + "initialkey"),
+    ("bpm", "TBPM", "tmpo"),
+    ("tracknumber", "TRCK", "trkn"),
+    ("discnumber", "TPOS", "disk"),
+)
+_TOTALS = MappingProxyType({"tracknumber": "tracktotal", "discnumber": "disctotal"})
+
+
+@dataclass
+class Tags:
+    """Tags by their names in Vorbis comments (numbers as "3" or "3/12"), and the cover if there is one."""
+
+    text: dict[str, list[str]] = field(default_factory=dict)
+    cover: bytes | None = None
+    cover_type: str = "image/jpeg"
+
+
+def copy_tags(source: Path, target: Path, target_format: str) -> None:
+    """Carry tags and cover over from one file to another of a format in `FORMATS`.
+
+    A source whose tags cannot be read has none to carry. RF64 files do not get any: they have no agreed place.
+
+    Raises:
+        OSError: The target cannot be written.
+        mutagen.MutagenError: The target is not a file of its format.
+    """
+    tags = read_tags(source)
+    if tags.text or tags.cover:
+        write_tags(tags, target, target_format)
+
+
+def read_tags(path: Path) -> Tags:
+    """Read what is carried over from a file; nothing from one without tags."""
+    try:
+        file = mutagen.File(path)
+    except (mutagen.MutagenError, struct.error, ValueError):
+        return Tags()
+    if file is None or file.tags is None:
+        return Tags()
+    if isinstance(file.tags, id3.ID3):
+        return _from_id3(file.tags)
+    if isinstance(file.tags, MP4Tags):
+        return _from_mp4(file.tags)
+    if isinstance(file, (FLAC, OggVorbis, OggOpus)):
+        return _from_vorbis(file)
+    return Tags()
+
+
+def write_tags(tags: Tags, path: Path, target_format: str) -> None:
+    """Write tags into a file of a format in `FORMATS`, beside those of its encoder."""
+    if target_format == "wav" and not _is_riff(path):
+        return
+    opener, write = _WRITERS[target_format]
+    file = opener(path)
+    if file.tags is None:
+        file.add_tags()
+    write(file, tags)
+    file.save()
+
+
+def write_gapless(path: Path, samples: int) -> None:
+    """Say in an MP4 file of AAC how many samples it holds, in the way of iTunes.
+
+    The edit list says the same, but FFmpeg's libraries heed only where it begins.
+    """
+    padding = -(samples + _AAC_DELAY) % 1024
+    text = f" 00000000 {_AAC_DELAY:08X} {padding:08X} {samples:016X}" + " 00000000" * 8
+    file = MP4(path)
+    if file.tags is None:
+        file.add_tags()
+    file.tags[_FREEFORM + "iTunSMPB"] = [MP4FreeForm(text.encode())]
+    file.save()
+
+
+def _from_id3(frames: id3.ID3) -> Tags:
+    tags = Tags()
+    for name, frame_id, _ in _FIELDS:
+        found = frames.getall(frame_id)
+        if found:
+            text = found[0].text
+            tags.text[name] = [str(value) for value in (text if isinstance(text, list) else [text])]
+    pictures = sorted(frames.getall("APIC"), key=lambda picture: picture.type != _FRONT_COVER)
+    if pictures:
+        tags.cover, tags.cover_type = pictures[0].data, pictures[0].mime
+    return tags
+
+
+def _from_mp4(atoms: MP4Tags) -> Tags:
+    tags = Tags()
+    for name, _, key in _FIELDS:
+        values = atoms.get(key)
+        if values:
+            tags.text[name] = [_mp4_text(value) for value in values]
+    for cover in atoms.get("covr", ())[:1]:
+        png = cover.imageformat == MP4Cover.FORMAT_PNG
+        tags.cover, tags.cover_type = bytes(cover), "image/png" if png else "image/jpeg"
+    return tags
+
+
+def _mp4_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{value[0]}/{value[1]}" if value[1] else str(value[0])
+    return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _from_vorbis(file: FLAC | OggVorbis | OggOpus) -> Tags:
+    comments: Mapping[str, list[str]] = file.tags
+    tags = Tags({name: list(comments[name]) for name, _, _ in _FIELDS if comments.get(name)})
+    for name, total in _TOTALS.items():
+        if name in tags.text and total in comments and "/" not in tags.text[name][0]:
+            tags.text[name] = [f"{tags.text[name][0]}/{comments[total][0]}"]
+    pictures = list(file.pictures) if isinstance(file, FLAC) else _embedded_pictures(comments)
+    pictures.sort(key=lambda picture: picture.type != _FRONT_COVER)
+    if pictures:
+        tags.cover, tags.cover_type = pictures[0].data, pictures[0].mime
+    return tags
+
+
+def _embedded_pictures(comments: Mapping[str, list[str]]) -> list[Picture]:
+    try:
+        return [Picture(base64.b64decode(text)) for text in comments.get("metadata_block_picture", ())]
+    except (mutagen.MutagenError, ValueError, struct.error):
+        return []
+
+
+def _to_id3(file: MP3 | WAVE, tags: Tags) -> None:
+    for name, frame_id, _ in _FIELDS:
+        values = tags.text.get(name)
+        if not values:
+            continue
+        kind = getattr(id3, frame_id)
+        if frame_id == "USLT":
+            file.tags.add(kind(encoding=id3.Encoding.UTF8, lang="eng", desc="", text="\n".join(values)))
+        elif frame_id == "COMM":
+            file.tags.add(kind(encoding=id3.Encoding.UTF8, lang="eng", desc="", text=values))
+        else:
+            file.tags.add(kind(encoding=id3.Encoding.UTF8, text=values))
+    if tags.cover:
+        picture = id3.APIC(
+            encoding=id3.Encoding.UTF8, mime=tags.cover_type, type=_FRONT_COVER, desc="", data=tags.cover
+        )
+        file.tags.add(picture)
+
+
+def _to_mp4(file: MP4, tags: Tags) -> None:
+    for name, _, key in _FIELDS:
+        values = tags.text.get(name)
+        if not values:
+            continue
+        if name in _TOTALS:
+            numbers = [int(part) if part.isdecimal() else 0 for part in values[0].split("/")]
+            file.tags[key] = [(numbers[0], numbers[1] if len(numbers) > 1 else 0)]
+        elif name == "bpm":
+            file.tags[key] = [_whole_number(values[0])]
+        elif key.startswith(_FREEFORM):
+            file.tags[key] = [MP4FreeForm(value.encode()) for value in values]
+        else:
+            file.tags[key] = values
+    if tags.cover:
+        is_png = tags.cover_type == "image/png"
+        kind = MP4Cover.FORMAT_PNG if is_png else MP4Cover.FORMAT_JPEG
+        file.tags["covr"] = [MP4Cover(tags.cover, kind)]
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return round(float(text))
+    except ValueError:
+        return 0
+
+
+def _to_vorbis(file: FLAC | OggVorbis | OggOpus, tags: Tags) -> None:
+    for name, values in tags.text.items():
+        file.tags[name] = values
+        if name in _TOTALS and "/" in values[0]:
+            number, total = values[0].split("/", 1)
+            file.tags[name], file.tags[_TOTALS[name]] = [number], [total]
+    if not tags.cover:
+        return
+    picture = Picture()
+    picture.type, picture.mime, picture.data = _FRONT_COVER, tags.cover_type, tags.cover
+    if isinstance(file, FLAC):
+        file.add_picture(picture)
+    else:
+        file.tags["metadata_block_picture"] = [base64.b64encode(picture.write()).decode()]
+
+
+def _is_riff(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(4) == b"RIFF"
+
+
+_WRITERS: Mapping[str, tuple[Callable[[Path], Any], Callable[[Any, Tags], None]]] = MappingProxyType(
+    {
+        "wav": (WAVE, _to_id3),
+        "mp3": (MP3, _to_id3),
+        "flac": (FLAC, _to_vorbis),
+        "ogg": (OggVorbis, _to_vorbis),
+        "opus": (OggOpus, _to_vorbis),
+        "m4a": (MP4, _to_mp4),
+        "stem": (MP4, _to_mp4),
+    }
+)

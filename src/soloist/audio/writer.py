@@ -1,0 +1,257 @@
+"""Writing the stems of a track: all of them, or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import av
+import mutagen
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from soloist.audio.dither import Quantizer
+from soloist.audio.encode import (
+    Blocks,
+    encode_container,
+    encode_flac,
+    encode_vorbis,
+    encode_wave,
+    vorbis_quality,
+)
+from soloist.audio.formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
+from soloist.audio.resample import StreamResampler
+from soloist.audio.riff import WaveWriter, describe_pcm
+from soloist.audio.staging import Staging
+from soloist.audio.stem_atom import describe_stems, write_stem_atom
+from soloist.audio.tags import copy_tags, write_gapless
+from soloist.errors import AudioError, UsageError
+
+_BLOCK = 65536
+
+
+class StemWriter:
+    """Writes all stems of one track, of which nothing appears under its name before `commit`.
+
+    Float WAV is written as it comes. For all other formats the samples are kept as raw float beside
+    the target until `commit`, because the one gain of `clip="rescale"` is known only when the last
+    sample is there; memory stays flat, the disk holds them for a while. Lossy formats that do not
+    know the sample rate get the audio resampled (`encoding_rate`): Opus always comes back at 48 kHz.
+
+    Leaving the `with` block without `commit` removes every file and folder that was made.
+
+    Args:
+        paths: Name and file of each stem, in the order in which `write` gets them. For the format
+            "stem" all are the same file.
+        sample_rate: Rate of the stems, Hz.
+        channels: Channels of each stem.
+        options: How to write.
+        tags_from: A file whose tags and cover are carried over.
+        mixture: For the format "stem", and only there: the name in `paths` that is the mixture, and
+            becomes the first stream.
+
+    Attributes:
+        peak: Largest absolute sample so far, at the rate of the file and before any gain.
+        gain: The common gain that was applied to all stems; known after `commit`.
+
+    Raises:
+        UsageError: The paths clash, or the format cannot hold this rate, these channels or bit rate.
+        AudioError: A file cannot be written there.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        sample_rate: int,
+        channels: int,
+        options: WriteOptions,
+        *,
+        tags_from: Path | None = None,
+        mixture: str | None = None,
+    ) -> None:
+        _check_paths(paths, options, mixture)
+        check_channels(options, channels)
+        self.peak = 0.0
+        self.gain = 1.0
+        self._options = options
+        self._channels = channels
+        self._rate = encoding_rate(options, sample_rate)
+        self._check_bitrate()
+        self._paths = {name: Path(path) for name, path in paths.items()}
+        self._mixture = mixture
+        self._tags_from = tags_from
+        self._samples = 0
+        self._resamplers = [StreamResampler(sample_rate, self._rate, channels) for _ in paths]
+        self._staging = Staging()
+        self._sinks: list[WaveWriter | BinaryIO] = []
+        self._spools: list[Path] = []
+        self._open_files()
+
+    def __enter__(self) -> StemWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._discard()
+
+    def write(self, stems: NDArray[np.float32]) -> None:
+        """Append the next block `(stems, channels, samples)`, float, nominally in [-1, 1].
+
+        Raises:
+            UsageError: The block has another number of stems or channels.
+            AudioError: A sample is not finite, or cannot be written.
+        """
+        if stems.ndim != 3 or stems.shape[:2] != (len(self._paths), self._channels):
+            expected = f"({len(self._paths)}, {self._channels}, samples)"
+            raise UsageError(f"a block of stems must be {expected}, not {stems.shape}")
+        self._append([r.process(stem) for r, stem in zip(self._resamplers, stems, strict=True)])
+
+    def commit(self) -> None:
+        """Encode the stems and give all files their names.
+
+        Raises:
+            UsageError: Nothing was written.
+            AudioError: A file cannot be written; then none appears.
+        """
+        self._append([resampler.flush() for resampler in self._resamplers])
+        if not self._samples:
+            raise UsageError("nothing was written that could be committed")
+        with _writing(*self._paths.values()):
+            for sink in self._sinks:
+                sink.close()
+        limit = self._full_scale()
+        if self._options.clip == "rescale" and self.peak > limit:
+            self.gain = limit / self.peak
+        if self._options.format == "stem":
+            self._finish_stem_file()
+        else:
+            self._finish_files()
+        with _writing(*self._paths.values()):
+            self._staging.promote()
+
+    def _open_files(self) -> None:
+        description = describe_pcm(self._rate, self._channels, "f32")
+        try:
+            with _writing(*self._paths.values()):
+                for path in self._paths.values():
+                    if self._options.is_float:
+                        self._sinks.append(WaveWriter(self._staging.target(path), description))
+                    else:
+                        self._spools.append(self._staging.scratch(path))
+                        self._sinks.append(open(self._spools[-1], "wb"))  # noqa: SIM115
+        except BaseException:
+            self._discard()
+            raise
+
+    def _append(self, stems: Sequence[NDArray[np.float32]]) -> None:
+        """Write blocks `(channels, samples)`, one for each stem, at the rate of the file."""
+        for (name, path), sink, stem in zip(self._paths.items(), self._sinks, stems, strict=True):
+            if not stem.size:
+                continue
+            peak = float(np.abs(stem).max())
+            if not np.isfinite(peak):
+                raise AudioError(
+                    f"{name} has a sample that is not finite near {self._samples / self._rate:.3f} s"
+                )
+            self.peak = max(self.peak, peak)
+            with _writing(path):
+                sink.write(np.ascontiguousarray(stem.T, dtype="<f4").tobytes())
+        self._samples += stems[0].shape[1]
+
+    def _full_scale(self) -> float:
+        """The peak that can be written without clipping."""
+        options = self._options
+        if options.is_float:
+            return np.inf
+        return Quantizer.headroom(options.sample_bits) if options.sample_bits else 1.0
+
+    def _finish_files(self) -> None:
+        for index, (name, path) in enumerate(self._paths.items()):
+            with _writing(path):
+                if self._options.is_float:
+                    file = self._sinks[index].path
+                else:
+                    file = self._staging.target(path)
+                    self._encode(file, name, self._read_spool(self._spools[index]))
+                self._finish_tags(file)
+
+    def _finish_stem_file(self) -> None:
+        names = sorted(self._paths, key=lambda name: name != self._mixture)
+        spools = dict(zip(self._paths, self._spools, strict=True))
+        path = self._paths[names[0]]
+        with _writing(path):
+            file = self._staging.target(path)
+            streams = [self._read_spool(spools[name]) for name in names]
+            encode_container(file, streams, self._options, names=names, rate=self._rate)
+            self._finish_tags(file)
+            write_stem_atom(file, describe_stems(names[1:]))
+
+    def _encode(self, file: Path, name: str, blocks: Blocks) -> None:
+        options, rate, channels = self._options, self._rate, self._channels
+        if options.format == "wav":
+            encode_wave(file, blocks, options, name=name, rate=rate, channels=channels)
+        elif options.format == "flac":
+            encode_flac(file, blocks, options, name=name, rate=rate, channels=channels)
+        elif options.format == "ogg":
+            encode_vorbis(file, blocks, options, rate=rate, channels=channels)
+        else:
+            encode_container(file, [blocks], options, names=[name], rate=rate)
+
+    def _finish_tags(self, file: Path) -> None:
+        if self._tags_from is not None:
+            copy_tags(self._tags_from, file, self._options.format)
+        if self._options.format in ("m4a", "stem"):
+            write_gapless(file, self._samples)
+
+    def _read_spool(self, spool: Path) -> Blocks:
+        """The kept samples in blocks `(channels, samples)`, at the level at which they are encoded."""
+        with open(spool, "rb") as file:
+            while len(values := np.fromfile(file, "<f4", _BLOCK * self._channels)):
+                block = values.reshape(-1, self._channels).T * np.float32(self.gain)
+                yield np.clip(block, -1, 1) if self._options.clip == "clamp" else block
+
+    def _check_bitrate(self) -> None:
+        if self._options.format == "ogg":
+            vorbis_quality(self._options.bitrate, self._rate, self._channels)
+        elif not self._options.sample_bits:
+            encoding_bitrate(self._options, self._rate, self._channels)
+
+    def _discard(self) -> None:
+        for sink in self._sinks:
+            sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
+        self._staging.discard()
+
+
+@contextmanager
+def _writing(*paths: Path) -> Iterator[None]:
+    """Turn what goes wrong while files are written into one clear error."""
+    try:
+        yield
+    except (OSError, av.FFmpegError, mutagen.MutagenError, soundfile.SoundFileError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"cannot write {paths[0]}: {reason}") from error
+
+
+def _check_paths(paths: Mapping[str, Path], options: WriteOptions, mixture: str | None) -> None:
+    """Raise UsageError unless the paths are different, or all the same for the format "stem"."""
+    if not paths:
+        raise UsageError("there must be at least one stem to write")
+    different = {os.path.abspath(path) for path in paths.values()}
+    if options.format != "stem":
+        if mixture is not None:
+            raise UsageError('a mixture among the stems is for the format "stem" only')
+        if len(different) < len(paths):
+            raise UsageError(
+                f"two stems would be written to one file; give each its own: {sorted(different)}"
+            )
+        return
+    if len(different) > 1:
+        raise UsageError(f'the format "stem" is one file for all stems, not {len(different)}')
+    if mixture not in paths or len(paths) < 2:
+        raise UsageError('the format "stem" needs the mixture and at least one stem')
