@@ -152,7 +152,7 @@ def test_standard_input_as_wav(soloist_process, song, tmp_path):
 
 def test_standard_input_as_raw_samples(soloist_process, song, tmp_path):
     audio, _ = soundfile.read(song, dtype="int16")
-    raw = ("--stdin-format", "s16le", "--stdin-rate", 44100, "--stdin-channels", 2)
+    raw = ("--stdin-format", "s16", "--stdin-rate", 44100, "--stdin-channels", 2)
     process = soloist_process("separate", "-", "-o", tmp_path, "-m", "hpss", "--residual", *raw)
     _, errors = process.communicate(audio.astype("<i2").tobytes())
     assert process.returncode == 0, errors
@@ -193,7 +193,7 @@ def test_a_dry_run_writes_nothing(soloist, song, tmp_path):
         (["--mp3", "--bit-depth", "24"], "bit depth"),
         (["--start", "-1"], "start"),
         (["--quiet", "--verbose"], "--quiet"),
-        (["--stdin-format", "s16le"], "standard input"),
+        (["--stdin-format", "s16"], "standard input"),
         (["--no-such-option"], "--no-such-option"),
     ],
 )

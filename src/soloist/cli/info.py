@@ -34,7 +34,8 @@ def info(
         streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
         typer.echo(
             f"{found.path}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
-            f"{found.channels} channel{'s' * (found.channels != 1)}, {found.container} ({found.codec}){streams}"
+            f"{found.channels} channel{'s' * (found.channels != 1)}, "
+            f"{found.container} ({found.codec}){streams}"
         )
     if failed:
         raise typer.Exit(1)

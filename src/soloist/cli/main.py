@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from soloist import __version__
 from soloist.cli import info, models, separate
 from soloist.errors import SoloistError
+
+INTERRUPTED = 130
+"""The exit code that Typer makes of Ctrl-C, as shells do."""
 
 app = typer.Typer(
     name="soloist",
@@ -49,13 +52,15 @@ def main() -> None:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        app(arguments, standalone_mode=True)
+        app(arguments)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+        raise
     except SoloistError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing half-written was left behind", 130)
     except OSError as error:
         if debug:
             raise
@@ -66,7 +71,7 @@ def main() -> None:
         _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"soloist: {' '.join(message.split())}", err=True)
     raise SystemExit(code)
 

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show, download, import and remove models.", add_completion=False)
 
 _Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
+# Headings, and the fewest columns of text in which words are not broken.
+_COLUMNS = {
+    "name": 0,
+    "system": 10,
+    "sources": 13,
+    "rate": 0,
+    "parameters": 0,
+    "licence": 7,
+    "quality": 9,
+    "on disk": 0,
+}
+
 # A pipe has no width: one line for each model.
 _PIPE_WIDTH = 240
 
@@ -120,9 +132,15 @@ def _table(cards: list[Card]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", row_styles=["", "dim"], pad_edge=False)
-    for heading in ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk"):
+    for heading, narrowest in _COLUMNS.items():
         number = heading in ("rate", "parameters")
-        table.add_column(heading, no_wrap=number or heading == "name", justify="right" if number else "left")
+        table.add_column(
+            heading,
+            min_width=narrowest,
+            no_wrap=number or heading == "name",
+            overflow="fold",
+            justify="right" if number else "left",
+        )
     for card in cards:
         table.add_row(
             card.name,

@@ -131,9 +131,11 @@ def separate(
         ),
     ] = False,
     stdin_format: Annotated[
-        Literal["wav", "s16le", "s24le", "s32le", "f32le"],
-        typer.Option(help="What comes on standard input.", rich_help_panel=_WHAT),
-    ] = "wav",
+        Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
+        typer.Option(
+            help="auto: a file of any format; else raw samples, little-endian.", rich_help_panel=_WHAT
+        ),
+    ] = "auto",
     stdin_rate: Annotated[int, typer.Option(help="Hz of raw standard input.", rich_help_panel=_WHAT)] = 44100,
     stdin_channels: Annotated[
         int, typer.Option(help="Channels of raw standard input.", rich_help_panel=_WHAT)
@@ -164,9 +166,10 @@ def separate(
     [bold]soloist separate --two-stems vocals --format flac album/[/bold]
     """
     if list_models:
-        from soloist.cli.models import show_all
+        from soloist.cli.models import app
 
-        return show_all()
+        app([], standalone_mode=False)
+        return
     from soloist.audio import RawFormat
     from soloist.cli.batch import Batch
     from soloist.errors import UsageError
@@ -190,7 +193,7 @@ def separate(
         device=device,
         skip_existing=skip_existing,
     )
-    raw = None if stdin_format == "wav" else RawFormat(stdin_format, stdin_rate, stdin_channels)
+    raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = Batch(settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose)
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)

@@ -121,21 +121,24 @@ class FileJob:
         self.model = model
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
-        self._engines: dict[tuple[int, int], tuple[Separator, Engine]] = {}
-        if not self._any_rate:
-            self.separator_for(0, 0)
+        self._loaded: tuple[dict[str, int], Separator, Engine] | None = None
+        # What is wrong for every track is said before the first one.
+        separator, _ = self._load({})
+        self._paths("track", separator)
 
-    def separator_for(self, sample_rate: int, channels: int) -> tuple[Separator, Engine]:
+    def separator_for(self, info: AudioInfo) -> tuple[Separator, Engine]:
         """The separator for a kind of input and the engine that runs it."""
-        key = (sample_rate, channels) if self._any_rate else (0, 0)
-        if key not in self._engines:
-            overrides = {"sample_rate": sample_rate, "channels": channels} if self._any_rate else {}
+        kind = {"sample_rate": info.sample_rate, "channels": info.channels}
+        return self._load(kind if self._any_rate else {})
+
+    def _load(self, overrides: dict[str, int]) -> tuple[Separator, Engine]:
+        # One kind of input at a time: a folder of many kinds must not keep a model for each.
+        if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
-            # One kind of input at a time: a folder of many kinds must not keep a model for each.
-            self._engines = {key: (separator, TorchEngine(separator, self.settings.device))}
-        return self._engines[key]
+            self._loaded = (overrides, separator, TorchEngine(separator, self.settings.device))
+        return self._loaded[1:]
 
     def plan(self, track: Track) -> TrackReport:
         """What `run` would do, without doing it.
@@ -156,7 +159,7 @@ class FileJob:
         plan = self._plan(track, info)
         if plan.skipped:
             return plan
-        separator, engine = self.separator_for(info.sample_rate, info.channels)
+        separator, engine = self.separator_for(info)
         needs_level = separator.normalization == "track"
         pairs = separate_stream(
             separator,
@@ -182,20 +185,23 @@ class FileJob:
 
     def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
         settings = self.settings
-        separator, engine = self.separator_for(info.sample_rate, info.channels)
-        paths = stem_paths(
-            settings.folder,
-            settings.path_template,
-            model=self.model,
-            track=track.name,
-            stems=settings.selection.names(separator.sources),
-            extension=settings.write.extension,
-        )
+        separator, engine = self.separator_for(info)
+        paths = self._paths(track.name, separator)
         duration = max(0.0, info.duration - settings.start)
         if settings.duration is not None:
             duration = min(duration, settings.duration)
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(track.path, self.model, paths, duration, device=engine.device, skipped=there)
+
+    def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
+        return stem_paths(
+            self.settings.folder,
+            self.settings.path_template,
+            model=self.model,
+            track=track,
+            stems=self.settings.selection.names(separator.sources),
+            extension=self.settings.write.extension,
+        )
 
     def _read(self, track: Track) -> Iterator[Block]:
         settings = self.settings
