@@ -120,7 +120,8 @@ class ContainerDecoder:
         )
 
     def _exact_length(self) -> int | None:
-        """The number of samples by iTunes' gapless information: flags, delay, padding, length in hexadecimal."""
+        """The number of samples by iTunes' gapless information."""
+        # Flags, delay, padding, length, and others, in hexadecimal.
         fields = self._container.metadata.get("iTunSMPB", "").split()
         # The counts of HE-AAC are at half the rate with some encoders and not with others.
         if len(fields) < 4 or self._stream.codec_context.profile != "LC":
@@ -155,8 +156,8 @@ def _container_name(names: str, path: Path) -> str:
 def _stream_names(container: Any, path: Path) -> tuple[str, ...]:
     """Names of the audio streams.
 
-    From Native Instruments' description of stems, the streams' titles, or else, for five streams, their order by
-    custom, which is that of MUSDB18.
+    The streams' titles; else those of Native Instruments' description of stems; else, for five streams,
+    their order by custom, which is that of MUSDB18.
     """
     streams = container.streams.audio
     if len(streams) == 1:

@@ -23,7 +23,8 @@ class Quantizer:
     """
 
     def __init__(self, bits: int, seed: int, name: str) -> None:
-        self.full_scale = 1 << (bits - 1)
+        self.bits = bits
+        self._full_scale = 1 << (bits - 1)
         self._random = np.random.default_rng([seed, zlib.crc32(name.encode())])
 
     @staticmethod
@@ -37,6 +38,6 @@ class Quantizer:
         channels, samples = block.shape
         draws = self._random.random((samples, channels, 2))
         dither = (draws[..., 0] - draws[..., 1]).T
-        scaled = block.astype(np.float64) * self.full_scale
+        scaled = block.astype(np.float64) * self._full_scale
         rounded = np.where(scaled == 0, 0, np.floor(scaled + dither + 0.5))
-        return np.clip(rounded, -self.full_scale, self.full_scale - 1).astype(np.int32)
+        return np.clip(rounded, -self._full_scale, self._full_scale - 1).astype(np.int32)

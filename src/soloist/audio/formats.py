@@ -14,9 +14,12 @@ Clip = Literal["rescale", "clamp", "none"]
 FORMATS: tuple[str, ...] = get_args(Format)
 """Names of the formats that can be written."""
 
-AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .bwf .rf64 .w64 .aif .aiff .aifc .au .snd .caf .flac .ogg .oga .opus .mp3 .mp2 .m4a .m4b .aac "
-    ".ac3 .wma .wv .ape .mka .mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .3gp".split()
+AUDIO_SUFFIXES = (
+    frozenset({".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"})
+    | frozenset({".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".m4b", ".aac", ".ac3", ".mka"})
+    | frozenset(
+        {".wma", ".wv", ".ape", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".3gp"}
+    )
 )
 """Suffixes of files that are worth opening when a folder is searched, in lower case."""
 
@@ -143,8 +146,8 @@ def check_channels(options: WriteOptions, channels: int) -> None:
 def encoding_rate(options: WriteOptions, sample_rate: int) -> int:
     """The sample rate that a format is encoded at, in Hz.
 
-    The lossless formats take any rate. The lossy ones know a few (Opus only 48 kHz): audio is resampled to the
-    next one above, or to the highest.
+    The lossless formats take any rate. The lossy ones know a few (Opus only 48 kHz): audio is
+    resampled to the next one above, or to the highest.
     """
     if sample_rate < 1:
         raise UsageError(f"sample_rate must be positive, not {sample_rate}")
@@ -163,6 +166,7 @@ def encoding_bitrate(options: WriteOptions, rate: int, channels: int) -> int:
     Raises:
         UsageError: The format cannot have the bit rate that was asked for.
     """
+    allowed: tuple[int, ...]
     if options.format == "mp3":
         allowed = next(bitrates for lowest, bitrates in _MP3_BITRATES if rate >= lowest)
         limits = ", ".join(str(bitrate) for bitrate in allowed)

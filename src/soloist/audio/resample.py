@@ -27,7 +27,7 @@ class StreamResampler:
     def __init__(self, source_rate: int, target_rate: int, channels: int) -> None:
         if min(source_rate, target_rate, channels) < 1:
             raise UsageError(
-                f"rates and channels must be positive: {source_rate} Hz, {target_rate} Hz, {channels} channels"
+                f"rates ({source_rate} and {target_rate} Hz) and channels ({channels}) must be positive"
             )
         self.source_rate = source_rate
         self.target_rate = target_rate

@@ -63,7 +63,6 @@ class WaveWriter:
     """
 
     def __init__(self, path: Path, description: bytes, *, riff_limit: int = RIFF_LIMIT) -> None:
-        self.path = path
         self._limit = riff_limit
         self._align = max(1, struct.unpack_from("<H", description, 12)[0])
         self._bytes = 0
@@ -195,7 +194,7 @@ def check_complete(path: Path) -> Chunks | None:
     present = os.path.getsize(path) - chunks.data_start
     if present < chunks.data_size:
         raise AudioError(
-            f"{path} is truncated: {chunks.data_size} bytes of sound are promised, {max(0, present)} are there; "
-            "copy it again, or cut it to what is left with another program"
+            f"{path} is truncated: {chunks.data_size} bytes of sound are promised, {max(0, present)} exist; "
+            "copy it again"
         )
     return chunks

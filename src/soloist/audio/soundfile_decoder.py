@@ -111,12 +111,12 @@ def _reads_right(path: Path, file: soundfile.SoundFile) -> bool:
 
 def _has_length_header(path: Path) -> bool:
     """Whether the first frame of an MP3 file tells how many follow."""
-    try:
-        offset = mutagen.mp3.MP3(path).info.frame_offset
-    except mutagen.MutagenError:
-        return False
     with open(path, "rb") as file:
-        file.seek(offset)
+        try:
+            frame = mutagen.mp3.MPEGInfo(file).frame_offset
+        except mutagen.MutagenError:
+            return False
+        file.seek(frame)
         head = file.read(64)
     return any(mark in head for mark in (b"Xing", b"Info", b"VBRI"))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from soloist.errors import AudioError
@@ -24,17 +26,23 @@ class Staging:
         """Give a temporary path for a file that is to become `path`.
 
         Raises:
-            AudioError: No file of that name can be written there.
+            AudioError: No file can be called `path`.
+            OSError: No file can be made there.
         """
-        if path.is_dir():
-            raise AudioError(f"cannot write {path}: it is a folder")
         temporary = self.scratch(path)
         self._targets[temporary] = path
         return temporary
 
     def scratch(self, path: Path) -> Path:
-        """Create a temporary file beside `path` that never gets another name."""
+        """Create a temporary file beside `path` that never gets its name.
+
+        Raises:
+            AudioError: No file can be called `path`.
+            OSError: No file can be made there.
+        """
         self._make_folder(path.parent)
+        if _is_folder(path):
+            raise AudioError(f"cannot write {path}: it is a folder")
         # A short name of its own: the target's may be as long as the file system allows.
         temporary = path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
         temporary.open("xb").close()
@@ -51,9 +59,10 @@ class Staging:
     def discard(self) -> None:
         """Remove what has no name yet, and the folders that were made for it."""
         for file in self._files:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.unlink()
         for folder in reversed(self._folders):
-            if not any(folder.iterdir()):
+            with suppress(OSError):  # another has put something there
                 folder.rmdir()
         self._files.clear()
         self._folders.clear()
@@ -64,3 +73,11 @@ class Staging:
         for parent in reversed(missing):
             parent.mkdir(exist_ok=True)
             self._folders.append(parent)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; raises OSError for a name that the file system does not take."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return False

@@ -23,8 +23,8 @@ _AAC_DELAY = 1024
 _FRONT_COVER = 3
 _FREEFORM = "----:com.apple.iTunes:"
 
-# What is carried over: name in Vorbis comments, ID3 frame, MP4 atom. What describes the old file (its encoder,
-# its loudness) is left behind.
+# What is carried over: name in Vorbis comments, ID3 frame, MP4 atom. What describes the old file (its
+# encoder, its loudness) is left behind.
 _FIELDS = (
     ("title", "TIT2", "\xa9nam"),
     ("artist", "TPE1", "\xa9ART"),
@@ -57,7 +57,7 @@ class Tags:
 def copy_tags(source: Path, target: Path, target_format: str) -> None:
     """Carry tags and cover over from one file to another of a format in `FORMATS`.
 
-    A source whose tags cannot be read has none to carry. RF64 files do not get any: they have no agreed place.
+    A source whose tags cannot be read has none to carry. RF64 files get none: they have no agreed place.
 
     Raises:
         OSError: The target cannot be written.
@@ -104,7 +104,7 @@ def write_gapless(path: Path, samples: int) -> None:
     """
     padding = -(samples + _AAC_DELAY) % 1024
     text = f" 00000000 {_AAC_DELAY:08X} {padding:08X} {samples:016X}" + " 00000000" * 8
-    file = MP4(path)
+    file: Any = MP4(path)
     if file.tags is None:
         file.add_tags()
     file.tags[_FREEFORM + "iTunSMPB"] = [MP4FreeForm(text.encode())]
@@ -142,7 +142,7 @@ def _mp4_text(value: Any) -> str:
     return bytes(value).decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _from_vorbis(file: FLAC | OggVorbis | OggOpus) -> Tags:
+def _from_vorbis(file: Any) -> Tags:
     comments: Mapping[str, list[str]] = file.tags
     tags = Tags({name: list(comments[name]) for name, _, _ in _FIELDS if comments.get(name)})
     for name, total in _TOTALS.items():
@@ -162,7 +162,7 @@ def _embedded_pictures(comments: Mapping[str, list[str]]) -> list[Picture]:
         return []
 
 
-def _to_id3(file: MP3 | WAVE, tags: Tags) -> None:
+def _to_id3(file: Any, tags: Tags) -> None:
     for name, frame_id, _ in _FIELDS:
         values = tags.text.get(name)
         if not values:
@@ -181,7 +181,7 @@ def _to_id3(file: MP3 | WAVE, tags: Tags) -> None:
         file.tags.add(picture)
 
 
-def _to_mp4(file: MP4, tags: Tags) -> None:
+def _to_mp4(file: Any, tags: Tags) -> None:
     for name, _, key in _FIELDS:
         values = tags.text.get(name)
         if not values:
@@ -208,7 +208,7 @@ def _whole_number(text: str) -> int:
         return 0
 
 
-def _to_vorbis(file: FLAC | OggVorbis | OggOpus, tags: Tags) -> None:
+def _to_vorbis(file: Any, tags: Tags) -> None:
     for name, values in tags.text.items():
         file.tags[name] = values
         if name in _TOTALS and "/" in values[0]:

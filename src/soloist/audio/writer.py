@@ -89,7 +89,7 @@ class StemWriter:
         self._resamplers = [StreamResampler(sample_rate, self._rate, channels) for _ in paths]
         self._staging = Staging()
         self._sinks: list[WaveWriter | BinaryIO] = []
-        self._spools: list[Path] = []
+        self._files: list[Path] = []
         self._open_files()
 
     def __enter__(self) -> StemWriter:
@@ -122,8 +122,8 @@ class StemWriter:
         self._append([resampler.flush() for resampler in self._resamplers])
         if not self._samples:
             raise UsageError("nothing was written that could be committed")
-        with _writing(*self._paths.values()):
-            for sink in self._sinks:
+        for path, sink in zip(self._paths.values(), self._sinks, strict=True):
+            with _writing(path):
                 sink.close()
         limit = self._full_scale()
         if self._options.clip == "rescale" and self.peak > limit:
@@ -132,22 +132,25 @@ class StemWriter:
             self._finish_stem_file()
         else:
             self._finish_files()
-        with _writing(*self._paths.values()):
+        with _writing(next(iter(self._paths.values()))):
             self._staging.promote()
 
     def _open_files(self) -> None:
-        description = describe_pcm(self._rate, self._channels, "f32")
         try:
-            with _writing(*self._paths.values()):
-                for path in self._paths.values():
-                    if self._options.is_float:
-                        self._sinks.append(WaveWriter(self._staging.target(path), description))
-                    else:
-                        self._spools.append(self._staging.scratch(path))
-                        self._sinks.append(open(self._spools[-1], "wb"))  # noqa: SIM115
+            for path in self._paths.values():
+                with _writing(path):
+                    self._sinks.append(self._open_sink(path))
         except BaseException:
             self._discard()
             raise
+
+    def _open_sink(self, path: Path) -> WaveWriter | BinaryIO:
+        """Open what takes the samples as they come: the file itself, or a place to keep them."""
+        if self._options.is_float:
+            self._files.append(self._staging.target(path))
+            return WaveWriter(self._files[-1], describe_pcm(self._rate, self._channels, "f32"))
+        self._files.append(self._staging.scratch(path))
+        return open(self._files[-1], "wb")
 
     def _append(self, stems: Sequence[NDArray[np.float32]]) -> None:
         """Write blocks `(channels, samples)`, one for each stem, at the rate of the file."""
@@ -172,36 +175,35 @@ class StemWriter:
         return Quantizer.headroom(options.sample_bits) if options.sample_bits else 1.0
 
     def _finish_files(self) -> None:
-        for index, (name, path) in enumerate(self._paths.items()):
+        for (name, path), written in zip(self._paths.items(), self._files, strict=True):
             with _writing(path):
-                if self._options.is_float:
-                    file = self._sinks[index].path
-                else:
-                    file = self._staging.target(path)
-                    self._encode(file, name, self._read_spool(self._spools[index]))
+                file = written if self._options.is_float else self._encode(name, path, written)
                 self._finish_tags(file)
 
     def _finish_stem_file(self) -> None:
-        names = sorted(self._paths, key=lambda name: name != self._mixture)
-        spools = dict(zip(self._paths, self._spools, strict=True))
-        path = self._paths[names[0]]
+        kept = dict(zip(self._paths, self._files, strict=True))
+        names = sorted(kept, key=lambda name: name != self._mixture)
+        path, options = self._paths[names[0]], self._options
         with _writing(path):
             file = self._staging.target(path)
-            streams = [self._read_spool(spools[name]) for name in names]
-            encode_container(file, streams, self._options, names=names, rate=self._rate)
+            streams = [self._read_kept(kept[name]) for name in names]
+            encode_container(file, streams, options, names=names, rate=self._rate, channels=self._channels)
             self._finish_tags(file)
             write_stem_atom(file, describe_stems(names[1:]))
 
-    def _encode(self, file: Path, name: str, blocks: Blocks) -> None:
+    def _encode(self, name: str, path: Path, kept: Path) -> Path:
+        """Encode the kept samples of a stem into a temporary file that is to become `path`."""
         options, rate, channels = self._options, self._rate, self._channels
-        if options.format == "wav":
-            encode_wave(file, blocks, options, name=name, rate=rate, channels=channels)
-        elif options.format == "flac":
-            encode_flac(file, blocks, options, name=name, rate=rate, channels=channels)
+        blocks, file = self._read_kept(kept), self._staging.target(path)
+        if options.sample_bits is not None:
+            quantizer = Quantizer(options.sample_bits, options.seed, name)
+            encode = encode_wave if options.format == "wav" else encode_flac
+            encode(file, blocks, quantizer, rate=rate, channels=channels)
         elif options.format == "ogg":
             encode_vorbis(file, blocks, options, rate=rate, channels=channels)
         else:
-            encode_container(file, [blocks], options, names=[name], rate=rate)
+            encode_container(file, [blocks], options, names=[name], rate=rate, channels=channels)
+        return file
 
     def _finish_tags(self, file: Path) -> None:
         if self._tags_from is not None:
@@ -209,9 +211,9 @@ class StemWriter:
         if self._options.format in ("m4a", "stem"):
             write_gapless(file, self._samples)
 
-    def _read_spool(self, spool: Path) -> Blocks:
+    def _read_kept(self, kept: Path) -> Blocks:
         """The kept samples in blocks `(channels, samples)`, at the level at which they are encoded."""
-        with open(spool, "rb") as file:
+        with open(kept, "rb") as file:
             while len(values := np.fromfile(file, "<f4", _BLOCK * self._channels)):
                 block = values.reshape(-1, self._channels).T * np.float32(self.gain)
                 yield np.clip(block, -1, 1) if self._options.clip == "clamp" else block
@@ -229,13 +231,13 @@ class StemWriter:
 
 
 @contextmanager
-def _writing(*paths: Path) -> Iterator[None]:
-    """Turn what goes wrong while files are written into one clear error."""
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is written into one clear error."""
     try:
         yield
     except (OSError, av.FFmpegError, mutagen.MutagenError, soundfile.SoundFileError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"cannot write {paths[0]}: {reason}") from error
+        raise AudioError(f"cannot write {path}: {reason}") from error
 
 
 def _check_paths(paths: Mapping[str, Path], options: WriteOptions, mixture: str | None) -> None:
