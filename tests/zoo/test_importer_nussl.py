@@ -13,7 +13,7 @@ from soloist.errors import ModelError
 from soloist.zoo.importers import from_reference
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "nussl" / "classical.npz"
-ALGORITHMS = ["hpss", "repet_sim"]
+ALGORITHMS = ["hpss", "repet", "repet_sim", "ft2d", "ft2d_original", "rpca"]
 TOLERANCE = 1e-3
 
 HPSS_CONFIG = {
@@ -77,6 +77,35 @@ def test_binary_masks_give_ties_to_both_sources():
 def test_an_unknown_argument_is_named():
     with pytest.raises(ModelError, match="kernal_size"):
         from_reference(HPSS_CONFIG | {"args": {"kernal_size": 9}}, {})
+
+
+def test_an_unknown_window_is_named():
+    with pytest.raises(ModelError, match="kaiser"):
+        from_reference(HPSS_CONFIG | {"stft": [512, 128, "kaiser"]}, {})
+
+
+def test_an_unknown_filter_approach_is_named():
+    with pytest.raises(ModelError, match="loudest"):
+        from_reference(HPSS_CONFIG | {"class": "primitive.FT2D", "args": {"filter_approach": "loudest"}}, {})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "arguments"),
+    [
+        ("primitive.Repet", {"min_period": 0.3, "max_period": 0.5}),
+        ("primitive.Repet", {"period": 0.25, "high_pass_cutoff": 400, "mask_threshold": 0.3}),
+        ("primitive.RepetSim", {"similarity_threshold": 0.4, "max_repeating_frames": 3}),
+        ("primitive.FT2D", {"neighborhood_size": 7, "quadrants_to_keep": [0, 2]}),
+        ("primitive.FT2D", {"use_bg_2dft": False}),
+        ("factorization.RPCA", {"num_iterations": 3, "epsilon": 1e-3}),
+    ],
+)
+def test_arguments_take_effect_and_masks_are_complete(algorithm, arguments):
+    mixture = torch.randn(2, 32_000, generator=torch.Generator().manual_seed(3))
+    config = HPSS_CONFIG | {"class": algorithm}
+    outputs = from_reference(config | {"args": arguments}, {})(mixture)
+    torch.testing.assert_close(outputs["audio/0"] + outputs["audio/1"], mixture, atol=1e-6, rtol=0)
+    assert not torch.allclose(outputs["mask/0"], from_reference(config, {})(mixture)["mask/0"])
 
 
 def test_weights_are_refused():

@@ -5,14 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 
+from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS
+from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
+from soloist.separators.training_free.rpca import RPCA
 
 RATE = 8000
 SEPARATORS = {
     "hpss": HPSS,
     "hpss-hard": lambda **options: HPSS(mask="hard", **options),
     "hpss-margin": lambda **options: HPSS(harmonic_margin=2.0, **options),
+    "repet": Repet,
+    "repet-hard": lambda **options: Repet(mask="hard", **options),
+    "repet-known-period": lambda **options: Repet(period=0.5, **options),
+    "ft2d": FT2D,
+    "ft2d-prominence": lambda **options: FT2D(peaks="prominence", **options),
+    "ft2d-foreground": lambda **options: FT2D(model="foreground", mask="hard", **options),
+    "rpca": RPCA,
+    "rpca-soft": lambda **options: RPCA(mask="soft", max_iterations=5, **options),
     "repet-sim": RepetSim,
     "repet-sim-hard": lambda **options: RepetSim(mask="hard", **options),
     "repet-sim-greedy": lambda **options: RepetSim(picking="greedy", **options),

@@ -1,7 +1,7 @@
 """Importer of nussl 1.1.9: its training-free algorithms.
 
 What nussl computes and the papers do not say is switched on here: `RepetSim(picking="greedy")`,
-`FT2D(mirrored=True)`, and hard masks that give a bin in which both sources tie to both of them.
+`FT2D(as_released=True)`, and hard masks that give a bin in which both sources tie to both of them.
 
 E. Manilow, P. Seetharaman and B. Pardo, "The Northwestern University Source Separation Library",
 ISMIR 2018.
@@ -10,7 +10,7 @@ ISMIR 2018.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from einops import rearrange
@@ -18,19 +18,44 @@ from torch import Tensor
 
 from soloist.errors import ModelError
 from soloist.separators.training_free.base import MaskSeparator
+from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS
+from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
+from soloist.separators.training_free.rpca import RPCA
+from soloist.transforms.stft import Window
 
 # nussl's names of constructor arguments, and ours.
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "HPSS": {"kernel_size": "kernel_size"},
+    "Repet": {
+        "min_period": "min_period",
+        "max_period": "max_period",
+        "period": "period",
+        "high_pass_cutoff": "high_pass",
+    },
     "RepetSim": {
         "similarity_threshold": "threshold",
         "min_distance_between_frames": "min_distance",
         "max_repeating_frames": "max_frames",
         "high_pass_cutoff": "high_pass",
     },
+    "FT2D": {
+        "neighborhood_size": "neighborhood",
+        "high_pass_cutoff": "high_pass",
+        "quadrants_to_keep": "quadrants",
+        "filter_approach": "peaks",
+        "use_bg_2dft": "model",
+    },
+    "RPCA": {
+        "high_pass_cutoff": "high_pass",
+        "num_iterations": "max_iterations",
+        "epsilon": "tolerance",
+    },
 }
+
+# nussl's names of FT2D's filter approaches, and ours.
+_PEAKS = {"local_std": "prominence", "original": "threshold"}
 
 Arguments = dict[str, Any]
 
@@ -83,6 +108,8 @@ def _build(config: Mapping[str, Any], arguments: Arguments, channels: int) -> Ma
     if unknown:
         raise ModelError(f"nussl's {name} has no argument {sorted(unknown)[0]!r}")
     n_fft, hop_length, window = config["stft"]
+    if window not in get_args(Window):
+        raise ModelError(f"the window {window!r} is none of {', '.join(get_args(Window))}")
     options = {_ARGUMENTS[name][key]: value for key, value in arguments.items()}
     options |= {"sample_rate": config["sample_rate"], "channels": channels}
     options |= {"n_fft": n_fft, "hop_length": hop_length, "window": window}
@@ -95,11 +122,35 @@ def _hpss(options: Arguments) -> MaskSeparator:
     return HPSS(harmonic_kernel=harmonic, percussive_kernel=percussive, **options)
 
 
+def _repet(options: Arguments) -> MaskSeparator:
+    # nussl takes None, and zero, for its default.
+    options["min_period"] = options.get("min_period") or 0.8
+    options["max_period"] = options.get("max_period") or 8.0
+    return Repet(**options)
+
+
 def _repet_sim(options: Arguments) -> MaskSeparator:
     return RepetSim(picking="greedy", **options)
 
 
-_BUILDERS: dict[str, Callable[[Arguments], MaskSeparator]] = {"HPSS": _hpss, "RepetSim": _repet_sim}
+def _ft2d(options: Arguments) -> MaskSeparator:
+    size = options.pop("neighborhood", (1, 25))
+    options["neighborhood"] = (size, size) if isinstance(size, int) else tuple(size)
+    approach = options.get("peaks", "local_std")
+    if approach not in _PEAKS:
+        raise ModelError(f"nussl's FT2D has no filter approach {approach!r}")
+    options["peaks"] = _PEAKS[approach]
+    options["model"] = "background" if options.get("model", True) else "foreground"
+    return FT2D(as_released=True, **options)
+
+
+_BUILDERS: dict[str, Callable[[Arguments], MaskSeparator]] = {
+    "HPSS": _hpss,
+    "Repet": _repet,
+    "RepetSim": _repet_sim,
+    "FT2D": _ft2d,
+    "RPCA": lambda options: RPCA(**options),
+}
 
 
 def _separate(separator: MaskSeparator, audio: Tensor, binary: bool) -> dict[str, Tensor]:
