@@ -25,4 +25,6 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(batch, channels, frames)`."""
-        return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
+        # As a row of frames, for which the layout in memory is kept; see `frames`.
+        row = nn.functional.group_norm(x[:, :, None], 1, self.gain, self.shift, self.eps)
+        return row[:, :, 0]

@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.frames import FrameConv, channels_last, repeat_frames
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.normalization import GlobalNorm
 
@@ -50,7 +51,7 @@ class Pyramid(nn.Module):
             resolutions.append(x)
         total = resolutions.pop()
         while resolutions:
-            total = resolutions.pop() + total.repeat_interleave(2, dim=-1)
+            total = resolutions.pop() + repeat_frames(total)
         return total
 
 
@@ -59,7 +60,7 @@ def normalized_levels(channels: int, depth: int) -> list[nn.Module]:
     strides = [1] + [2] * (depth - 1)
     return [
         nn.Sequential(
-            nn.Conv1d(channels, channels, 5, stride, padding=2, groups=channels), GlobalNorm(channels)
+            FrameConv(channels, channels, 5, stride, padding=2, groups=channels), GlobalNorm(channels)
         )
         for stride in strides
     ]
@@ -80,13 +81,13 @@ class UBlock(nn.Module):
     ) -> None:
         super().__init__()
         slopes = hidden_channels if slopes_per_channel else 1
-        self.widen = nn.Conv1d(channels, hidden_channels, 1)
+        self.widen = FrameConv(channels, hidden_channels, 1)
         self.widen_norm = GlobalNorm(hidden_channels)
         self.widen_activation = nn.PReLU(slopes)
         self.pyramid = pyramid
         self.norm = GlobalNorm(hidden_channels)
         self.activation = nn.PReLU(slopes)
-        self.narrow = nn.Conv1d(hidden_channels, channels, 1)
+        self.narrow = FrameConv(hidden_channels, channels, 1)
 
     def change(self, x: Tensor) -> Tensor:
         """What is added to the input `(batch, channels, frames)`."""
@@ -116,14 +117,14 @@ class ReluMaskNetwork(MaskNetwork):
         super().__init__()
         self.num_outputs = num_outputs
         self.norm = GlobalNorm(num_filters)
-        self.bottleneck = nn.Conv1d(num_filters, channels, 1)
+        self.bottleneck = FrameConv(num_filters, channels, 1)
         self.blocks = nn.Sequential(*blocks)
         self.mask_activation = nn.PReLU()
-        self.mask = nn.Conv1d(channels, num_outputs * num_filters, 1)
+        self.mask = FrameConv(channels, num_outputs * num_filters, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
-        x = self.blocks(self.bottleneck(self.norm(features)))
+        x = self.blocks(self.bottleneck(self.norm(channels_last(features))))
         masks = self.mask(self.mask_activation(x)).relu()
         return rearrange(masks, "b (o n) t -> b o n t", o=self.num_outputs)
 

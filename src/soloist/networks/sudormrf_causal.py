@@ -10,11 +10,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.networks.frames import FrameConv, channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.sudormrf import Pyramid
 
 
-class CausalConv1d(nn.Conv1d):
+class CausalConv(FrameConv):
     """A centred convolution whose taps on the future are masked out.
 
     The taps are stored all the same, as in the published weights and counts.
@@ -35,8 +36,7 @@ class CausalConv1d(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(batch, channels, frames)`."""
-        weight = self.weight * self.past
-        return nn.functional.conv1d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
+        return self.convolve(x, self.weight * self.past)
 
 
 class CausalUBlock(nn.Module):
@@ -51,14 +51,14 @@ class CausalUBlock(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, depth: int, kernel_size: int) -> None:
         super().__init__()
-        self.widen = nn.Sequential(nn.Conv1d(channels, hidden_channels, 1), nn.PReLU())
+        self.widen = nn.Sequential(FrameConv(channels, hidden_channels, 1), nn.PReLU())
         self.pyramid = Pyramid(
             [
-                nn.Sequential(CausalConv1d(hidden_channels, kernel_size, stride=2 if i else 1), nn.PReLU())
+                nn.Sequential(CausalConv(hidden_channels, kernel_size, stride=2 if i else 1), nn.PReLU())
                 for i in range(depth)
             ]
         )
-        self.narrow = nn.Conv1d(hidden_channels, channels, 1)
+        self.narrow = FrameConv(hidden_channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,12 +96,12 @@ class CausalSuDoRMRF(MaskNetwork):
         self.depth = depth
         self.kernel_size = kernel_size
         self.frame_multiple = 2**depth
-        self.bottleneck = nn.Conv1d(num_filters, channels, 1)
+        self.bottleneck = FrameConv(num_filters, channels, 1)
         self.blocks = nn.Sequential(
             *(CausalUBlock(channels, hidden_channels, depth, kernel_size) for _ in range(num_blocks))
         )
         self.estimate = nn.Sequential(
-            nn.PReLU(), nn.Conv1d(channels, num_outputs * num_filters, 1), nn.PReLU()
+            nn.PReLU(), FrameConv(channels, num_outputs * num_filters, 1), nn.PReLU()
         )
 
     @property
@@ -117,5 +117,5 @@ class CausalSuDoRMRF(MaskNetwork):
 
     def forward(self, features: Tensor) -> Tensor:
         """The sources' features `(batch, outputs, filters, frames)` from `(batch, filters, frames)`."""
-        x = self.estimate(self.blocks(self.bottleneck(features)))
+        x = self.estimate(self.blocks(self.bottleneck(channels_last(features))))
         return rearrange(x, "b (o n) t -> b o n t", o=self.num_outputs)

@@ -11,12 +11,13 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.frames import FrameConv
 from soloist.networks.normalization import GlobalNorm
 from soloist.networks.sudormrf import Pyramid, ReluMaskNetwork, UBlock, normalized_levels
 
 
 def _dense(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, 1), nn.PReLU())
+    return nn.Sequential(FrameConv(inputs, outputs, 1), nn.PReLU())
 
 
 class TransformAverageConcatenate(nn.Module):

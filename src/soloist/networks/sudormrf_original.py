@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from soloist.networks.frames import FrameConv, channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.normalization import GlobalNorm
 from soloist.networks.sudormrf import Pyramid, UBlock, normalized_levels
@@ -80,17 +81,17 @@ class OriginalSuDoRMRF(MaskNetwork):
         self.num_outputs = num_outputs
         self.frame_multiple = 2 ** (depth - 1)
         self.norm = GlobalNorm(num_filters)
-        self.bottleneck = nn.Conv1d(num_filters, channels, 1)
+        self.bottleneck = FrameConv(num_filters, channels, 1)
         self.blocks = nn.Sequential(
             *(OriginalUBlock(channels, hidden_channels, depth) for _ in range(num_blocks))
         )
-        self.expand = nn.Conv1d(channels, num_filters, 1)
+        self.expand = FrameConv(channels, num_filters, 1)
         self.mask = MaskAlongFilters(num_filters, num_outputs)
         if unused_norm:
             self.unused_norm = GlobalNorm(num_filters).requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
-        x = self.expand(self.blocks(self.bottleneck(self.norm(features))))
+        x = self.expand(self.blocks(self.bottleneck(self.norm(channels_last(features)))))
         logits = self.mask(x)
         return logits.sigmoid() if self.num_outputs == 1 else logits.softmax(dim=1)

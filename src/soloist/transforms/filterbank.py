@@ -17,21 +17,24 @@ class LearnedFilterbank(nn.Module):
 
     Unlike a `Transform` it promises no reconstruction: it is trained together with the network between
     its halves. Frame `t` is centred on sample `t * hop_length` (or ends there, if causal). The synthesis
-    looks half a kernel ahead.
+    looks half a kernel ahead in either case.
 
     Args:
         num_filters: Filters, often called bases.
         kernel_size: Samples of a filter.
-        hop_length: Distance of the frames, samples; None for half a kernel.
+        hop_length: Distance of the frames, samples; at most, and if None, half a kernel.
         channels: Channels of the audio, on the way in and of each source on the way out.
         num_sources: Sources that are synthesised.
         synthesis: "joint": each output is a sum over the features of all of them; "separate": over its
             own features only.
         activation: What follows the analysis.
         bias: Whether filters have biases.
-        causal: Whether a frame sees no sample after its own. The analysis filters then reach
-            `kernel_size` samples back. They are stored as published, with twice the length and a second
-            half that is masked out.
+        causal: Whether a frame sees no sample after its own. The filters of the analysis then reach
+            `kernel_size` samples back; as published, they are stored with twice the length, of which the
+            second half is masked out.
+
+    Raises:
+        UsageError: The hop is longer than half a kernel, so that samples would be lost.
     """
 
     past: Tensor | None
@@ -49,25 +52,21 @@ class LearnedFilterbank(nn.Module):
         causal: bool = False,
     ) -> None:
         super().__init__()
-        if kernel_size < 2 or not 0 < (hop_length or 1) <= kernel_size:
+        hop_length = kernel_size // 2 if hop_length is None else hop_length
+        if not 0 < hop_length <= (kernel_size + 1) // 2:
             raise UsageError(
-                f"kernel_size {kernel_size} must be at least 2 and hop_length {hop_length} no more"
+                f"hop_length {hop_length} must lie in 1..{(kernel_size + 1) // 2}, half the kernel"
             )
         self.num_filters = num_filters
         self.kernel_size = kernel_size
-        self.hop_length = hop_length or kernel_size // 2
-        self.num_outputs = num_sources * channels
+        self.hop_length = hop_length
+        self.num_outputs = outputs = num_sources * channels
         taps = 2 * kernel_size - 1 if causal else kernel_size
-        self.analysis = nn.Conv1d(channels, num_filters, taps, self.hop_length, padding=taps // 2, bias=bias)
+        self.analysis = nn.Conv1d(channels, num_filters, taps, hop_length, padding=taps // 2, bias=bias)
         self.activation = nn.ReLU() if activation == "relu" else nn.Identity()
+        groups = 1 if synthesis == "joint" else outputs
         self.synthesis = nn.ConvTranspose1d(
-            self.num_outputs * num_filters,
-            self.num_outputs,
-            kernel_size,
-            self.hop_length,
-            padding=kernel_size // 2,
-            groups=1 if synthesis == "joint" else self.num_outputs,
-            bias=bias,
+            outputs * num_filters, outputs, kernel_size, hop_length, groups=groups, bias=bias
         )
         past = (torch.arange(taps) < kernel_size).float() if causal else None
         self.register_buffer("past", past, persistent=False)
@@ -81,22 +80,28 @@ class LearnedFilterbank(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into features `(batch, filters, frames)`."""
-        weight = self.analysis.weight if self.past is None else self.analysis.weight * self.past
         conv = self.analysis
-        return self.activation(F.conv1d(audio, weight, conv.bias, conv.stride, conv.padding))
+        weight = conv.weight if self.past is None else conv.weight * self.past
+        features: Tensor = self.activation(
+            F.conv1d(audio, weight, conv.bias, self.hop_length, int(conv.padding[0]))
+        )
+        return features
 
     def inverse(self, features: Tensor, length: int) -> Tensor:
         """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
-        stacked = rearrange(features, "b o n t -> b (o n) t")
-        covered = (features.shape[-1] - 1) * self.hop_length + self.kernel_size - 2 * (self.kernel_size // 2)
-        conv = self.synthesis
-        audio = F.conv_transpose1d(
-            stacked,
-            conv.weight,
-            conv.bias,
-            conv.stride,
-            conv.padding,
-            output_padding=min(max(0, length - covered), self.hop_length - 1),
-            groups=conv.groups,
-        )
-        return audio[..., :length]
+        # The transposed convolution as the matrix product and the overlap-add that it is, which a CPU
+        # does several times faster than conv_transpose1d.
+        weight, bias = self.synthesis.weight, self.synthesis.bias
+        if self.synthesis.groups == 1:
+            stacked = rearrange(features, "b o n t -> b (o n) t")
+            frames = torch.einsum("b i t, i o k -> b o k t", stacked, weight)
+        else:
+            own = rearrange(weight, "(o n) 1 k -> o n k", n=self.num_filters)
+            frames = torch.einsum("b o n t, o n k -> b o k t", features, own)
+        audio = self._overlap_add(frames)[..., self.kernel_size // 2 :][..., :length]
+        return audio if bias is None else audio + bias[:, None]
+
+    def _overlap_add(self, frames: Tensor) -> Tensor:
+        reach = (frames.shape[-1] - 1) * self.hop_length + self.kernel_size
+        columns = rearrange(frames, "b o k t -> b (o k) t")
+        return F.fold(columns, (1, reach), (1, self.kernel_size), stride=(1, self.hop_length))[:, :, 0]
