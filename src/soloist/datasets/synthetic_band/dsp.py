@@ -151,14 +151,16 @@ def reverberate(
 
 
 def convolve(audio: Signal, response: Signal) -> Signal:
-    """Convolve each channel `(channels, samples)` with its response, block by block; the length stays."""
-    channels, samples = audio.shape
-    taps = response.shape[-1]
-    block = 1 << max(12, (2 * taps).bit_length())
-    hop = block - taps + 1
-    blocks = -(-samples // hop)
-    padded = np.pad(audio, ((0, 0), (0, blocks * hop - samples))).reshape(channels, blocks, hop)
-    filtered = np.fft.irfft(np.fft.rfft(padded, block) * np.fft.rfft(response, block)[:, None], block)
-    wet = filtered[..., :hop].copy()
-    wet[:, 1:, : taps - 1] += filtered[:, :-1, hop:]
-    return wet.reshape(channels, -1)[:, :samples]
+    """Convolve each channel `(channels, samples)` with its response `(channels, taps)`; the length stays.
+
+    Blocks of a few responses' length keep the transforms, and what they take of memory, small.
+    """
+    samples, taps = audio.shape[-1], response.shape[-1]
+    size = 1 << max(12, (2 * taps).bit_length())
+    hop = size - taps + 1
+    spectrum = np.fft.rfft(response, size)
+    output = np.zeros((len(audio), samples + size))
+    for begin in range(0, samples, hop):
+        block = np.fft.rfft(audio[:, begin : begin + hop], size) * spectrum
+        output[:, begin : begin + size] += np.fft.irfft(block, size)
+    return output[:, :samples]
