@@ -23,10 +23,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which licence the authors published their code and the trained weights; None where not stated."""
+    """Under which licences the code and the trained weights were published; empty where not stated."""
 
-    code: str | None = None
-    weights: str | None = None
+    code: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class PublishedFile:
 
     Attributes:
         filename: Its name, without a folder.
-        url: Where it is; None where there is no address to download it from.
-        sha256: Its hash; None where nobody could compute it: the first download then records it.
+        url: Where it is; empty where there is no address to download it from.
+        sha256: Its hash; empty where nobody could compute it: the first download then records it.
         size: Its length in bytes, where known.
     """
 
     filename: str
-    url: str | None = None
-    sha256: str | None = None
+    url: str = ""
+    sha256: str = ""
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -69,7 +69,7 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known about a model.
+    """What is known about a model; what nobody stated is empty.
 
     Attributes:
         name: The name it is asked for by.
@@ -80,7 +80,7 @@ class Card:
         channels: Channels that it works on; None where it works on any number.
         parameters: Number of trained parameters.
         licence: Of the code and of the weights.
-        training_data: What it was trained on; None where it was not trained.
+        training_data: What it was trained on.
         quality: Published and measured figures.
         citation: The paper to cite.
         origin: Where its authors publish it, or which file it was imported from.
@@ -97,11 +97,11 @@ class Card:
     channels: int | None = None
     parameters: int = 0
     licence: Licence = Licence()
-    training_data: str | None = None
+    training_data: str = ""
     quality: tuple[Quality, ...] = ()
-    citation: str | None = None
-    origin: str | None = None
-    notes: str | None = None
+    citation: str = ""
+    origin: str = ""
+    notes: str = ""
     files: tuple[PublishedFile, ...] = ()
     config: dict[str, Any] | None = None
 
@@ -151,11 +151,8 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """The card as `parse` takes it: plain values only, without the keys that say nothing."""
-        plain = asdict(self)
-        for key in ("sources", "quality", "files"):
-            plain[key] = list(plain[key])
-        defaults = {field.name: field.default for field in fields(self)}
-        return {key: value for key, value in plain.items() if getattr(self, key) != defaults[key]}
+        plain = asdict(self, dict_factory=_stated)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
 
 def find(name: str) -> Card:
@@ -196,6 +193,11 @@ def _read_installed(folder: Path) -> Card:
 def _shipped_cards() -> dict[str, Card]:
     cards = [Card.read(path) for path in _SHIPPED.glob("*.yaml")]
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
+
+
+def _stated(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The attributes that say something; a zero does where it is a figure."""
+    return {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:

@@ -75,15 +75,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: The file is missing, not such a checkpoint, damaged, or holds no weights.
     """
-    if not path.is_file():
-        raise ModelError(f"there is no checkpoint file {path}")
+    _check_container(path)
     try:
         content = _load_inert(path)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
-    # What the reader stumbles over in a damaged or hostile file is of many kinds.
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds code, not only weights, and is refused: save the state_dict() of its module"
+        ) from error
+    # What the reader stumbles over in a damaged file is of many kinds.
     except Exception as error:
-        raise ModelError(f"{path} {_fault(path, error)}") from error
+        raise ModelError(f"{path} is damaged, or not a PyTorch checkpoint") from error
     state = dict(_tensors(content))
     if not state:
         raise ModelError(f"{path} holds no weights: neither a state dict nor a module")
@@ -113,23 +114,25 @@ class _Record:
             self.__dict__.update(state)
 
 
+def _check_container(path: Path) -> None:
+    """Refuse what is neither of the two kinds of file that `torch.save` writes: a zip archive or pickles."""
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint file {path}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
+    if start != b"PK" and start[:1] != b"\x80":
+        raise ModelError(f"{path} is not a PyTorch checkpoint")
+    if start == b"PK" and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is truncated or damaged")
+
+
 def _load_inert(path: Path) -> Any:
     unknown = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
     with safe_globals([(_Record, name) for name in unknown]):
         return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _fault(path: Path, error: Exception) -> str:
-    """What is wrong with a file that could not be read as a checkpoint."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start != b"PK" and start[:1] != b"\x80":
-        return "is not a PyTorch checkpoint"
-    if start == b"PK" and not zipfile.is_zipfile(path):
-        return "is truncated or damaged"
-    if isinstance(error, pickle.UnpicklingError):
-        return "holds code, not only weights, and is refused: save the state_dict() of its module instead"
-    return "is damaged, or not a PyTorch checkpoint"
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
@@ -177,7 +180,7 @@ def _known_card(digest: str, name: str | None) -> Card | None:
         if any(file.sha256 == digest for file in card.files):
             return card
     named = next((card for card in cards if card.name == name and card.files), None)
-    if named is not None and named.files[0].sha256 is not None:
+    if named is not None and named.files[0].sha256:
         raise ModelError(
             f"this is not the published file of {name} (sha256 {named.files[0].sha256}, not {digest}): "
             "import it under another name"
@@ -192,7 +195,7 @@ def _complete(model: ImportedModel, known: Card | None, path: Path, digest: str)
     card["files"] = [
         {
             "filename": published.filename if published else _slug(path.name),
-            "url": published.url if published else None,
+            "url": published.url if published else "",
             "sha256": digest,
             "size": path.stat().st_size,
         }

@@ -28,7 +28,8 @@ Notice = Callable[[str], None]
 
 _ATTEMPTS = 5
 _TIMEOUT = (15, 60)
-_BLOCK = 1 << 16
+# Of a connection that breaks, the bytes since the last whole block are lost.
+_BLOCK = 4096
 
 
 def download(name: str, progress: Progress | None = None, notice: Notice | None = None) -> Path:
@@ -56,7 +57,7 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
     published = card.files[0]
-    expected = published.sha256 or _recorded().get(_key(published))
+    expected = published.sha256 or _recorded().get(_key(published), "")
     path = downloads_folder() / published.filename
     by_hand = path.is_file()
     if by_hand:
@@ -67,10 +68,10 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         folder = import_checkpoint(path, card.folder, card.name)
     except ModelError:
         # Without a hash, this alone tells a model from a page that asks to log in.
-        if expected is None and not by_hand:
+        if not expected and not by_hand:
             path.unlink()
         raise
-    if expected is None:
+    if not expected:
         _record(published, sha256(path), notice)
     if not by_hand:
         path.unlink()
@@ -144,7 +145,7 @@ class _ResumingDownloader:
             raise requests.ConnectionError(f"the connection ended after {received} of {total} bytes")
 
 
-def _fetch(card: Card, published: PublishedFile, expected: str | None, progress: Progress | None) -> None:
+def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progress | None) -> None:
     """Download a published file to the downloads folder.
 
     Raises:
@@ -152,7 +153,7 @@ def _fetch(card: Card, published: PublishedFile, expected: str | None, progress:
     """
     folder, url = downloads_folder(), published.url
     by_hand = _by_hand(card, published, expected)
-    if url is None:
+    if not url:
         raise ModelError(f"no address of {published.filename} is known. {by_hand}")
     # What it has to say is said here.
     pooch.get_logger().setLevel(logging.WARNING)
@@ -175,7 +176,7 @@ def _fetch(card: Card, published: PublishedFile, expected: str | None, progress:
         raise ModelError(f"what {url} holds now does not have sha256 {expected}: it was not kept") from error
 
 
-def _by_hand(card: Card, published: PublishedFile, expected: str | None) -> str:
+def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
     """How to do without the network: which file to get, and where to put it."""
     digest = f" (sha256 {expected})" if expected else ""
     where = f" from {published.url or card.origin}" if published.url or card.origin else ""
@@ -185,8 +186,8 @@ def _by_hand(card: Card, published: PublishedFile, expected: str | None) -> str:
     )
 
 
-def _check_file(path: Path, expected: str | None) -> None:
-    if expected is not None and (found := sha256(path)) != expected:
+def _check_file(path: Path, expected: str) -> None:
+    if expected and (found := sha256(path)) != expected:
         raise ModelError(f"{path} has sha256 {found}, not {expected}: delete it and try again")
 
 

@@ -215,7 +215,7 @@ def _check_free(folder: Path, overwrite: bool) -> None:
     others = {path.name for path in folder.iterdir()} - {CARD, CONFIG, WEIGHTS}
     if others:
         raise ModelError(f"{folder} holds other things than a model ({_some(others)}): left as it is")
-    if not overwrite and any(folder.iterdir()):
+    if not overwrite and any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
         raise ModelError(f"there is a model in {folder} already: remove it, or choose another folder")
 
 

@@ -1,0 +1,297 @@
+"""Downloads from a real server on this machine that misbehaves as it is told to."""
+
+import hashlib
+import re
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from soloist import zoo
+from soloist.errors import ModelError
+
+FILE = "published.pt"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one content under every path.
+
+    `cuts` holds, for each coming answer, after how many bytes of its body the connection is closed.
+    """
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.tag = b"", '"first"'
+        self.cuts, self.ranges = [], []
+        self.supports_ranges, self.status = True, 200
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/files/{FILE}?download=1"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        server.ranges.append(asked)
+        if server.status != 200:
+            self.send_error(server.status)
+            return
+        start = 0
+        if asked and server.supports_ranges and self.headers.get("If-Range") == server.tag:
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked).group(1))
+            if start >= len(server.content):
+                self.send_error(416)
+                return
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        if start:
+            last = len(server.content) - 1
+            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
+        if server.tag:
+            self.send_header("ETag", server.tag)
+        self.end_headers()
+        self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(checkpoint, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server()
+    server.content = checkpoint.read_bytes()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def publish(home):
+    """Puts a card into the models folder that says where the model `talkers` is published."""
+
+    def write(url, content=b""):
+        file = {"filename": FILE, "url": url}
+        if content:
+            file |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        card = {
+            "name": "talkers",
+            "system": "SuDoRM-RF",
+            "title": "Two talkers",
+            "sources": ["speaker1", "speaker2"],
+            "files": [file],
+        }
+        path = home / "models" / "talkers" / "card.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(card))
+        return home / "downloads" / FILE
+
+    return write
+
+
+def part_of(path):
+    return path.with_name(f"{path.name}.part")
+
+
+def test_a_download_becomes_a_model_that_loads(server, publish, home):
+    publish(server.url, server.content)
+    seen = []
+    folder = zoo.download("talkers", progress=lambda *counts: seen.append(counts))
+    assert folder == home / "models" / "talkers"
+    assert zoo.load("talkers").sources == ("speaker1", "speaker2")
+    assert seen[-1] == (len(server.content), len(server.content))
+    assert [received for received, _ in seen] == sorted(received for received, _ in seen)
+    assert list((home / "downloads").iterdir()) == []
+
+
+def test_what_is_on_disk_is_not_downloaded_again(server, publish):
+    publish(server.url, server.content)
+    assert zoo.download("talkers") == zoo.download("talkers")
+    assert len(server.ranges) == 1
+
+
+class TestResume:
+    def test_a_cut_connection_is_taken_up_where_it_broke(self, server, publish):
+        publish(server.url, server.content)
+        server.cuts = [8192, 4096]
+        zoo.download("talkers")
+        assert server.ranges == [None, "bytes=8192-", "bytes=12288-"]
+        assert zoo.load("talkers")
+
+    def test_a_failed_download_is_taken_up_by_the_next_one(self, server, publish):
+        path = publish(server.url, server.content)
+        server.cuts = [8192, 0]
+        with pytest.raises(ModelError, match="it broke"):
+            zoo.download("talkers")
+        assert part_of(path).stat().st_size == 8192
+        assert not path.exists()
+        zoo.download("talkers")
+        assert server.ranges[-1] == "bytes=8192-"
+        assert zoo.load("talkers")
+
+    def test_it_does_not_try_for_ever(self, server, publish):
+        publish(server.url, server.content)
+        server.cuts = [4096] * 100
+        server.supports_ranges = False
+        with pytest.raises(ModelError, match="it broke"):
+            zoo.download("talkers")
+        assert len(server.ranges) < 20
+
+    @pytest.mark.parametrize("change", [{"supports_ranges": False}, {"tag": '"second"'}, {"tag": None}])
+    def test_another_version_of_the_file_is_begun_anew(self, server, publish, change):
+        path = publish(server.url, server.content)
+        whole, server.content = server.content, b"x" * len(server.content)
+        server.cuts = [8192, 0]
+        with pytest.raises(ModelError):
+            zoo.download("talkers")
+        assert part_of(path).exists()
+        server.content = whole
+        for name, value in change.items():
+            setattr(server, name, value)
+        zoo.download("talkers")
+        assert zoo.load("talkers")
+
+    def test_without_a_tag_nothing_is_continued(self, server, publish):
+        publish(server.url, server.content)
+        server.tag, server.cuts = None, [8192]
+        zoo.download("talkers")
+        assert server.ranges == [None, None]
+
+    def test_a_part_that_is_longer_than_the_file_is_thrown_away(self, server, publish):
+        path = publish(server.url, server.content)
+        path.parent.mkdir(parents=True)
+        part_of(path).write_bytes(server.content + b"more")
+        part_of(path).with_name(f"{FILE}.part.tag").write_text(server.tag)
+        zoo.download("talkers")
+        assert zoo.load("talkers")
+
+
+class TestFailures:
+    def assert_nothing_came(self, home, path):
+        assert not path.exists()
+        assert not zoo.find("talkers").on_disk
+        assert [entry.name for entry in (home / "models" / "talkers").iterdir()] == ["card.yaml"]
+
+    def test_a_wrong_hash_is_refused_and_not_kept(self, server, publish, home):
+        path = publish(server.url, b"what was published")
+        with pytest.raises(ModelError, match=hashlib.sha256(b"what was published").hexdigest()):
+            zoo.download("talkers")
+        self.assert_nothing_came(home, path)
+        assert list(path.parent.iterdir()) == []
+
+    @pytest.mark.parametrize("status", [404, 403, 500])
+    def test_a_refusal_names_the_answer_and_the_way_out(self, server, publish, home, status):
+        path = publish(server.url, server.content)
+        server.status = status
+        with pytest.raises(ModelError, match=str(status)) as error:
+            zoo.download("talkers")
+        assert f"put it at {path}" in str(error.value)
+        self.assert_nothing_came(home, path)
+
+    def test_offline_it_says_which_file_to_put_where(self, server, publish, home):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{unused.getsockname()[1]}/{FILE}"
+        path = publish(url, server.content)
+        with pytest.raises(ModelError, match="no connection") as error:
+            zoo.download("talkers")
+        message = str(error.value)
+        digest = hashlib.sha256(server.content).hexdigest()
+        for told in (url, digest, f"put it at {path}", "soloist models download talkers"):
+            assert told in message
+        assert "\n" not in message
+        self.assert_nothing_came(home, path)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+    def test_a_full_disk_is_named(self, server, publish, home):
+        path = publish(server.url, server.content)
+        path.parent.mkdir(parents=True)
+        part_of(path).symlink_to("/dev/full")
+        with pytest.raises(ModelError, match=r"cannot write to .*No space left"):
+            zoo.download("talkers")
+        self.assert_nothing_came(home, path)
+
+    def test_a_file_in_the_place_of_the_folder_is_named(self, server, publish, home):
+        path = publish(server.url, server.content)
+        path.parent.write_text("in the way")
+        with pytest.raises(ModelError, match="cannot write to"):
+            zoo.download("talkers")
+
+    @pytest.mark.parametrize("name", ["hpss", "nothing-of-the-kind"])
+    def test_what_cannot_be_downloaded_is_refused(self, home, name):
+        with pytest.raises(ModelError, match=r"nothing to download|no model is named"):
+            zoo.download(name)
+
+    def test_a_model_without_an_address_is_to_be_imported(self, publish, home):
+        path = publish("")
+        with pytest.raises(ModelError, match=f"no address of {FILE}") as error:
+            zoo.download("talkers")
+        assert f"put it at {path}" in str(error.value)
+
+
+class TestByHand:
+    def test_a_file_that_was_put_there_is_taken_and_left(self, server, publish):
+        path = publish(server.url, server.content)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(server.content)
+        zoo.download("talkers")
+        assert zoo.load("talkers")
+        assert server.ranges == []
+        assert path.read_bytes() == server.content
+
+    def test_a_wrong_file_that_was_put_there_is_named_and_left(self, server, publish):
+        path = publish(server.url, server.content)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"something else")
+        with pytest.raises(ModelError, match="delete it") as error:
+            zoo.download("talkers")
+        assert str(path) in str(error.value)
+        assert path.read_bytes() == b"something else"
+
+
+class TestTrustOnFirstUse:
+    def test_the_first_download_is_recorded_and_said(self, server, publish, home):
+        publish(server.url)
+        notices = []
+        zoo.download("talkers", notice=notices.append)
+        digest = hashlib.sha256(server.content).hexdigest()
+        (notice,) = notices
+        assert digest in notice
+        recorded = yaml.safe_load((home / "models" / "trusted-hashes.yaml").read_text())
+        assert recorded == {server.url: digest}
+        assert zoo.card_of("talkers").files[0].sha256 == digest
+
+    def test_later_downloads_are_held_to_it(self, server, publish):
+        publish(server.url)
+        first = server.content
+        zoo.download("talkers")
+        zoo.remove("talkers")
+        publish(server.url)
+        server.content = first + b"\0"
+        with pytest.raises(ModelError, match=hashlib.sha256(first).hexdigest()):
+            zoo.download("talkers")
+        server.content, notices = first, []
+        zoo.download("talkers", notice=notices.append)
+        assert notices == []
+        assert zoo.load("talkers")
+
+    def test_what_is_not_the_model_is_neither_trusted_nor_kept(self, server, publish, home):
+        path = publish(server.url)
+        model, server.content = server.content, b"<html>Please log in</html>"
+        with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
+            zoo.download("talkers")
+        assert not (home / "models" / "trusted-hashes.yaml").exists()
+        assert not path.exists()
+        server.content = model
+        zoo.download("talkers")
+        assert zoo.load("talkers")
