@@ -48,7 +48,7 @@ class ContainerDecoder:
         try:
             audio = self._container.streams.audio
             if not audio:
-                raise AudioError(f"{path} has no sound in it")
+                raise AudioError(f"{path} has no sound in it, or is damaged")
             if not 0 <= stream < len(audio):
                 raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
             self._stream = audio[stream]

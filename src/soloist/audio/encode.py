@@ -121,13 +121,16 @@ def vorbis_quality(bitrate: int | None, rate: int, channels: int) -> float:
 
 
 def _nominal_bitrate(quality: float, rate: int, channels: int) -> float:
-    """What the encoder writes into the identification header (Vorbis I specification, 4.2.2), kbit/s."""
+    """What the encoder writes into the identification header (Vorbis I specification, 4.2.2), kbit/s.
+
+    Zero where it names none, as at sample rates above 50 kHz.
+    """
     memory = io.BytesIO()
     with _open_vorbis(memory, rate, channels, 1 - quality) as file:
         file.write(np.zeros((1, channels), np.float32))
     header = memory.getvalue()
     start = header.index(b"\x01vorbis") + 20
-    return int.from_bytes(header[start : start + 4], "little") / 1000
+    return max(0, int.from_bytes(header[start : start + 4], "little", signed=True)) / 1000
 
 
 class _Target:

@@ -16,7 +16,7 @@ from soloist.audio.info import AudioInfo
 from soloist.audio.riff import check_complete
 from soloist.errors import AudioError
 
-_BLOCK = 8192
+_BLOCK = 4096
 _OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
 _CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 

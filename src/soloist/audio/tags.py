@@ -19,7 +19,6 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-_AAC_DELAY = 1024
 _FRONT_COVER = 3
 _FREEFORM = "----:com.apple.iTunes:"
 
@@ -94,20 +93,6 @@ def write_tags(tags: Tags, path: Path, target_format: str) -> None:
     if file.tags is None:
         file.add_tags()
     write(file, tags)
-    file.save()
-
-
-def write_gapless(path: Path, samples: int) -> None:
-    """Say in an MP4 file of AAC how many samples it holds, in the way of iTunes.
-
-    The edit list says the same, but FFmpeg's libraries heed only where it begins.
-    """
-    padding = -(samples + _AAC_DELAY) % 1024
-    text = f" 00000000 {_AAC_DELAY:08X} {padding:08X} {samples:016X}" + " 00000000" * 8
-    file: Any = MP4(path)
-    if file.tags is None:
-        file.add_tags()
-    file.tags[_FREEFORM + "iTunSMPB"] = [MP4FreeForm(text.encode())]
     file.save()
 
 

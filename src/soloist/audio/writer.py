@@ -25,11 +25,12 @@ from soloist.audio.encode import (
     vorbis_quality,
 )
 from soloist.audio.formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
+from soloist.audio.gapless import write_mp3_length, write_mp4_length
 from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm
 from soloist.audio.staging import Staging
 from soloist.audio.stem_atom import describe_stems, write_stem_atom
-from soloist.audio.tags import copy_tags, write_gapless
+from soloist.audio.tags import copy_tags
 from soloist.errors import AudioError, UsageError
 
 _BLOCK = 65536
@@ -159,9 +160,8 @@ class StemWriter:
                 continue
             peak = float(np.abs(stem).max())
             if not np.isfinite(peak):
-                raise AudioError(
-                    f"{name} has a sample that is not finite near {self._samples / self._rate:.3f} s"
-                )
+                at = self._samples / self._rate
+                raise AudioError(f"{name} is not finite at {at:.3f} s or soon after; nothing is written")
             self.peak = max(self.peak, peak)
             with _writing(path):
                 sink.write(np.ascontiguousarray(stem.T, dtype="<f4").tobytes())
@@ -178,7 +178,7 @@ class StemWriter:
         for (name, path), written in zip(self._paths.items(), self._files, strict=True):
             with _writing(path):
                 file = written if self._options.is_float else self._encode(name, path, written)
-                self._finish_tags(file)
+                self._finish(file)
 
     def _finish_stem_file(self) -> None:
         kept = dict(zip(self._paths, self._files, strict=True))
@@ -188,7 +188,7 @@ class StemWriter:
             file = self._staging.target(path)
             streams = [self._read_kept(kept[name]) for name in names]
             encode_container(file, streams, options, names=names, rate=self._rate, channels=self._channels)
-            self._finish_tags(file)
+            self._finish(file)
             write_stem_atom(file, describe_stems(names[1:]))
 
     def _encode(self, name: str, path: Path, kept: Path) -> Path:
@@ -205,11 +205,14 @@ class StemWriter:
             encode_container(file, [blocks], options, names=[name], rate=rate, channels=channels)
         return file
 
-    def _finish_tags(self, file: Path) -> None:
+    def _finish(self, file: Path) -> None:
+        """Add what encoders do not write: the exact length, and the tags."""
+        if self._options.format == "mp3":
+            write_mp3_length(file, self._samples, self._rate)
+        elif self._options.format in ("m4a", "stem"):
+            write_mp4_length(file, self._samples)
         if self._tags_from is not None:
             copy_tags(self._tags_from, file, self._options.format)
-        if self._options.format in ("m4a", "stem"):
-            write_gapless(file, self._samples)
 
     def _read_kept(self, kept: Path) -> Blocks:
         """The kept samples in blocks `(channels, samples)`, at the level at which they are encoded."""
