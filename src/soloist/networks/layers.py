@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from soloist.errors import UsageError
+
 Activation = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
 
 
-def make_activation(name: Activation) -> nn.Module:
-    """An activation by its name; the leaky ReLU's slope is 0.01."""
-    return {
-        "identity": nn.Identity,
-        "relu": nn.ReLU,
-        "leaky_relu": nn.LeakyReLU,
-        "sigmoid": nn.Sigmoid,
-        "tanh": nn.Tanh,
-    }[name]()
+def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
+    """An activation by its name; the leaky ReLU's slope is 0.01.
+
+    Args:
+        name: Its name.
+        inplace: Overwrite the input where the activation can.
+
+    Raises:
+        UsageError: There is no such activation.
+    """
+    if name == "relu":
+        return nn.ReLU(inplace)
+    if name == "leaky_relu":
+        return nn.LeakyReLU(inplace=inplace)
+    others = {"identity": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+    if name not in others:
+        raise UsageError(f"activation {name!r} is none of {', '.join(get_args(Activation))}")
+    return others[name]()
 
 
+@torch.no_grad()
 def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """The gain and the shift `(channels,)` that a BatchNorm applies in evaluation mode."""
     assert norm.running_mean is not None
@@ -53,19 +65,25 @@ class ConvNorm(nn.Module):
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the convolution with the norm (in evaluation mode) folded into them."""
         weight = self.conv.weight.detach()
-        bias = torch.zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
+        bias = weight.new_zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
         if not isinstance(self.norm, nn.BatchNorm2d):
             return weight, bias
-        gain, shift = (value.detach() for value in batch_norm_affine(self.norm))
+        gain, shift = batch_norm_affine(self.norm)
         across = (1, -1, 1, 1) if isinstance(self.conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
         return weight * gain.view(across), bias * gain + shift
 
     def optimize(self) -> None:
-        """Fold the norm into the convolution."""
-        weight, bias = self.folded()
-        self.conv.weight = nn.Parameter(weight, requires_grad=False)
-        self.conv.bias = nn.Parameter(bias, requires_grad=False)
+        """Fold the norm into the convolution, lay its weight out for channels-last, activate in place."""
+        set_weight(self.conv, *self.folded())
         self.norm = nn.Identity()
+        self.activation = make_activation(self.activation_name, inplace=True)
+
+
+def set_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> None:
+    """Give a convolution other weights, fixed and laid out for channels-last inference."""
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    conv.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
 
 def initialize(

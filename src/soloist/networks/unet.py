@@ -4,13 +4,16 @@
                             down - block ----------------- block - up
                                      down - ... block ... - up
 
-The bins are one more than a power of two; the two-tap entry makes them even and the exit brings them back.
+A transform of even length has an odd number of bins: the two taps of the entry make one less of them,
+those of the exit one more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from itertools import accumulate
+from operator import mul
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +21,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.networks.base import SpectralNetwork
-from soloist.networks.layers import Activation, ConvNorm, initialize, make_activation
+from soloist.networks.layers import Activation, ConvNorm, initialize, make_activation, set_weight
 from soloist.networks.unet_blocks import BandLayer, BlockDesign
 
 
@@ -61,29 +64,28 @@ class UNet(SpectralNetwork):
         super().__init__()
         if num_blocks < 1 or num_blocks % 2 == 0:
             raise UsageError(f"a U-Net has an odd number of blocks, not {num_blocks}")
-        depth, channels = num_blocks // 2, internal_channels
         self.num_bins = num_bins
         self.frame_radius = block.frame_radius
-        self.time_scales = _scales("time_levels", time_levels, depth)
-        frequency_scales = _scales("frequency_levels", frequency_levels, depth)
+        self.time_scales = _scales("time_levels", time_levels, num_blocks // 2)
+        frequency_scales = _scales("frequency_levels", frequency_levels, num_blocks // 2)
         self.frequency_stride = 2 ** frequency_scales.count(2)
+        even_bins = -(-(num_bins - 1) // self.frequency_stride) * self.frequency_stride
+        *bins, middle_bins = [even_bins // scale for scale in accumulate([1, *frequency_scales], mul)]
         kernels = list(zip(frequency_scales, self.time_scales, strict=True))
-        bins = [-(-(num_bins - 1) // self.frequency_stride) * self.frequency_stride]
-        for scale in frequency_scales:
-            bins.append(bins[-1] // scale)
+        channels = internal_channels
 
         self.entry = ConvNorm(nn.Conv2d(input_channels, channels, (2, 1)), first_activation)
-        self.encoders = nn.ModuleList(block.build(channels, channels, count) for count in bins[:-1])
+        self.encoders = nn.ModuleList(block.build(channels, channels, count) for count in bins)
         self.downs = nn.ModuleList(ConvNorm(nn.Conv2d(channels, channels, k, k)) for k in kernels)
-        self.middle = block.build(channels, channels, bins[-1])
+        self.middle = block.build(channels, channels, middle_bins)
         self.ups = nn.ModuleList(
             ConvNorm(nn.ConvTranspose2d(channels, channels, k, k)) for k in reversed(kernels)
         )
-        self.decoders = nn.ModuleList(
-            block.build(2 * channels, channels, count) for count in reversed(bins[:-1])
-        )
+        self.decoders = nn.ModuleList(block.build(2 * channels, channels, count) for count in reversed(bins))
         self.exit = nn.Conv2d(channels, output_channels or input_channels, (2, 1), padding=(1, 0))
         self.last_activation = make_activation(last_activation)
+        self.memory_format = torch.contiguous_format
+        self.frames_at_once: int | None = None
         self._initialize(initialization, block.activation, first_activation, last_activation)
 
     @property
@@ -111,9 +113,24 @@ class UNet(SpectralNetwork):
         bins, frames = spectrogram.shape[-2:]
         if bins != self.num_bins:
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
+        if self.frames_at_once is None or frames <= self.frames_at_once:
+            return self._map(spectrogram)
+        parts = spectrogram.tensor_split(-(-frames // self.frames_at_once), dim=-1)
+        return torch.cat([self._map(part) for part in parts], dim=-1)
+
+    def optimize(self) -> None:
+        """Lay the spectrogram out channels-last; take so many frames at a time as stay in the cache."""
+        self.memory_format = torch.channels_last
+        set_weight(self.exit, self.exit.weight.detach(), cast(Tensor, self.exit.bias).detach())
+        if self.receptive_field == 0 and self.stride == 1:
+            self.frames_at_once = 32
+
+    def _map(self, spectrogram: Tensor) -> Tensor:
+        bins, frames = spectrogram.shape[-2:]
         # Zeros above the highest bin and after the last frame make both divisible.
         missing = (0, -frames % self.stride, 0, -(bins - 1) % self.frequency_stride)
-        x = self.entry(pad(spectrogram, missing) if any(missing) else spectrogram)
+        x = pad(spectrogram, missing) if any(missing) else spectrogram
+        x = self.entry(x.contiguous(memory_format=self.memory_format))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)

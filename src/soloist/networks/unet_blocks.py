@@ -16,7 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.layers import Activation, ConvNorm, make_activation
+from soloist.networks.dense import DenseConvolution
+from soloist.networks.layers import Activation, make_activation
 
 
 class BlockDesign:
@@ -221,36 +222,6 @@ class TDCRNN(BlockDesign):
         # Unlike those of a TDF block, these norms keep their gains whether or not there is a bias.
         transform = self.tdf.build_layers(channels, 2 * hidden, num_bins, affine=True)
         return RecurrentTransform(self.tdc.build(in_channels, channels, num_bins), channels, rnn, transform)
-
-
-class DenseConvolution(nn.Module):
-    """Convolutions that each see all outputs before them, newest first, and the input.
-
-    Args:
-        in_channels: Channels of the input.
-        growth: Channels of each convolution, and so of the output, which is the last one's.
-        layers: Number of convolutions.
-        kernel: Bins and frames that each sees, odd.
-        activation: What follows each convolution and its norm.
-    """
-
-    def __init__(
-        self, in_channels: int, growth: int, layers: int, kernel: tuple[int, int], activation: Activation
-    ) -> None:
-        super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        self.layers = nn.ModuleList(
-            ConvNorm(nn.Conv2d(in_channels + growth * index, growth, kernel, padding=padding), activation)
-            for index in range(layers)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, in_channels, frequency, frames)` to `(batch, growth, frequency, frames)`."""
-        newest = self.layers[0](x)
-        for layer in self.layers[1:]:
-            x = torch.cat([newest, x], dim=1)
-            newest = layer(x)
-        return newest
 
 
 class BandLayer(nn.Module):
