@@ -36,13 +36,14 @@ def write_stems(folder, stems, options, *, rate=44100, block=7001, **extra):
     return paths, writer
 
 
-@pytest.mark.parametrize("name", FORMATS)
+SHAPES = [(2, 44100), (1, 48000), (1, 8000), (2, 96000), (2, 37800), (6, 44100), (8, 48000)]
+
+
 @pytest.mark.parametrize(
-    ("channels", "rate"), [(2, 44100), (1, 48000), (1, 8000), (2, 96000), (2, 37800), (6, 44100), (8, 48000)]
+    ("name", "channels", "rate"),
+    [(name, *shape) for name in FORMATS for shape in SHAPES if name != "mp3" or shape[0] <= 2],
 )
 def test_what_is_written_is_read_back_aligned(tmp_path, noise, delay_of, name, channels, rate):
-    if name == "mp3" and channels > 2:
-        pytest.skip("MP3 has two channels at most")
     stems = {
         stem: noise(channels, 20_001, rate, seed) for seed, stem in enumerate(("mixture", "vocals", "drums"))
     }
@@ -339,7 +340,6 @@ extension = WriteOptions(format=name).extension
 try:
     with StemWriter({"a": folder / "new" / f"a.{extension}"}, 44100, 2, WriteOptions(format=name)) as writer:
         writer.write(audio)
-        writer._sinks[0].flush() if hasattr(writer._sinks[0], "flush") else None
         writer.commit()
 except SoloistError as error:
     print(error)

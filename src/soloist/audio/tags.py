@@ -169,28 +169,27 @@ def _to_id3(file: Any, tags: Tags) -> None:
 def _to_mp4(file: Any, tags: Tags) -> None:
     for name, _, key in _FIELDS:
         values = tags.text.get(name)
-        if not values:
-            continue
-        if name in _TOTALS:
-            numbers = [int(part) if part.isdecimal() else 0 for part in values[0].split("/")]
-            file.tags[key] = [(numbers[0], numbers[1] if len(numbers) > 1 else 0)]
-        elif name == "bpm":
-            file.tags[key] = [_whole_number(values[0])]
-        elif key.startswith(_FREEFORM):
-            file.tags[key] = [MP4FreeForm(value.encode()) for value in values]
-        else:
-            file.tags[key] = values
+        if values and (content := _mp4_content(name, key, values)):
+            file.tags[key] = content
     if tags.cover:
         is_png = tags.cover_type == "image/png"
         kind = MP4Cover.FORMAT_PNG if is_png else MP4Cover.FORMAT_JPEG
         file.tags["covr"] = [MP4Cover(tags.cover, kind)]
 
 
-def _whole_number(text: str) -> int:
-    try:
-        return round(float(text))
-    except ValueError:
-        return 0
+def _mp4_content(name: str, key: str, values: list[str]) -> list[Any]:
+    """What an atom holds; nothing where it takes numbers only and the tag is none."""
+    if name in _TOTALS:
+        numbers = [int(part) for part in values[0].split("/") if part.isdecimal()]
+        return [(numbers[0], numbers[1] if len(numbers) > 1 else 0)] if numbers else []
+    if name == "bpm":
+        try:
+            return [round(float(values[0]))]
+        except (ValueError, OverflowError):
+            return []
+    if key.startswith(_FREEFORM):
+        return [MP4FreeForm(value.encode()) for value in values]
+    return values
 
 
 def _to_vorbis(file: Any, tags: Tags) -> None:

@@ -1,0 +1,90 @@
+"""WAV files: headers that other programs understand, RF64, and what their chunks say."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from soloist.audio import probe, read_audio
+from soloist.audio.riff import HEADER_SIZE, WaveWriter, check_complete, describe_pcm, read_chunks
+from soloist.errors import AudioError
+
+SUBTYPES = {
+    "u8": "PCM_U8",
+    "s16": "PCM_16",
+    "s24": "PCM_24",
+    "s32": "PCM_32",
+    "f32": "FLOAT",
+    "f64": "DOUBLE",
+}
+
+
+def write(path, audio, sample_type="f32", **extra):
+    with WaveWriter(path, describe_pcm(44100, audio.shape[0], sample_type), **extra) as file:
+        file.write(np.ascontiguousarray(audio.T).tobytes())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 11])
+@pytest.mark.parametrize("sample_type", SUBTYPES)
+@pytest.mark.parametrize("riff_limit", [2**32 - 1, 1000])
+def test_other_programs_read_what_is_written(tmp_path, channels, sample_type, riff_limit):
+    path = tmp_path / "sound.wav"
+    size = int(sample_type[1:]) // 8
+    data = bytes(range(1, 64)) * channels * size
+    with WaveWriter(path, describe_pcm(48000, channels, sample_type), riff_limit=riff_limit) as file:
+        file.write(data)
+    info = soundfile.info(path)
+    big = len(data) > 1000 >= riff_limit
+    assert path.read_bytes()[:4] == (b"RF64" if big else b"RIFF")
+    assert (info.samplerate, info.channels, info.frames) == (48000, channels, 63)
+    assert info.subtype == SUBTYPES[sample_type]
+    with open(path, "rb") as file:
+        chunks = read_chunks(file, file.read(HEADER_SIZE))
+        assert chunks.data_size == len(data)
+        assert file.read(len(data)) == data
+
+
+def test_beyond_the_limit_a_file_is_rf64_and_reads_the_same(tmp_path, noise):
+    audio = noise(2, 5000)
+    size = 8 + 4 + 36 + 24 + 8 + audio.nbytes
+    for limit, kind in [(size - 8, b"RIFF"), (size - 9, b"RF64")]:
+        path = tmp_path / "sound.wav"
+        write(path, audio, riff_limit=limit)
+        assert path.stat().st_size == size
+        assert path.read_bytes()[:4] == kind
+        assert probe(path).samples == 5000
+        np.testing.assert_array_equal(read_audio(path)[0], audio)
+
+
+def test_a_truncated_rf64_is_noticed(tmp_path, noise):
+    path = tmp_path / "sound.wav"
+    write(path, noise(), riff_limit=1000)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(AudioError, match=r"sound\.wav is truncated"):
+        check_complete(path)
+
+
+def test_an_odd_number_of_bytes_is_padded(tmp_path):
+    path = tmp_path / "odd.wav"
+    write(path, np.full((1, 7), 130, np.uint8), "u8")
+    assert path.stat().st_size % 2 == 0
+    np.testing.assert_allclose(read_audio(path)[0], np.full((1, 7), 2 / 128))
+
+
+def test_other_chunks_before_the_samples_are_passed_over(tmp_path, noise):
+    path = tmp_path / "sound.wav"
+    write(path, noise(1, 100))
+    content = path.read_bytes()
+    extra = b"LIST" + (100_001).to_bytes(4, "little") + bytes(100_002)
+    at = content.index(b"fmt ")
+    chunks = read_chunks(io.BytesIO(content[HEADER_SIZE:at] + extra + content[at:]), content[:HEADER_SIZE])
+    assert chunks.data_size == 400
+    assert chunks.data_start == content.index(b"data") + 8 + len(extra)
+
+
+def test_other_kinds_have_no_chunks(tmp_path):
+    for head in (b"fLaC" + bytes(8), b"RIFF\0\0\0\0AVI ", b"", b"RIFF"):
+        assert read_chunks(io.BytesIO(), head) is None
