@@ -1,11 +1,11 @@
-"""A home of its own for each test, and a small model under the names that its authors gave the weights."""
+"""A home of its own for each test, and a published checkpoint."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-BASES, CHANNELS, HIDDEN, DEPTH, SOURCES, KERNEL = 16, 12, 20, 4, 2, 21
+import published
 
 
 @pytest.fixture
@@ -17,34 +17,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def published_state():
-    """An improved SuDoRM-RF of one block, as its authors' code would save it."""
-    shapes = {
-        "encoder.weight": (BASES, 1, KERNEL),
-        "ln.gamma": (BASES,),
-        "ln.beta": (BASES,),
-        "bottleneck.weight": (CHANNELS, BASES, 1),
-        "bottleneck.bias": (CHANNELS,),
-        "sm.0.proj_1x1.conv.weight": (HIDDEN, CHANNELS, 1),
-        "sm.0.proj_1x1.conv.bias": (HIDDEN,),
-        "sm.0.proj_1x1.norm.gamma": (HIDDEN,),
-        "sm.0.proj_1x1.norm.beta": (HIDDEN,),
-        "sm.0.proj_1x1.act.weight": (1,),
-        "sm.0.final_norm.norm.gamma": (HIDDEN,),
-        "sm.0.final_norm.norm.beta": (HIDDEN,),
-        "sm.0.final_norm.act.weight": (1,),
-        "sm.0.res_conv.weight": (CHANNELS, HIDDEN, 1),
-        "sm.0.res_conv.bias": (CHANNELS,),
-        "mask_net.0.weight": (1,),
-        "mask_net.1.weight": (SOURCES * BASES, CHANNELS, 1),
-        "mask_net.1.bias": (SOURCES * BASES,),
-        "decoder.weight": (SOURCES * BASES, SOURCES, KERNEL),
-    }
-    for level in range(DEPTH):
-        shapes[f"sm.0.spp_dw.{level}.conv.weight"] = (HIDDEN, 1, 5)
-        for name in ("conv.bias", "norm.gamma", "norm.beta"):
-            shapes[f"sm.0.spp_dw.{level}.{name}"] = (HIDDEN,)
-    generator = torch.Generator().manual_seed(0)
-    return {name: torch.randn(shape, generator=generator) * 0.3 for name, shape in shapes.items()}
+    return published.published_state()
 
 
 @pytest.fixture

@@ -61,11 +61,12 @@ def show(name: _Name, as_json: _Json = False) -> None:
 
     from soloist.zoo import find
 
-    card = _as_json(find(name))
+    card = find(name)
     if as_json:
-        _print_json(card)
-    else:
-        typer.echo(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100).rstrip())
+        _print_json(_as_json(card))
+        return
+    stated = {**card.to_dict(), "on_disk": card.on_disk}
+    typer.echo(yaml.safe_dump(stated, sort_keys=False, allow_unicode=True, width=100).rstrip())
 
 
 @app.command("download")
@@ -77,9 +78,9 @@ def download(name: _Name) -> None:
     from soloist.zoo import download as download_model
 
     console = Console(stderr=True)
-    with Progress(
-        *Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn(), console=console
-    ) as bar:
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    # Nothing of the bar stays: neither in a log, nor above the line that says what went wrong.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         folder = download_model(
             name,
@@ -168,8 +169,11 @@ def _first_figure(card: Card) -> str:
 
 
 def _as_json(card: Card) -> dict[str, object]:
+    """All attributes of a card, whether they say something or not, and where the model is."""
+    from dataclasses import asdict
+
     folder = str(card.folder) if card.on_disk and card.config is None else None
-    return {**card.to_dict(), "on_disk": card.on_disk, "folder": folder}
+    return {**asdict(card), "on_disk": card.on_disk, "folder": folder}
 
 
 def _print_json(value: object) -> None:

@@ -216,7 +216,9 @@ def _check_free(folder: Path, overwrite: bool) -> None:
     if others:
         raise ModelError(f"{folder} holds other things than a model ({_some(others)}): left as it is")
     if not overwrite and any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
-        raise ModelError(f"there is a model in {folder} already: remove it, or choose another folder")
+        raise ModelError(
+            f"there is a model in {folder} already: overwrite or remove it, or choose another folder"
+        )
 
 
 def _put(whole: Path, folder: Path) -> None:

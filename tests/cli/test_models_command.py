@@ -1,0 +1,154 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+import yaml
+
+from published import published_state
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(home, soloist):
+    """Runs `soloist models ...`."""
+    return partial(soloist, "models")
+
+
+def refused(result, *told, code=1):
+    assert result.code == code, result
+    assert result.out == ""
+    (line,) = result.err.strip().splitlines()
+    assert all(text in line for text in told), line
+
+
+def test_the_list_has_a_line_for_each_model_when_it_is_piped(run):
+    result = run()
+    assert result.code == 0
+    heading, *lines = result.out.splitlines()
+    headings = ["name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk"]
+    assert re.split(r"\s{2,}", heading.strip()) == headings
+    by_name = {line.split()[0]: line for line in lines}
+    assert by_name["hpss"].split()[-1] == "yes"
+    for text in ("speaker1, speaker2", "8 kHz", "5.02 M", "Zenodo", "17.3 SI-SDRi (dB)", "no"):
+        assert text in by_name["sudormrf-u16-wsj0"]
+
+
+def test_no_name_is_broken_in_a_narrow_terminal(run, monkeypatch):
+    for name, value in {"COLUMNS": "100", "FORCE_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    assert "sudormrf-groupcomm-u8-wsj0" in run().out
+
+
+def test_the_list_as_json_says_everything(run):
+    cards = {card["name"]: card for card in json.loads(run("--json").out)}
+    card = cards["tdc17-vocals-1"]
+    assert card["sources"] == ["vocals"]
+    assert (card["sample_rate"], card["channels"], card["parameters"]) == (44100, 2, 535924)
+    assert (card["on_disk"], card["folder"]) == (False, None)
+    assert card["files"][0]["size"] == 2289554
+    assert cards["hpss"]["on_disk"]
+    assert len({frozenset(card) for card in cards.values()}) == 1
+
+
+def test_listing_needs_no_torch(home, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('torch was imported')")
+    command = [sys.executable, "-m", "soloist.cli.main", "models"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
+
+
+def test_show_prints_the_card(run):
+    card = yaml.safe_load(run("show", "repet-sim").out)
+    assert card["system"] == "REPET-SIM"
+    assert card["on_disk"] is True
+    assert json.loads(run("show", "repet-sim", "--json").out)["citation"] == card["citation"]
+
+
+def test_an_unknown_model_is_refused_with_the_nearest(run):
+    refused(run("show", "repet-sin"), "'repet-sin'", "did you mean 'repet-sim'")
+    refused(run("path", "nothing"), "'nothing'")
+
+
+def test_what_has_no_folder_says_why(run):
+    refused(run("path", "hpss"), "hpss has no folder", "no weights")
+    refused(run("path", "tdc17-vocals-1"), "soloist models download tdc17-vocals-1")
+    refused(run("remove", "hpss"), "nothing to remove")
+    refused(run("download", "hpss"), "nothing to download")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "talkers.pt"
+    torch.save(published_state(), path)
+    return path
+
+
+def test_import_path_and_remove(run, home, checkpoint):
+    imported = run("import", checkpoint)
+    assert imported.code == 0, imported.err
+    assert imported.out.strip() == str(home / "models" / "talkers")
+    assert run("path", "talkers").out == imported.out
+    assert run().out.splitlines()[-1].split()[0] == "talkers"
+    refused(run("import", checkpoint), "already")
+    assert run("import", checkpoint, "--overwrite").code == 0
+    assert "removed" in run("remove", "talkers").out
+    assert list((home / "models").iterdir()) == []
+
+
+def test_import_to_a_folder_of_the_users_own(run, home, checkpoint, tmp_path):
+    result = run("import", checkpoint, "-o", tmp_path / "here", "--name", "mine")
+    assert result.out.strip() == str(tmp_path / "here")
+    assert yaml.safe_load((tmp_path / "here" / "card.yaml").read_text())["name"] == "mine"
+    assert not home.exists()
+
+
+def test_the_published_file_becomes_the_known_model(run, home, shared):
+    result = run("import", shared / "weights" / "cac_tdc_17_vocals_top2.pt")
+    assert result.out.strip() == str(home / "models" / "tdc17-vocals-2")
+    assert json.loads(run("show", "tdc17-vocals-2", "--json").out)["on_disk"]
+
+
+def test_download_says_where_it_went_and_what_it_trusted(run, home, checkpoint):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(checkpoint.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        card = {
+            "name": "talkers",
+            "system": "SuDoRM-RF",
+            "title": "Two talkers",
+            "sources": ["speaker1", "speaker2"],
+            "files": [{"filename": "talkers.pt", "url": f"http://127.0.0.1:{server.server_port}/talkers.pt"}],
+        }
+        folder = home / "models" / "talkers"
+        folder.mkdir(parents=True)
+        (folder / "card.yaml").write_text(yaml.safe_dump(card))
+        result = run("download", "talkers")
+        server.shutdown()
+    assert result.code == 0, result.err
+    assert result.out.strip() == str(folder)
+    assert "trusted from now on" in result.err
+    assert (folder / "model.safetensors").is_file()
+
+
+def test_a_file_that_cannot_be_imported_is_named_in_one_line(run, home, tmp_path):
+    text, unknown = tmp_path / "notes.txt", tmp_path / "unknown.pt"
+    text.write_text("not weights")
+    torch.save({"embedding.weight": torch.zeros(2, 3)}, unknown)
+    refused(run("import", text), "notes.txt is not a PyTorch checkpoint")
+    refused(run("import", unknown), "no importer recognises", "unknown.pt")
+    refused(run("import", tmp_path / "gone.pt"), "no checkpoint file", "gone.pt")
+    refused(run("import", unknown, "--name", "../evil"), "cannot name a model", code=2)
+    assert not home.exists()
