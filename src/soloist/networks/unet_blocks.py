@@ -250,6 +250,7 @@ class BandLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.keep_bands = keep_bands
+        self.channels_last = False
         self.linear = nn.Linear(in_bins, out_bins, bias=bias)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
         self.activation = make_activation(activation)
@@ -257,10 +258,18 @@ class BandLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, in_bins, frames)` to `(batch, channels, out_bins, frames)`."""
         # The weight from the left: frequency stays where it is and nothing is transposed.
-        x = torch.matmul(self.linear.weight, x)
+        if self.channels_last:
+            columns = torch.matmul(self.linear.weight, rearrange(x, "b c f t -> b f (t c)"))
+            x = rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
+        else:
+            x = torch.matmul(self.linear.weight, x)
         if self.linear.bias is not None:
             x = x + self.linear.bias[:, None]
         return self.activation(self.norm(x))
+
+    def optimize(self) -> None:
+        """Expect spectrograms that are laid out channels-last."""
+        self.channels_last = True
 
     @torch.no_grad()
     def reset_to_bands(self) -> None:
