@@ -2,12 +2,14 @@ import logging
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist import zoo
 from soloist.errors import ConfigError, ModelError
+from soloist.separators.presets import sudormrf_preset
 from soloist.zoo import Card
 from soloist.zoo.build import build
 from soloist.zoo.cards import _SHIPPED, Licence, PublishedFile, Quality
@@ -60,6 +62,22 @@ def test_the_hashes_are_those_of_the_published_files(shared, home, index):
     (file,) = zoo.find(f"tdc17-vocals-{index}").files
     published = shared / "weights" / file.filename
     assert (file.sha256, file.size) == (sha256(published), published.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [
+        ("sudormrf-groupcomm-u8-wsj0", "groupcomm-u8"),
+        ("sudormrf-u16-wsj0", "improved-u16"),
+        ("sudormrf-u36-wsj0", "improved-u36-2048"),
+        ("sudormrf-u16-whamr", "improved-u16-2048"),
+        ("sudormrf-u36-whamr", "improved-u36-4096"),
+    ],
+)
+def test_a_published_configuration_has_as_many_parameters_as_its_card_says(home, name, preset):
+    with torch.device("meta"):
+        separator = sudormrf_preset(preset).build()
+    assert sum(weight.numel() for weight in separator.parameters()) == zoo.find(name).parameters
 
 
 texts = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)

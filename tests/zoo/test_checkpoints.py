@@ -175,6 +175,10 @@ class TestImporting:
         with pytest.raises(ModelError, match="not the published file of tdc17-vocals-1"):
             zoo.import_checkpoint(checkpoint, name="tdc17-vocals-1")
 
+    def test_without_a_hash_the_number_of_parameters_tells_models_apart(self, home, checkpoint):
+        with pytest.raises(ModelError, match=r"not sudormrf-u16-wsj0: it has .* not 5,016,353"):
+            zoo.import_checkpoint(checkpoint, name="sudormrf-u16-wsj0")
+
     @pytest.mark.parametrize("index", [1, 2, 3])
     def test_the_published_file_is_known_by_its_hash(self, shared, home, tmp_path, index):
         renamed = tmp_path / "renamed.pt"

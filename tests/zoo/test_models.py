@@ -217,6 +217,19 @@ class TestForeignCode:
         with pytest.raises(ConfigError):
             zoo.load(folder)
 
+    @pytest.mark.parametrize("source", ["lead.vocals", "__main__", "...", "no such.module", "", "ü.ö"])
+    def test_a_text_that_names_no_code_is_a_text(self, folder, source):
+        config = {"class_path": "toy_separators.Smoother", "init_args": {"normalization": source}}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        with pytest.raises(ConfigError, match="normalization: "):
+            zoo.load(folder)
+
+    @pytest.mark.parametrize("text", ["__main__.X", "os.path", "soloist.zoo.load", "trapdoor.Net"])
+    def test_a_text_that_names_code_is_refused(self, folder, text):
+        rewrite(folder, lambda config: config["init_args"].update(reach=text))
+        with pytest.raises(ConfigError, match="names code"):
+            zoo.load(folder)
+
     def test_such_a_model_cannot_be_saved_either(self, tmp_path):
         with pytest.raises(ConfigError, match="trapdoor"):
             zoo.save_model(Smoother(), {"class_path": "trapdoor.Net"}, CARD, tmp_path / "toy")

@@ -18,7 +18,7 @@ from torch import nn
 
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
-from soloist.zoo.typed import check_keys, construct, nearest
+from soloist.zoo.typed import check_keys, construct, nearest, one_line
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -84,7 +84,10 @@ def _check_class_path(class_path: Any, where: str) -> None:
 
 def _names_code(text: str) -> bool:
     """Whether jsonargparse could take a text for a class and import it: `module.Class`, and there is one."""
-    return bool(_DOTTED.fullmatch(text)) and importlib.util.find_spec(text.partition(".")[0]) is not None
+    if not _DOTTED.fullmatch(text):
+        return False
+    package = text.partition(".")[0]
+    return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
 def _build(value: Any, where: str) -> Any:
@@ -105,8 +108,8 @@ def _resolve(class_path: str, where: str) -> type[Any]:
     module_name, _, name = class_path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{where}: there is no module {module_name}") from error
+    except ImportError as error:
+        raise ConfigError(f"{where}: cannot import {module_name}: {one_line(error)}") from error
     cls = getattr(module, name, None)
     if not inspect.isclass(cls):
         classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]

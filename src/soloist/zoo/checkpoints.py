@@ -60,6 +60,8 @@ def import_checkpoint(
     digest = sha256(path)
     known = _known_card(digest, name)
     name = name or (known.name if known else _slug(path.stem))
+    if known is not None:
+        _check_parameters(model, known, path)
     card = _complete(model, known, path, digest) | {"name": name}
     check_state(build(model.config, f"configuration of {name}"), model.separator.state_dict(), str(path))
     target = Path(folder) if folder is not None else models_folder() / name
@@ -186,6 +188,13 @@ def _known_card(digest: str, name: str | None) -> Card | None:
             "import it under another name"
         )
     return named
+
+
+def _check_parameters(model: ImportedModel, known: Card, path: Path) -> None:
+    """Refuse another model than the card's, where no hash tells them apart."""
+    found = sum(parameter.numel() for parameter in model.separator.parameters())
+    if known.parameters and found != known.parameters:
+        raise ModelError(f"{path} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
 
 
 def _complete(model: ImportedModel, known: Card | None, path: Path, digest: str) -> dict[str, Any]:
