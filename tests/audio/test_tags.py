@@ -64,7 +64,7 @@ def write(folder, audio, name, **extra):
     return folder / f"a.{options.extension}"
 
 
-@pytest.mark.parametrize(("source", "target"), itertools.product(FORMATS, FORMATS))
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(FORMATS, FORMATS)))
 def test_tags_and_cover_are_carried_over(tmp_path, sources, noise, source, target):
     path = write(tmp_path, noise(2, 4000), target, tags_from=sources[source])
     tags = read_tags(path)

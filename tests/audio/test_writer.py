@@ -336,17 +336,22 @@ from soloist.errors import SoloistError
 name, limit, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 audio = np.random.default_rng(0).normal(0, 0.1, (1, 2, 100_000)).astype("f4")
+blocks = np.array_split(audio, 300, axis=2)
 extension = WriteOptions(format=name).extension
 try:
     with StemWriter({"a": folder / "new" / f"a.{extension}"}, 44100, 2, WriteOptions(format=name)) as writer:
-        writer.write(audio)
+        for block in blocks:
+            writer.write(block)
         writer.commit()
 except SoloistError as error:
     print(error)
 """
 
 
-@pytest.mark.parametrize(("name", "limit"), [("wav", 300_000), ("flac", 300_000)])
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("wav", 300_000), ("wav", 799_000), ("wav", 1000), ("flac", 300_000), ("flac", 799_990)],
+)
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, name, limit):
     run = subprocess.run(
         [sys.executable, "-c", FULL_DISK, name, str(limit), str(tmp_path)],

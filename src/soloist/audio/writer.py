@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -229,7 +229,8 @@ class StemWriter:
 
     def _discard(self) -> None:
         for sink in self._sinks:
-            sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
+            with suppress(OSError):  # a full disk refuses what is still in the buffer, once more
+                sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
         self._staging.discard()
 
 
