@@ -8,6 +8,7 @@ The two-dimensional layers know it, so the ones here treat the frames as the col
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,9 +18,15 @@ def channels_last(x: Tensor) -> Tensor:
     return x.transpose(1, 2).contiguous().transpose(1, 2) if x.device.type == "cpu" else x
 
 
-def repeat_frames(x: Tensor) -> Tensor:
-    """Twice as many frames `(batch, channels, 2 * frames)`, each of them two times."""
-    return F.interpolate(x[:, :, None], scale_factor=(1.0, 2.0))[:, :, 0]
+def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
+    """Add a coarse `(batch, channels, frames / 2)`, each frame twice, to a fine `(batch, channels, frames)`.
+
+    The fine one is overwritten where no gradients are wanted.
+    """
+    if torch.is_grad_enabled():
+        return fine + F.interpolate(coarse[:, :, None], scale_factor=(1.0, 2.0))[:, :, 0]
+    fine.unflatten(-1, (-1, 2)).add_(coarse[..., None])
+    return fine
 
 
 class FrameConv(nn.Conv1d):
@@ -34,3 +41,21 @@ class FrameConv(nn.Conv1d):
         row, weight = x[:, :, None], weight[:, :, None]
         stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
         return F.conv2d(row, weight, self.bias, stride, padding, groups=self.groups)[:, :, 0]
+
+
+class Slope(nn.PReLU):
+    """A PReLU that overwrites its input once it is optimised.
+
+    Args:
+        num_parameters: One slope for all channels, or one for each.
+    """
+
+    slope: float | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply what is negative in `(batch, channels, frames)` by the slope."""
+        return super().forward(x) if self.slope is None else F.leaky_relu_(x, self.slope)
+
+    def optimize(self) -> None:
+        """Fix a slope that is the same for all channels."""
+        self.slope = float(self.weight) if self.num_parameters == 1 else None

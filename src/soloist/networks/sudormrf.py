@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.frames import FrameConv, channels_last, repeat_frames
+from soloist.networks.frames import FrameConv, Slope, add_repeated, channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.normalization import GlobalNorm
 
@@ -51,7 +51,7 @@ class Pyramid(nn.Module):
             resolutions.append(x)
         total = resolutions.pop()
         while resolutions:
-            total = resolutions.pop() + repeat_frames(total)
+            total = add_repeated(resolutions.pop(), total)
         return total
 
 
@@ -60,7 +60,8 @@ def normalized_levels(channels: int, depth: int) -> list[nn.Module]:
     strides = [1] + [2] * (depth - 1)
     return [
         nn.Sequential(
-            FrameConv(channels, channels, 5, stride, padding=2, groups=channels), GlobalNorm(channels)
+            FrameConv(channels, channels, 5, stride, padding=2, groups=channels),
+            GlobalNorm(channels, inplace=True),
         )
         for stride in strides
     ]
@@ -82,11 +83,11 @@ class UBlock(nn.Module):
         super().__init__()
         slopes = hidden_channels if slopes_per_channel else 1
         self.widen = FrameConv(channels, hidden_channels, 1)
-        self.widen_norm = GlobalNorm(hidden_channels)
-        self.widen_activation = nn.PReLU(slopes)
+        self.widen_norm = GlobalNorm(hidden_channels, inplace=True)
+        self.widen_activation = Slope(slopes)
         self.pyramid = pyramid
-        self.norm = GlobalNorm(hidden_channels)
-        self.activation = nn.PReLU(slopes)
+        self.norm = GlobalNorm(hidden_channels, inplace=True)
+        self.activation = Slope(slopes)
         self.narrow = FrameConv(hidden_channels, channels, 1)
 
     def change(self, x: Tensor) -> Tensor:
@@ -96,7 +97,7 @@ class UBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frames)`."""
-        return x + self.change(x)
+        return self.change(x).add_(x)
 
 
 class ReluMaskNetwork(MaskNetwork):
@@ -119,13 +120,13 @@ class ReluMaskNetwork(MaskNetwork):
         self.norm = GlobalNorm(num_filters)
         self.bottleneck = FrameConv(num_filters, channels, 1)
         self.blocks = nn.Sequential(*blocks)
-        self.mask_activation = nn.PReLU()
+        self.mask_activation = Slope()
         self.mask = FrameConv(channels, num_outputs * num_filters, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
         x = self.blocks(self.bottleneck(self.norm(channels_last(features))))
-        masks = self.mask(self.mask_activation(x)).relu()
+        masks = self.mask(self.mask_activation(x)).relu_()
         return rearrange(masks, "b (o n) t -> b o n t", o=self.num_outputs)
 
 

@@ -12,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from soloist.networks.frames import FrameConv
+from soloist.networks.frames import FrameConv, Slope
 from soloist.networks.normalization import GlobalNorm
 from soloist.networks.sudormrf import ReluMaskNetwork, UBlock, normalized_levels
 
@@ -52,7 +52,7 @@ class AttentiveResampler(nn.Module):
         self.value = nn.Linear(channels, num_heads * head_size)
         self.output = nn.Linear(num_heads * head_size, channels)
         self.attention_norm = GlobalNorm(channels)
-        self.feedforward = nn.Sequential(FrameConv(channels, channels, 1), GlobalNorm(channels), nn.PReLU())
+        self.feedforward = nn.Sequential(FrameConv(channels, channels, 1), GlobalNorm(channels), Slope())
         self.output_norm = GlobalNorm(channels)
         self.dropout = nn.Dropout(dropout)
 

@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from soloist.networks.frames import FrameConv, channels_last
+from soloist.networks.frames import FrameConv, Slope, channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.sudormrf import Pyramid
 
@@ -51,10 +51,10 @@ class CausalUBlock(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, depth: int, kernel_size: int) -> None:
         super().__init__()
-        self.widen = nn.Sequential(FrameConv(channels, hidden_channels, 1), nn.PReLU())
+        self.widen = nn.Sequential(FrameConv(channels, hidden_channels, 1), Slope())
         self.pyramid = Pyramid(
             [
-                nn.Sequential(CausalConv(hidden_channels, kernel_size, stride=2 if i else 1), nn.PReLU())
+                nn.Sequential(CausalConv(hidden_channels, kernel_size, stride=2 if i else 1), Slope())
                 for i in range(depth)
             ]
         )
@@ -100,9 +100,7 @@ class CausalSuDoRMRF(MaskNetwork):
         self.blocks = nn.Sequential(
             *(CausalUBlock(channels, hidden_channels, depth, kernel_size) for _ in range(num_blocks))
         )
-        self.estimate = nn.Sequential(
-            nn.PReLU(), FrameConv(channels, num_outputs * num_filters, 1), nn.PReLU()
-        )
+        self.estimate = nn.Sequential(Slope(), FrameConv(channels, num_outputs * num_filters, 1), Slope())
 
     @property
     def receptive_field(self) -> int:

@@ -11,13 +11,13 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.frames import FrameConv
+from soloist.networks.frames import FrameConv, Slope
 from soloist.networks.normalization import GlobalNorm
 from soloist.networks.sudormrf import Pyramid, ReluMaskNetwork, UBlock, normalized_levels
 
 
 def _dense(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(FrameConv(inputs, outputs, 1), nn.PReLU())
+    return nn.Sequential(FrameConv(inputs, outputs, 1), Slope())
 
 
 class TransformAverageConcatenate(nn.Module):
@@ -36,7 +36,7 @@ class TransformAverageConcatenate(nn.Module):
         self.transform = _dense(channels, hidden_channels)
         self.average = _dense(hidden_channels, hidden_channels)
         self.concatenate = _dense(2 * hidden_channels, channels)
-        self.norm = GlobalNorm(channels)
+        self.norm = GlobalNorm(channels, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, groups, channels, frames)`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from soloist.networks.frames import FrameConv, channels_last
+from soloist.networks.frames import FrameConv, Slope, channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.networks.normalization import GlobalNorm
 from soloist.networks.sudormrf import Pyramid, UBlock, normalized_levels
@@ -26,13 +26,13 @@ class OriginalUBlock(UBlock):
     def __init__(self, channels: int, hidden_channels: int, depth: int) -> None:
         pyramid = Pyramid(normalized_levels(hidden_channels, depth))
         super().__init__(channels, hidden_channels, pyramid, slopes_per_channel=True)
-        self.narrow_norm = GlobalNorm(channels)
-        self.sum_norm = GlobalNorm(channels)
-        self.sum_activation = nn.PReLU(channels)
+        self.narrow_norm = GlobalNorm(channels, inplace=True)
+        self.sum_norm = GlobalNorm(channels, inplace=True)
+        self.sum_activation = Slope(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frames)`."""
-        return self.sum_activation(self.sum_norm(x + self.narrow_norm(self.change(x))))
+        return self.sum_activation(self.sum_norm(self.narrow_norm(self.change(x)).add_(x)))
 
 
 class MaskAlongFilters(nn.Module):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
+from soloist.networks.frames import channels_last
 from soloist.networks.mask_network import MaskNetwork
 from soloist.separators.base import Normalization, Separator
 from soloist.transforms.filterbank import LearnedFilterbank
@@ -116,9 +118,10 @@ class FilterbankSeparator(Separator):
         """
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))
-        features = self.filterbank(padded)
+        features = channels_last(self.filterbank(padded))
         output = self.network(features)
         if self.mode == "masking":
-            output = output * features[:, None]
+            # In place where no gradients are wanted: this is the largest tensor of all.
+            output = output * features[:, None] if torch.is_grad_enabled() else output.mul_(features[:, None])
         audio = self.filterbank.inverse(output, samples)
         return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
