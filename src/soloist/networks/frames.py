@@ -14,8 +14,12 @@ from torch.nn import functional as F
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same `(batch, channels, frames)`, on a CPU with the channels of a frame next to each other."""
-    return x.transpose(1, 2).contiguous().transpose(1, 2) if x.device.type == "cpu" else x
+    """The same `(batch, channels, frames)`, with the channels of a frame next to each other where that pays.
+
+    That is on a CPU and without gradients.
+    """
+    pays = x.device.type == "cpu" and not torch.is_grad_enabled()
+    return x.transpose(1, 2).contiguous().transpose(1, 2) if pays else x
 
 
 def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
@@ -58,4 +62,4 @@ class Slope(nn.PReLU):
 
     def optimize(self) -> None:
         """Fix a slope that is the same for all channels."""
-        self.slope = float(self.weight) if self.num_parameters == 1 else None
+        self.slope = self.weight.item() if self.num_parameters == 1 else None

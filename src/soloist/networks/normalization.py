@@ -26,12 +26,10 @@ class GlobalNorm(nn.Module):
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `(batch, channels, frames)`; its layout in memory is kept."""
-        if self.inplace and not torch.is_grad_enabled():
-            return self._overwrite(x)
-        # As a row of frames, because the one-dimensional group norm changes the layout; see `frames`.
-        row = nn.functional.group_norm(x[:, :, None], 1, self.gain, self.shift, self.eps)
-        return row[:, :, 0]
+        """Normalise `(batch, channels, frames)`; without gradients its layout in memory is kept."""
+        if torch.is_grad_enabled() or x.dtype not in (torch.float32, torch.float64):
+            return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
+        return self._overwrite(x if self.inplace else x.clone())
 
     def _overwrite(self, x: Tensor) -> Tensor:
         # Fresh memory for a result costs more than the arithmetic. The deviation is taken about the

@@ -43,6 +43,9 @@ class FilterbankSeparator(Separator):
         pad_multiple: The mixture is padded with zeros to a multiple of so many samples. The zeros take
             part in the statistics of global normalisations, so that this belongs to the model. None for
             what the network needs.
+
+    Raises:
+        UsageError: Filterbank, network and sources do not fit together.
     """
 
     def __init__(
@@ -71,6 +74,11 @@ class FilterbankSeparator(Separator):
             raise UsageError(
                 f"the filterbank synthesises {filterbank.num_outputs} channels, but {len(self.sources)} "
                 f"sources of {channels} channels are asked for"
+            )
+        if network.frame_multiple > 1 and filterbank.kernel_size % 2 == 0:
+            raise UsageError(
+                f"kernel_size {filterbank.kernel_size} must be odd: the network halves the number of frames, "
+                "and an even kernel has one frame too many"
             )
         self.filterbank = filterbank
         self.network = network

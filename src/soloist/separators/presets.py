@@ -36,7 +36,7 @@ _FILTERBANKS: dict[str, dict[str, Any]] = {
     "causal": {"causal": True},
 }
 _SEPARATORS: dict[str, dict[str, Any]] = {
-    "causal": {"mode": "mapping", "normalization": "none"},
+    "causal": {"mode": "mapping"},
     "groupcomm": {"consistency": "uniform"},
 }
 
