@@ -10,12 +10,14 @@ from soloist.separators.training_free.hpss import HPSS
 from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
 from soloist.separators.training_free.rpca import RPCA
+from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
 
 RATE = 8000
 SEPARATORS = {
     "hpss": HPSS,
     "hpss-hard": lambda **options: HPSS(mask="hard", **options),
     "hpss-margin": lambda **options: HPSS(harmonic_margin=2.0, **options),
+    "two-stage-hpss": TwoStageHPSS,
     "repet": Repet,
     "repet-hard": lambda **options: Repet(mask="hard", **options),
     "repet-known-period": lambda **options: Repet(period=0.5, **options),

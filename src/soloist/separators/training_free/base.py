@@ -81,7 +81,7 @@ class RepetitionSeparator(MaskSeparator):
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture.
         n_fft: Length of the window, samples; None for the power of two nearest to 40 ms.
-        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none. Its nearest bin is
@@ -99,12 +99,13 @@ class RepetitionSeparator(MaskSeparator):
         mask: MaskType = "soft",
         high_pass: float = 100.0,
     ) -> None:
+        n_fft = n_fft or frame_length(sample_rate, 0.04)
         super().__init__(
             sources=("vocals", "accompaniment"),
             sample_rate=sample_rate,
             channels=channels,
-            n_fft=n_fft or frame_length(sample_rate, 0.04),
-            hop_length=hop_length,
+            n_fft=n_fft,
+            hop_length=hop_length or n_fft // 2,
             window=window,
         )
         if high_pass < 0:

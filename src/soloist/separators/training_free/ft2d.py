@@ -25,7 +25,7 @@ class FT2D(RepetitionSeparator):
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture; each is separated by itself.
         n_fft: Length of the window, samples; None for the power of two nearest to 40 ms.
-        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskType, RepetitionSeparator, frame_length
+from soloist.separators.training_free.base import MaskType, RepetitionSeparator
 from soloist.transforms.stft import Window
 
 
@@ -51,12 +51,11 @@ class RPCA(RepetitionSeparator):
         max_iterations: int = 100,
         tolerance: float = 1e-7,
     ) -> None:
-        n_fft = n_fft or frame_length(sample_rate, 0.04)
         super().__init__(
             sample_rate=sample_rate,
             channels=channels,
             n_fft=n_fft,
-            hop_length=hop_length or n_fft // 2,
+            hop_length=hop_length,
             window=window,
             mask=mask,
             high_pass=high_pass,
