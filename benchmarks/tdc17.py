@@ -135,6 +135,11 @@ def main() -> None:
     torch.manual_seed(0)
 
     plain = PlainUNet().eval()
+    for name, buffer in plain.named_buffers():  # As if trained.
+        if name.endswith("running_mean"):
+            nn.init.normal_(buffer, std=0.3)
+        elif name.endswith("running_var"):
+            nn.init.uniform_(buffer, 0.01, 0.1)
     network = UNet(TDC(LAYERS), num_blocks=BLOCKS, num_bins=BINS, time_levels=[]).eval()
     network.load_state_dict(translated(plain.state_dict()))
     mixture = torch.randn(1, 4, arguments.frames, BINS)

@@ -70,7 +70,9 @@ def test_optimizing_does_not_change_the_output(design, frames):
     network = make(DESIGNS[design], time_levels=[] if design.startswith("td") else None)
     x = torch.randn(2, 2, 33, frames)
     expected = network(x)
+    generator = torch.get_rng_state()
     fast = optimized(network)
+    assert torch.equal(torch.get_rng_state(), generator)
     torch.testing.assert_close(fast(x), expected, rtol=0, atol=1e-5 * expected.abs().max().item())
     assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.entry.modules())
 

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from soloist.networks.layers import Activation, ConvNorm, make_activation, set_weight
 
@@ -64,33 +65,31 @@ class PairedConvolutions(nn.Module):
         super().__init__()
         # An odd one out is the first, which costs least.
         odd = len(layers) % 2
-        groups = [layers[:odd]] * odd + [layers[i : i + 2] for i in range(odd, len(layers), 2)]
+        pairs = list(zip(layers[odd::2], layers[odd + 1 :: 2], strict=True))
         self.growth = layers[0].conv.out_channels
-        self.shared = nn.ModuleList(_shared_convolution(group) for group in groups)
-        self.between = nn.ModuleList(_convolution_between(*pair) for pair in groups[odd:])
+        self.alone = _shared_convolution(layers[0]) if odd else None
+        self.shared = nn.ModuleList(_shared_convolution(*pair) for pair in pairs)
+        self.between = nn.ModuleList(_convolution_between(*pair) for pair in pairs)
         self.activation = make_activation(layers[0].activation_name)
         self.activation_inplace = make_activation(layers[0].activation_name, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, frequency, frames)` to `(batch, growth, frequency, frames)`."""
-        newest: list[Tensor] = []
-        missing = len(self.shared) - len(self.between)
-        for index, shared in enumerate(self.shared):
+        newest = [] if self.alone is None else [self.activation_inplace(self.alone(x))]
+        for shared, between in zip(self.shared, self.between, strict=True):
             x = torch.cat([*newest, x], dim=1) if newest else x
             shares = shared(x)
-            if index < missing:
-                newest = [self.activation_inplace(shares)]
-                continue
             first = self.activation(shares[:, : self.growth])
-            second = self.between[index - missing](first).add_(shares[:, self.growth :])
+            second = between(first).add_(shares[:, self.growth :])
             newest = [self.activation_inplace(second), first]
         return newest[0]
 
 
-def _shared_convolution(group: list[ConvNorm]) -> nn.Conv2d:
+def _shared_convolution(first: ConvNorm, second: ConvNorm | None = None) -> nn.Conv2d:
     """The shares of one or two layers in what lies before the first of them."""
-    (weight, bias), *second = (layer.folded() for layer in group)
-    for second_weight, second_bias in second:
+    weight, bias = first.folded()
+    if second is not None:
+        second_weight, second_bias = second.folded()
         weight = torch.cat([weight, second_weight[:, -weight.shape[1] :]])
         bias = torch.cat([bias, second_bias])
     return _convolution(weight, bias)
@@ -104,6 +103,8 @@ def _convolution_between(first: ConvNorm, second: ConvNorm) -> nn.Conv2d:
 
 def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     out_channels, in_channels, height, width = weight.shape
-    conv = nn.Conv2d(in_channels, out_channels, (height, width), padding=(height // 2, width // 2))
+    padding = (height // 2, width // 2)
+    # Without random weights to begin with: optimizing leaves the generator as it was.
+    conv = cast(nn.Conv2d, skip_init(nn.Conv2d, in_channels, out_channels, (height, width), padding=padding))
     set_weight(conv, weight, bias)
     return conv
