@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+import soloist
 from soloist.errors import ModelError
 from soloist.separators.chunking import Chunking, separate_chunked
 from soloist.zoo.build import build
+from soloist.zoo.checkpoints import import_checkpoint
 from soloist.zoo.importers import from_reference, recognize
 from soloist.zoo.importers.unets import handles
 from soloist.zoo.importers.unets_options import from_options
@@ -137,6 +139,16 @@ def test_a_checkpoint_of_the_framework_is_recognized():
     torch.testing.assert_close(mask, expected, rtol=0, atol=1e-4)
 
 
+def test_a_checkpoint_file_of_the_framework_becomes_a_model_folder(tmp_path):
+    _, state, _ = load(FIXTURES / "framework_magnitude_masking_sigmoid.npz")
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "vocals.ckpt")
+    folder = import_checkpoint(tmp_path / "vocals.ckpt", tmp_path / "model")
+    separator = soloist.load(folder)
+    mixture = torch.randn(1, 2, 3000)
+    with torch.no_grad():
+        torch.testing.assert_close(separator(mixture), recognize(state).separator(mixture), atol=1e-5, rtol=0)
+
+
 def test_what_weights_do_not_tell_can_be_set_after_recognition():
     _, state, arrays = load(FIXTURES / "framework_complex_masking_tanh.npz")
     separator = recognize(state).separator
@@ -173,6 +185,13 @@ def test_a_shape_that_no_network_has_is_refused():
     _, state, _ = load(FIXTURES / "tfc_tdf_net_options.npz")
     with pytest.raises(ModelError, match="3 input channels"):
         recognize({**state, "first_conv.0.weight": torch.zeros(6, 3, 1, 2)})
+
+
+def test_an_incomplete_checkpoint_is_named():
+    _, state, _ = load(FIXTURES / "tfc_tdf_net_options.npz")
+    del state["mid_block.tfc.H.0.0.weight"]
+    with pytest.raises(ModelError, match=r"mid_block.tfc.H.0.0.weight"):
+        recognize(state)
 
 
 def tdc17(shared, number):

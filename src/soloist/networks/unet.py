@@ -113,16 +113,16 @@ class UNet(SpectralNetwork):
         bins, frames = spectrogram.shape[-2:]
         if bins != self.num_bins:
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
-        if self.frames_at_once is None or frames <= self.frames_at_once:
+        if self.frames_at_once is None or frames <= self.frames_at_once or not spectrogram.is_cpu:
             return self._map(spectrogram)
         parts = spectrogram.tensor_split(-(-frames // self.frames_at_once), dim=-1)
         return torch.cat([self._map(part) for part in parts], dim=-1)
 
     def optimize(self) -> None:
-        """Lay the spectrogram out channels-last; take so many frames at a time as stay in the cache."""
+        """Lay the spectrogram out channels-last; take as many frames at a time as stay in a CPU's cache."""
         self.memory_format = torch.channels_last
         set_weight(self.exit, self.exit.weight.detach(), cast(Tensor, self.exit.bias).detach())
-        if self.receptive_field == 0 and self.stride == 1:
+        if self.receptive_field == 0 and self.stride == 1:  # No frame sees another.
             self.frames_at_once = 32
 
     def _map(self, spectrogram: Tensor) -> Tensor:

@@ -29,11 +29,16 @@ from soloist.zoo.importers.unets_options import Options, from_options, from_shap
 
 CARD = {
     "system": "U-Net with intermediate blocks (ISMIR 2020)",
+    "title": "Vocals from songs, by a U-Net on spectrograms",
     "licence": {"code": "MIT", "weights": "MIT"},
     "origin": "https://github.com/ws-choi/ISMIR2020_U_Nets_SVS",
     "citation": (
         "Woosung Choi, Minseok Kim, Jaehwa Chung, Daewon Lee, Soonyoung Jung: Investigating U-Nets with "
         "various Intermediate Blocks for Spectrogram-based Singing Voice Separation. ISMIR 2020."
+    ),
+    "notes": (
+        "Activations, the hop of the transform, mapping or masking, the source and the sample rate are not "
+        "stored with the weights: they are taken as published."
     ),
 }
 
@@ -73,7 +78,10 @@ def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
         name.startswith("mid_block.") for name in names
     ):
         return None
-    config = from_shapes(_without_prefix(state), state.get("stft.stft.window"))
+    try:
+        config = from_shapes(_without_prefix(state), state.get("stft.stft.window"))
+    except KeyError as error:
+        raise ModelError(f"the checkpoint of a U-Net is incomplete: it has no {error}") from None
     separator = _separator(config, state)
     parameters = sum(weight.numel() for weight in separator.network.parameters())
     card = {**CARD, "sources": list(separator.sources), "sample_rate": separator.sample_rate}
