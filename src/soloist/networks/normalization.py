@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -32,9 +34,18 @@ class GlobalNorm(nn.Module):
         return self._overwrite(x if self.inplace else x.clone())
 
     def _overwrite(self, x: Tensor) -> Tensor:
-        # Fresh memory for a result costs more than the arithmetic. The deviation is taken about the
-        # mean, and frame by frame first, so that rounding errors do not add up.
+        # Fresh memory for a result costs more than the arithmetic.
         x.sub_(x.mean(dim=(1, 2), keepdim=True))
-        power = torch.linalg.vector_norm(x, dim=1).square().mean(dim=1) / x.shape[1]
-        gain = self.gain * torch.rsqrt(power + self.eps)[:, None]
+        gain = self.gain * torch.rsqrt(_power(x) + self.eps)[:, None]
         return torch.addcmul(self.shift[:, None], x, gain[:, :, None], out=x)
+
+
+def _power(x: Tensor) -> Tensor:
+    """Mean square `(batch,)` of `(batch, channels, frames)`.
+
+    Summed over some hundred neighbours first, so that rounding errors do not add up.
+    """
+    channels, frames = x.shape[1:]
+    neighbours = math.gcd(frames, -(-512 // channels)) * channels
+    rows = x.transpose(1, 2).reshape(x.shape[0], -1, neighbours)
+    return torch.linalg.vector_norm(rows, dim=2).square().mean(dim=1) / neighbours

@@ -6,6 +6,8 @@ MLSP 2020.
 
 from __future__ import annotations
 
+import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.networks.frames import FrameConv, Slope, channels_last
@@ -86,7 +88,7 @@ class OriginalSuDoRMRF(MaskNetwork):
             *(OriginalUBlock(channels, hidden_channels, depth) for _ in range(num_blocks))
         )
         self.expand = FrameConv(channels, num_filters, 1)
-        self.mask = MaskAlongFilters(num_filters, num_outputs)
+        self.mask: nn.Module = MaskAlongFilters(num_filters, num_outputs)
         if unused_norm:
             self.unused_norm = GlobalNorm(num_filters).requires_grad_(False)
 
@@ -95,3 +97,23 @@ class OriginalSuDoRMRF(MaskNetwork):
         x = self.expand(self.blocks(self.bottleneck(self.norm(channels_last(features)))))
         logits = self.mask(x)
         return logits.sigmoid() if self.num_outputs == 1 else logits.softmax(dim=1)
+
+    @torch.no_grad()
+    def optimize(self) -> None:
+        """Make one convolution over one frame of the expansion and the masks, which are both linear."""
+        if not isinstance(self.mask, MaskAlongFilters):
+            return
+        bias = self.expand.bias
+        assert bias is not None
+        channels, num_filters = self.expand.in_channels, self.expand.out_channels
+        # The columns of the weight pass for frames; the masks' own bias is no part of the product.
+        weight = self.mask(self.expand.weight[None, :, :, 0]) - self.mask(bias.new_zeros(1, num_filters, 1))
+        merged = FrameConv(channels, self.num_outputs * num_filters, 1)
+        merged.load_state_dict(
+            {
+                "weight": rearrange(weight, "1 o n c -> (o n) c 1"),
+                "bias": rearrange(self.mask(bias[None, :, None]), "1 o n 1 -> (o n)"),
+            }
+        )
+        self.expand = merged.to(bias)
+        self.mask = nn.Unflatten(1, (self.num_outputs, num_filters))

@@ -35,7 +35,7 @@ _CONSISTENCY = "mixture_consistency"
 
 # A name that only one of the variants has; where several fit, the first one.
 _MARKS = {
-    "l1.weight": "SuDORMRF_original",
+    "sm.0.conv_1x1_exp.conv.weight": "SuDORMRF_original",
     "sm.0.TAC.TAC_input.0.weight": "GroupCommSudoRmRf",
     "sm.0.skipinit_gain": "CausalSuDORMRF",
     "sm.0.attentive_resamplers.0.mha.Q_proj.weight": "SuDORMRF_attentive_v3",
