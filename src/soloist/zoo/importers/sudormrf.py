@@ -43,7 +43,7 @@ _MARKS = {
 }
 _FRAME = {"encoder.weight", "decoder.weight"}
 
-# What their names are called here, applied in turn to names that begin with a filterbank or network part.
+# What their names are called here; the patterns are applied in turn.
 _RENAMES = [
     (r"^encoder(\.0)?\.", "filterbank.analysis."),
     (r"^decoder\.", "filterbank.synthesis."),
