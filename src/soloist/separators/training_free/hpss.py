@@ -85,22 +85,15 @@ class HPSS(MaskSeparator):
         """Masks `(batch, sources, channels, frequency, frames)` that sum to one; see `MaskSeparator`."""
         harmonic = sliding_median(magnitudes, self.harmonic_kernel, dim=-1)
         percussive = sliding_median(magnitudes, self.percussive_kernel, dim=-2)
-        if self.mask == "hard":
-            # The comparisons of [2], eq. 4: a tie is percussive, and no bin is both.
-            harmonic_mask = (harmonic > percussive * self.harmonic_margin).to(magnitudes)
-            percussive_mask = (percussive >= harmonic * self.percussive_margin).to(magnitudes)
-        else:
-            harmonic_mask = self._soft_mask(harmonic, percussive * self.harmonic_margin)
-            percussive_mask = self._soft_mask(percussive, harmonic * self.percussive_margin)
-        masks = [harmonic_mask, percussive_mask]
-        if len(self.sources) == 3:
-            masks.append(1 - harmonic_mask - percussive_mask)
-        return torch.stack(masks, dim=1)
+        harmonic_mask = self._mask(harmonic, percussive * self.harmonic_margin)
+        if "residual" not in self.sources:
+            return torch.stack([harmonic_mask, 1 - harmonic_mask], dim=1)
+        percussive_mask = self._mask(percussive, harmonic * self.percussive_margin)
+        return torch.stack([harmonic_mask, percussive_mask, 1 - harmonic_mask - percussive_mask], dim=1)
 
-    def _soft_mask(self, wanted: Tensor, other: Tensor) -> Tensor:
-        """`wanted^p / (wanted^p + other^p)`, one half where both are silent."""
-        largest = torch.maximum(wanted, other)
-        silent = largest <= torch.finfo(wanted.dtype).tiny
-        largest = largest.masked_fill(silent, 1)
-        wanted, other = (wanted / largest) ** self.power, (other / largest) ** self.power
-        return torch.where(silent, 0.5, wanted / (wanted + other).masked_fill(silent, 1))
+    def _mask(self, wanted: Tensor, other: Tensor) -> Tensor:
+        """Where the wanted part exceeds the other, or its share; one half where both are silent."""
+        if self.mask == "hard":
+            return (wanted > other).to(wanted)
+        share = 1 / (1 + (other / wanted) ** self.power)
+        return torch.where((wanted == 0) & (other == 0), 0.5, share)

@@ -89,9 +89,13 @@ class TwoStageHPSS(Separator):
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """Separate a mixture `(batch, channels, samples)` into `(batch, 2, channels, samples)`."""
-        moving = self.long.estimate(mixture)[:, self.long.sources.index("percussive")]
-        spectrum = self.short.stft(moving)
-        mask = self.short.masks(spectrum.abs())[:, self.short.sources.index("harmonic")]
-        mask[..., : self.first_vocal_bin, :] = 0
-        vocals = self.short.stft.inverse(spectrum * mask, mixture.shape[-1])
+        moving = self._extract("percussive", self.long, mixture)
+        vocals = self._extract("harmonic", self.short, moving, self.first_vocal_bin)
         return torch.stack([vocals, mixture - vocals], dim=1)
+
+    def _extract(self, source: str, stage: HPSS, mixture: Tensor, first_bin: int = 0) -> Tensor:
+        """One source of a stage, `(batch, channels, samples)`, without what lies below a bin."""
+        spectrum = stage.stft(mixture)
+        mask = stage.masks(spectrum.abs())[:, stage.sources.index(source)]
+        mask[..., :first_bin, :] = 0
+        return stage.stft.inverse(spectrum * mask, mixture.shape[-1])
