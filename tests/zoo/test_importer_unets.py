@@ -84,20 +84,31 @@ def test_parameters_and_operations_are_the_published_ones(name):
     assert counter.get_total_flops() == case["flops"]
 
 
-def test_a_framework_cuts_off_what_lies_beyond_the_last_whole_hop():
+@pytest.mark.parametrize("hop", [128, 100, 64])
+@pytest.mark.parametrize("length", [200, 777, 1977, 2048])
+def test_a_framework_analyses_as_published_whatever_the_length(hop, length):
+    """Centred frames reflected at both ends, nothing beyond the last whole hop, also below a window."""
     config, state, _ = load(FIXTURES / "framework_magnitude_masking_sigmoid.npz")
-    run = from_reference(config, state)
-    audio = torch.randn(1, 16 * 128 + 127, 2)
-    assert run(audio).shape == (1, 16 * 128, 2)
-    # Shorter than a window, but longer than its half, is still reflected at its end.
-    short = audio[:, :200]
+    config["hop_length"] = hop
+    audio = torch.randn(1, length, 2)
     window = torch.hann_window(256)
-    spectrum = torch.stft(short[0].T, 256, 128, window=window, center=True, return_complex=True)[None]
-    network = build(from_options(config), "the vector").network
-    network.load_state_dict(recognize(state).separator.network.state_dict())
-    mask = network(spectrum.abs())
-    expected = torch.istft((mask * spectrum)[0], 256, 128, window=window, center=True)
-    torch.testing.assert_close(run(short)[0].T, expected, atol=1e-5, rtol=0)
+    spectrum = torch.stft(audio[0].T, 256, hop, window=window, center=True, return_complex=True)[None]
+    with torch.no_grad():
+        mask = recognize(state).separator.network(spectrum.abs())
+    expected = torch.istft((mask * spectrum)[0], 256, hop, window=window, center=True)
+    output = from_reference(config, state)(audio)
+    assert output.shape == (1, length // hop * hop, 2)
+    torch.testing.assert_close(output[0].T, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [(None, None), ("None", None), ("1", [1]), ("[0, 2]", [0, 2]), ("(2,0,7)", [0, 2])],
+)
+def test_levels_of_time_are_read_as_their_command_line_wrote_them(listed, expected):
+    config, _, _ = load(FIXTURES / "tfc_tdf_net_options.npz")
+    network = from_options({**config, "t_down_layers": listed})["init_args"]["network"]
+    assert network["init_args"]["time_levels"] == expected
 
 
 def test_only_the_importer_ignores_the_levels_of_frequency():
