@@ -1,34 +1,12 @@
-"""Which estimate is which source: the order that agrees best with another set of estimates."""
+"""Estimates in the order that agrees best with another set of estimates."""
 
 from __future__ import annotations
-
-from functools import cache
-from itertools import permutations
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-
-@cache
-def _orders(num_sources: int) -> Tensor:
-    return torch.tensor(list(permutations(range(num_sources))))
-
-
-def best_order(score: Tensor) -> Tensor:
-    """The one-to-one assignment of greatest total score, by enumeration.
-
-    Args:
-        score: `(batch, sources, sources)`: how well estimate `j` fits source `i`, at `[:, i, j]`.
-
-    Returns:
-        `(batch, sources)`: for each source the index of its estimate. Ties keep the first order, so
-        that equal scores change nothing.
-    """
-    num_sources = score.shape[-1]
-    orders = _orders(num_sources).to(score.device)
-    totals = score[:, torch.arange(num_sources, device=score.device), orders].sum(dim=-1)
-    return orders[totals.argmax(dim=-1)]
+from soloist.metrics.permutation import best_order
 
 
 def align_sources(estimates: Tensor, anchor: Tensor, where: slice) -> Tensor:

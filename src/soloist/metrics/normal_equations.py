@@ -1,0 +1,140 @@
+"""The normal equations of projections onto delayed signals: assembled, judged and solved.
+
+Real references are often band-limited (a 16 kHz low-pass, AAC), dual mono, or silent: their delayed copies
+span fewer dimensions than there are copies. A plain solve then amplifies rounding errors without bound.
+Where the smallest eigenvalue is below `RANK_TOLERANCE` of the largest, a ridge of just that size leaves out
+what is below and keeps what is above, for the price of a second factorisation; truncating an eigenvalue
+decomposition there changes no ratio by more than moving its threshold by a factor of two would, and takes
+twenty times longer.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.metrics.stretches import BlockGrid, Stretches
+
+RANK_TOLERANCE = 1e-8
+"""Eigenvalues below this part of the largest one are taken for noise."""
+
+_PROBES = 4
+_POWER_STEPS = 8
+_INVERSE_STEPS = 3
+
+
+def correlate(
+    references: Tensor, estimates: Tensor, stretch: Stretches, num_lags: int
+) -> tuple[Tensor, Tensor]:
+    """Correlate references with references and with estimates over one stretch, at lags from zero on.
+
+    Args:
+        references: `(references, samples)`.
+        estimates: `(estimates, samples)`.
+        stretch: The one stretch of samples that counts.
+        num_lags: Number of lags.
+
+    Returns:
+        Sums over `n` of `reference_a[n] * reference_b[n + lag]`, `(references, references, lags)`, and of
+        `reference_a[n] * estimate_b[n + lag]`, `(references, estimates, lags)`; float64.
+    """
+    grid = BlockGrid.of(num_lags, stretch.longest)
+    num_references = len(references)
+    num_signals = num_references + len(estimates)
+    spectra = torch.zeros(
+        grid.num_bins, num_references, num_signals, dtype=torch.complex128, device=references.device
+    )
+    for owners, numbers in grid.batches(stretch, stretch.longest, num_signals):
+        where = (stretch, owners, numbers * grid.hop)
+        blocks = torch.cat([grid.cut(references, *where), grid.cut(estimates, *where)], dim=1)
+        # The one factor without the samples that the next block has too: no product counts twice.
+        short = torch.fft.rfft(blocks[:, :num_references, : grid.hop], n=grid.size)
+        long = torch.fft.rfft(blocks)
+        spectra += rearrange(short.conj(), "b r f -> f r b") @ rearrange(long, "b s f -> f b s")
+    sums = torch.fft.irfft(rearrange(spectra, "f r s -> r s f"), n=grid.size)[..., :num_lags]
+    return sums[:, :num_references], sums[:, num_references:]
+
+
+def solve(correlations: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve for the filters that project targets onto delayed signals, in least squares.
+
+    Signals that are silent, and those that are not finite, do no harm to other systems: the former get
+    filters of zeros, the latter make their system's filters NaN.
+
+    Args:
+        correlations: Of signals `a` and `b`, at lags from zero on, `(systems, signals, signals, lags)`.
+        targets: Correlations of signals and targets, `(systems, signals, targets, lags)`.
+
+    Returns:
+        Filters `(systems, signals, targets, taps)`, as many taps as lags, and whether each system is
+        rank-deficient, `(systems,)`.
+    """
+    finite = correlations.isfinite().flatten(1).all(dim=1)
+    matrix = _block_toeplitz(correlations)
+    largest = _largest_eigenvalue(matrix)
+    factor, failed = _factorize(matrix)
+    smallest = _smallest_eigenvalue(factor)
+    deficient = finite & (failed | ~(smallest > RANK_TOLERANCE * largest))
+    if deficient.any():
+        ridged = _block_toeplitz(correlations[deficient])
+        ridged.diagonal(dim1=-2, dim2=-1).add_(RANK_TOLERANCE * largest[deficient, None])
+        factor[deficient] = _factorize(ridged)[0]
+    solution = _substitute(factor, rearrange(targets, "n s e l -> n (s l) e"))
+    solution[~finite] = torch.nan
+    return rearrange(solution, "n (s l) e -> n s e l", l=correlations.shape[-1]), deficient
+
+
+def _block_toeplitz(correlations: Tensor) -> Tensor:
+    """The Gram matrix of delayed signals, `(systems, signals * lags, signals * lags)`.
+
+    Its columns are contiguous, so that it can be factorised in place. The rows of silent signals, which are
+    empty, get a diagonal that changes nothing.
+    """
+    systems, signals, _, lags = correlations.shape
+    negative = rearrange(correlations[..., 1:], "n a b l -> n b a l").flip(-1)
+    both_signs = torch.cat([negative, correlations], dim=-1)
+    delays = torch.arange(lags, device=correlations.device)
+    places = delays[:, None] - delays + lags - 1
+    matrix = correlations.new_empty(systems, signals, lags, signals, lags)
+    for signal in range(signals):  # A gather for all at once would need the memory of two matrices.
+        matrix[:, signal] = rearrange(both_signs[:, signal, :, places], "n b i j -> n i b j")
+    matrix = matrix.reshape(systems, signals * lags, signals * lags).mT
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    diagonal += torch.where(diagonal == 0, diagonal.mean(dim=-1, keepdim=True), 0)
+    return matrix
+
+
+def _factorize(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Cholesky factor, in the memory of the matrix (which may be hundreds of megabytes), and failures."""
+    info = torch.empty(len(matrix), dtype=torch.int32, device=matrix.device)
+    torch.linalg.cholesky_ex(matrix, out=(matrix, info))
+    return matrix, info != 0
+
+
+def _substitute(factor: Tensor, right_hand_sides: Tensor) -> Tensor:
+    # torch.cholesky_solve would copy the factor.
+    forward = torch.linalg.solve_triangular(factor, right_hand_sides, upper=False)
+    return torch.linalg.solve_triangular(factor.mT, forward, upper=True)
+
+
+def _largest_eigenvalue(matrix: Tensor) -> Tensor:
+    """By power iteration, `(systems,)`: never too large, and hardly too small."""
+    vectors = _probes(matrix)
+    for _ in range(_POWER_STEPS):
+        vectors = matrix @ (vectors / vectors.norm(dim=-2, keepdim=True))
+    return vectors.norm(dim=-2).amax(dim=-1)
+
+
+def _smallest_eigenvalue(factor: Tensor) -> Tensor:
+    """By inverse iteration with the Cholesky factor, `(systems,)`: never too small, and hardly too large."""
+    vectors = _probes(factor)
+    for _ in range(_INVERSE_STEPS):
+        vectors = _substitute(factor, vectors / vectors.norm(dim=-2, keepdim=True))
+    return 1 / vectors.norm(dim=-2).amax(dim=-1)
+
+
+def _probes(matrix: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(matrix.shape[-1], _PROBES, generator=generator, dtype=matrix.dtype)
+    return vectors.to(matrix.device).expand(len(matrix), -1, -1)

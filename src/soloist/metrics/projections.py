@@ -1,0 +1,180 @@
+"""Projections of estimates onto delayed references: the filters, and energies window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.metrics.normal_equations import correlate, solve
+from soloist.metrics.stretches import BlockGrid, Stretches
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Filters that project the channels of estimates onto references.
+
+    Attributes:
+        joint: Onto all references, `(sources * channels, sources * channels, taps)`: from a reference's
+            channel to that of an estimate's projection.
+        own: Onto one reference, `(sources, channels, paired * channels, taps)`: from the reference's channel
+            to that of an estimate's projection. `paired` is one where each reference has its own estimate,
+            and all sources where each is paired with every estimate.
+        rank_deficient: Whether some of the references' delayed copies depend on others.
+    """
+
+    joint: Tensor
+    own: Tensor
+    rank_deficient: bool
+
+    @classmethod
+    def of(
+        cls, references: Tensor, estimates: Tensor, stretch: Stretches, num_taps: int, all_pairs: bool
+    ) -> Projections:
+        """Find the filters by least squares over a stretch.
+
+        Args:
+            references: `(sources, channels, samples)`.
+            estimates: `(sources, channels, samples)`.
+            stretch: The one stretch that counts.
+            num_taps: Length of the filters.
+            all_pairs: Pair each reference with all estimates, not only with its own.
+        """
+        sources, channels, _ = references.shape
+        among, across = correlate(references.flatten(0, 1), estimates.flatten(0, 1), stretch, num_taps)
+        gains = _unit_energy_gains(among, channels)
+        among, across = among * gains * gains[:, 0], across * gains
+        joint, deficient = solve(among[None], across[None])
+        joint = joint[0] * gains
+        if sources == 1:
+            return cls(joint, joint[None], bool(deficient))
+        each = torch.arange(sources, device=among.device)
+        among = rearrange(among, "(s c) (z d) l -> s z c d l", c=channels, d=channels)[each, each]
+        across = rearrange(across, "(s c) (z d) l -> s z c d l", c=channels, d=channels)
+        across = across if all_pairs else across[each, each][:, None]
+        own, own_deficient = solve(among, rearrange(across, "s z c d l -> s c (z d) l"))
+        own = own * rearrange(gains, "(s c) 1 1 -> s c 1 1", c=channels)
+        return cls(joint, own, bool(deficient | own_deficient.any()))
+
+
+def _unit_energy_gains(correlations: Tensor, channels: int) -> Tensor:
+    """Gains `(sources * channels, 1, 1)` after which the channels of each source have unit energy together.
+
+    So a quiet source is not taken for a linear dependence of the loud ones.
+    """
+    energies = rearrange(correlations[..., 0].diagonal(), "(s c) -> s c", c=channels).sum(dim=1)
+    gains = torch.where(energies > 0, energies.rsqrt(), 1)
+    return gains.repeat_interleave(channels)[:, None, None]
+
+
+@dataclass(frozen=True)
+class Energies:
+    """Energies over the channels and samples of each window.
+
+    `s` is a reference, `e` an estimate, `p` the estimate's projection onto that reference and `q` that onto
+    all references. `paired` is one where each reference has its own estimate.
+
+    Attributes:
+        reference: Of `s`, `(windows, sources)`.
+        estimate: Of `e`, `(windows, sources)`.
+        joint: Of `q`, `(windows, sources)`, by estimate.
+        artefacts: Of `e - q`, `(windows, sources)`, by estimate.
+        error: Of `e - s`, `(windows, sources, paired)`.
+        spatial: Of `p - s`, `(windows, sources, paired)`.
+        own: Of `p`, `(windows, sources, paired)`.
+        interference: Of `q - p`, `(windows, sources, paired)`.
+        distortion: Of `e - p`, `(windows, sources, paired)`.
+    """
+
+    reference: Tensor
+    estimate: Tensor
+    joint: Tensor
+    artefacts: Tensor
+    error: Tensor
+    spatial: Tensor
+    own: Tensor
+    interference: Tensor
+    distortion: Tensor
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Energies]) -> Energies:
+        """Those of the windows of all parts, in order."""
+        return cls(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+
+
+def measure_energies(
+    references: Tensor, estimates: Tensor, projections: Projections, windows: Stretches
+) -> Energies:
+    """Project window by window, and measure what belongs to what.
+
+    A window is cut out of the references first and filtered then; the filters' tails count.
+
+    Args:
+        references: `(sources, channels, samples)`.
+        estimates: `(sources, channels, samples)`.
+        projections: The filters.
+        windows: The windows.
+    """
+    sources, channels, _ = references.shape
+    paired = projections.own.shape[2] // channels
+    grid = BlockGrid.of(projections.joint.shape[-1], windows.longest)
+    filters = _FilterSpectra.of(projections, grid.size)
+    single = torch.zeros(4, len(windows), sources, dtype=torch.float64, device=references.device)
+    pairs = single.new_zeros(5, len(windows), sources, paired)
+    match = "b (s c) t -> b s 1 c t" if paired == 1 else "b (z c) t -> b 1 z c t"
+    for owners, numbers in grid.batches(windows, windows.longest + grid.reach, 2 * sources * channels):
+        where = (windows, owners, numbers * grid.hop - grid.reach)
+        blocks = grid.cut(references.flatten(0, 1), *where)
+        q, p = (projection[..., grid.reach :] for projection in filters.apply(blocks))
+        s = rearrange(blocks[..., grid.reach :], "b (s c) t -> b s 1 c t", c=channels)
+        e = rearrange(grid.cut(estimates.flatten(0, 1), *where)[..., grid.reach :], match, c=channels)
+        p, q = rearrange(p, "b s (z c) t -> b s z c t", c=channels), rearrange(q, match, c=channels)
+        owners = owners.to(references.device)
+        single.index_add_(1, owners, torch.stack([_energy(x).flatten(1) for x in (s, e, q, e - q)]))
+        pairs.index_add_(1, owners, torch.stack([_energy(x) for x in (e - s, p - s, p, q - p, e - p)]))
+    return Energies(*single, *pairs)
+
+
+def _energy(signals: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(signals, dim=(-2, -1)).square()
+
+
+@dataclass(frozen=True)
+class _FilterSpectra:
+    """Fourier transforms of projections, laid out for products at each frequency.
+
+    Attributes:
+        joint: `(frequency, references, estimates)`, by channels.
+        own: `(frequency, sources, channels, paired * channels)`.
+        size: Length of the transforms.
+    """
+
+    joint: Tensor
+    own: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, projections: Projections, size: int) -> _FilterSpectra:
+        joint = torch.fft.rfft(projections.joint, n=size)
+        own = torch.fft.rfft(projections.own, n=size)
+        return cls(
+            rearrange(joint, "r e f -> f r e").contiguous(),
+            rearrange(own, "s c e f -> f s c e").contiguous(),
+            size,
+        )
+
+    def apply(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
+        """Filter blocks `(blocks, references, size)`, circularly.
+
+        Returns:
+            Joint projections `(blocks, estimates, size)` and own ones
+            `(blocks, sources, paired * channels, size)`.
+        """
+        spectra = rearrange(torch.fft.rfft(blocks), "b r f -> f b r")
+        joint = rearrange(spectra @ self.joint, "f b e -> b e f")
+        spectra = rearrange(spectra, "f b (s c) -> f s b c", s=self.own.shape[1])
+        own = rearrange(spectra @ self.own, "f s b e -> b s e f")
+        return torch.fft.irfft(joint, n=self.size), torch.fft.irfft(own, n=self.size)
