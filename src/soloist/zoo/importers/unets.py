@@ -30,8 +30,8 @@ from soloist.zoo.importers.unets_options import Options, from_options, from_shap
 CARD = {
     "system": "U-Net with intermediate blocks (ISMIR 2020)",
     "title": "Vocals from songs, by a U-Net on spectrograms",
-    "licence": {"code": "MIT", "weights": "MIT"},
-    "origin": "https://github.com/ws-choi/ISMIR2020_U_Nets_SVS",
+    # Of the code; whose weights these are, only the card of a known file can say.
+    "licence": {"code": "MIT"},
     "citation": (
         "Woosung Choi, Minseok Kim, Jaehwa Chung, Daewon Lee, Soonyoung Jung: Investigating U-Nets with "
         "various Intermediate Blocks for Spectrogram-based Singing Voice Separation. ISMIR 2020."
