@@ -28,10 +28,12 @@ def test_level_is_taken_and_given_back():
 
 @pytest.mark.parametrize("samples", [1, 2, 100])
 @pytest.mark.parametrize("normalization", ["none", "track", "chunk"])
-def test_silence_stays_silence(samples, normalization):
-    estimates = Smoother(normalization=normalization)(torch.zeros(1, 1, samples))
-    assert estimates.shape == (1, 2, 1, samples)
-    assert estimates.abs().max() == 0
+def test_silence_stays_silence_beside_what_sounds(samples, normalization):
+    mixture = torch.stack([torch.zeros(1, samples), torch.ones(1, samples)])
+    estimates = Smoother(normalization=normalization, bias=0.5)(mixture)
+    assert estimates.shape == (2, 2, 1, samples)
+    assert estimates[0].abs().max() == 0
+    assert estimates[1].abs().max() > 0
 
 
 def test_normalized_estimates_scale_with_the_mixture():

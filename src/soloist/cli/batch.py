@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, probe, spool_stream
+from soloist.cli.models import fetch
 from soloist.errors import SoloistError, UsageError
 from soloist.inference.inputs import Track, find_tracks
 from soloist.inference.job import FileJob, FileSettings, TrackReport
 from soloist.profiling import peak_memory
-from soloist.zoo import DEFAULT_MODEL
+from soloist.zoo import DEFAULT_MODEL, card_of
 
 STANDARD_INPUT = "-"
 
@@ -56,6 +57,8 @@ class Batch:
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Separate everything; a bad input is reported and the others are done. True if all went well."""
+        if not card_of(self._model).on_disk and not Path(self._model).exists():
+            fetch(self._model, quiet=self._quiet or self._as_json)
         job = FileJob(self._model, self._settings)
         failures = 0
         with self._tracks(inputs, raw) as tracks, self._progress() as bars:

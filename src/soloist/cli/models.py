@@ -72,6 +72,11 @@ def show(name: _Name, as_json: _Json = False) -> None:
 @app.command("download")
 def download(name: _Name) -> None:
     """Download a model's published checkpoint and make it a Soloist model."""
+    typer.echo(fetch(name))
+
+
+def fetch(name: str, *, quiet: bool = False) -> Path:
+    """Download a model under a progress bar, unless it is on disk; return its folder."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
@@ -79,15 +84,15 @@ def download(name: _Name) -> None:
 
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    hidden = quiet or not console.is_terminal
     # Nothing of the bar stays: neither in a log, nor above the line that says what went wrong.
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(name, total=None)
-        folder = download_model(
+        return download_model(
             name,
             progress=lambda received, total: bar.update(task, completed=received, total=total),
             notice=lambda line: bar.console.print(line, highlight=False, soft_wrap=True),
         )
-    typer.echo(folder)
 
 
 @app.command("import")

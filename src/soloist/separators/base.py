@@ -117,7 +117,7 @@ class Separator(nn.Module):
         return 1
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Separate a whole mixture at once.
+        """Separate a whole mixture at once; digital silence gives digital silence.
 
         Args:
             mixture: Audio `(batch, channels, samples)`, float, nominally in [-1, 1].
@@ -130,9 +130,13 @@ class Separator(nn.Module):
         """
         self._check(mixture)
         if self.normalization == "none":
-            return self.estimate_any_length(mixture)
-        level = Level.of(mixture)
-        return level.restore(self.estimate_any_length(level.normalize(mixture)))
+            estimates = self.estimate_any_length(mixture)
+        else:
+            level = Level.of(mixture)
+            estimates = level.restore(self.estimate_any_length(level.normalize(mixture)))
+        # A network with biases answers silence with a faint noise.
+        silent = mixture.eq(0).flatten(1).all(dim=1)
+        return estimates.masked_fill(silent[:, None, None, None], 0.0)
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """Estimate the sources of a normalised mixture of at least `minimum_length` samples.

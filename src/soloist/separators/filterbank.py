@@ -24,8 +24,6 @@ class FilterbankSeparator(Separator):
         mixture -> analysis -+-> network -> masks -> (x) -> synthesis -> (consistency) -> estimates
                              +----------------------^
 
-    Digital silence stays digital silence, whatever biases the parts have.
-
     Args:
         filterbank: Analysis and synthesis.
         network: Estimates masks, or the sources' features, from the mixture's features.
@@ -113,16 +111,15 @@ class FilterbankSeparator(Separator):
             Estimates `(batch, sources, channels, samples)`.
         """
         estimates = self.synthesize(mixture)
-        if self.consistency is not None:
-            estimates = project_onto_mixture(estimates, mixture, self.consistency)
-        sounds = mixture.ne(0).any(dim=-1).any(dim=-1)
-        return estimates * rearrange(sounds, "b -> b 1 1 1")
+        if self.consistency is None:
+            return estimates
+        return project_onto_mixture(estimates, mixture, self.consistency)
 
     def synthesize(self, mixture: Tensor) -> Tensor:
         """What the network and the filterbank alone make of a mixture `(batch, channels, samples)`.
 
         Returns:
-            Estimates `(batch, sources, channels, samples)`, neither made consistent nor silenced.
+            Estimates `(batch, sources, channels, samples)`, not made consistent.
         """
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))

@@ -18,9 +18,6 @@ from soloist.transforms.stft import STFT
 class SpectralSeparator(Separator):
     """Estimates each source's spectrogram from that of the mixture with a network.
 
-    A network with biases may answer silence with a faint noise; a job that must keep digital silence
-    silent has to see to that itself.
-
     Args:
         transform: Analysis and synthesis.
         network: Maps what it sees of the mixture to `sources * channels` such spectrograms, those of the
