@@ -17,6 +17,7 @@ from soloist.audio.riff import check_complete
 from soloist.errors import AudioError
 
 _BLOCK = 4096
+_LOWEST_MPEG1_RATE = 32000
 _OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
 _CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 
@@ -79,7 +80,8 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
 
     Returns:
         None where libsndfile does not know the file, or would not read it right: WAV streams without
-        a length, and MP3 without a Xing or VBRI header (it would guess the length, and stop there).
+        a length, MP3 without a Xing or VBRI header (it would guess the length, and stop there), and MP3
+        of low rates.
 
     Raises:
         AudioError: The file is truncated.
@@ -103,7 +105,8 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
 
 def _reads_right(path: Path, file: soundfile.SoundFile) -> bool:
     if file.format == "MP3":
-        return _has_length_header(path)
+        # Below 32 kHz (MPEG-2) it complains on standard error of frames that it then decodes as others do.
+        return file.samplerate >= _LOWEST_MPEG1_RATE and _has_length_header(path)
     if file.format == "OGG":
         _check_last_page(path)
     return True
