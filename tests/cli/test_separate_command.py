@@ -118,7 +118,7 @@ BAD = ("text.wav", "empty.wav", "truncated.flac", "nan.wav")
 GOOD = ("good", "short", "six", "phone", "my song 🎸")
 
 
-@pytest.mark.parametrize("model", ["hpss", "repet-sim"])
+@pytest.mark.parametrize("model", ["hpss", "two-stage-hpss"])
 def test_bad_files_are_named_and_the_good_ones_done(soloist, song, tmp_path, model):
     folder, output = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

@@ -12,7 +12,7 @@ from soloist.transforms.stft import STFT
     samples=st.integers(1, 3000),
     log_size=st.integers(3, 10),
     part=st.sampled_from([2, 3, 4, 8]),
-    window=st.sampled_from(["hann", "sqrt_hann", "hamming"]),
+    window=st.sampled_from(["hann", "sqrt_hann", "hamming", "blackman"]),
     pad_mode=st.sampled_from(["reflect", "constant"]),
     scaled=st.booleans(),
 )
@@ -50,3 +50,8 @@ def test_gradients_flow_through_both_ways():
 def test_a_hop_that_leaves_gaps_is_refused(hop):
     with pytest.raises(UsageError, match="hop_length"):
         STFT(64, hop)
+
+
+def test_an_unknown_window_is_refused():
+    with pytest.raises(UsageError, match="kaiser"):
+        STFT(64, 16, "kaiser")

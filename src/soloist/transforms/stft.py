@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,18 +12,25 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.transforms.base import Transform
 
-Window = Literal["hann", "sqrt_hann", "hamming", "rectangular"]
+Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]
 
 
 def make_window(name: Window, length: int) -> Tensor:
-    """A periodic window `(length,)` by name."""
-    if name == "hann":
-        return torch.hann_window(length)
-    if name == "sqrt_hann":
-        return torch.hann_window(length).sqrt()
-    if name == "hamming":
-        return torch.hamming_window(length)
-    return torch.ones(length)
+    """A periodic window `(length,)` by name.
+
+    Raises:
+        UsageError: There is no such window.
+    """
+    windows: dict[Window, Callable[[int], Tensor]] = {
+        "hann": torch.hann_window,
+        "sqrt_hann": lambda samples: torch.hann_window(samples).sqrt(),
+        "hamming": torch.hamming_window,
+        "blackman": torch.blackman_window,
+        "rectangular": torch.ones,
+    }
+    if name not in windows:
+        raise UsageError(f"there is no window {name!r}; there are {', '.join(windows)}")
+    return windows[name](length)
 
 
 class STFT(Transform):

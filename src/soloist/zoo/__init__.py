@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from soloist.zoo.downloads import download
     from soloist.zoo.models import card_of, load, remove, resolve_path, save_model
 
-DEFAULT_MODEL = "repet-sim"
+DEFAULT_MODEL = "two-stage-hpss"
 
 __all__ = [
     "DEFAULT_MODEL",
