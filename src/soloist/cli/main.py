@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from soloist import __version__
-from soloist.cli import info, models, separate
+from soloist.cli import evaluate, info, models, report, score, separate
 from soloist.errors import SoloistError
 
 INTERRUPTED = 130
@@ -25,6 +25,9 @@ app = typer.Typer(
 )
 app.command("separate")(separate.separate)
 app.command("info")(info.info)
+app.command("score")(score.score)
+app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 app.add_typer(models.app, name="models")
 
 

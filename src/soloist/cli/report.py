@@ -1,0 +1,29 @@
+"""`soloist report`: one report of several systems' results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULTS...", help="Folders that evaluate or score wrote.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the HTML page, Markdown and CSV.")
+    ] = Path("report"),
+) -> None:
+    """Merge results into one report: CSV, a Markdown table and one HTML page that needs no network.
+
+    Folders of museval's own JSON files (SYSTEM/test/TRACK.json) are taken too.
+    """
+    from soloist.evaluation.reports import write_reports
+    from soloist.evaluation.results import load_results
+
+    typer.echo(write_reports(output, load_results(results)))

@@ -1,0 +1,1 @@
+"""How well systems separate: scores of whole corpora, their costs, and a report."""

@@ -1,0 +1,147 @@
+"""Estimates on disk beside their references: names matched; rates, channels and lengths checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soloist.datasets.stems import StemFile, StemTrack, TrackPath
+from soloist.errors import AudioError, UsageError
+from soloist.evaluation.targets import components
+
+Audio = NDArray[np.float32]
+
+LENGTH_TOLERANCE = 0.1
+"""Seconds by which an estimate may be longer or shorter than its reference: what encoders add and cut."""
+
+
+@dataclass
+class LoadedTrack:
+    """References and estimates of a track in memory, of one rate, channel count and length.
+
+    Attributes:
+        references: Each stem `(channels, samples)`.
+        estimates: Each estimate that can be scored, of the same shape.
+        sample_rate: Rate of all of them, Hz.
+        notes: What a reader of the scores should know: stems that are missing, left over or were cut.
+        refused: Why an estimate that is there cannot be scored, a line each.
+    """
+
+    references: dict[str, Audio]
+    sample_rate: int
+    estimates: dict[str, Audio] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def duration(self) -> float:
+        """Length in s."""
+        return next(iter(self.references.values())).shape[-1] / self.sample_rate
+
+    def admit(self, name: str, audio: Audio, sample_rate: int) -> None:
+        """Take in an estimate `(channels, samples)`, cut or padded to fit, or refuse it."""
+        channels, length = next(iter(self.references.values())).shape
+        missing = length - audio.shape[-1]
+        if sample_rate != self.sample_rate:
+            self.refused.append(
+                f"{name}: its rate is {sample_rate} Hz, that of the references {self.sample_rate} Hz; "
+                "resample it first"
+            )
+        elif audio.shape[0] != channels:
+            self.refused.append(f"{name}: it has {audio.shape[0]} channel(s), the references {channels}")
+        elif not np.isfinite(audio).all():
+            self.refused.append(f"{name}: it has samples that are not numbers or infinite")
+        elif abs(missing) > LENGTH_TOLERANCE * sample_rate:
+            lasts, should = audio.shape[-1] / sample_rate, length / sample_rate
+            self.refused.append(f"{name}: it lasts {lasts:.3f} s, its reference {should:.3f} s")
+        else:
+            if missing:
+                change = f"{missing} samples shorter than its reference: padded with silence"
+                self.notes.append(f"{name}: {change if missing > 0 else _cut_note(-missing)}")
+            self.estimates[name] = np.pad(audio[:, :length], ((0, 0), (0, max(0, missing))))
+
+
+def load_references(track: StemTrack) -> LoadedTrack:
+    """Read the stems of a track.
+
+    Raises:
+        AudioError: A stem cannot be read, or they differ in rate, channels or length.
+    """
+    references, rates = {}, set()
+    for name, file in track.stems.items():
+        references[name], rate = file.read()
+        rates.add(rate)
+    shapes = {audio.shape for audio in references.values()}
+    if len(rates) > 1 or len(shapes) > 1:
+        what = "rates" if len(rates) > 1 else "lengths or channels"
+        raise AudioError(f"the references of {track.name} have different {what}, so nothing can be scored")
+    return LoadedTrack(references, rates.pop())
+
+
+def load_pair(reference: StemTrack, estimate: StemTrack, *, by_name: bool = True) -> LoadedTrack:
+    """Read a track's references and the estimates of them; what cannot be scored is left out and told.
+
+    Args:
+        reference: The true stems.
+        estimate: The estimates, under the names of stems or of unions of them.
+        by_name: Whether an estimate needs a reference of its name; False where quality matches them.
+
+    Raises:
+        AudioError: The references cannot be read, or no estimate can be scored.
+    """
+    loaded = load_references(reference)
+    stems = tuple(loaded.references)
+    for name, file in estimate.stems.items():
+        if by_name and not components(name, stems):
+            loaded.notes.append(f"{name}: no reference of this name, not scored")
+        else:
+            _admit_file(loaded, name, file)
+    covered = {stem for name in estimate.stems for stem in components(name, stems)}
+    if by_name:
+        loaded.notes += [f"{stem}: no estimate" for stem in stems if stem not in covered]
+    if not loaded.estimates:
+        why = "; ".join(loaded.refused or loaded.notes)
+        raise AudioError(f"{reference.name}: no estimate can be scored ({why})")
+    return loaded
+
+
+def match_tracks(
+    references: Sequence[TrackPath], estimates: Sequence[TrackPath]
+) -> tuple[list[tuple[TrackPath, TrackPath]], list[str], list[str]]:
+    """Pair tracks by name; a single track on either side is a pair whatever its names.
+
+    Returns:
+        Pairs of reference and estimate, names of references without estimates, and names of estimates
+        without references.
+
+    Raises:
+        UsageError: No name occurs on both sides.
+    """
+    if len(references) == len(estimates) == 1:
+        return [(references[0], estimates[0])], [], []
+    found = {track.name: track for track in estimates}
+    pairs = [(track, found[track.name]) for track in references if track.name in found]
+    known = {track.name for track in references}
+    if not pairs:
+        raise UsageError(
+            f"no track has both references and estimates: {references[0].name!r} is a reference, "
+            f"{estimates[0].name!r} an estimate"
+        )
+    missing = [track.name for track in references if track.name not in found]
+    return pairs, missing, [name for name in found if name not in known]
+
+
+def _admit_file(loaded: LoadedTrack, name: str, file: StemFile) -> None:
+    try:
+        audio, rate = file.read()
+    except AudioError as error:
+        loaded.refused.append(f"{name}: {error}")
+    else:
+        loaded.admit(name, audio, rate)
+
+
+def _cut_note(samples: int) -> str:
+    return f"{samples} samples longer than its reference: cut"

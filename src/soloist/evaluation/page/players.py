@@ -1,0 +1,79 @@
+"""Players to switch between mixture, references and estimates, with their spectrograms."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from soloist.audio import read_audio
+from soloist.datasets.stems import MIXTURE
+from soloist.evaluation.excerpts import ESTIMATE, REFERENCE
+from soloist.evaluation.page.picture import spectrogram_uri
+from soloist.evaluation.results import SystemResults, all_targets
+
+
+def render_players(systems: Sequence[SystemResults]) -> str:
+    """A player for each track with excerpts; empty where no system has any."""
+    tracks = dict.fromkeys(track for system in systems for track in system.excerpts)
+    return "\n".join(
+        _player(track, [system for system in systems if track in system.excerpts]) for track in tracks
+    )
+
+
+def _player(track: str, systems: Sequence[SystemResults]) -> str:
+    first = systems[0].excerpts[track]
+    files = {
+        (REFERENCE, target): path
+        for system in systems
+        for target, path in _of(system, track, REFERENCE).items()
+    }
+    files |= {
+        (system.name, target): path
+        for system in systems
+        for target, path in _of(system, track, ESTIMATE).items()
+    }
+    targets = [target for target in all_targets(systems) if (REFERENCE, target) in files]
+    columns = [REFERENCE, *(system.name for system in systems)]
+    heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    rows = "".join(
+        f"<tr><th>{escape(target)}</th>"
+        + "".join(
+            f"<td>{_clip(files.get((column, target)), f'{target}, {column}')}</td>" for column in columns
+        )
+        + "</tr>"
+        for target in targets
+    )
+    return (
+        f'<section class="listen"><h3>{escape(track)}</h3>'
+        '<div class="transport"><button class="play" type="button" aria-label="Play">▶</button>'
+        '<input class="seek" type="range" min="0" max="10" step="any" value="0" aria-label="Position">'
+        '<span class="clock soft">0.0 s</span></div>'
+        f'<div class="wide"><table class="clips"><tr><th></th>{heads}</tr>'
+        f"<tr><th>{MIXTURE}</th><td>{_clip(first.get(MIXTURE), MIXTURE, pressed=True)}</td></tr>"
+        f"{rows}</table></div></section>"
+    )
+
+
+def _of(system: SystemResults, track: str, kind: str) -> dict[str, Path]:
+    prefix = f"{kind}-"
+    return {
+        name.removeprefix(prefix): path
+        for name, path in system.excerpts[track].items()
+        if name.startswith(prefix)
+    }
+
+
+def _clip(path: Path | None, label: str, *, pressed: bool = False) -> str:
+    if path is None:
+        return ""
+    audio, sample_rate = read_audio(path)
+    sound = base64.b64encode(path.read_bytes()).decode()
+    name = escape(label, quote=True)
+    return (
+        f'<button class="clip" type="button" aria-pressed="{str(pressed).lower()}" aria-label="{name}" '
+        f'title="{name}" data-audio="{sound}">'
+        f'<img alt="Spectrogram: {name}" src="{spectrogram_uri(audio, sample_rate)}">'
+        '<span class="cursor"></span></button>'
+    )

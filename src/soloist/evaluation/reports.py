@@ -1,0 +1,23 @@
+"""All reports of a set of results: CSV, Markdown and the HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from soloist.evaluation.page import render_page
+from soloist.evaluation.results import SystemResults
+from soloist.evaluation.tables import markdown_table, write_frames_csv, write_tracks_csv
+
+TRACKS_CSV, FRAMES_CSV, TABLE, PAGE = "tracks.csv", "frames.csv", "table.md", "report.html"
+
+
+def write_reports(folder: Path, systems: Sequence[SystemResults]) -> Path:
+    """Write all reports into a folder; return the path of the HTML page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tracks_csv(folder / TRACKS_CSV, systems)
+    write_frames_csv(folder / FRAMES_CSV, systems)
+    (folder / TABLE).write_text(markdown_table(systems), encoding="utf-8")
+    page = folder / PAGE
+    page.write_text(render_page(systems), encoding="utf-8")
+    return page

@@ -1,0 +1,111 @@
+"""Results on disk, gathered for reports: the records, failures and excerpts of one or more systems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from soloist.errors import UsageError
+from soloist.evaluation.excerpts import find_excerpts
+from soloist.evaluation.failures import read_failures
+from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
+
+METRICS = (*FRAME_METRICS, *TRACK_METRICS)
+
+
+@dataclass(frozen=True)
+class SystemResults:
+    """What a system's folder holds.
+
+    Attributes:
+        name: Name of the system.
+        records: One for each track with scores.
+        failures: Why the other tracks have none.
+        excerpts: Files to listen to, by track and by `mixture`, `reference-X`, `estimate-X`.
+    """
+
+    name: str
+    records: tuple[TrackRecord, ...]
+    failures: dict[str, str] = field(default_factory=dict)
+    excerpts: dict[str, dict[str, Path]] = field(default_factory=dict)
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of computing for a second of audio, over all tracks; None where it is not known."""
+        timed = [record for record in self.records if record.cost is not None]
+        audio = sum(record.duration for record in timed)
+        return sum(record.cost.elapsed for record in timed if record.cost) / audio if audio > 0 else None
+
+    @property
+    def peak_memory(self) -> float | None:
+        """The most memory that separating took, MB; None where it is not known."""
+        known = [
+            record.cost.peak_memory for record in self.records if record.cost and record.cost.peak_memory
+        ]
+        return max(known) if known else None
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that occur, in the order of their first occurrence."""
+        return tuple(dict.fromkeys(target.name for record in self.records for target in record.targets))
+
+    def frames(self, target: str, metric: str) -> list[list[float]]:
+        """For each track that has the target its values of a metric: a value a window, or one."""
+        return [
+            target_scores.frames[metric] if metric in FRAME_METRICS else [target_scores.whole[metric]]
+            for record in self.records
+            for target_scores in record.targets
+            if target_scores.name == target and (metric in FRAME_METRICS or metric in target_scores.whole)
+        ]
+
+    def tracks(self, target: str, metric: str) -> list[float]:
+        """For each track that has the target the median of its windows; NaN where all are NaN."""
+        return [finite_median(values) for values in self.frames(target, metric)]
+
+
+def finite_median(values: Iterable[float]) -> float:
+    """The median of those values that are finite; NaN where none is."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.median(finite)) if finite else float("nan")
+
+
+def all_targets(systems: Iterable[SystemResults]) -> list[str]:
+    """The targets of all systems: vocals and their complement first, because most systems have them."""
+    found = dict.fromkeys(target for system in systems for target in system.targets)
+    first = [target for target in ("vocals", "accompaniment") if target in found]
+    return list(dict.fromkeys([*first, *found]))
+
+
+def load_results(folders: Sequence[Path]) -> list[SystemResults]:
+    """Gather the systems in folders of results, or in single systems' folders, each once.
+
+    Raises:
+        UsageError: There are no results in a folder, or two systems have one name.
+        AudioError: A file of results is damaged.
+    """
+    systems: dict[str, tuple[Path, SystemResults]] = {}
+    for folder in folders:
+        found = [path for path in (folder, *_children(folder)) if (path / SUBSET).is_dir()]
+        if not found:
+            raise UsageError(
+                f"no results in {folder}: there should be folders of systems, each with {SUBSET}/"
+            )
+        for path in found:
+            results = _load_system(path)
+            other, _ = systems.setdefault(results.name, (path.resolve(), results))
+            if other != path.resolve():
+                raise UsageError(f"{other} and {path} are both results of {results.name}: rename one of them")
+    return [results for _, results in systems.values()]
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _load_system(folder: Path) -> SystemResults:
+    records = tuple(read_records(folder))
+    name = records[0].system if records else folder.name
+    return SystemResults(name, records, read_failures(folder), find_excerpts(folder))

@@ -1,0 +1,145 @@
+"""Scores of one track from its references and estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.evaluation.records import FRAME_METRICS, TargetScores
+from soloist.evaluation.targets import Scenario, scenarios, sum_of
+from soloist.metrics.bss_eval import bss_eval
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How estimates are scored.
+
+    Attributes:
+        window: Length of the windows of BSS Eval, s.
+        hop: Their distance, s.
+        permutation: Match the estimates to the references by their quality, not by name: for sources
+            whose order means nothing, such as talkers.
+    """
+
+    window: float = 1.0
+    hop: float = 1.0
+    permutation: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.window > 0 and self.hop > 0):
+            raise UsageError(f"window {self.window:g} s and hop {self.hop:g} s must be longer than 0 s")
+
+
+def score_estimates(
+    references: Mapping[str, Audio],
+    estimates: Mapping[str, Audio],
+    sample_rate: int,
+    settings: ScoreSettings | None = None,
+) -> list[TargetScores]:
+    """Score the estimates of a track against its stems.
+
+    Args:
+        references: All stems of the track `(channels, samples)`: what is not estimated is needed too,
+            because it can interfere.
+        estimates: Estimates of stems, or of unions of them (`accompaniment`, `no_vocals`), of the same shape.
+        sample_rate: Rate of all of them, Hz.
+        settings: Windows, permutation.
+
+    Returns:
+        Scores in the order of the estimates. Where a reference or an estimate is silent they are NaN.
+
+    Raises:
+        UsageError: A reference is missing, or shapes differ.
+    """
+    settings = settings or ScoreSettings()
+    _check_shapes(references, estimates)
+    if settings.permutation:
+        estimates = _in_order_of(references, estimates)
+    scores: dict[str, TargetScores] = {}
+    for scenario in scenarios(tuple(estimates), tuple(references)):
+        scores |= _score_scenario(scenario, references, estimates, sample_rate, settings)
+    return [scores[name] for name in estimates]
+
+
+def _check_shapes(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> None:
+    shapes = {audio.shape for audio in (*references.values(), *estimates.values())}
+    if len(shapes) != 1:
+        raise UsageError(f"references and estimates must have one shape, not {sorted(shapes)}")
+
+
+def _score_scenario(
+    scenario: Scenario,
+    references: Mapping[str, Audio],
+    estimates: Mapping[str, Audio],
+    sample_rate: int,
+    settings: ScoreSettings,
+) -> dict[str, TargetScores]:
+    true = {name: sum_of(references, name) for name in scenario.references}
+    frames, deficient = _score_frames(true, estimates, sample_rate, settings)
+    return {
+        name: TargetScores(name, frames[name], _score_whole(estimates[name], true[name]), deficient)
+        for name in scenario.scored
+    }
+
+
+def _score_frames(
+    true: Mapping[str, Audio], estimates: Mapping[str, Audio], sample_rate: int, settings: ScoreSettings
+) -> tuple[dict[str, dict[str, list[float]]], bool]:
+    """BSS Eval of each target, and whether the references were rank-deficient.
+
+    Where an estimate is silent or missing, the reference takes its place: it can still interfere in the
+    other estimates, whose scores do not depend on which estimates there are.
+    """
+    estimated = {name: audio for name, audio in estimates.items() if audio.any()}
+    result = bss_eval(
+        _stack(list(true.values())),
+        _stack([estimated.get(name, audio) for name, audio in true.items()]),
+        window=settings.window * sample_rate,
+        hop=settings.hop * sample_rate,
+    )
+    frames = {}
+    for row, name in enumerate(true):
+        ratios = {metric: getattr(result, metric.lower())[row] for metric in FRAME_METRICS}
+        unknown = name not in estimated
+        frames[name] = {
+            metric: (torch.full_like(values, math.nan) if unknown else values).tolist()
+            for metric, values in ratios.items()
+        }
+    return frames, result.rank_deficient
+
+
+def _score_whole(estimate: Audio, reference: Audio) -> dict[str, float]:
+    estimated, true = torch.from_numpy(estimate).double(), torch.from_numpy(reference).double()
+    scaled = true * (estimated * true).sum() / true.square().sum()
+    return {"SI-SDR": _ratio(scaled, estimated - scaled), "uSDR": _ratio(true, estimated - true)}
+
+
+def _ratio(signal: Tensor, error: Tensor) -> float:
+    return float(10 * torch.log10(signal.square().sum() / error.square().sum()))
+
+
+def _in_order_of(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:
+    """The estimates under the names of the references that they fit best, by the SIR of the whole track."""
+    if len(estimates) != len(references):
+        raise UsageError(
+            f"{len(estimates)} estimates cannot be matched to {len(references)} references by their quality"
+        )
+    candidates = list(estimates.values())
+    result = bss_eval(
+        _stack(list(references.values())), _stack(candidates), window=math.inf, hop=math.inf, permutation=True
+    )
+    order = result.permutation.reshape(len(candidates), -1)[:, 0].tolist()
+    return {name: candidates[index] for name, index in zip(references, order, strict=True)}
+
+
+def _stack(audio: Sequence[Audio]) -> Tensor:
+    return torch.from_numpy(np.stack(audio))

@@ -1,0 +1,208 @@
+"""Systems under evaluation: models of the zoo, and oracles that know the references."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from soloist.audio import StemWriter, WriteOptions, probe
+from soloist.datasets.stems import MIXTURE, StemTrack
+from soloist.errors import AudioError, ModelError, UsageError
+from soloist.evaluation.matching import load_references
+from soloist.evaluation.oracles import ORACLES
+from soloist.evaluation.targets import complement, sum_of
+from soloist.inference.engines import find_device
+from soloist.inference.inputs import Track
+from soloist.inference.job import FileJob, FileSettings
+from soloist.inference.stems import Block, StemSelection
+from soloist.inference.stream import StreamSettings
+from soloist.zoo import card_of
+
+ORACLE_PREFIX = "oracle:"
+_FLOAT_WAV = WriteOptions(format="wav", bit_depth=32, clip="none")
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """How systems separate.
+
+    Attributes:
+        device: What to compute on.
+        stream: Chunks, overlap, shifts, batches.
+    """
+
+    device: str = "auto"
+    stream: StreamSettings = field(default_factory=StreamSettings)
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Estimates of a track, on disk.
+
+    Attributes:
+        files: The file of each estimate, float WAV.
+        elapsed: Seconds that separating took.
+        device: What was computed on.
+        ordered: Whether the names of the estimates mean something.
+    """
+
+    files: dict[str, Path]
+    elapsed: float
+    device: str
+    ordered: bool = True
+
+
+class System(Protocol):
+    """Something that estimates the stems of a track."""
+
+    def separate(self, track: StemTrack) -> Separation:
+        """Write estimates of a track's stems to disk."""
+        ...
+
+
+class ModelSystem:
+    """A model of the zoo, which hears the mixture alone.
+
+    A model of one source also gives what it leaves of the mixture (`accompaniment`, `no_X`).
+
+    Args:
+        model: Name in the zoo or path of a model folder.
+        settings: Device and chunks.
+        folder: Where the estimates are written, each track's in a folder of its own.
+
+    Raises:
+        ModelError: The model is unknown, damaged or not on disk.
+        UsageError: The device is not there.
+    """
+
+    def __init__(self, model: str, settings: SystemSettings, folder: Path) -> None:
+        sources = card_of(model).sources
+        self._single = sources[0] if len(sources) == 1 else None
+        self._folder = folder
+        self._job = FileJob(
+            model,
+            FileSettings(
+                folder=folder,
+                template="{track}/{stem}.{ext}",
+                selection=StemSelection(complement_of=self._single),
+                stream=settings.stream,
+                write=_FLOAT_WAV,
+                device=settings.device,
+            ),
+        )
+
+    def separate(self, track: StemTrack) -> Separation:
+        """Separate the track's mixture block by block.
+
+        Raises:
+            AudioError: The mixture cannot be read.
+        """
+        name = _folder_name(track)
+        mixture = _mixture_file(track, self._folder / name)
+        report = self._job.run(Track(mixture, name))
+        separator, _ = self._job.separator_for(probe(mixture))
+        files = dict(report.stems)
+        if self._single is not None:
+            files[complement(self._single)] = files.pop(f"no_{self._single}")
+        return Separation(files, report.elapsed, report.device, separator.ordered)
+
+
+class OracleSystem:
+    """The best that a kind of mask can do, or a lower bound: it knows the references.
+
+    Args:
+        kind: One of `ORACLES`.
+        settings: Device.
+        folder: Where the estimates are written, each track's in a folder of its own.
+    """
+
+    def __init__(self, kind: str, settings: SystemSettings, folder: Path) -> None:
+        self._kind, self._device, self._folder = kind, find_device(settings.device), folder
+
+    def separate(self, track: StemTrack) -> Separation:
+        """Estimate all stems of a track, and its accompaniment, from its mixture and its references.
+
+        Raises:
+            AudioError: A stem cannot be read, or they differ in rate, channels or length.
+        """
+        begun = time.perf_counter()
+        loaded = load_references(track)
+        mixture = np.concatenate(list(track.mixture_blocks()), axis=1)
+        if mixture.shape != next(iter(loaded.references.values())).shape:
+            raise AudioError(f"the mixture of {track.name} differs from its stems in length or channels")
+        estimates = self._estimate(mixture, loaded.references)
+        if len(estimates) > 2 and "vocals" in estimates:
+            pair = {name: sum_of(loaded.references, name) for name in ("vocals", "accompaniment")}
+            estimates["accompaniment"] = self._estimate(mixture, pair)["accompaniment"]
+        folder = self._folder / _folder_name(track)
+        files = {name: folder / f"{name}.wav" for name in estimates}
+        _write(files, loaded.sample_rate, [np.stack(list(estimates.values()))])
+        return Separation(files, time.perf_counter() - begun, self._device)
+
+    def _estimate(self, mixture: Block, references: Mapping[str, Block]) -> dict[str, Block]:
+        sources = torch.from_numpy(np.stack(list(references.values()))).to(self._device)
+        estimates = ORACLES[self._kind](torch.from_numpy(mixture).to(self._device), sources)
+        return dict(zip(references, estimates.cpu().numpy(), strict=True))
+
+
+def make_system(name: str, settings: SystemSettings, folder: Path) -> System:
+    """A system by the name that the user gave it: a model, or `oracle:` and a kind.
+
+    Raises:
+        ModelError: The model is unknown, damaged or not on disk.
+        UsageError: There is no such oracle, or the device is not there.
+    """
+    if name.startswith(ORACLE_PREFIX):
+        return OracleSystem(name.removeprefix(ORACLE_PREFIX), settings, folder)
+    return ModelSystem(name, settings, folder)
+
+
+def check_system(name: str) -> str:
+    """Refuse a system that cannot be evaluated, without loading it; return its name in the results.
+
+    Raises:
+        ModelError: The model is unknown or not on disk.
+        UsageError: There is no such oracle.
+    """
+    if name.startswith(ORACLE_PREFIX):
+        kind = name.removeprefix(ORACLE_PREFIX)
+        if kind not in ORACLES:
+            raise UsageError(f"there is no oracle {kind!r}; there are {', '.join(ORACLES)}")
+        return name
+    card = card_of(name)
+    if card.name == name and not card.on_disk:
+        raise ModelError(f"{name} is not on disk: soloist models download {name}")
+    return card.name
+
+
+def _mixture_file(track: StemTrack, folder: Path) -> Path:
+    """A file whose first stream is the mixture: the track's own, or the sum of its stems."""
+    if track.mixture is not None and track.mixture.stream == 0:
+        return track.mixture.path
+    path = folder / f"{MIXTURE}.wav"
+    blocks = (rearrange(block, "c t -> 1 c t") for block in track.mixture_blocks())
+    _write({MIXTURE: path}, track.sample_rate, blocks)
+    return path
+
+
+def _write(files: dict[str, Path], sample_rate: int, blocks: Iterable[Block]) -> None:
+    """Write blocks `(stems, channels, samples)`."""
+    first, rest = next(iterator := iter(blocks)), iterator
+    with StemWriter(files, sample_rate, first.shape[1], _FLOAT_WAV) as writer:
+        writer.write(first)
+        for block in rest:
+            writer.write(block)
+        writer.commit()
+
+
+def _folder_name(track: StemTrack) -> str:
+    """A short name of a track that no other has and every file system takes."""
+    return sha256(track.name.encode()).hexdigest()[:16]

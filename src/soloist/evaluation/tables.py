@@ -1,0 +1,105 @@
+"""Tables of results: CSV of every track and every window, and Markdown of the systems."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS
+from soloist.evaluation.results import METRICS, SystemResults, all_targets, finite_median
+
+NO_VALUE = "-"
+"""What stands in a table for a figure that there is not."""
+
+_COST_COLUMNS = ("elapsed", "duration", "peak_memory_mb", "device")
+
+
+def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
+    """Write a row for each system, track and target: medians over windows, and what it cost."""
+    rows = (
+        (system.name, record.track, target.name)
+        + tuple(_plain(finite_median(target.frames[metric])) for metric in FRAME_METRICS)
+        + tuple(_plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS)
+        + (
+            (record.cost.elapsed, record.duration, record.cost.peak_memory, record.cost.device)
+            if record.cost
+            else ("", record.duration, "", "")
+        )
+        for system in systems
+        for record in system.records
+        for target in record.targets
+    )
+    _write(path, ("system", "track", "target", *METRICS, *_COST_COLUMNS), rows)
+
+
+def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:
+    """Write a row for each system, track, target and window."""
+    rows = (
+        (system.name, record.track, target.name, index * record.hop, record.window, *map(_plain, values))
+        for system in systems
+        for record in system.records
+        for target in record.targets
+        for index, values in enumerate(zip(*(target.frames[metric] for metric in FRAME_METRICS), strict=True))
+    )
+    _write(path, ("system", "track", "target", "time", "duration", *FRAME_METRICS), rows)
+
+
+def summary_rows(systems: Sequence[SystemResults]) -> list[list[str]]:
+    """A row for each target and system, best SDR first: medians over tracks of medians over windows."""
+    rows = []
+    for target in all_targets(systems):
+        having = [system for system in systems if target in system.targets]
+        having.sort(key=lambda system: -_or_lowest(finite_median(system.tracks(target, "SDR"))))
+        rows += [[target, system.name, *_figures(system, target), *_cost(system)] for system in having]
+    return rows
+
+
+SUMMARY_HEADINGS = ("target", "system", "tracks", *METRICS, "s/s", "MB")
+"""Headings of the summary: `s/s` is seconds of computing for a second of audio, `MB` the peak memory."""
+
+
+def markdown_table(systems: Sequence[SystemResults]) -> str:
+    """The summary as a Markdown table, with the tracks that failed below it."""
+    rows = [SUMMARY_HEADINGS, ["---", "---", *["---:"] * (len(SUMMARY_HEADINGS) - 2)], *summary_rows(systems)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    failures = [
+        f"- {system.name}: {track} has no scores: {reason}"
+        for system in systems
+        for track, reason in system.failures.items()
+    ]
+    return "\n".join([*lines, *(["", *failures] if failures else []), ""])
+
+
+def _figures(system: SystemResults, target: str) -> list[str]:
+    medians = [finite_median(system.tracks(target, metric)) for metric in METRICS]
+    return [str(len(system.tracks(target, "SDR"))), *(decibels(median) for median in medians)]
+
+
+def _cost(system: SystemResults) -> list[str]:
+    factor, memory = system.real_time_factor, system.peak_memory
+    return [
+        NO_VALUE if factor is None else f"{factor:.3f}",
+        NO_VALUE if memory is None else f"{memory:.0f}",
+    ]
+
+
+def decibels(value: float) -> str:
+    """A level with two decimals, or `NO_VALUE`."""
+    return f"{value:.2f}" if math.isfinite(value) else NO_VALUE
+
+
+def _or_lowest(value: float) -> float:
+    return value if math.isfinite(value) else -math.inf
+
+
+def _plain(value: float) -> float | str:
+    return round(value, 5) if math.isfinite(value) else ""
+
+
+def _write(path: Path, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(headings)
+        writer.writerows(rows)
