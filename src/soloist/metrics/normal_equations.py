@@ -45,13 +45,16 @@ def correlate(
     spectra = torch.zeros(
         grid.num_bins, num_references, num_signals, dtype=torch.complex128, device=references.device
     )
-    for owners, numbers in grid.batches(stretch, stretch.longest, num_signals):
-        where = (stretch, owners, numbers * grid.hop)
-        blocks = torch.cat([grid.cut(references, *where), grid.cut(estimates, *where)], dim=1)
+    for piece in grid.pieces(stretch, stretch.longest, num_signals):
+        cuts = [grid.cut(signals, stretch, piece, lead=0)[0] for signals in (references, estimates)]
+        blocks = torch.cat(cuts).unfold(-1, grid.size, grid.hop)
         # The one factor without the samples that the next block has too: no product counts twice.
-        short = torch.fft.rfft(blocks[:, :num_references, : grid.hop], n=grid.size)
+        short = torch.fft.rfft(blocks[:num_references, :, : grid.hop], n=grid.size).conj_physical()
         long = torch.fft.rfft(blocks)
-        spectra += rearrange(short.conj(), "b r f -> f r b") @ rearrange(long, "b s f -> f b s")
+        # Contiguous, or the product would be one of small matrices in a loop.
+        spectra += (
+            rearrange(short, "r b f -> f r b").contiguous() @ rearrange(long, "s b f -> f b s").contiguous()
+        )
     sums = torch.fft.irfft(rearrange(spectra, "f r s -> r s f"), n=grid.size)[..., :num_lags]
     return sums[:, :num_references], sums[:, num_references:]
 
@@ -101,7 +104,8 @@ def _block_toeplitz(correlations: Tensor) -> Tensor:
         matrix[:, signal] = rearrange(both_signs[:, signal, :, places], "n b i j -> n i b j")
     matrix = matrix.reshape(systems, signals * lags, signals * lags).mT
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    diagonal += torch.where(diagonal == 0, diagonal.mean(dim=-1, keepdim=True), 0)
+    mean = diagonal.mean(dim=-1, keepdim=True)
+    diagonal += torch.where(diagonal == 0, torch.where(mean == 0, 1.0, mean), 0.0)
     return matrix
 
 

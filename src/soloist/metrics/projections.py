@@ -124,17 +124,16 @@ def measure_energies(
     filters = _FilterSpectra.of(projections, grid.size)
     single = torch.zeros(4, len(windows), sources, dtype=torch.float64, device=references.device)
     pairs = single.new_zeros(5, len(windows), sources, paired)
-    match = "b (s c) t -> b s 1 c t" if paired == 1 else "b (z c) t -> b 1 z c t"
-    for owners, numbers in grid.batches(windows, windows.longest + grid.reach, 2 * sources * channels):
-        where = (windows, owners, numbers * grid.hop - grid.reach)
-        blocks = grid.cut(references.flatten(0, 1), *where)
-        q, p = (projection[..., grid.reach :] for projection in filters.apply(blocks))
-        s = rearrange(blocks[..., grid.reach :], "b (s c) t -> b s 1 c t", c=channels)
-        e = rearrange(grid.cut(estimates.flatten(0, 1), *where)[..., grid.reach :], match, c=channels)
-        p, q = rearrange(p, "b s (z c) t -> b s z c t", c=channels), rearrange(q, match, c=channels)
-        owners = owners.to(references.device)
-        single.index_add_(1, owners, torch.stack([_energy(x).flatten(1) for x in (s, e, q, e - q)]))
-        pairs.index_add_(1, owners, torch.stack([_energy(x) for x in (e - s, p - s, p, q - p, e - p)]))
+    match = "w (s c) t -> w s 1 c t" if paired == 1 else "w (z c) t -> w 1 z c t"
+    for piece in grid.pieces(windows, windows.longest + grid.reach, 2 * sources * channels):
+        cut = grid.cut(references.flatten(0, 1), windows, piece, lead=grid.reach)
+        q, p = filters.apply(cut.unfold(-1, grid.size, grid.hop))
+        s = rearrange(cut[..., grid.reach :], "w (s c) t -> w s 1 c t", c=channels)
+        cut = grid.cut(estimates.flatten(0, 1), windows, piece, lead=grid.reach)
+        e, q = rearrange(cut[..., grid.reach :], match, c=channels), rearrange(q, match, c=channels)
+        p = rearrange(p, "w s (z c) t -> w s z c t", c=channels)
+        single[:, piece.stretches] += torch.stack([_energy(x).flatten(1) for x in (s, e, q, e - q)])
+        pairs[:, piece.stretches] += torch.stack([_energy(x) for x in (e - s, p - s, p, q - p, e - p)])
     return Energies(*single, *pairs)
 
 
@@ -150,11 +149,13 @@ class _FilterSpectra:
         joint: `(frequency, references, estimates)`, by channels.
         own: `(frequency, sources, channels, paired * channels)`.
         size: Length of the transforms.
+        reach: Samples at a block's beginning that are not valid.
     """
 
     joint: Tensor
     own: Tensor
     size: int
+    reach: int
 
     @classmethod
     def of(cls, projections: Projections, size: int) -> _FilterSpectra:
@@ -164,17 +165,23 @@ class _FilterSpectra:
             rearrange(joint, "r e f -> f r e").contiguous(),
             rearrange(own, "s c e f -> f s c e").contiguous(),
             size,
+            projections.joint.shape[-1] - 1,
         )
 
     def apply(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter blocks `(blocks, references, size)`, circularly.
+        """Filter overlapping blocks `(windows, references, blocks, size)`, and join what is valid of them.
 
         Returns:
-            Joint projections `(blocks, estimates, size)` and own ones
-            `(blocks, sources, paired * channels, size)`.
+            Joint projections `(windows, estimates, samples)` and own ones
+            `(windows, sources, paired * channels, samples)`.
         """
-        spectra = rearrange(torch.fft.rfft(blocks), "b r f -> f b r")
-        joint = rearrange(spectra @ self.joint, "f b e -> b e f")
-        spectra = rearrange(spectra, "f b (s c) -> f s b c", s=self.own.shape[1])
-        own = rearrange(spectra @ self.own, "f s b e -> b s e f")
-        return torch.fft.irfft(joint, n=self.size), torch.fft.irfft(own, n=self.size)
+        windows = len(blocks)
+        # Contiguous, or the products would be ones of small matrices in a loop.
+        spectra = rearrange(torch.fft.rfft(blocks), "w r b f -> f (w b) r").contiguous()
+        joint = self._join(rearrange(spectra @ self.joint, "f (w b) e -> w e b f", w=windows))
+        spectra = rearrange(spectra, "f n (s c) -> f s n c", s=self.own.shape[1]).contiguous()
+        return joint, self._join(rearrange(spectra @ self.own, "f s (w b) e -> w s e b f", w=windows))
+
+    def _join(self, spectra: Tensor) -> Tensor:
+        blocks = torch.fft.irfft(spectra, n=self.size)[..., self.reach :]
+        return rearrange(blocks, "... b t -> ... (b t)")

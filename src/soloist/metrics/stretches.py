@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
-_BATCH_ELEMENTS = 2**21
-"""Float64 values that the blocks of one batch have (16 MiB): bounds the memory, and fits large caches."""
+_PIECE_ELEMENTS = 2**21
+"""Float64 values that the blocks of a piece have (16 MiB): bounds the memory, and fits large caches."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,15 @@ class Stretches:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A share of the work: blocks `first_block` and on of some stretches."""
+
+    stretches: slice
+    first_block: int
+    num_blocks: int
+
+
+@dataclass(frozen=True)
 class BlockGrid:
     """Blocks of `size` samples, of which neighbours share `reach`."""
 
@@ -79,34 +87,37 @@ class BlockGrid:
         size = min(16 * filter_length, longest + 2 * reach)
         return cls(2 ** math.ceil(math.log2(max(size, 2))), reach)
 
-    def batches(self, stretches: Stretches, length: int, num_signals: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Number the blocks that cover the first `length` samples of each stretch, in batches.
+    def pieces(self, stretches: Stretches, length: int, num_signals: int) -> Iterator[Piece]:
+        """Share out the blocks that cover the first `length` samples of each stretch.
 
-        Yields:
-            The index `(blocks,)` of each block's stretch, and its number in that stretch `(blocks,)`.
+        A piece has all blocks of several stretches or, where a stretch is long, some blocks of one.
         """
-        per_stretch = -(-length // self.hop)
-        total = len(stretches) * per_stretch
-        batch = max(1, _BATCH_ELEMENTS // (self.size * num_signals))
-        for first in range(0, total, batch):
-            numbers = torch.arange(first, min(first + batch, total))
-            yield numbers // per_stretch, numbers % per_stretch
+        total = -(-length // self.hop)
+        capacity = max(1, _PIECE_ELEMENTS // (self.size * num_signals))
+        at_once, num_blocks = max(1, capacity // total), min(capacity, total)
+        for first in range(0, len(stretches), at_once):
+            for block in range(0, total, num_blocks):
+                yield Piece(slice(first, first + at_once), block, min(num_blocks, total - block))
 
-    def cut(self, signals: Tensor, stretches: Stretches, owners: Tensor, offsets: Tensor) -> Tensor:
-        """Cut blocks out of signals; beyond its stretch a block is zero.
+    def cut(self, signals: Tensor, stretches: Stretches, piece: Piece, lead: int) -> Tensor:
+        """Cut out the samples of a piece's blocks; beyond its stretch, a signal is zero.
 
         Args:
             signals: `(signals, samples)`.
             stretches: Stretches of the samples.
-            owners: Index of each block's stretch `(blocks,)`.
-            offsets: Where each block begins, in samples from the start of its stretch `(blocks,)`.
+            piece: Which blocks of which stretches.
+            lead: Samples by which block 0 begins before its stretch.
 
         Returns:
-            `(blocks, signals, size)`, float64.
+            `(stretches, signals, num_blocks * hop + reach)`, float64; unfolded by `size` and `hop` they are
+            the blocks.
         """
-        starts, stops = stretches.starts[owners, None], stretches.stops[owners, None]
-        places = starts + offsets[:, None] + torch.arange(self.size)
-        beyond = ((places < starts) | (places >= stops)).to(signals.device)
-        places = places.clamp(0, signals.shape[-1] - 1).to(signals.device)
-        blocks = signals[:, places.flatten()].to(torch.float64)
-        return rearrange(blocks, "s (b t) -> b s t", t=self.size).masked_fill(beyond[:, None], 0)
+        these = stretches[piece.stretches]
+        length = piece.num_blocks * self.hop + self.reach
+        cuts = signals.new_zeros(len(these), len(signals), length, dtype=torch.float64)
+        for cut, start, stop in zip(cuts, these.starts.tolist(), these.stops.tolist(), strict=True):
+            begin = start + piece.first_block * self.hop - lead
+            first, last = max(begin, start), min(begin + length, stop)
+            if first < last:
+                cut[:, first - begin : last - begin] = signals[:, first:last]
+        return cuts
