@@ -1,0 +1,194 @@
+"""Oracles: what separation could reach that knows the sources, and lower bounds that know nothing.
+
+An oracle is a rule on the coefficients of any transform: it sees those of the mixture
+`(batch, channels, frequency, ...)` and of the true sources `(batch, sources, channels, frequency, ...)`, and
+estimates the latter. Axes after the frequency are time, be they frames or slices and their coefficients;
+where a transform returns a list of blocks, the rule is applied to each.
+
+[1] E. Vincent, R. Gribonval and M. D. Plumbley, "Oracle estimators for the benchmarking of source separation
+algorithms", Signal Processing 87(8), 2007.
+[2] A. Liutkus and R. Badeau, "Generalized Wiener filtering with fractional power spectrograms", ICASSP 2015.
+[3] H. Erdogan et al., "Phase-sensitive and recognition-boosted speech separation using deep recurrent neural
+networks", ICASSP 2015.
+[4] N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a
+full-rank spatial covariance model", IEEE TASLP 18(7), 2010.
+[5] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation campaign", LVA/ICA 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.masks import with_phase_of
+from soloist.transforms.base import Transform
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""Coefficients of the mixture and of the sources to those of the estimates, shaped like the sources'."""
+
+_REGULARIZATION = 1e-10
+"""What is added to the covariance of the mixture, relative to its mean power."""
+_SILENCE = 1e-30
+"""Power below all that is audible, with which the covariance of silence can still be inverted."""
+
+
+class Oracle:
+    """Estimates sources by a rule that is shown them.
+
+    Args:
+        name: Name of the rule, one of `ORACLES`.
+        transform: Analysis and synthesis; the lower bounds do not depend on it.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
+
+    def __init__(self, name: str, transform: Transform) -> None:
+        if name not in ORACLES:
+            raise UsageError(f"there is no oracle {name!r}; known are {', '.join(ORACLES)}")
+        self.rule = ORACLES[name]
+        self.transform = transform
+
+    def __call__(self, mixture: Tensor, references: Tensor) -> Tensor:
+        """Estimate the sources.
+
+        Args:
+            mixture: `(batch, channels, samples)`.
+            references: The true sources `(batch, sources, channels, samples)`.
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`.
+        """
+        if references.ndim != 4 or mixture.shape != references[:, 0].shape:
+            raise UsageError(
+                f"references {tuple(references.shape)} must be (batch, sources, channels, samples) and the "
+                f"mixture {tuple(mixture.shape)} like one of them"
+            )
+        return estimate_by_rule(self.rule, self.transform, mixture, references)
+
+
+def estimate_by_rule(rule: Rule, transform: Transform, mixture: Tensor, references: Tensor) -> Tensor:
+    """Analyse, apply a rule, and synthesise; shapes are those of `Oracle`."""
+    batch, _, _, samples = references.shape
+    whole: Any = transform(mixture)
+    parts: Any = transform(rearrange(references, "b s c t -> (b s) c t"))
+    estimates: Any
+    if isinstance(whole, Tensor):
+        estimates = _by_block(rule, whole, parts, batch)
+    else:
+        estimates = [_by_block(rule, *blocks, batch) for blocks in zip(whole, parts, strict=True)]
+    return rearrange(transform.inverse(estimates, samples), "(b s) c t -> b s c t", b=batch)
+
+
+def _by_block(rule: Rule, mixture: Tensor, sources: Tensor, batch: int) -> Tensor:
+    estimates = rule(mixture, rearrange(sources, "(b s) ... -> b s ...", b=batch))
+    return rearrange(estimates, "b s ... -> (b s) ...")
+
+
+def ideal_binary_mask(mixture: Tensor, sources: Tensor) -> Tensor:
+    """Each coefficient of the mixture goes to the loudest source [1], and is shared where several are."""
+    magnitudes = sources.abs()
+    loudest = (magnitudes == magnitudes.amax(dim=1, keepdim=True)).to(magnitudes.dtype)
+    return loudest / loudest.sum(dim=1, keepdim=True) * mixture[:, None]
+
+
+def ideal_ratio_mask(mixture: Tensor, sources: Tensor, power: float = 1.0) -> Tensor:
+    """Each coefficient of the mixture is shared in proportion to the sources' magnitudes to a power [2]."""
+    return share(sources.abs() ** power) * mixture[:, None]
+
+
+def phase_sensitive_mask(mixture: Tensor, sources: Tensor) -> Tensor:
+    """The real mask in [0, 1] whose product with the mixture is nearest to the source [3]."""
+    whole = mixture[:, None]
+    ratio = (sources * whole.conj()).real / whole.abs().square().clamp(min=torch.finfo(sources.dtype).tiny)
+    return ratio.clamp(0, 1) * whole
+
+
+def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:
+    """The sources' true magnitudes with the phase of the mixture."""
+    return with_phase_of(sources.abs(), mixture[:, None])
+
+
+def multichannel_wiener(mixture: Tensor, sources: Tensor) -> Tensor:
+    """The Wiener filter of a local Gaussian model [4] with the sources' own powers and covariances."""
+    # Of a source that is panned, the covariance has rank one: single precision could not invert their sum.
+    whole, models = mixture.to(torch.complex128), sources.to(torch.complex128)
+    floor = (_REGULARIZATION * whole.abs().square().mean()).clamp(min=_SILENCE)
+    return wiener_filter(whole, models, floor).to(sources.dtype)
+
+
+def mixture_itself(mixture: Tensor, sources: Tensor) -> Tensor:
+    """Lower bound: each estimate is the mixture."""
+    return mixture[:, None].expand_as(sources)
+
+
+def silence(mixture: Tensor, sources: Tensor) -> Tensor:
+    """Lower bound: each estimate is silent."""
+    return torch.zeros_like(sources)
+
+
+ORACLES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "ibm": ideal_binary_mask,
+        "irm1": ideal_ratio_mask,
+        "irm2": partial(ideal_ratio_mask, power=2.0),
+        "psm": phase_sensitive_mask,
+        "mwf": multichannel_wiener,
+        "mpi": mix_phase_inversion,
+        "mixture": mixture_itself,
+        "silence": silence,
+    }
+)
+"""Rules by name; the names are those of the 2018 campaign where it has them [5]."""
+
+
+def share(weights: Tensor, floor: float = 0.0) -> Tensor:
+    """Weights of sources `(batch, sources, ...)` as parts of their sum; equal parts where all are zero."""
+    total = weights.sum(dim=1, keepdim=True) + floor
+    return torch.where(total == 0, 1 / weights.shape[1], weights / total.masked_fill(total == 0, 1))
+
+
+def wiener_filter(mixture: Tensor, models: Tensor, floor: float | Tensor) -> Tensor:
+    """Filter a mixture by the powers and spatial covariances of models of its sources [4].
+
+    A source's power at a point is that of its model, averaged over channels; its covariance at a frequency is
+    the model's, averaged over time and normalised by the power.
+
+    Args:
+        mixture: `(batch, channels, frequency, ...)`.
+        models: `(batch, sources, channels, frequency, ...)`.
+        floor: Added to the diagonal of the mixture's covariance.
+
+    Returns:
+        Estimates, shaped like the models.
+    """
+    shape = models.shape
+    mixture, models = mixture.flatten(3), models.flatten(4)
+    powers = models.abs().square().mean(dim=2)
+    norm = powers.sum(dim=-1).clamp(min=torch.finfo(powers.dtype).tiny)
+    covariances = (
+        torch.einsum("b s c f t, b s d f t -> b s f c d", models, models.conj()) / norm[..., None, None]
+    )
+    whole = torch.einsum("b s f t, b s f c d -> b f t c d", powers.to(covariances.dtype), covariances)
+    whole = whole + floor * torch.eye(shape[2], dtype=whole.dtype, device=whole.device)
+    whitened = torch.einsum("b f t c d, b d f t -> b c f t", _inverse(whole), mixture)
+    filtered = torch.einsum("b s f c d, b d f t -> b s c f t", covariances, whitened)
+    return (powers[:, :, None] * filtered).reshape(shape)
+
+
+def _inverse(matrices: Tensor) -> Tensor:
+    """Inverses of Hermitian matrices `(..., channels, channels)`; in closed form, much faster, up to two."""
+    if matrices.shape[-1] == 1:
+        return 1 / matrices
+    if matrices.shape[-1] > 2:
+        return torch.linalg.inv(matrices)
+    (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
+    adjugate = torch.stack([torch.stack([d, -b], dim=-1), torch.stack([-c, a], dim=-1)], dim=-2)
+    return adjugate / (a * d - b * c)[..., None, None]
