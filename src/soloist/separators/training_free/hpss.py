@@ -83,17 +83,29 @@ class HPSS(MaskSeparator):
 
     def masks(self, magnitudes: Tensor) -> Tensor:
         """Masks `(batch, sources, channels, frequency, frames)` that sum to one; see `MaskSeparator`."""
-        harmonic = sliding_median(magnitudes, self.harmonic_kernel, dim=-1)
-        percussive = sliding_median(magnitudes, self.percussive_kernel, dim=-2)
-        harmonic_mask = self._mask(harmonic, percussive * self.harmonic_margin)
         if "residual" not in self.sources:
+            harmonic_mask = self.harmonic_mask(magnitudes)
             return torch.stack([harmonic_mask, 1 - harmonic_mask], dim=1)
+        harmonic, percussive = self._medians(magnitudes)
+        harmonic_mask = self._mask(harmonic, percussive * self.harmonic_margin)
         percussive_mask = self._mask(percussive, harmonic * self.percussive_margin)
         return torch.stack([harmonic_mask, percussive_mask, 1 - harmonic_mask - percussive_mask], dim=1)
+
+    def harmonic_mask(self, magnitudes: Tensor) -> Tensor:
+        """The mask of the harmonic part alone, of the shape of the magnitudes."""
+        harmonic, percussive = self._medians(magnitudes)
+        return self._mask(harmonic, percussive.mul_(self.harmonic_margin))
+
+    def _medians(self, magnitudes: Tensor) -> tuple[Tensor, Tensor]:
+        return (
+            sliding_median(magnitudes, self.harmonic_kernel, dim=-1),
+            sliding_median(magnitudes, self.percussive_kernel, dim=-2),
+        )
 
     def _mask(self, wanted: Tensor, other: Tensor) -> Tensor:
         """Where the wanted part exceeds the other, or its share; one half where both are silent."""
         if self.mask == "hard":
             return (wanted > other).to(wanted)
-        share = 1 / (1 + (other / wanted) ** self.power)
-        return torch.where((wanted == 0) & (other == 0), 0.5, share)
+        # In place, because these are the largest tensors of all; 0 / 0 is told apart from the rest by NaN.
+        share = other.div(wanted).pow_(self.power).add_(1).reciprocal_()
+        return share.masked_fill_(share.isnan(), 0.5)

@@ -75,7 +75,7 @@ class TwoStageHPSS(Separator):
     @property
     def chunk_length(self) -> int:
         """Several receptive fields, so that little is computed twice."""
-        return 20 * self.sample_rate
+        return 15 * self.sample_rate
 
     @property
     def receptive_field(self) -> int:
@@ -89,13 +89,13 @@ class TwoStageHPSS(Separator):
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """Separate a mixture `(batch, channels, samples)` into `(batch, 2, channels, samples)`."""
-        moving = self._extract("percussive", self.long, mixture)
-        vocals = self._extract("harmonic", self.short, moving, self.first_vocal_bin)
+        moving = mixture - self._harmonic(self.long, mixture)
+        vocals = self._harmonic(self.short, moving, self.first_vocal_bin)
         return torch.stack([vocals, mixture - vocals], dim=1)
 
-    def _extract(self, source: str, stage: HPSS, mixture: Tensor, first_bin: int = 0) -> Tensor:
-        """One source of a stage, `(batch, channels, samples)`, without what lies below a bin."""
+    def _harmonic(self, stage: HPSS, mixture: Tensor, first_bin: int = 0) -> Tensor:
+        """What a stage takes for harmonic, `(batch, channels, samples)`, without what lies below a bin."""
         spectrum = stage.stft(mixture)
-        mask = stage.masks(spectrum.abs())[:, stage.sources.index(source)]
+        mask = stage.harmonic_mask(spectrum.abs())
         mask[..., :first_bin, :] = 0
         return stage.stft.inverse(spectrum * mask, mixture.shape[-1])
