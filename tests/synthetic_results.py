@@ -33,7 +33,7 @@ def write_system(
 ) -> Path:
     """Write a system's folder: records of normally distributed scores, and perhaps an excerpt to hear."""
     folder = system_folder(results, system)
-    generator = np.random.default_rng(round(mean))
+    generator = np.random.default_rng(len(system))
     for index in range(tracks):
         targets = tuple(
             TargetScores(

@@ -1,13 +1,12 @@
 """Results of several systems, gathered and tabulated."""
 
 import csv
-import math
 
 import pytest
 
 from soloist.errors import UsageError
 from soloist.evaluation.failures import read_failures, write_failures
-from soloist.evaluation.results import all_targets, finite_median, load_results
+from soloist.evaluation.results import all_targets, best_first, load_results
 from soloist.evaluation.tables import markdown_table, summary_rows, write_frames_csv, write_tracks_csv
 from synthetic_results import write_system
 
@@ -62,9 +61,18 @@ def test_vocals_and_accompaniment_come_first(results):
     assert all_targets(load_results([results])) == ["vocals", "accompaniment"]
 
 
-def test_a_median_is_of_what_is_finite():
-    assert finite_median([1.0, math.nan, 3.0, math.inf]) == 2.0
-    assert math.isnan(finite_median([math.nan]))
+def test_systems_without_scores_come_last(results):
+    write_system(results, "nothing", mean=float("nan"))
+    systems = load_results([results])
+    assert [system.name for system in best_first(systems, "vocals")] == ["better", "worse", "nothing"]
+
+
+def test_an_interval_needs_tracks(results, tmp_path):
+    write_system(tmp_path / "few", "few", mean=3.0, tracks=4)
+    few, better, _ = load_results([tmp_path / "few", results])
+    assert few.interval("vocals", "SDR") is None
+    low, high = better.interval("vocals", "SDR")
+    assert low < sorted(better.tracks("vocals", "SDR"))[3] < high
 
 
 def test_markdown_has_a_line_a_row_and_says_what_failed(results):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from soloist.errors import UsageError
 from soloist.evaluation.excerpts import find_excerpts
 from soloist.evaluation.failures import read_failures
 from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
+from soloist.metrics.aggregate import bootstrap_interval, summarize
 
 METRICS = (*FRAME_METRICS, *TRACK_METRICS)
+
+FEW_TRACKS = 5
+"""With fewer tracks nothing is said of how tracks are distributed."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,12 @@ class SystemResults:
 
     def tracks(self, target: str, metric: str) -> list[float]:
         """For each track that has the target the median of its windows; NaN where all are NaN."""
-        return [finite_median(values) for values in self.frames(target, metric)]
+        return [summarize(values) for values in self.frames(target, metric)]
 
-
-def finite_median(values: Iterable[float]) -> float:
-    """The median of those values that are finite; NaN where none is."""
-    finite = [value for value in values if np.isfinite(value)]
-    return float(np.median(finite)) if finite else float("nan")
+    def interval(self, target: str, metric: str) -> tuple[float, float] | None:
+        """Bootstrapped 95 % interval of the median over tracks; None for less than `FEW_TRACKS`."""
+        values = self.tracks(target, metric)
+        return bootstrap_interval(values) if len(values) >= FEW_TRACKS else None
 
 
 def all_targets(systems: Iterable[SystemResults]) -> list[str]:
@@ -77,6 +79,13 @@ def all_targets(systems: Iterable[SystemResults]) -> list[str]:
     found = dict.fromkeys(target for system in systems for target in system.targets)
     first = [target for target in ("vocals", "accompaniment") if target in found]
     return list(dict.fromkeys([*first, *found]))
+
+
+def best_first(systems: Iterable[SystemResults], target: str) -> list[SystemResults]:
+    """The systems that have a target, by their median SDR; last those without scores."""
+    having = [system for system in systems if target in system.targets]
+    medians = {system.name: summarize(system.tracks(target, "SDR")) for system in having}
+    return sorted(having, key=lambda system: (math.isnan(medians[system.name]), -medians[system.name]))
 
 
 def load_results(folders: Sequence[Path]) -> list[SystemResults]:

@@ -15,6 +15,7 @@ from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
 from soloist.evaluation.targets import Scenario, scenarios, sum_of
 from soloist.metrics.bss_eval import bss_eval
+from soloist.metrics.ratios import sdr, si_sdr
 
 Audio = NDArray[np.float32]
 
@@ -118,13 +119,8 @@ def _score_frames(
 
 
 def _score_whole(estimate: Audio, reference: Audio) -> dict[str, float]:
-    estimated, true = torch.from_numpy(estimate).double(), torch.from_numpy(reference).double()
-    scaled = true * (estimated * true).sum() / true.square().sum()
-    return {"SI-SDR": _ratio(scaled, estimated - scaled), "uSDR": _ratio(true, estimated - true)}
-
-
-def _ratio(signal: Tensor, error: Tensor) -> float:
-    return float(10 * torch.log10(signal.square().sum() / error.square().sum()))
+    pair = torch.from_numpy(reference).double(), torch.from_numpy(estimate).double()
+    return {"SI-SDR": float(si_sdr(*pair)), "uSDR": float(sdr(*pair))}
 
 
 def _in_order_of(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:

@@ -17,16 +17,21 @@ from soloist.audio import StemWriter, WriteOptions, probe
 from soloist.datasets.stems import MIXTURE, StemTrack
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
-from soloist.evaluation.oracles import ORACLES
 from soloist.evaluation.targets import complement, sum_of
 from soloist.inference.engines import find_device
 from soloist.inference.inputs import Track
 from soloist.inference.job import FileJob, FileSettings
 from soloist.inference.stems import Block, StemSelection
 from soloist.inference.stream import StreamSettings
+from soloist.separators.oracles import ORACLES, Oracle
+from soloist.separators.training_free.base import frame_length
+from soloist.transforms.stft import STFT
 from soloist.zoo import card_of
 
 ORACLE_PREFIX = "oracle:"
+_ORACLE_FRAME = 0.046
+"""Seconds of the frames of oracles: 2048 samples at 44.1 kHz, as in the 2018 campaign."""
+
 _FLOAT_WAV = WriteOptions(format="wav", bit_depth=32, clip="none")
 
 
@@ -138,18 +143,23 @@ class OracleSystem:
         mixture = np.concatenate(list(track.mixture_blocks()), axis=1)
         if mixture.shape != next(iter(loaded.references.values())).shape:
             raise AudioError(f"the mixture of {track.name} differs from its stems in length or channels")
-        estimates = self._estimate(mixture, loaded.references)
+        oracle = self._oracle(loaded.sample_rate)
+        estimates = self._estimate(oracle, mixture, loaded.references)
         if len(estimates) > 2 and "vocals" in estimates:
             pair = {name: sum_of(loaded.references, name) for name in ("vocals", "accompaniment")}
-            estimates["accompaniment"] = self._estimate(mixture, pair)["accompaniment"]
+            estimates["accompaniment"] = self._estimate(oracle, mixture, pair)["accompaniment"]
         folder = self._folder / _folder_name(track)
         files = {name: folder / f"{name}.wav" for name in estimates}
         _write(files, loaded.sample_rate, [np.stack(list(estimates.values()))])
         return Separation(files, time.perf_counter() - begun, self._device)
 
-    def _estimate(self, mixture: Block, references: Mapping[str, Block]) -> dict[str, Block]:
-        sources = torch.from_numpy(np.stack(list(references.values()))).to(self._device)
-        estimates = ORACLES[self._kind](torch.from_numpy(mixture).to(self._device), sources)
+    def _oracle(self, sample_rate: int) -> Oracle:
+        n_fft = frame_length(sample_rate, _ORACLE_FRAME)
+        return Oracle(self._kind, STFT(n_fft, n_fft // 4, "hann", pad_mode="constant").to(self._device))
+
+    def _estimate(self, oracle: Oracle, mixture: Block, references: Mapping[str, Block]) -> dict[str, Block]:
+        sources = torch.from_numpy(np.stack(list(references.values())))[None].to(self._device)
+        estimates = oracle(torch.from_numpy(mixture)[None].to(self._device), sources)[0]
         return dict(zip(references, estimates.cpu().numpy(), strict=True))
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS
-from soloist.evaluation.results import METRICS, SystemResults, all_targets, finite_median
+from soloist.evaluation.results import METRICS, SystemResults, all_targets, best_first
+from soloist.metrics.aggregate import summarize
 
 NO_VALUE = "-"
 """What stands in a table for a figure that there is not."""
@@ -20,7 +21,7 @@ def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
     """Write a row for each system, track and target: medians over windows, and what it cost."""
     rows = (
         (system.name, record.track, target.name)
-        + tuple(_plain(finite_median(target.frames[metric])) for metric in FRAME_METRICS)
+        + tuple(_plain(summarize(target.frames[metric])) for metric in FRAME_METRICS)
         + tuple(_plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS)
         + (
             (record.cost.elapsed, record.duration, record.cost.peak_memory, record.cost.device)
@@ -48,16 +49,19 @@ def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:
 
 def summary_rows(systems: Sequence[SystemResults]) -> list[list[str]]:
     """A row for each target and system, best SDR first: medians over tracks of medians over windows."""
-    rows = []
-    for target in all_targets(systems):
-        having = [system for system in systems if target in system.targets]
-        having.sort(key=lambda system: -_or_lowest(finite_median(system.tracks(target, "SDR"))))
-        rows += [[target, system.name, *_figures(system, target), *_cost(system)] for system in having]
-    return rows
+    return [
+        [target, system.name, *_figures(system, target), *_cost(system)]
+        for target in all_targets(systems)
+        for system in best_first(systems, target)
+    ]
 
 
-SUMMARY_HEADINGS = ("target", "system", "tracks", *METRICS, "s/s", "MB")
-"""Headings of the summary: `s/s` is seconds of computing for a second of audio, `MB` the peak memory."""
+SUMMARY_HEADINGS = ("target", "system", "tracks", "SDR", "95 %", *METRICS[1:], "s/s", "MB")
+"""Headings of the summary.
+
+`95 %` is the confidence interval of the SDR, `s/s` seconds of computing for a second of audio, `MB` the peak
+memory.
+"""
 
 
 def markdown_table(systems: Sequence[SystemResults]) -> str:
@@ -73,8 +77,10 @@ def markdown_table(systems: Sequence[SystemResults]) -> str:
 
 
 def _figures(system: SystemResults, target: str) -> list[str]:
-    medians = [finite_median(system.tracks(target, metric)) for metric in METRICS]
-    return [str(len(system.tracks(target, "SDR"))), *(decibels(median) for median in medians)]
+    sdr, *others = (decibels(summarize(system.tracks(target, metric))) for metric in METRICS)
+    ends = system.interval(target, "SDR")
+    interval = NO_VALUE if ends is None else "…".join(map(decibels, ends))
+    return [str(len(system.tracks(target, "SDR"))), sdr, interval, *others]
 
 
 def _cost(system: SystemResults) -> list[str]:
@@ -88,10 +94,6 @@ def _cost(system: SystemResults) -> list[str]:
 def decibels(value: float) -> str:
     """A level with two decimals, or `NO_VALUE`."""
     return f"{value:.2f}" if math.isfinite(value) else NO_VALUE
-
-
-def _or_lowest(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf
 
 
 def _plain(value: float) -> float | str:

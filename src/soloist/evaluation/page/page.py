@@ -11,11 +11,11 @@ from string import Template
 from soloist.evaluation.page.players import render_players
 from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
-from soloist.evaluation.results import METRICS, SystemResults, all_targets, finite_median
+from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
 from soloist.evaluation.tables import NO_VALUE, SUMMARY_HEADINGS, decibels, summary_rows
+from soloist.metrics.aggregate import summarize
 
 _HERE = Path(__file__).parent
-_FEW_TRACKS = 5
 _WORDS = ("track", "target", "system")
 
 
@@ -61,12 +61,13 @@ def _summary(systems: Sequence[SystemResults]) -> str:
     legend = "".join(
         f'<li class="{colour}"><i></i>{escape(name)}</li>' for name, colour in _colours(systems).items()
     )
-    return (
-        f'<ul class="legend">{legend}</ul><p class="soft">Medians over tracks of medians over windows; '
-        f"{' and '.join(TRACK_METRICS)} are of the whole track. s/s: seconds of separating for a second of "
-        "audio; MB: the most memory that the process that separates has held.</p>"
-        + _table(SUMMARY_HEADINGS, summary_rows(systems))
+    told = (
+        "Medians over tracks of medians over windows, with the 95 % confidence interval of the SDR where "
+        f"there are tracks enough; {' and '.join(TRACK_METRICS)} are of whole tracks. s/s: seconds of "
+        "separating for a second of audio; MB: the most memory that the separating process has held."
     )
+    table = _table(SUMMARY_HEADINGS, summary_rows(systems))
+    return f'<ul class="legend">{legend}</ul><p class="soft">{told}</p>{table}'
 
 
 def _values(systems: Sequence[SystemResults], target: str, metric: str) -> dict[str, list[float]]:
@@ -76,8 +77,7 @@ def _values(systems: Sequence[SystemResults], target: str, metric: str) -> dict[
         system.name: system.tracks(target, metric)
         if by_track
         else [value for values in system.frames(target, metric) for value in values]
-        for system in systems
-        if target in system.targets
+        for system in best_first(systems, target)
     }
 
 
@@ -87,7 +87,7 @@ def _colours(systems: Sequence[SystemResults]) -> dict[str, str]:
 
 
 def _few_tracks(systems: Sequence[SystemResults]) -> bool:
-    return max((len(system.records) for system in systems), default=0) < _FEW_TRACKS
+    return max((len(system.records) for system in systems), default=0) < FEW_TRACKS
 
 
 def _boxes(systems: Sequence[SystemResults]) -> str:
@@ -140,7 +140,7 @@ def _tracks(systems: Sequence[SystemResults]) -> str:
             record.track,
             target.name,
             system.name,
-            *(decibels(finite_median(target.frames[metric])) for metric in FRAME_METRICS),
+            *(decibels(summarize(target.frames[metric])) for metric in FRAME_METRICS),
             *(decibels(target.whole.get(metric, float("nan"))) for metric in TRACK_METRICS),
             f"{record.cost.elapsed:.1f}" if record.cost else NO_VALUE,
         ]
