@@ -81,6 +81,7 @@ def _check_mixture(record):
         (["CORPUS"], "name at least one model or oracle"),
         (["no-such-model", "CORPUS"], "no model is named 'no-such-model'"),
         (["oracle:none", "CORPUS"], "there is no oracle 'none'"),
+        (["repet", "repet", "CORPUS"], "two of the systems are called repet"),
         (["repet", "absent"], "there is no folder or file absent"),
         (["repet", "CORPUS", "--device", "abacus"], "device 'abacus' is not there"),
         (["repet", "CORPUS", "--window", "0"], "window 0 s"),

@@ -72,6 +72,8 @@ def evaluate(
     )
     tracks = find_stem_tracks(corpus)
     names = [check_system(model) for model in models]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"two of the systems are called {twice[0]}: their results would be one")
     board = Scoreboard(quiet=quiet)
     with Evaluation(tracks, settings) as evaluation:
         for model, name in zip(models, names, strict=True):

@@ -44,7 +44,7 @@ def score(
     from soloist.cli.scoreboard import Scoreboard
     from soloist.datasets.stems import find_stem_tracks
     from soloist.errors import UsageError
-    from soloist.evaluation.folders import score_folders
+    from soloist.evaluation.folders import FolderScoring
     from soloist.evaluation.scoring import ScoreSettings
 
     if listen and output is None:
@@ -52,14 +52,7 @@ def score(
     system = name or estimates.resolve().name
     board = Scoreboard(quiet=quiet)
     tracks = find_stem_tracks(references)
+    scoring = FolderScoring(system, ScoreSettings(window, hop), not permutation, output, listen)
     with board.progress(system, len(tracks)) as notify:
-        score_folders(
-            tracks,
-            find_stem_tracks(estimates),
-            system=system,
-            settings=ScoreSettings(window, hop, permutation),
-            results=output,
-            listen=listen,
-            notify=notify,
-        )
+        scoring.run(tracks, find_stem_tracks(estimates), notify)
     board.finish(output)

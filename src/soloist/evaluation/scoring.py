@@ -27,13 +27,10 @@ class ScoreSettings:
     Attributes:
         window: Length of the windows of BSS Eval, s.
         hop: Their distance, s.
-        permutation: Match the estimates to the references by their quality, not by name: for sources
-            whose order means nothing, such as talkers.
     """
 
     window: float = 1.0
     hop: float = 1.0
-    permutation: bool = False
 
     def __post_init__(self) -> None:
         if not (self.window > 0 and self.hop > 0):
@@ -53,7 +50,7 @@ def score_estimates(
             because it can interfere.
         estimates: Estimates of stems, or of unions of them (`accompaniment`, `no_vocals`), of the same shape.
         sample_rate: Rate of all of them, Hz.
-        settings: Windows, permutation.
+        settings: Windows.
 
     Returns:
         Scores in the order of the estimates. Where a reference or an estimate is silent they are NaN.
@@ -63,12 +60,34 @@ def score_estimates(
     """
     settings = settings or ScoreSettings()
     _check_shapes(references, estimates)
-    if settings.permutation:
-        estimates = _in_order_of(references, estimates)
     scores: dict[str, TargetScores] = {}
     for scenario in scenarios(tuple(estimates), tuple(references)):
         scores |= _score_scenario(scenario, references, estimates, sample_rate, settings)
     return [scores[name] for name in estimates]
+
+
+def match_by_quality(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:
+    """The estimates under the names of the references that they fit best, by the SIR of the whole track.
+
+    For sources whose order means nothing, such as talkers.
+
+    Args:
+        references: Each source `(channels, samples)`.
+        estimates: As many estimates of the same shape, under any names.
+
+    Raises:
+        UsageError: There are not as many estimates as references.
+    """
+    if len(estimates) != len(references):
+        raise UsageError(
+            f"{len(estimates)} estimates cannot be matched to {len(references)} references by their quality"
+        )
+    candidates = list(estimates.values())
+    result = bss_eval(
+        _stack(list(references.values())), _stack(candidates), window=math.inf, hop=math.inf, permutation=True
+    )
+    order = result.permutation.reshape(len(candidates), -1)[:, 0].tolist()
+    return {name: candidates[index] for name, index in zip(references, order, strict=True)}
 
 
 def _check_shapes(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> None:
@@ -121,20 +140,6 @@ def _score_frames(
 def _score_whole(estimate: Audio, reference: Audio) -> dict[str, float]:
     pair = torch.from_numpy(reference).double(), torch.from_numpy(estimate).double()
     return {"SI-SDR": float(si_sdr(*pair)), "uSDR": float(sdr(*pair))}
-
-
-def _in_order_of(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:
-    """The estimates under the names of the references that they fit best, by the SIR of the whole track."""
-    if len(estimates) != len(references):
-        raise UsageError(
-            f"{len(estimates)} estimates cannot be matched to {len(references)} references by their quality"
-        )
-    candidates = list(estimates.values())
-    result = bss_eval(
-        _stack(list(references.values())), _stack(candidates), window=math.inf, hop=math.inf, permutation=True
-    )
-    order = result.permutation.reshape(len(candidates), -1)[:, 0].tolist()
-    return {name: candidates[index] for name, index in zip(references, order, strict=True)}
 
 
 def _stack(audio: Sequence[Audio]) -> Tensor:

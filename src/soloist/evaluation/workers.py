@@ -12,7 +12,7 @@ from soloist.datasets.stems import StemFile, StemTrack, TrackPath
 from soloist.evaluation.excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack, load_pair
 from soloist.evaluation.records import Cost, TrackRecord
-from soloist.evaluation.scoring import ScoreSettings, score_estimates
+from soloist.evaluation.scoring import ScoreSettings, match_by_quality, score_estimates
 from soloist.evaluation.systems import Separation, System, SystemSettings, make_system
 from soloist.evaluation.targets import accompaniment_parts
 from soloist.profiling import peak_memory
@@ -88,16 +88,30 @@ def score(task: ScoringTask) -> TrackRecord:
     track = task.track.open()
     loaded = load_pair(track, StemTrack(track.name, files), by_name=separation.ordered)
     _add_accompaniment(loaded)
-    scores = replace(task.scores, permutation=not separation.ordered)
-    record = score_loaded(task.system, track.name, loaded, scores)
+    record = score_loaded(task.system, track.name, loaded, task.scores, by_name=separation.ordered)
     if task.heard is not None:
         write_excerpts(task.heard, track, loaded)
     cost = Cost(separation.elapsed, task.separated.peak_memory, separation.device)
     return replace(record, cost=cost, settings=task.settings)
 
 
-def score_loaded(system: str, track: str, loaded: LoadedTrack, settings: ScoreSettings) -> TrackRecord:
-    """The record of a track whose references and estimates are in memory."""
+def score_loaded(
+    system: str, track: str, loaded: LoadedTrack, settings: ScoreSettings, *, by_name: bool = True
+) -> TrackRecord:
+    """The record of a track whose references and estimates are in memory.
+
+    Args:
+        system: Name of the system.
+        track: Name of the track.
+        loaded: The references and estimates; without `by_name` the estimates get their references' names.
+        settings: How estimates are scored.
+        by_name: Whether the names of the estimates mean something.
+
+    Raises:
+        UsageError: Without names, there are not as many estimates as references.
+    """
+    if not by_name:
+        loaded.estimates = match_by_quality(loaded.references, loaded.estimates)
     targets = score_estimates(loaded.references, loaded.estimates, loaded.sample_rate, settings)
     return TrackRecord(
         system,

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from soloist.errors import UsageError
+from soloist.evaluation.comparison import compare_with_best
 from soloist.evaluation.page.players import render_players
 from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
@@ -16,7 +18,8 @@ from soloist.evaluation.tables import NO_VALUE, SUMMARY_HEADINGS, decibels, summ
 from soloist.metrics.aggregate import summarize
 
 _HERE = Path(__file__).parent
-_WORDS = ("track", "target", "system")
+_NAMES = ("track", "target", "system")
+_WORDS = (*_NAMES, "best", "other")
 
 
 def render_page(systems: Sequence[SystemResults], title: str = "Separation results") -> str:
@@ -30,6 +33,7 @@ def render_page(systems: Sequence[SystemResults], title: str = "Separation resul
         "Summary": _summary(systems),
         "Boxes": _boxes(systems),
         "Distributions": _distributions(systems),
+        "Differences": _differences(systems),
         "Listen": _listen(systems),
         "Tracks": _tracks(systems),
         "Notes": _notes(systems),
@@ -128,6 +132,32 @@ def _distributions(systems: Sequence[SystemResults]) -> str:
     return figures
 
 
+def _differences(systems: Sequence[SystemResults]) -> str:
+    try:
+        comparisons = compare_with_best(systems)
+    except UsageError as error:
+        return f'<p class="soft">{escape(str(error))}</p>'
+    told = (
+        "The best system beside each other one, on the tracks that both have: median difference of SDR, "
+        "Wilcoxon's signed-rank test with Holm's correction, and rank-biserial effect size (1: better on "
+        "every track)."
+    )
+    rows = [
+        [
+            comparison.target,
+            comparison.best,
+            comparison.other,
+            str(comparison.test.num_pairs),
+            decibels(comparison.test.median_difference),
+            f"{comparison.p_value:.2g}",
+            f"{comparison.test.effect_size:.2f}",
+        ]
+        for comparison in comparisons
+    ]
+    headings = ("target", "best", "other", "tracks", "difference", "p", "effect size")
+    return f'<p class="soft">{told}</p>{_table(headings, rows)}' if rows else ""
+
+
 def _listen(systems: Sequence[SystemResults]) -> str:
     players = render_players(systems)
     hint = "Excerpts where all sources sound. Click a picture to hear it; all of them run in step."
@@ -150,7 +180,7 @@ def _tracks(systems: Sequence[SystemResults]) -> str:
     ]
     worst_first = sorted(rows, key=lambda row: float(row[3]) if row[3] != NO_VALUE else float("inf"))
     hint = '<p class="soft">Worst SDR first; a click on a heading sorts by its column.</p>'
-    return hint + _table((*_WORDS, *METRICS, "s"), worst_first)
+    return hint + _table((*_NAMES, *METRICS, "s"), worst_first)
 
 
 def _notes(systems: Sequence[SystemResults]) -> str:
