@@ -26,7 +26,7 @@ def separate(
     device: str = "auto",
     settings: StreamSettings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Separate a recording that fits in memory; `soloist.inference.FileJob` is for those that do not.
+    """Separate a recording that fits in memory; `soloist.inference.job.FileJob` is for those that do not.
 
     Args:
         audio: A file of any format, or samples `(channels, samples)` or `(samples,)` in [-1, 1].
