@@ -258,6 +258,16 @@ class TestRankDeficiency:
             references, estimates = references.float(), estimates.float()
         assert_same(bss_eval(references, estimates, **PIECES), clean, tolerance=0.1)
 
+    def test_threads_change_nothing(self):
+        references = band_limited()
+        before = torch.get_num_threads()
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(bss_eval(references, mixed(references), **PIECES))
+        torch.set_num_threads(before)
+        assert_same(*results, tolerance=1e-3)
+
     def test_dual_mono_scores_like_its_mono(self):
         mono = noise(2, 1, 24_000)
         estimates = mixed(mono)

@@ -126,19 +126,21 @@ def _largest_eigenvalue(matrix: Tensor) -> Tensor:
     """By power iteration, `(systems,)`: never too large, and hardly too small."""
     vectors = _probes(matrix)
     for _ in range(_POWER_STEPS):
-        vectors = matrix @ (vectors / vectors.norm(dim=-2, keepdim=True))
-    return vectors.norm(dim=-2).amax(dim=-1)
+        # From the left: several times as fast as from the right, for so few vectors.
+        vectors = (vectors / vectors.norm(dim=-1, keepdim=True)) @ matrix
+    return vectors.norm(dim=-1).amax(dim=-1)
 
 
 def _smallest_eigenvalue(factor: Tensor) -> Tensor:
     """By inverse iteration with the Cholesky factor, `(systems,)`: never too small, and hardly too large."""
-    vectors = _probes(factor)
+    vectors = _probes(factor).mT
     for _ in range(_INVERSE_STEPS):
         vectors = _substitute(factor, vectors / vectors.norm(dim=-2, keepdim=True))
     return 1 / vectors.norm(dim=-2).amax(dim=-1)
 
 
 def _probes(matrix: Tensor) -> Tensor:
+    """The same few random vectors for every system, `(systems, probes, rows)`."""
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(matrix.shape[-1], _PROBES, generator=generator, dtype=matrix.dtype)
+    vectors = torch.randn(_PROBES, matrix.shape[-1], generator=generator, dtype=matrix.dtype)
     return vectors.to(matrix.device).expand(len(matrix), -1, -1)
