@@ -304,6 +304,24 @@ class TestRankDeficiency:
             medians = getattr(result, name).median(dim=1).values
             torch.testing.assert_close(medians, torch.tensor(expected).double(), rtol=0, atol=0.1)
 
+    def test_without_a_tolerance_it_is_museval_on_references_of_16_bits(self, shared):
+        """museval's regression data: random estimates, which fill the band that AAC left to rounding."""
+        published = json.loads((shared / "data/musdb-sample/museval-random-estimates.json").read_text())
+        stems = np.stack([read_audio(shared / CLIP, stream=index)[0] for index in range(1, 5)])
+        drums, bass, other, vocals = torch.from_numpy(np.round(stems * 32768.0) / 32768).double()
+        random = np.random.RandomState(0)
+        estimates = torch.from_numpy(np.stack([random.random_sample(vocals.T.shape).T for _ in range(2)]))
+        references = torch.stack([vocals, drums + bass + other])
+        result = bss_eval(references, estimates, rank_tolerance=0, **SECONDS)
+        robust = bss_eval(references, estimates, **SECONDS)
+        assert robust.rank_deficient
+        for row, target in enumerate(published["targets"]):
+            assert target["name"] == ("vocals", "accompaniment")[row]
+            for name in RATIOS:
+                expected = [frame["metrics"][name.upper()] for frame in target["frames"]]
+                np.testing.assert_allclose(getattr(result, name)[row].numpy(), expected, rtol=0, atol=0.1)
+            np.testing.assert_allclose(robust.sdr[row].numpy(), result.sdr[row].numpy())
+
 
 class TestWindows:
     def test_the_rest_at_the_end_is_dropped(self):

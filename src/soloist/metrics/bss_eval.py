@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.metrics.normal_equations import RANK_TOLERANCE
 from soloist.metrics.permutation import best_order
 from soloist.metrics.projections import Energies, Projections, measure_energies
 from soloist.metrics.stretches import Stretches
@@ -62,6 +63,7 @@ def bss_eval(
     framewise_filters: bool = False,
     sources_version: bool = False,
     permutation: bool = False,
+    rank_tolerance: float = RANK_TOLERANCE,
 ) -> BSSEval:
     """BSS Eval v4 (the default), v3 (`framewise_filters`) and of sources (`sources_version`).
 
@@ -83,6 +85,9 @@ def bss_eval(
             there is no ISR.
         permutation: Whether to seek which estimate is which source's: the order of greatest mean SIR, over
             all windows or, with `framewise_filters`, in each.
+        rank_tolerance: Directions in which the references hold less than this part of what they hold in their
+            strongest are left out. Zero leaves out nothing, as museval does: its published figures of
+            band-limited references are reproduced so, but they measure the rounding of the references.
 
     Returns:
         The ratios.
@@ -100,7 +105,14 @@ def bss_eval(
         scopes = [(Stretches.whole(samples), windows)]
     energies, rank_deficient = [], False
     for stretch, its_windows in scopes:
-        projections = Projections.of(references, estimates, stretch, filter_length, permutation)
+        projections = Projections.of(
+            references,
+            estimates,
+            stretch,
+            num_taps=filter_length,
+            all_pairs=permutation,
+            rank_tolerance=rank_tolerance,
+        )
         energies.append(measure_energies(references, estimates, projections, its_windows))
         rank_deficient |= projections.rank_deficient
     all_energies = Energies.concatenate(energies)

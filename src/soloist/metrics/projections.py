@@ -32,7 +32,14 @@ class Projections:
 
     @classmethod
     def of(
-        cls, references: Tensor, estimates: Tensor, stretch: Stretches, num_taps: int, all_pairs: bool
+        cls,
+        references: Tensor,
+        estimates: Tensor,
+        stretch: Stretches,
+        *,
+        num_taps: int,
+        all_pairs: bool,
+        rank_tolerance: float,
     ) -> Projections:
         """Find the filters by least squares over a stretch.
 
@@ -42,12 +49,13 @@ class Projections:
             stretch: The one stretch that counts.
             num_taps: Length of the filters.
             all_pairs: Pair each reference with all estimates, not only with its own.
+            rank_tolerance: See `bss_eval`.
         """
         sources, channels, _ = references.shape
         among, across = correlate(references.flatten(0, 1), estimates.flatten(0, 1), stretch, num_taps)
         gains = _unit_energy_gains(among, channels)
         among, across = among * gains * gains[:, 0], across * gains
-        joint, deficient = solve(among[None], across[None])
+        joint, deficient = solve(among[None], across[None], rank_tolerance)
         joint = joint[0] * gains
         if sources == 1:
             return cls(joint, joint[None], bool(deficient))
@@ -55,7 +63,8 @@ class Projections:
         among = rearrange(among, "(s c) (z d) l -> s z c d l", c=channels, d=channels)[each, each]
         across = rearrange(across, "(s c) (z d) l -> s z c d l", c=channels, d=channels)
         across = across if all_pairs else across[each, each][:, None]
-        own, own_deficient = solve(among, rearrange(across, "s z c d l -> s c (z d) l"))
+        across = rearrange(across, "s z c d l -> s c (z d) l")
+        own, own_deficient = solve(among, across, rank_tolerance)
         own = own * rearrange(gains, "(s c) 1 1 -> s c 1 1", c=channels)
         return cls(joint, own, bool(deficient | own_deficient.any()))
 
