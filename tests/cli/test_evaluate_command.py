@@ -75,6 +75,21 @@ def _check_mixture(record):
     assert record["soloist"]["duration"] == pytest.approx(1.2)
 
 
+def test_a_published_model_on_a_real_clip(soloist, shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
+    assert soloist("models", "import", shared / "weights/cac_tdc_17_vocals_top3.pt").code == 0
+    results = tmp_path / "results"
+    result = soloist(
+        "evaluate", "tdc17-vocals-3", shared / "data/musdb-sample", "-o", results, "--device", "cpu"
+    )
+    assert result.code == 0, result.err
+    rows = {row.split()[0]: row.split() for row in result.out.splitlines()[1:]}
+    # In one piece the network has 11.23 and 13.92 dB; this is in chunks.
+    assert float(rows["vocals"][3]) == pytest.approx(11.23, abs=0.1)
+    assert float(rows["accompaniment"][3]) == pytest.approx(13.92, abs=0.1)
+    assert "directions that they do not have are left out" in (results / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -53,16 +53,15 @@ def test_nothing_but_the_record_is_left_in_the_folder(record, tmp_path):
 
 
 def test_a_file_of_museval_is_a_record(tmp_path):
-    frames = [
-        {"time": float(t), "duration": 1.0, "metrics": {"SDR": t, "ISR": 1, "SIR": 2, "SAR": 3}}
-        for t in range(3)
-    ]
+    metrics = [{"SDR": value, "ISR": 1, "SIR": 2, "SAR": 3} for value in range(3)]
+    frames = [{"time": 0.5 * index, "duration": 2.0, "metrics": metrics[index]} for index in range(3)]
     content = {"targets": [{"name": "vocals", "frames": frames}], "museval_version": "0.3.0"}
     path = tmp_path / "method" / "test" / "song.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     (record,) = read_records(tmp_path / "method")
     assert (record.system, record.track, record.cost) == ("method", "song", None)
+    assert (record.window, record.hop) == (2.0, 0.5)
     assert record.targets[0].frames["SDR"] == [0.0, 1.0, 2.0]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,22 +184,27 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
         )
         for target in content["targets"]
     )
-    first: dict[str, Any] = next(
-        (target["frames"][0] for target in content["targets"] if target["frames"]), {}
-    )
+    window, hop = _windows(content["targets"])
     cost = own.get("cost")
     return TrackRecord(
         own.get("system", system),
         own.get("track", track),
         targets,
-        window=own.get("window", first.get("duration", 1.0)),
-        hop=own.get("hop", 1.0),
+        window=own.get("window", window),
+        hop=own.get("hop", hop),
         duration=float(own.get("duration", math.nan)),
         cost=None if cost is None else Cost(**cost),
         notes=tuple(own.get("notes", ())),
         refused=tuple(own.get("refused", ())),
         settings=own.get("settings", {}),
     )
+
+
+def _windows(targets: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Length and distance of the windows, s, as the first of them tell; 1 s where there are none."""
+    frames: list[dict[str, Any]] = next((target["frames"] for target in targets if target["frames"]), [])
+    window = float(frames[0]["duration"]) if frames else 1.0
+    return window, float(frames[1]["time"] - frames[0]["time"]) if len(frames) > 1 else 1.0
 
 
 def _quantized(value: float) -> float:

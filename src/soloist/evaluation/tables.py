@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS
+from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, Cost, TrackRecord
 from soloist.evaluation.results import METRICS, SystemResults, all_targets, best_first
 from soloist.metrics.aggregate import summarize
 
@@ -20,13 +20,11 @@ _COST_COLUMNS = ("elapsed", "duration", "peak_memory_mb", "device")
 def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
     """Write a row for each system, track and target: medians over windows, and what it cost."""
     rows = (
-        (system.name, record.track, target.name)
-        + tuple(_plain(summarize(target.frames[metric])) for metric in FRAME_METRICS)
-        + tuple(_plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS)
-        + (
-            (record.cost.elapsed, record.duration, record.cost.peak_memory, record.cost.device)
-            if record.cost
-            else ("", record.duration, "", "")
+        (
+            *(system.name, record.track, target.name),
+            *(_plain(summarize(target.frames[metric])) for metric in FRAME_METRICS),
+            *(_plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS),
+            *_cost_of(record),
         )
         for system in systems
         for record in system.records
@@ -74,6 +72,11 @@ def markdown_table(systems: Sequence[SystemResults]) -> str:
         for track, reason in system.failures.items()
     ]
     return "\n".join([*lines, *(["", *failures] if failures else []), ""])
+
+
+def _cost_of(record: TrackRecord) -> tuple[object, ...]:
+    cost = record.cost or Cost(math.nan)
+    return _plain(cost.elapsed), _plain(record.duration), cost.peak_memory, cost.device
 
 
 def _figures(system: SystemResults, target: str) -> list[str]:
