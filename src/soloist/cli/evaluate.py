@@ -48,7 +48,7 @@ def evaluate(
     one such track. Tracks that have scores are not done again. Oracles know the references: oracle:irm1,
     oracle:ibm, oracle:mwf and others; oracle:mixture is a lower bound.
 
-    [bold]soloist evaluate repet-sim tdc17-vocals-1 oracle:irm1 musdb18/test -o results[/bold]
+    `soloist evaluate repet-sim tdc17-vocals-1 oracle:irm1 musdb18/test -o results`
     """
     from soloist.cli.scoreboard import Scoreboard
     from soloist.datasets.stems import find_stem_tracks

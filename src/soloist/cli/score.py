@@ -39,7 +39,7 @@ def score(
     track; references may be MUSDB18 files (*.stem.mp4). An estimate may be a union of stems: accompaniment,
     no_vocals.
 
-    [bold]soloist score musdb18/test separated/tdc17-vocals-1 -o results[/bold]
+    `soloist score musdb18/test separated/tdc17-vocals-1 -o results`
     """
     from soloist.cli.scoreboard import Scoreboard
     from soloist.datasets.stems import find_stem_tracks

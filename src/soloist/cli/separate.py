@@ -162,8 +162,9 @@ def separate(
     The stems have the sample rate, channel count and length of the recording, and memory does not grow
     with its length.
 
-    [bold]soloist separate song.mp3[/bold]
-    [bold]soloist separate --two-stems vocals --format flac album/[/bold]
+    `soloist separate song.mp3`
+
+    `soloist separate --two-stems vocals --format flac album/`
     """
     if list_models:
         from soloist.cli.models import app
