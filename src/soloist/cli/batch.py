@@ -20,7 +20,7 @@ from soloist.cli.models import fetch
 from soloist.errors import SoloistError, UsageError
 from soloist.inference.inputs import Track, find_tracks
 from soloist.inference.job import FileJob, FileSettings, TrackReport
-from soloist.profiling import peak_memory
+from soloist.profiling import peak_memory, return_memory_at_once
 from soloist.zoo import DEFAULT_MODEL, card_of
 
 STANDARD_INPUT = "-"
@@ -48,6 +48,7 @@ class Batch:
         quiet: bool = False,
         verbose: bool = False,
     ) -> None:
+        return_memory_at_once()
         if threads is not None:
             torch.set_num_threads(threads)
         self._settings = settings

@@ -55,6 +55,8 @@ def main() -> None:
     # Threads that spin while they wait take the processor from each other as soon as anything else runs:
     # four times slower on a busy machine. Read by OpenMP when PyTorch is imported, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

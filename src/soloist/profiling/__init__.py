@@ -1,5 +1,5 @@
 """What separating costs."""
 
-from soloist.profiling.memory import peak_memory
+from soloist.profiling.memory import peak_memory, return_memory_at_once
 
-__all__ = ["peak_memory"]
+__all__ = ["peak_memory", "return_memory_at_once"]
