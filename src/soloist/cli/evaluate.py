@@ -27,6 +27,9 @@ def evaluate(
     ] = False,
     window: Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")] = 1.0,
     hop: Annotated[float, typer.Option(help="Distance of the windows, in s.")] = 1.0,
+    rank_tolerance: Annotated[
+        float, typer.Option(help="Directions that band-limited references lack; 0: solve as museval does.")
+    ] = 1e-8,
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",
@@ -65,7 +68,7 @@ def evaluate(
     settings = EvaluationSettings(
         results=output,
         systems=SystemSettings(find_device(device), StreamSettings(chunk, overlap, shifts, batch_size)),
-        scores=ScoreSettings(window, hop),
+        scores=ScoreSettings(window, hop, rank_tolerance),
         listen=listen,
         jobs=jobs,
         overwrite=overwrite,

@@ -27,6 +27,9 @@ def score(
     ] = None,
     window: Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")] = 1.0,
     hop: Annotated[float, typer.Option(help="Distance of the windows, in s.")] = 1.0,
+    rank_tolerance: Annotated[
+        float, typer.Option(help="Directions that band-limited references lack; 0: solve as museval does.")
+    ] = 1e-8,
     permutation: Annotated[
         bool, typer.Option("--permutation", help="Match estimates by quality, not by name: for talkers.")
     ] = False,
@@ -52,7 +55,9 @@ def score(
     system = name or estimates.resolve().name
     board = Scoreboard(quiet=quiet)
     tracks = find_stem_tracks(references)
-    scoring = FolderScoring(system, ScoreSettings(window, hop), not permutation, output, listen)
+    scoring = FolderScoring(
+        system, ScoreSettings(window, hop, rank_tolerance), not permutation, output, listen
+    )
     with board.progress(system, len(tracks)) as notify:
         scoring.run(tracks, find_stem_tracks(estimates), notify)
     board.finish(output)

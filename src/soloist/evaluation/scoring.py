@@ -27,14 +27,19 @@ class ScoreSettings:
     Attributes:
         window: Length of the windows of BSS Eval, s.
         hop: Their distance, s.
+        rank_tolerance: What BSS Eval takes for missing in the references; see `soloist.metrics.bss_eval`.
+            0 solves as museval does.
     """
 
     window: float = 1.0
     hop: float = 1.0
+    rank_tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
         if not (self.window > 0 and self.hop > 0):
             raise UsageError(f"window {self.window:g} s and hop {self.hop:g} s must be longer than 0 s")
+        if not 0 <= self.rank_tolerance < 1:
+            raise UsageError(f"rank tolerance {self.rank_tolerance:g} must lie in 0..1")
 
 
 def score_estimates(
@@ -125,6 +130,7 @@ def _score_frames(
         _stack([estimated.get(name, audio) for name, audio in true.items()]),
         window=settings.window * sample_rate,
         hop=settings.hop * sample_rate,
+        rank_tolerance=settings.rank_tolerance,
     )
     frames = {}
     for row, name in enumerate(true):
