@@ -6,8 +6,9 @@ imported when they are first asked for, so that `import soloist` costs nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from soloist.lazy import lazy_names
 
 if TYPE_CHECKING:
     from soloist.inference.api import load, separate
@@ -23,16 +24,4 @@ _HOMES = {
     "separate": "soloist.inference.api",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name of the package at its first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Name what the package offers, imported yet or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

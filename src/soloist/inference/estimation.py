@@ -47,8 +47,8 @@ def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -
         return estimate
 
     def normalized(mixture: Tensor) -> Tensor:
-        of_track = separator.normalization == "track" and level is not None
-        used = level if of_track and level is not None else Level.of(mixture)
+        whole = level if separator.normalization == "track" else None
+        used = whole or Level.of(mixture)
         return used.restore(estimate(used.normalize(mixture)))
 
     return normalized

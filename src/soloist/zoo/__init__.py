@@ -5,9 +5,9 @@ What reads or writes weights is imported at its first use, so that listing the c
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from soloist.lazy import lazy_names
 from soloist.zoo.cards import Card, find, list_cards
 
 if TYPE_CHECKING:
@@ -41,16 +41,4 @@ _HOMES = {
     "save_model": "soloist.zoo.models",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name of the zoo at its first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Name what the zoo offers, imported yet or not."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
