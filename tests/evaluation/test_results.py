@@ -6,6 +6,7 @@ import pytest
 
 from soloist.errors import UsageError
 from soloist.evaluation.failures import read_failures, write_failures
+from soloist.evaluation.reports import write_reports
 from soloist.evaluation.results import all_targets, best_first, load_results
 from soloist.evaluation.tables import markdown_table, summary_rows, write_frames_csv, write_tracks_csv
 from synthetic_results import write_system
@@ -101,3 +102,14 @@ def test_failures_vanish_when_there_are_none(tmp_path):
     assert read_failures(tmp_path / "system") == {"song": "it is damaged"}
     write_failures(tmp_path / "system", {})
     assert read_failures(tmp_path / "system") == {}
+
+
+def test_the_tables_are_written_as_parquet_too(results, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is in the extra parquet")
+    write_reports(tmp_path, load_results([results]))
+    with (tmp_path / "tracks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    table = parquet.read_table(tmp_path / "tracks.parquet")
+    assert table.num_rows == len(rows) > 0
+    assert table["SDR"].to_pylist() == pytest.approx([float(row["SDR"]) for row in rows])
+    assert (tmp_path / "frames.parquet").exists()

@@ -1,8 +1,9 @@
-"""All reports of a set of results: CSV, Markdown and the HTML page."""
+"""All reports of a set of results: CSV and Parquet, Markdown and the HTML page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from soloist.evaluation.page import render_page
@@ -17,7 +18,18 @@ def write_reports(folder: Path, systems: Sequence[SystemResults]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_tracks_csv(folder / TRACKS_CSV, systems)
     write_frames_csv(folder / FRAMES_CSV, systems)
+    for table in (TRACKS_CSV, FRAMES_CSV):
+        _write_parquet(folder / table)
     (folder / TABLE).write_text(markdown_table(systems), encoding="utf-8")
     page = folder / PAGE
     page.write_text(render_page(systems), encoding="utf-8")
     return page
+
+
+def _write_parquet(table: Path) -> None:
+    """Write a CSV table as Parquet beside it, where pyarrow (the extra `parquet`) is installed."""
+    if find_spec("pyarrow") is None:
+        return
+    from pyarrow import csv, parquet
+
+    parquet.write_table(csv.read_csv(table), table.with_suffix(".parquet"))
