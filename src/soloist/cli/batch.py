@@ -48,7 +48,6 @@ class Batch:
         quiet: bool = False,
         verbose: bool = False,
     ) -> None:
-        return_memory_at_once()
         if threads is not None:
             torch.set_num_threads(threads)
         self._settings = settings
@@ -58,7 +57,11 @@ class Batch:
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Separate everything; a bad input is reported and the others are done. True if all went well."""
-        if not card_of(self._model).on_disk and not Path(self._model).exists():
+        card = card_of(self._model)
+        if not card.parameters:
+            # Networks use tensors of few sizes again and again, rules do not.
+            return_memory_at_once()
+        if not card.on_disk and not Path(self._model).exists():
             fetch(self._model, quiet=self._quiet or self._as_json)
         job = FileJob(self._model, self._settings)
         failures = 0

@@ -52,9 +52,9 @@ def _globals(
 
 def main() -> None:
     """Run the command line; leave with 0, 2 for wrong usage, 1 for a failure, 130 if interrupted."""
-    # Threads that spin while they wait take the processor from each other as soon as anything else runs:
-    # four times slower on a busy machine. Read by OpenMP when PyTorch is imported, which is later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait take the processor from each other as soon as anything else
+    # runs: four times slower on a busy machine. Read by OpenMP when PyTorch is imported, which is later.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     arguments = sys.argv[1:]
