@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from soloist.datasets.stems import StemTrack
+from soloist.datasets.track import StemTrack
 from soloist.evaluation.excerpts import write_excerpts
 from soloist.evaluation.failures import write_failures
 from soloist.evaluation.matching import LoadedTrack

@@ -29,3 +29,7 @@ class AudioError(SoloistError):
 
 class ModelError(SoloistError):
     """A model is unknown, not on disk, damaged, or its weights belong to another architecture."""
+
+
+class TrainingError(SoloistError):
+    """A training cannot go on: its loss is not a number, or its state cannot be saved."""

@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from soloist.audio import AUDIO_SUFFIXES, AudioReader, probe, read_audio
+from soloist.audio import AUDIO_SUFFIXES, probe
+from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 from soloist.errors import AudioError, UsageError
 
-Block = NDArray[np.float32]
-
-MIXTURE = "mixture"
 _MULTI_STREAM = ".stem.mp4"
-
-
-@dataclass(frozen=True)
-class StemFile:
-    """One stem: an audio stream of a file."""
-
-    path: Path
-    stream: int = 0
-
-    def read(self) -> tuple[Block, int]:
-        """The audio `(channels, samples)` and its rate in Hz.
-
-        Raises:
-            AudioError: The file cannot be read, or has samples that are not finite.
-        """
-        return read_audio(self.path, stream=self.stream)
-
-
-@dataclass(frozen=True)
-class StemTrack:
-    """A recording and its stems.
-
-    Attributes:
-        name: Its name in the corpus.
-        stems: The file of each stem, without the mixture.
-        mixture: The file of the mixture; None where the mixture is the sum of the stems.
-    """
-
-    name: str
-    stems: dict[str, StemFile]
-    mixture: StemFile | None = None
-
-    def mixture_blocks(self, length: int = 65536) -> Iterator[Block]:
-        """The mixture in blocks `(channels, samples)`: as recorded, or the sum of the stems.
-
-        Raises:
-            AudioError: A file cannot be read, or the stems cannot be added up.
-        """
-        if self.mixture is not None:
-            with AudioReader(self.mixture.path, stream=self.mixture.stream) as reader:
-                yield from reader.blocks(length)
-            return
-        readers = [AudioReader(stem.path, stream=stem.stream) for stem in self.stems.values()]
-        try:
-            for blocks in itertools.zip_longest(*(reader.blocks(length) for reader in readers)):
-                yield self._add(blocks)
-        finally:
-            for reader in readers:
-                reader.close()
-
-    def _add(self, blocks: tuple[Block | None, ...]) -> Block:
-        shapes = {None if block is None else block.shape for block in blocks}
-        if len(shapes) > 1:
-            raise AudioError(f"the stems of {self.name} differ in length or channels, so they have no sum")
-        return np.sum(np.stack([block for block in blocks if block is not None]), axis=0)
-
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the mixture in Hz.
-
-        Raises:
-            AudioError: The file cannot be read.
-        """
-        file = self.mixture or next(iter(self.stems.values()))
-        return probe(file.path).sample_rate
 
 
 @dataclass(frozen=True)

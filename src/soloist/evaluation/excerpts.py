@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.audio import StemWriter, WriteOptions
-from soloist.datasets.stems import MIXTURE, StemTrack, TrackPath
+from soloist.datasets.stems import TrackPath
+from soloist.datasets.track import MIXTURE, StemTrack
 from soloist.evaluation.matching import LoadedTrack
 from soloist.evaluation.targets import sum_of
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.datasets.stems import StemFile, StemTrack, TrackPath
+from soloist.datasets.stems import TrackPath
+from soloist.datasets.track import Stem, StemTrack
 from soloist.errors import AudioError, UsageError
 from soloist.evaluation.targets import components
 
@@ -134,7 +135,7 @@ def match_tracks(
     return pairs, missing, [name for name in found if name not in known]
 
 
-def _admit_file(loaded: LoadedTrack, name: str, file: StemFile) -> None:
+def _admit_file(loaded: LoadedTrack, name: str, file: Stem) -> None:
     try:
         audio, rate = file.read()
     except AudioError as error:

@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 
 from soloist.audio import StemWriter, WriteOptions, probe
-from soloist.datasets.stems import MIXTURE, StemTrack
+from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.targets import complement, sum_of
@@ -195,7 +195,7 @@ def check_system(name: str) -> str:
 
 def _mixture_file(track: StemTrack, folder: Path) -> Path:
     """A file whose first stream is the mixture: the track's own, or the sum of its stems."""
-    if track.mixture is not None and track.mixture.stream == 0:
+    if isinstance(track.mixture, StemFile) and track.mixture.stream == 0 and track.mixture.channel is None:
         return track.mixture.path
     path = folder / f"{MIXTURE}.wav"
     blocks = (rearrange(block, "c t -> 1 c t") for block in track.mixture_blocks())

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from soloist.datasets.stems import StemFile, StemTrack, TrackPath
+from soloist.datasets.stems import TrackPath
+from soloist.datasets.track import StemFile, StemTrack
 from soloist.evaluation.excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack, load_pair
 from soloist.evaluation.records import Cost, TrackRecord

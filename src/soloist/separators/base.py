@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.losses.base import Prediction
 
 Normalization = Literal["none", "track", "chunk"]
 
@@ -137,6 +138,10 @@ class Separator(nn.Module):
         # A network with biases answers silence with a faint noise.
         silent = mixture.eq(0).flatten(1).all(dim=1)
         return estimates.masked_fill(silent[:, None, None, None], 0.0)
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What a loss sees of a mixture `(batch, channels, samples)`: estimates, and what led to them."""
+        return Prediction(mixture, lambda: self(mixture))
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """Estimate the sources of a normalised mixture of at least `minimum_length` samples.

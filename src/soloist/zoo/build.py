@@ -1,4 +1,4 @@
-"""A separator from its configuration: `class_path` and `init_args`, nested.
+"""Objects from their configuration: `class_path` and `init_args`, nested.
 
 A configuration comes with somebody else's weights, so it may name nothing but classes of Soloist and
 modules of networks that this program has imported already, and it is refused before anything is imported.
@@ -12,13 +12,15 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
 from soloist.zoo.typed import check_keys, construct, nearest, one_line
+
+T = TypeVar("T")
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -31,14 +33,29 @@ def build(config: Mapping[str, Any], where: str) -> Separator:
         where: What the configuration belongs to, for messages.
 
     Raises:
-        ConfigError: A class is not allowed or does not exist, a key is unknown or missing, or a value is
-            of the wrong type.
+        ConfigError: As `build_object` does.
+    """
+    return build_object(config, where, Separator).eval()
+
+
+def build_object(config: Mapping[str, Any], where: str, kind: type[T], **arguments: Any) -> T:
+    """Build the object that a configuration describes.
+
+    Args:
+        config: `class_path` and `init_args`; a part of the separator is another such mapping.
+        where: What the configuration belongs to, for messages.
+        kind: The class that it must be of.
+        **arguments: Arguments that no file can hold, such as the parameters of an optimizer.
+
+    Raises:
+        ConfigError: A class is not allowed or does not exist or is not of the kind, a key is unknown or
+            missing, or a value is of the wrong type.
     """
     check(config, where)
-    separator = _build(config, where)
-    if not isinstance(separator, Separator):
-        raise ConfigError(f"{where}: {config.get('class_path')} is not a separator")
-    return separator.eval()
+    cls = _resolve(config["class_path"], where, kind)
+    if not issubclass(cls, kind):
+        raise ConfigError(f"{where}: {config['class_path']} is not a {kind.__name__}")
+    return construct(cls, {**_build(config.get("init_args", {}), where), **arguments}, where)
 
 
 def check(config: Mapping[str, Any], where: str) -> None:
@@ -104,7 +121,12 @@ def _build(value: Any, where: str) -> Any:
     return construct(cls, built, where)
 
 
-def _resolve(class_path: str, where: str) -> type[Any]:
+def find_class(class_path: str, where: str) -> type[Any]:
+    """The class of a `class_path` that `check` allows, imported.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
     module_name, _, name = class_path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -114,6 +136,14 @@ def _resolve(class_path: str, where: str) -> type[Any]:
     if not inspect.isclass(cls):
         classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]
         raise ConfigError(f"{where}: {module_name} has no class {name!r}; {nearest(name, classes)}")
-    if not issubclass(cls, nn.Module) and not module_name.startswith("soloist."):
-        raise ConfigError(f"{where}: {class_path} is not a torch module")
+    return cls
+
+
+def _resolve(class_path: str, where: str, kind: type[Any] = nn.Module) -> type[Any]:
+    """A class of Soloist, or another one of the kind."""
+    cls = find_class(class_path, where)
+    if not issubclass(cls, kind) and not class_path.startswith("soloist."):
+        raise ConfigError(
+            f"{where}: {class_path} is not a {'torch module' if kind is nn.Module else kind.__name__}"
+        )
     return cls

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from soloist.errors import ConfigError
 
@@ -51,14 +53,34 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     Raises:
         ConfigError: A key is unknown or missing, or a value is of the wrong type.
     """
-    parser, keys = _parser(cls)  # type: ignore[arg-type]
-    check_keys(values, keys, where)
-    try:
-        parsed = parser.parse_object({_KEY: dict(values)})
-    except ArgumentError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from error
+    parser, parsed = _parse(cls, values, where)
     made: T = parser.instantiate(parsed)[_KEY]
     return made
+
+
+def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Fill a dataclass from a file, like `construct`, but build nothing: what names a class stays as it is.
+
+    Args:
+        cls: The dataclass. Attributes that are annotated as `Config` hold parts that name classes.
+        values: Keys and values.
+        where: What the values are, for messages.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value is of the wrong type.
+    """
+    attributes = fields(cls)  # type: ignore[arg-type]
+    check_keys(values, [attribute.name for attribute in attributes], where)
+    kept = {attribute.name for attribute in attributes if "Config" in str(attribute.type)}
+    for attribute in attributes:
+        required = attribute.default is MISSING and attribute.default_factory is MISSING
+        if required and values.get(attribute.name) is None:
+            raise ConfigError(f"{where}: missing {attribute.name}")
+        if not isinstance(values.get(attribute.name, {}), (Mapping, NoneType)) and attribute.name in kept:
+            raise ConfigError(f"{where}: {attribute.name} must be names and values")
+    plain = {key: value for key, value in values.items() if key not in kept}
+    parsed = _parse(cls, plain, where, frozenset(kept))[1]
+    return cls(**{**parsed[_KEY].as_dict(), **{key: values[key] for key in kept & values.keys()}})
 
 
 def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -85,11 +107,22 @@ def one_line(error: object) -> str:
     return re.sub(r"\s+", " ", str(error)).strip()
 
 
+def _parse(
+    cls: type[Any], values: Mapping[str, Any], where: str, skipped: frozenset[str] = frozenset()
+) -> tuple[ArgumentParser, Namespace]:
+    parser, keys = _parser(cls, skipped)
+    check_keys(values, keys, where)
+    try:
+        return parser, parser.parse_object({_KEY: dict(values)})
+    except ArgumentError as error:
+        raise ConfigError(f"{where}: {_explain(error)}") from error
+
+
 @cache
-def _parser(cls: type[Any]) -> tuple[ArgumentParser, tuple[str, ...]]:
+def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tuple[str, ...]]:
     parser = ArgumentParser(exit_on_error=False)
     # A parameter without a type hint is accepted as it is: the class checks it.
-    added = parser.add_class_arguments(cls, _KEY, fail_untyped=False)
+    added = parser.add_class_arguments(cls, _KEY, fail_untyped=False, skip=set(skipped))
     return parser, tuple(key.removeprefix(f"{_KEY}.") for key in added)
 
 

@@ -1,0 +1,58 @@
+"""What every corpus promises, whatever its layout on disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from soloist.datasets.track import StemTrack
+from soloist.errors import UsageError
+
+
+class Corpus(ABC):
+    """Recordings with their true sources, in splits that do not share what must not be shared.
+
+    A subclass is one layout: it knows where the files lie and what their names say. What is drawn from them
+    and how it is mixed is the business of `soloist.mixing`.
+
+    Args:
+        root: The folder of the corpus.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+
+    layout: ClassVar[str]
+    """The name of the layout, for `soloist data check --layout`."""
+
+    disjoint_labels: ClassVar[bool] = False
+    """Whether what is heard in one split (its speakers) may not be heard in another."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+        if not self.root.is_dir():
+            raise UsageError(f"there is no folder {self.root}: give the folder of the {self.layout} corpus")
+
+    @property
+    @abstractmethod
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+
+    @abstractmethod
+    def find(self, split: str) -> Sequence[StemTrack]:
+        """The tracks of one of `splits`, in the order of their names."""
+
+    def tracks(self, split: str) -> Sequence[StemTrack]:
+        """The tracks of a split, in the order of their names.
+
+        Raises:
+            UsageError: There is no such split, or nothing in it.
+            AudioError: A file's header is damaged where the layout needs it.
+        """
+        if split not in self.splits:
+            raise UsageError(f"{self.layout} has no split {split!r}; it has {', '.join(self.splits)}")
+        if not (tracks := self.find(split)):
+            raise UsageError(f"no recordings of the split {split!r} of {self.layout} in {self.root}")
+        return tracks

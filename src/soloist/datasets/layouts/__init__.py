@@ -1,0 +1,1 @@
+"""Corpora by their layout on disk, one file a family of layouts."""

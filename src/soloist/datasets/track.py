@@ -1,0 +1,202 @@
+"""Recordings and the stems they consist of, wherever and however they are stored."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soloist.audio import AudioInfo, AudioReader, probe, read_audio
+from soloist.errors import AudioError
+
+Block = NDArray[np.float32]
+
+MIXTURE = "mixture"
+
+
+class Stem(Protocol):
+    """Something of which any stretch can be read: a file, a sum of files, a synthetic sound."""
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz."""
+
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+        """A stretch of the audio `(channels, samples)`, shorter where it ends before, and its rate in Hz.
+
+        Raises:
+            AudioError: It cannot be read, ends before `start`, or has samples that are not finite.
+        """
+
+    def blocks(self, length: int) -> Iterator[Block]:
+        """The whole audio in blocks `(channels, length)`; the last may be shorter.
+
+        Raises:
+            AudioError: It cannot be read, or has samples that are not finite.
+        """
+
+
+@dataclass(frozen=True)
+class StemFile:
+    """One stem: an audio stream of a file, or one channel of it.
+
+    Attributes:
+        path: The file.
+        stream: Number of the audio stream.
+        channel: Number of the channel; None for all.
+    """
+
+    path: Path
+    stream: int = 0
+    channel: int | None = None
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return _probe_once(self.path).duration
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz."""
+        return _probe_once(self.path).sample_rate
+
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+        """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        audio, rate = read_audio(self.path, start=start, duration=duration, stream=self.stream)
+        return self._select(audio), rate
+
+    def blocks(self, length: int) -> Iterator[Block]:
+        """The whole audio in blocks; see `Stem.blocks`."""
+        with AudioReader(self.path, stream=self.stream) as reader:
+            for block in reader.blocks(length):
+                yield self._select(block)
+
+    def _select(self, audio: Block) -> Block:
+        if self.channel is None:
+            return audio
+        if self.channel >= audio.shape[0]:
+            raise AudioError(f"{self.path} has no channel {self.channel + 1}, only {audio.shape[0]}")
+        return audio[self.channel : self.channel + 1]
+
+
+@dataclass(frozen=True)
+class StemSum:
+    """One stem that is the sum of several: the guitars of a song, each in its own file."""
+
+    parts: tuple[Stem, ...]
+
+    @property
+    def duration(self) -> float:
+        """Length of the longest part, seconds."""
+        return max(part.duration for part in self.parts)
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz."""
+        return self.parts[0].sample_rate
+
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+        """A stretch of the sum `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        heard = [part for part in self.parts if part.duration > start] or [self.parts[0]]
+        read = [part.read(start, duration) for part in heard]
+        total = np.zeros((read[0][0].shape[0], max(audio.shape[1] for audio, _ in read)), np.float32)
+        for audio, rate in read:
+            if audio.shape[0] != total.shape[0] or rate != self.sample_rate:
+                raise AudioError(f"the parts of {self} differ in rate or channels, so they have no sum")
+            total[:, : audio.shape[1]] += audio
+        return total, self.sample_rate
+
+    def blocks(self, length: int) -> Iterator[Block]:
+        """The whole sum in blocks; see `Stem.blocks`."""
+        yield from _sum_blocks(self.parts, length, str(self))
+
+    def __str__(self) -> str:
+        return " + ".join(str(part) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class StemTrack:
+    """A recording and its stems.
+
+    Attributes:
+        name: Its name in the corpus.
+        stems: Each stem by name, without the mixture.
+        mixture: The mixture as recorded; None where the mixture is the sum of the stems.
+        labels: Who or what is heard: speakers, or the class of a sound. Splits must not share speakers.
+    """
+
+    name: str
+    stems: Mapping[str, Stem]
+    mixture: Stem | None = None
+    labels: tuple[str, ...] = ()
+
+    def mixture_blocks(self, length: int = 65536) -> Iterator[Block]:
+        """The mixture in blocks `(channels, samples)`: as recorded, or the sum of the stems.
+
+        Raises:
+            AudioError: A file cannot be read, or the stems cannot be added up.
+        """
+        if self.mixture is not None:
+            yield from self.mixture.blocks(length)
+        else:
+            yield from _sum_blocks(
+                tuple(self.stems.values()), length, f"the stems of {self.name}", strict=True
+            )
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the mixture in Hz.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        return self._first.sample_rate
+
+    @property
+    def duration(self) -> float:
+        """Length of the mixture in seconds.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        return self._first.duration
+
+    @property
+    def _first(self) -> Stem:
+        return self.mixture or next(iter(self.stems.values()))
+
+
+def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = False) -> Iterator[Block]:
+    """The sum of stems in blocks; what ends early is silent from there on, or refused if `strict`."""
+    with ExitStack() as opened:
+        streams = [stem.blocks(length) for stem in stems]
+        for stream in streams:
+            opened.callback(getattr(stream, "close", lambda: None))
+        for blocks in itertools.zip_longest(*streams):
+            heard = [block for block in blocks if block is not None]
+            samples = max(block.shape[1] for block in heard)
+            if len({block.shape[0] for block in heard}) > 1 or (
+                strict and {block is not None and block.shape[1] for block in blocks} != {samples}
+            ):
+                raise AudioError(f"{what} differ in length or channels, so they have no sum")
+            total = np.zeros((heard[0].shape[0], samples), np.float32)
+            for block in heard:
+                total[:, : block.shape[1]] += block
+            yield total
+
+
+@lru_cache(maxsize=65536)
+def _probe_once(path: Path) -> AudioInfo:
+    """What a file says of itself, asked once: a training draws excerpts of it many times."""
+    return probe(path)

@@ -1,0 +1,1 @@
+"""What training minimises: functions of a separator's prediction and the references."""

@@ -1,0 +1,82 @@
+"""What training sees: a mixture and its references, drawn reproducibly."""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Signal = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An excerpt of a mixture and its references.
+
+    Attributes:
+        mixture: `(channels, samples)`.
+        references: `(sources, channels, samples)`.
+        name: What it was made of, for messages and tables.
+    """
+
+    mixture: Signal
+    references: Signal
+    name: str
+
+
+class Mixer(ABC):
+    """Draws examples. Example number `n` is a function of the mixer and `n`, whoever draws it and when.
+
+    Args:
+        sources: Names of the sources, in the order of the references.
+        sample_rate: Rate of the examples, Hz.
+        channels: Channels of the examples.
+        seed: Another seed draws other examples.
+    """
+
+    def __init__(self, *, sources: Sequence[str], sample_rate: int, channels: int, seed: int) -> None:
+        self.sources = tuple(sources)
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self.seed = seed
+
+    @abstractmethod
+    def draw(self, index: int) -> Example:
+        """Example number `index`, from 0 on without end.
+
+        Raises:
+            AudioError: A file that it is made of cannot be read.
+        """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Examples after which everything has been drawn about once."""
+
+
+def generator(owner: object, seed: int, index: int, purpose: str = "") -> np.random.Generator:
+    """The randomness of one example and one of its ingredients, independent of all others.
+
+    Args:
+        owner: What draws; classes draw independently of each other.
+        seed: Of the owner.
+        index: Number of the example.
+        purpose: What is drawn, where an owner draws several things.
+    """
+    salt = zlib.crc32(f"{type(owner).__name__}.{purpose}".encode())
+    return np.random.default_rng([seed, salt, index])
+
+
+def take_in_turn(owner: object, seed: int, index: int, count: int) -> int:
+    """Which of `count` things example `index` takes: each once, in random order, before any again."""
+    cycle, place = divmod(index, count)
+    return int(_shuffled(type(owner).__name__, seed, cycle, count)[place])
+
+
+@lru_cache(maxsize=8)
+def _shuffled(owner: str, seed: int, cycle: int, count: int) -> NDArray[np.intp]:
+    return np.random.default_rng([seed, zlib.crc32(f"{owner}.turn".encode()), cycle]).permutation(count)

@@ -1,0 +1,1 @@
+"""Trainings: recipes, data, the loop, and what is kept of a run."""

@@ -1,0 +1,33 @@
+"""How good estimates are while a training goes on: energy ratios in dB, and their improvement."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from soloist.metrics.ratios import Ratio, permuted, sdr, si_sdr
+
+RATIOS: dict[str, Ratio] = {"si_sdr": si_sdr, "sdr": sdr}
+
+
+def measure_quality(
+    references: Tensor, estimates: Tensor, mixture: Tensor, *, ordered: bool
+) -> dict[str, Tensor]:
+    """Ratios of each source, and by how much they are better than those of the mixture.
+
+    Args:
+        references: `(batch, sources, channels, samples)`.
+        estimates: Of the same shape.
+        mixture: `(batch, channels, samples)`.
+        ordered: Whether the order of the estimates means something; if not, the best one counts.
+
+    Returns:
+        `(batch, sources)` for each of `si_sdr`, `si_sdri`, `sdr` and `sdri`, in dB; NaN where a reference
+        is silent.
+    """
+    measured = {}
+    unprocessed = mixture[:, None].expand_as(references)
+    for name, ratio in RATIOS.items():
+        scores = ratio(references, estimates) if ordered else permuted(ratio, references, estimates)[0]
+        measured[name] = scores
+        measured[f"{name}i"] = scores - ratio(references, unprocessed)
+    return measured

@@ -1,0 +1,258 @@
+"""Recipes: YAML files that say everything about a training."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soloist.datasets.corpus import Corpus
+from soloist.errors import ConfigError
+from soloist.separators.base import Separator
+from soloist.zoo.build import build_object, check, find_class
+from soloist.zoo.typed import nearest, one_line, read_yaml, record
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+Config = dict[str, Any]
+"""A part of a recipe: `class_path` and `init_args`, or plain names and values."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the examples of a training come from.
+
+    Attributes:
+        train: The mixer of the training examples. The others are either such a configuration or only the
+            arguments in which they differ from it: `{split: valid}`.
+        root: The folder of the corpora; a `root` of a corpus in the recipe is relative to it.
+        valid: The mixer of the validation examples; None for a training without validation.
+        test: Mixers of the test sets, by name.
+        batch_size: Examples of a step, in each process.
+        examples_per_epoch: Training examples, of all processes together, after which there is a validation.
+        valid_examples: Validation examples; None for as many as the mixer has.
+        test_examples: Examples of each test set; None for as many as its mixer has.
+        workers: Processes that prepare examples; 0 prepares them in the training's own.
+        remix: Remixes each training batch, on the device; None for not at all.
+    """
+
+    train: Config
+    root: str | None = None
+    valid: Config | None = None
+    test: dict[str, Config] = field(default_factory=dict)
+    batch_size: int = 4
+    examples_per_epoch: int = 1000
+    valid_examples: int | None = None
+    test_examples: int | None = None
+    workers: int = 1
+    remix: Config | None = None
+
+    def mixer(self, part: Config) -> Config:
+        """The whole configuration of a mixer that may be stated by its differences from `train`."""
+        if "class_path" in part:
+            return part
+        return {**self.train, "init_args": {**self.train.get("init_args", {}), **part}}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training. Objects are configurations here; `soloist.training` builds them.
+
+    Attributes:
+        name: What the training is called.
+        separator: What is trained.
+        data: What it is trained on.
+        loss: What is minimised.
+        optimizer: A class of `torch.optim`.
+        rates: Learning rates of parameters whose names match a regular expression, in place of the
+            optimizer's.
+        scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch; None for a constant rate.
+        trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
+        ema: Decay of the exponential moving average of the weights, which is then what is validated and
+            saved; None for no average.
+        patience: Validations without improvement after which training stops; None to go on.
+        monitor: The figure that decides which checkpoint is best; a loss is best when low, all others when
+            high.
+        keep: How many of the best checkpoints are kept.
+        checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
+        seed: Of the weights, and of all examples.
+        imports: Python modules to import first, that define classes which the recipe names.
+        card: What the card of the trained model says, by the names of `Card`'s attributes.
+        sweep: The values that `soloist sweep` tries.
+    """
+
+    name: str
+    separator: Config
+    data: DataConfig
+    loss: Config
+    optimizer: Config = field(default_factory=lambda: {"class_path": "torch.optim.Adam"})
+    rates: dict[str, float] = field(default_factory=dict)
+    scheduler: Config | None = None
+    trainer: dict[str, Any] = field(default_factory=dict)
+    ema: float | None = None
+    patience: int | None = None
+    monitor: str = "valid/si_sdri"
+    keep: int = 1
+    checkpoint_every: int | None = None
+    seed: int = 0
+    imports: list[str] = field(default_factory=list)
+    card: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Recipe:
+        """A recipe from the keys and values of its file, with what its parts inherit filled in.
+
+        Raises:
+            ConfigError: A key is unknown or missing, or a value is of the wrong type.
+        """
+        recipe = record(cls, values, where)
+        recipe = replace(recipe, data=record(DataConfig, values["data"], f"data of {where}"))
+        _import(recipe.imports, where)
+        return recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as `parse` takes it: plain names and values."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """The recipe as a file."""
+        return yaml.dump(self.to_dict(), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+
+    def build(self, part: Config, kind: type[Any], **arguments: Any) -> Any:
+        """The object that a part of the recipe describes, with what it inherits from the recipe.
+
+        Args:
+            part: `class_path` and `init_args`.
+            kind: The class that it must be of.
+            **arguments: Arguments that no file can hold.
+
+        Raises:
+            ConfigError: The configuration is not valid.
+        """
+        where = f"the recipe {self.name}"
+        return build_object(self._inherit(part, where), where, kind, **arguments)
+
+    def build_separator(self) -> Separator:
+        """The separator, with fresh weights, ready to be trained."""
+        return build_object(self.separator, f"separator of the recipe {self.name}", Separator).train()
+
+    def _inherit(self, value: Any, where: str) -> Any:
+        """A configuration in which parts take seed, rate, ... from the recipe where they do not state them.
+
+        The root of a corpus is relative to that of the data.
+        """
+        if isinstance(value, (list, tuple)):
+            return [self._inherit(part, where) for part in value]
+        if not isinstance(value, Mapping):
+            return value
+        if "class_path" not in value:
+            return {key: self._inherit(part, where) for key, part in value.items()}
+        check({"class_path": value["class_path"]}, where)
+        cls = find_class(value["class_path"], where)
+        stated = self._inherit(value.get("init_args", {}), where)
+        inherited = self._inherited(cls)
+        if issubclass(cls, Corpus):
+            inherited["root"] = self._root(stated.pop("root", "."))
+        return {**value, "init_args": {**inherited, **stated}}
+
+    def _root(self, stated: str) -> str:
+        if self.data.root is None and not Path(stated).is_absolute():
+            raise ConfigError(f"where is the corpus of {self.name}? Give its folder: --data.root PATH")
+        return str(Path(self.data.root or ".").expanduser() / stated)
+
+    def _inherited(self, cls: type[Any]) -> Config:
+        offered = {"seed": self.seed}
+        arguments = self.separator.get("init_args", {})
+        offered |= {key: arguments[key] for key in ("sources", "sample_rate", "channels") if key in arguments}
+        if not cls.__module__.startswith(("soloist.mixing.", "soloist.datasets.")):
+            return {}
+        taken = inspect.signature(cls).parameters
+        return {key: value for key, value in offered.items() if key in taken}
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that is shipped.
+
+    Raises:
+        ConfigError: There is no such recipe.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for file in RECIPES.glob("*.yaml")}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise ConfigError(f"there is no recipe {name_or_path}; {nearest(str(name_or_path), shipped)}")
+
+
+def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name_or_path: A file, or the name of a shipped recipe.
+        overrides: Dotted keys and YAML values in place of those of the file: `("data.root", "/corpora")`.
+            `init_args` may be left out: `separator.network.num_blocks`.
+
+    Raises:
+        ConfigError: There is no such recipe, a key is unknown or missing, or a value is of the wrong type.
+    """
+    path = find_recipe(name_or_path)
+    values = read_yaml(path)
+    values.setdefault("name", path.stem)
+    for key, value in overrides:
+        override(values, key, value)
+    return Recipe.parse(values, str(path))
+
+
+def override(values: Config, dotted: str, text: str) -> None:
+    """Put a value in the place that a dotted key names.
+
+    Raises:
+        ConfigError: The value is not YAML, or the key leads through something that has no keys.
+    """
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--{dotted}: {text!r} is not YAML: {one_line(error)}") from error
+    *way, last = dotted.split(".")
+    place = values
+    for key in way:
+        place = _enter(place, key, dotted)
+        if place.get(key) is None:
+            place[key] = {}
+        place = place[key]
+    _enter(place, last, dotted)[last] = value
+
+
+def _enter(place: Any, key: str, dotted: str) -> Config:
+    if not isinstance(place, dict):
+        raise ConfigError(f"--{dotted}: there is nothing below {key!r}")
+    if "class_path" in place and key not in ("class_path", "init_args"):
+        entered: Config = place.setdefault("init_args", {})
+        return entered
+    return place
+
+
+def _import(modules: Sequence[str], where: str) -> None:
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{where}: cannot import {module}: {one_line(error)}") from error
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes tuples as lists, and everything out where it stands: a resolved recipe has no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Never refer to another place."""
+        return True
+
+
+_PlainDumper.add_representer(tuple, yaml.SafeDumper.represent_list)
