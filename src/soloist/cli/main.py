@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from soloist import __version__
-from soloist.cli import evaluate, info, models, report, score, separate, train
+from soloist.cli import data, evaluate, info, models, report, score, separate, train
 from soloist.errors import SoloistError
 
 INTERRUPTED = 130
@@ -31,6 +31,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("train", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 
 
 def _show_version(wanted: bool) -> None:
