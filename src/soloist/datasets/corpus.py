@@ -14,14 +14,8 @@ from soloist.errors import UsageError
 class Corpus(ABC):
     """Recordings with their true sources, in splits that do not share what must not be shared.
 
-    A subclass is one layout: it knows where the files lie and what their names say. What is drawn from them
-    and how it is mixed is the business of `soloist.mixing`.
-
-    Args:
-        root: The folder of the corpus.
-
-    Raises:
-        UsageError: There is no such folder.
+    A subclass is one layout: it knows where the sounds come from and what their names say. What is drawn from
+    them and how it is mixed is the business of `soloist.mixing`. Corpora on disk are `FolderCorpus`.
     """
 
     layout: ClassVar[str]
@@ -29,11 +23,6 @@ class Corpus(ABC):
 
     disjoint_labels: ClassVar[bool] = False
     """Whether what is heard in one split (its speakers) may not be heard in another."""
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser()
-        if not self.root.is_dir():
-            raise UsageError(f"there is no folder {self.root}: give the folder of the {self.layout} corpus")
 
     @property
     @abstractmethod
@@ -54,5 +43,30 @@ class Corpus(ABC):
         if split not in self.splits:
             raise UsageError(f"{self.layout} has no split {split!r}; it has {', '.join(self.splits)}")
         if not (tracks := self.find(split)):
-            raise UsageError(f"no recordings of the split {split!r} of {self.layout} in {self.root}")
+            raise UsageError(f"no recordings of the split {split!r} of {self}")
         return tracks
+
+    def __str__(self) -> str:
+        return f"the corpus {self.layout}"
+
+
+class FolderCorpus(Corpus):
+    """A corpus that lies in a folder.
+
+    Args:
+        root: The folder of the corpus.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+
+    generic: ClassVar[bool] = False
+    """Whether the layout is anybody's folder, not a published corpus: a folder that fits it says little."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).expanduser()
+        if not self.root.is_dir():
+            raise UsageError(f"there is no folder {self.root}: give the folder of the {self.layout} corpus")
+
+    def __str__(self) -> str:
+        return f"the corpus {self.layout} in {self.root}"

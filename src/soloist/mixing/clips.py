@@ -64,7 +64,7 @@ class ClipMixer(Mixer):
         if len(self._by_label) < len(self.sources):
             raise UsageError(
                 f"{len(self.sources)} sources of different labels are wanted, but the split {split!r} of "
-                f"{corpus.root} has {len(self._by_label)}: {', '.join(sorted(self._by_label))}"
+                f"{corpus} has {len(self._by_label)}: {', '.join(sorted(self._by_label))}"
             )
 
     def __len__(self) -> int:

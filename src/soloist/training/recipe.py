@@ -157,7 +157,7 @@ class Recipe:
         cls = find_class(value["class_path"], where)
         stated = self._inherit(value.get("init_args", {}), where)
         inherited = self._inherited(cls)
-        if issubclass(cls, Corpus):
+        if issubclass(cls, Corpus) and "root" in inspect.signature(cls).parameters:
             inherited["root"] = self._root(stated.pop("root", "."))
         return {**value, "init_args": {**inherited, **stated}}
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
-from soloist.datasets.corpus import Corpus
+from soloist.datasets.corpus import FolderCorpus
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
 
 ALL = "all"
 
 
-class ClipFolder(Corpus):
+class ClipFolder(FolderCorpus):
     r"""Files that each hold one talker or one sound; their paths say whose.
 
     Each is a track with a single stem, called like the group of the pattern that says who it is.
@@ -34,6 +34,7 @@ class ClipFolder(Corpus):
     """
 
     layout: ClassVar[str] = "clips"
+    generic: ClassVar[bool] = True
 
     def __init__(
         self,
