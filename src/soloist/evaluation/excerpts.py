@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from soloist.audio import StemWriter, WriteOptions
 from soloist.datasets.stems import TrackPath
+from soloist.datasets.targets import sum_of
 from soloist.datasets.track import MIXTURE, StemTrack
 from soloist.evaluation.matching import LoadedTrack
-from soloist.evaluation.targets import sum_of
 
 EXCERPT_SECONDS = 10
 """Length of an excerpt: long enough to hear, short enough that a page of them can be sent by mail."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.datasets.stems import TrackPath
+from soloist.datasets.targets import components
 from soloist.datasets.track import Stem, StemTrack
 from soloist.errors import AudioError, UsageError
-from soloist.evaluation.targets import components
 
 Audio = NDArray[np.float32]
 

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soloist.datasets.targets import sum_of
 from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
-from soloist.evaluation.targets import Scenario, scenarios, sum_of
+from soloist.evaluation.targets import Scenario, scenarios
 from soloist.metrics.bss_eval import bss_eval
 from soloist.metrics.ratios import sdr, si_sdr
 

@@ -14,10 +14,11 @@ import torch
 from einops import rearrange
 
 from soloist.audio import StemWriter, WriteOptions, probe
+from soloist.datasets.targets import sum_of
 from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
-from soloist.evaluation.targets import complement, sum_of
+from soloist.evaluation.targets import complement
 from soloist.inference.engines import find_device
 from soloist.inference.inputs import Track
 from soloist.inference.job import FileJob, FileSettings
