@@ -67,16 +67,27 @@ def generator(owner: object, seed: int, index: int, purpose: str = "") -> np.ran
         index: Number of the example.
         purpose: What is drawn, where an owner draws several things.
     """
-    salt = zlib.crc32(f"{type(owner).__name__}.{purpose}".encode())
-    return np.random.default_rng([seed, salt, index])
+    return np.random.default_rng([seed, _salt(owner, purpose), index])
 
 
-def take_in_turn(owner: object, seed: int, index: int, count: int) -> int:
-    """Which of `count` things example `index` takes: each once, in random order, before any again."""
+def take_in_turn(owner: object, seed: int, index: int, count: int, purpose: str = "") -> int:
+    """Which of `count` things example `index` takes: each once, in random order, before any again.
+
+    Args:
+        owner: What draws; classes draw independently of each other.
+        seed: Of the owner.
+        index: Number of the example.
+        count: How many things there are.
+        purpose: For what one is taken, where an owner takes several.
+    """
     cycle, place = divmod(index, count)
-    return int(_shuffled(type(owner).__name__, seed, cycle, count)[place])
+    return int(_shuffled(_salt(owner, f"turn{purpose}"), seed, cycle, count)[place])
 
 
-@lru_cache(maxsize=8)
-def _shuffled(owner: str, seed: int, cycle: int, count: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, zlib.crc32(f"{owner}.turn".encode()), cycle]).permutation(count)
+def _salt(owner: object, purpose: str) -> int:
+    return zlib.crc32(f"{type(owner).__name__}.{purpose}".encode())
+
+
+@lru_cache(maxsize=64)
+def _shuffled(salt: int, seed: int, cycle: int, count: int) -> NDArray[np.intp]:
+    return np.random.default_rng([seed, salt, cycle]).permutation(count)
