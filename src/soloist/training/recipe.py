@@ -14,6 +14,7 @@ import yaml
 from soloist.datasets.corpus import Corpus
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
+from soloist.training.watch.config import WatchConfig
 from soloist.zoo.build import build_object, check, find_class
 from soloist.zoo.typed import nearest, one_line, read_yaml, record
 
@@ -81,6 +82,7 @@ class Recipe:
         keep: How many of the best checkpoints are kept.
         checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
         seed: Of the weights, and of all examples.
+        watch: What is shown while it is trained.
         imports: Python modules to import first, that define classes which the recipe names.
         card: What the card of the trained model says, by the names of `Card`'s attributes.
         sweep: The values that `soloist sweep` tries.
@@ -100,6 +102,7 @@ class Recipe:
     keep: int = 1
     checkpoint_every: int | None = None
     seed: int = 0
+    watch: WatchConfig = field(default_factory=WatchConfig)
     imports: list[str] = field(default_factory=list)
     card: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +115,11 @@ class Recipe:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
         """
         recipe = record(cls, values, where)
-        recipe = replace(recipe, data=record(DataConfig, values["data"], f"data of {where}"))
+        recipe = replace(
+            recipe,
+            data=record(DataConfig, values["data"], f"data of {where}"),
+            watch=record(WatchConfig, values.get("watch") or {}, f"watch of {where}"),
+        )
         _import(recipe.imports, where)
         return recipe
 

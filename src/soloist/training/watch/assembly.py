@@ -1,0 +1,40 @@
+"""The callbacks and loggers of a training, as its recipe wants them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+
+from soloist.training.recipe import Recipe
+from soloist.training.watch.loggers import Board, MetricsLogger, Resumption, wandb_logger
+
+
+def callbacks_for(recipe: Recipe, folder: Path, *, quiet: bool = False) -> list[Callback]:
+    """What is shown and measured while a recipe is trained.
+
+    Args:
+        recipe: What is trained.
+        folder: The folder of the run.
+        quiet: Show no progress.
+    """
+    return [Resumption()]
+
+
+def loggers_for(recipe: Recipe, folder: Path) -> list[Logger]:
+    """Where the figures of a training go; the first one is `metrics.csv`.
+
+    Args:
+        recipe: What is trained.
+        folder: The folder of the run.
+
+    Raises:
+        ConfigError: Weights & Biases is wanted, but not installed.
+    """
+    loggers: list[Logger] = [MetricsLogger(folder)]
+    if recipe.watch.tensorboard:
+        loggers.append(Board(folder))
+    if recipe.watch.wandb:
+        loggers.append(wandb_logger(recipe.name, folder))
+    return loggers

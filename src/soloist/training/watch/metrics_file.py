@@ -1,0 +1,97 @@
+"""`metrics.csv`: all figures of a training, a row for each step that was logged, across interruptions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from soloist.errors import TrainingError
+
+METRICS = "metrics.csv"
+STEP = "step"
+
+Row = dict[str, str]
+
+
+def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """Columns and rows of a metrics file; a last line that was not written to its end is left out.
+
+    Raises:
+        TrainingError: It is not a metrics file.
+    """
+    text = path.read_text(encoding="utf-8")
+    complete = text[: text.rfind("\n") + 1]
+    reader = csv.DictReader(io.StringIO(complete, newline=""))
+    columns = list(reader.fieldnames or [STEP])
+    if columns[0] != STEP:
+        raise TrainingError(f"{path} is not a table of metrics: its first column is not {STEP!r}")
+    rows = [{name: value or "" for name, value in row.items() if name in columns} for row in reader]
+    if bad := next((row for row in rows if not row[STEP].isdecimal()), None):
+        raise TrainingError(f"{path} is damaged: {bad[STEP]!r} is not a step")
+    return columns, rows
+
+
+class MetricsFile:
+    """Appends to a table of figures; what several hooks log at the same step is one row.
+
+    A new column goes to the right of those that are there. Rows reach the disk at once, so that a kill loses
+    at most the last one.
+
+    Args:
+        path: The file; what it holds already stays.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._columns = [STEP]
+        self._last: Row = {}
+        self._last_begins = 0
+        if path.exists():
+            self._replace(*read_rows(path))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Add figures of a step."""
+        same = self._last.get(STEP) == str(step)
+        row = {**(self._last if same else {}), STEP: str(step)}
+        row |= {name: _format(value) for name, value in values.items()}
+        new = [name for name in row if name not in self._columns]
+        if new or not self.path.exists():
+            rows = read_rows(self.path)[1] if self.path.exists() else []
+            self._replace([*self._columns, *new], [*(rows[:-1] if same else rows), row])
+            return
+        with self.path.open("r+b") as file:
+            if same:
+                file.truncate(self._last_begins)
+            self._last_begins = file.seek(0, os.SEEK_END)
+            file.write(self._encode([row]))
+        self._last = row
+
+    def drop_from(self, step: int) -> None:
+        """Remove the rows of a step and of all later ones: they are about to be written again."""
+        if self.path.exists():
+            columns, rows = read_rows(self.path)
+            self._replace(columns, [row for row in rows if int(row[STEP]) < step])
+
+    def _replace(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Write the whole file anew; until it is complete the old one stays."""
+        self._columns = list(columns)
+        self._last = dict(rows[-1]) if rows else {}
+        heading = dict(zip(columns, columns, strict=True))
+        before, last = self._encode([heading, *rows[:-1]]), self._encode(rows[-1:])
+        self._last_begins = len(before)
+        staged = self.path.with_name(f"{self.path.name}.new")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_bytes(before + last)
+        staged.replace(self.path)
+
+    def _encode(self, rows: Iterable[Row]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns, restval="", lineterminator="\n").writerows(rows)
+        return text.getvalue().encode()
+
+
+def _format(value: float) -> str:
+    return repr(value.item() if hasattr(value, "item") else value)
