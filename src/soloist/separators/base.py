@@ -136,8 +136,7 @@ class Separator(nn.Module):
             level = Level.of(mixture)
             estimates = level.restore(self.estimate_any_length(level.normalize(mixture)))
         # A network with biases answers silence with a faint noise.
-        silent = mixture.eq(0).flatten(1).all(dim=1)
-        return estimates.masked_fill(silent[:, None, None, None], 0.0)
+        return estimates.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`: estimates, and what led to them."""
@@ -180,3 +179,8 @@ class Separator(nn.Module):
                 f"the mixture must be (batch, {self.channels}, samples) with at least one sample, "
                 f"not {tuple(mixture.shape)}"
             )
+
+
+def is_silent(mixture: Tensor) -> Tensor:
+    """Whether each mixture of `(batch, channels, samples)` is digital silence; `(batch,)`."""
+    return mixture.eq(0).flatten(1).all(dim=1)

@@ -10,8 +10,9 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.estimation.masks import PlaneOrder, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.losses.base import Prediction
 from soloist.networks.base import SpectralNetwork
-from soloist.separators.base import Normalization, Separator
+from soloist.separators.base import Level, Normalization, Separator, is_silent
 from soloist.transforms.stft import STFT
 
 
@@ -80,9 +81,30 @@ class SpectralSeparator(Separator):
         Returns:
             Estimates `(batch, sources, channels, samples)`.
         """
-        estimates = self.estimate_coefficients(self.transform(mixture))
-        audio = self.transform.inverse(rearrange(estimates, "b s c f t -> b (s c) f t"), mixture.shape[-1])
-        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
+        return self.synthesize(self.estimate_coefficients(self.transform(mixture)), mixture.shape[-1])
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What a loss sees of a mixture `(batch, channels, samples)`.
+
+        The coefficients are those of the estimates, at the level of the mixture whatever the normalisation;
+        the masks are there where magnitudes are masked.
+        """
+        self._check(mixture)
+        level = None if self.normalization == "none" else Level.of(mixture)
+        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        output = self.run_network(self.represent(mixed))
+        coefficients = self.make_estimates(output, mixed)
+        if level is not None:
+            coefficients = self._restore(coefficients, level, mixture.shape[-1])
+        coefficients = coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
+        masked = self.representation == "magnitude" and self.mode == "masking"
+        return Prediction(
+            mixture,
+            lambda: self.synthesize(coefficients, mixture.shape[-1]),
+            analyze=self.transform,
+            coefficients=coefficients,
+            masks=output if masked else None,
+        )
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.
@@ -93,12 +115,31 @@ class SpectralSeparator(Separator):
         Returns:
             Complex `(batch, sources, channels, frequency, frames)`.
         """
-        seen = self.represent(coefficients)
-        output = rearrange(self.network(seen), "b (s c) f t -> b s c f t", c=seen.shape[1])
+        return self.make_estimates(self.run_network(self.represent(coefficients)), coefficients)
+
+    def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
+        """Audio `(batch, sources, channels, length)` of what `estimate_coefficients` gives."""
+        audio = self.transform.inverse(rearrange(coefficients, "b s c f t -> b (s c) f t"), length)
+        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
+
+    def run_network(self, seen: Tensor) -> Tensor:
+        """The network's output for each source, `(batch, sources, planes, frequency, frames)`."""
+        return rearrange(self.network(seen), "b (s c) f t -> b s c f t", c=seen.shape[1])
+
+    def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """Make estimates of the network's output.
+
+        Args:
+            output: `(batch, sources, planes, frequency, frames)`.
+            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`.
+        """
         if self.representation == "complex":
-            planes = output if self.mode == "mapping" else output * seen[:, None]
+            planes = output if self.mode == "mapping" else output * self.represent(coefficients)[:, None]
             estimates = planes_to_complex(rearrange(planes, "b s c f t -> (b s) c f t"), self.plane_order)
-            return rearrange(estimates, "(b s) c f t -> b s c f t", b=seen.shape[0])
+            return rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
         if self.mode == "masking":
             return output * coefficients[:, None]
         return with_phase_of(output, coefficients[:, None])
@@ -108,3 +149,9 @@ class SpectralSeparator(Separator):
         if self.representation == "complex":
             return complex_to_planes(coefficients, self.plane_order)
         return torch.abs(coefficients)
+
+    def _restore(self, coefficients: Tensor, level: Level, length: int) -> Tensor:
+        """`Level.restore` on coefficients: the transform is linear, so that a mean is that many ones."""
+        ones = self.transform(level.mean.new_ones(1, 1, length))[:, None]
+        share = level.mean[..., None, None] / len(self.sources)
+        return coefficients * level.deviation[..., None, None] + share * ones

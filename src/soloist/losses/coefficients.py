@@ -1,0 +1,36 @@
+"""Coefficients of estimates and references, whether they come as one tensor or as a list of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.losses.base import Coefficients, Prediction
+
+
+def as_blocks(coefficients: Coefficients) -> list[Tensor]:
+    """The blocks of coefficients; a single tensor is the only block."""
+    return [coefficients] if isinstance(coefficients, Tensor) else coefficients
+
+
+def analyze_sources(analyze: Callable[[Tensor], Coefficients], sources: Tensor) -> list[Tensor]:
+    """Analyse audio `(batch, sources, channels, samples)` into blocks `(batch, sources, channels, ...)`."""
+    blocks = as_blocks(analyze(rearrange(sources, "b s c t -> (b s) c t")))
+    return [block.unflatten(0, sources.shape[:2]) for block in blocks]
+
+
+def analysis(prediction: Prediction, loss: nn.Module) -> Callable[[Tensor], Coefficients]:
+    """The separator's own transform.
+
+    Raises:
+        UsageError: It has none, or one that says nothing about the references.
+    """
+    if prediction.analyze is None:
+        raise UsageError(
+            f"{type(loss).__name__} needs a transform: this separator has none of its own, "
+            "so give the loss one, such as soloist.transforms.stft.STFT"
+        )
+    return prediction.analyze

@@ -1,0 +1,84 @@
+"""Distances of spectrograms: magnitudes, real and imaginary parts, or logarithms of magnitudes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.losses.base import Prediction
+from soloist.losses.coefficients import analysis, analyze_sources, as_blocks
+from soloist.losses.distances import Distance, DistanceLoss
+
+Representation = Literal["magnitude", "complex", "log"]
+"""Magnitudes, real and imaginary parts apart, or natural logarithms of magnitudes."""
+
+Weighting = Literal["coefficients", "blocks"]
+"""Whether each coefficient counts the same, or each block of a transform that has several."""
+
+
+class SpectrogramLoss(DistanceLoss):
+    """Mean distance of each estimate's spectrogram from that of its reference, over all channels and points.
+
+    With the separator's own transform the coefficients are those that the network gave, before they became
+    audio, and nothing is synthesised. A silent reference asks for a silent estimate.
+
+    Args:
+        distance: Mean absolute difference, mean squared difference, or the root of that.
+        representation: What is compared: magnitudes, real and imaginary parts, or logarithms.
+        transform: Analyses audio `(batch, channels, samples)`, such as an `STFT`; None for the
+            separator's own coefficients.
+        weighting: For a transform with several blocks: the mean over all coefficients, or the mean over the
+            blocks of the mean in each.
+        floor: Added to a magnitude before its logarithm is taken.
+        eps: Added below the root, which keeps its slope finite where there is no difference.
+
+    Raises:
+        UsageError: There is no such representation or distance.
+    """
+
+    def __init__(
+        self,
+        distance: Distance = "l1",
+        representation: Representation = "magnitude",
+        transform: nn.Module | None = None,
+        weighting: Weighting = "coefficients",
+        floor: float = 1e-5,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(distance, eps)
+        if representation not in ("magnitude", "complex", "log"):
+            raise UsageError(f"representation must be magnitude, complex or log, not {representation!r}")
+        self.representation: Representation = representation
+        self.transform = transform
+        self.weighting: Weighting = weighting
+        self.floor = floor
+
+    def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
+        """What is compared of all blocks, one after the other: twice `(batch, sources, numbers)`."""
+        if self.transform is None:
+            analyze, estimated = analysis(prediction, self), prediction.coefficients
+        else:
+            analyze, estimated = self.transform, None
+        if estimated is None:
+            estimated = analyze_sources(analyze, prediction.estimates)
+        return self._flatten(as_blocks(estimated)), self._flatten(analyze_sources(analyze, references))
+
+    def _flatten(self, blocks: list[Tensor]) -> Tensor:
+        views = [self._represent(block).flatten(2) for block in blocks]
+        if self.weighting == "blocks":
+            total = sum(view.shape[-1] for view in views) / len(views)
+            power = 1.0 if self.distance == "l1" else 0.5
+            views = [view * (total / view.shape[-1]) ** power for view in views]
+        return views[0] if len(views) == 1 else torch.cat(views, dim=-1)
+
+    @property
+    def _represent(self) -> Callable[[Tensor], Tensor]:
+        if self.representation == "complex":
+            return torch.view_as_real
+        if self.representation == "magnitude":
+            return torch.abs
+        return lambda block: torch.log(block.abs() + self.floor)
