@@ -10,6 +10,9 @@ from typing import ClassVar
 from soloist.datasets.track import StemTrack
 from soloist.errors import UsageError
 
+ALL = "all"
+"""The only split of a corpus that has no splits."""
+
 
 class Corpus(ABC):
     """Recordings with their true sources, in splits that do not share what must not be shared.
@@ -23,6 +26,12 @@ class Corpus(ABC):
 
     disjoint_labels: ClassVar[bool] = False
     """Whether what is heard in one split (its speakers) may not be heard in another."""
+
+    residual_limit: float = -40.0
+    """How far the sum of the stems may be from the mixture where it is recorded, dB of the mixture's energy.
+
+    The default leaves room for coarse quantisation and for good lossy coding; a layout whose stems are not
+    meant to add up has `inf`."""
 
     @property
     @abstractmethod

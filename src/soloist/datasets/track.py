@@ -82,6 +82,10 @@ class StemFile:
             for block in reader.blocks(length):
                 yield self._select(block)
 
+    def __str__(self) -> str:
+        part = f" (stream {self.stream + 1})" if self.stream else ""
+        return f"{self.path}{part}" if self.channel is None else f"{self.path} (channel {self.channel + 1})"
+
     def _select(self, audio: Block) -> Block:
         if self.channel is None:
             return audio

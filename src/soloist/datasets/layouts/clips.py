@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
-from soloist.datasets.corpus import FolderCorpus
+from soloist.datasets.corpus import ALL, FolderCorpus
+from soloist.datasets.expressions import compile_expression
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
-
-ALL = "all"
 
 
 class ClipFolder(FolderCorpus):
@@ -44,10 +42,10 @@ class ClipFolder(FolderCorpus):
         splits: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         super().__init__(root)
-        self._pattern = _compile(pattern)
+        self._pattern = compile_expression(pattern)
         self._label = label
         self._splits = {
-            name: {group: _compile(expression) for group, expression in conditions.items()}
+            name: {group: compile_expression(expression) for group, expression in conditions.items()}
             for name, conditions in (splits or {ALL: {}}).items()
         }
         groups = {label}.union(*self._splits.values())
@@ -73,10 +71,3 @@ class ClipFolder(FolderCorpus):
                 stems = {self._label: StemFile(path)}
                 tracks.append(StemTrack(name.removesuffix(path.suffix), stems, labels=(label,)))
         return tracks
-
-
-def _compile(expression: str) -> re.Pattern[str]:
-    try:
-        return re.compile(expression)
-    except re.error as error:
-        raise ConfigError(f"{expression!r} is not a regular expression: {error}") from error

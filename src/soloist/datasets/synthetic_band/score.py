@@ -41,7 +41,7 @@ class Note:
 
     start: float
     duration: float
-    pitch: int
+    pitch: float
     velocity: float
 
 

@@ -68,13 +68,17 @@ CONSONANTS = (
 
 @dataclass(frozen=True)
 class Singer:
-    """Who sings: size of the throat, vibrato in Hz and semitones, breath, and how dark the voice is."""
+    """Who sings: size of the throat, vibrato in Hz and semitones, breath, and how dark the voice is.
+
+    The voice glides from pitch to pitch as a step does that a Gaussian of `glide` seconds smooths.
+    """
 
     throat: float
     vibrato: float
     depth: float
     breath: float
     tilt: float
+    glide: float = 0.025
 
     @classmethod
     def draw(cls, rng: np.random.Generator, pitch: float) -> Singer:
@@ -114,12 +118,34 @@ def play_voice(phrases: Sequence[Sequence[Note]], clock: Clock, rng: np.random.G
     decay, amount = float(rng.uniform(0.7, 1.6)), float(rng.uniform(0.02, 0.06))
     words, air = (np.random.default_rng(rng.integers(1 << 63)) for _ in range(2))
     for phrase in phrases:
-        consonants = [CONSONANTS[kind] for kind in words.integers(len(CONSONANTS), size=len(phrase))]
-        contour = _draw_contour(phrase, consonants, singer, words)
-        if phrase[0].start - MARGIN < clock.samples / clock.sample_rate:
-            _sing(bus, contour, singer, air, pan)
-            _speak_consonants(bus, phrase, consonants, air, pan)
+        perform(bus, phrase, singer, words, air, pan=pan)
     return reverberate(bus.audio, clock, rng, decay=decay, amount=amount, predelay=0.03)
+
+
+def perform(
+    bus: Bus,
+    phrase: Sequence[Note],
+    singer: Singer,
+    words: np.random.Generator,
+    air: np.random.Generator,
+    *,
+    pan: float = 0.0,
+) -> None:
+    """Add a phrase to a bus, as far as it begins within it.
+
+    Args:
+        bus: What it is added to.
+        phrase: Its syllables, in the order of time.
+        singer: Who performs it.
+        words: Source of vowels and consonants.
+        air: Source of breath and hiss.
+        pan: From -1 (left) to 1 (right).
+    """
+    consonants = [CONSONANTS[kind] for kind in words.integers(len(CONSONANTS), size=len(phrase))]
+    contour = _draw_contour(phrase, consonants, singer, words)
+    if phrase[0].start - MARGIN < bus.clock.samples / bus.clock.sample_rate:
+        _sing(bus, contour, singer, air, pan)
+        _speak_consonants(bus, phrase, consonants, air, pan)
 
 
 def _draw_contour(
@@ -131,7 +157,7 @@ def _draw_contour(
     # The voice sets out for a note a little early and arrives when the note begins.
     index = np.maximum(np.searchsorted(starts, times + 0.02, side="right") - 1, 0)
     since = times - starts[index]
-    pitch = _smooth(np.array([note.pitch for note in phrase], dtype=np.float64)[index], 0.025)
+    pitch = _smooth(np.array([note.pitch for note in phrase], dtype=np.float64)[index], singer.glide)
     vibrato = singer.depth * np.clip((since - 0.2) / 0.3, 0, 1) * np.sin(2 * np.pi * singer.vibrato * times)
     drift = 0.5 * _smooth(rng.standard_normal(len(times)), 0.06)
     formants = _smooth(_draw_formants(phrase, index, since, rng), 0.03) * singer.throat

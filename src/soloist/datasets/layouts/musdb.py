@@ -1,0 +1,103 @@
+"""MUSDB18 and MUSDB18-HQ: 150 songs with four stems.
+
+Z. Rafii, A. Liutkus, F.-R. Stoeter, S. I. Mimilakis and R. Bittner, "The MUSDB18 corpus for music
+separation", 2017, https://doi.org/10.5281/zenodo.1117372, and its uncompressed version, 2019,
+https://doi.org/10.5281/zenodo.3338373.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from soloist.datasets.corpus import FolderCorpus
+from soloist.datasets.track import MIXTURE, StemFile, StemTrack
+
+STEMS = ("drums", "bass", "other", "vocals")
+
+VALIDATION = frozenset(
+    {
+        "ANiMAL - Rockshow",
+        "Actions - One Minute Smile",
+        "Alexander Ross - Goodbye Bolero",
+        "Clara Berry And Wooldog - Waltz For My Victims",
+        "Fergessen - Nos Palpitants",
+        "James May - On The Line",
+        "Johnny Lokke - Promises & Lies",
+        "Leaf - Summerghost",
+        "Meaxic - Take A Step",
+        "Patrick Talbot - A Reason To Leave",
+        "Skelpolu - Human Mistakes",
+        "Traffic Experiment - Sirens",
+        "Triviul - Angelsaint",
+        "Young Griffo - Pennies",
+    }
+)
+"""The tracks of the folder `train` that validate, as the corpus' own parser has them."""
+
+_SUFFIX = ".stem.mp4"
+
+
+class _Musdb(FolderCorpus):
+    """What both versions share: the splits."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The 86 and 14 tracks of the folder `train` that train and validate, and the 50 of `test`."""
+        return ("train", "valid", "test")
+
+    def find(self, split: str) -> Sequence[StemTrack]:
+        """The tracks of a split, called by artist and title."""
+        if split == "test":
+            return self._open_folder(self.root / "test")
+        tracks = self._open_folder(self.root / "train")
+        return [track for track in tracks if (track.name in VALIDATION) == (split == "valid")]
+
+    @abstractmethod
+    def _open_folder(self, folder: Path) -> list[StemTrack]:
+        """All tracks of a folder, in the order of their names."""
+
+
+class MUSDB18(_Musdb):
+    """MUSDB18: `train/*.stem.mp4` and `test/*.stem.mp4` of five AAC streams.
+
+    Excerpts of AAC are decoded from the beginning of the file: convert the corpus before training on it.
+    The streams were encoded each for itself, so that the stems do not quite add up to the mixture.
+
+    Args:
+        root: The folder that has `train` and `test` in it.
+    """
+
+    layout: ClassVar[str] = "musdb18"
+    residual_limit = -20.0
+
+    def _open_folder(self, folder: Path) -> list[StemTrack]:
+        return [_open_streams(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+
+
+class MUSDB18HQ(_Musdb):
+    """MUSDB18-HQ: `train/<track>/vocals.wav` and so on; or the same in FLAC.
+
+    Args:
+        root: The folder that has `train` and `test` in it.
+    """
+
+    layout: ClassVar[str] = "musdb18-hq"
+
+    def _open_folder(self, folder: Path) -> list[StemTrack]:
+        found = {path.parent for name in (*STEMS, MIXTURE) for path in folder.glob(f"*/{name}.*")}
+        return [_open_files(path) for path in sorted(found)]
+
+
+def _open_streams(path: Path) -> StemTrack:
+    stems = {name: StemFile(path, stream) for stream, name in enumerate(STEMS, 1)}
+    return StemTrack(path.name.removesuffix(_SUFFIX), stems, StemFile(path))
+
+
+def _open_files(folder: Path) -> StemTrack:
+    """A track of all five files, there or not: what is missing is told when it is read."""
+    suffix = ".flac" if (folder / f"{MIXTURE}.flac").is_file() else ".wav"
+    stems = {name: StemFile(folder / f"{name}{suffix}") for name in STEMS}
+    return StemTrack(folder.name, stems, StemFile(folder / f"{MIXTURE}{suffix}"))

@@ -1,0 +1,189 @@
+"""Corpora without files: they are synthesised when they are read, the same in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import ClassVar
+
+from soloist.datasets.corpus import Corpus
+from soloist.datasets.synthetic_band import SOURCES, synthesize_band
+from soloist.datasets.synthetic_talkers import synthesize_talker
+from soloist.datasets.track import Block, StemTrack
+from soloist.errors import AudioError, UsageError
+
+_SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class SynthesizedStem:
+    """A stem that is computed as a whole when it is first read.
+
+    Attributes:
+        name: What it is called in messages.
+        samples: Its length.
+        sample_rate: Rate in Hz.
+        render: Gives the audio `(channels, samples)`, and the same array whenever it is asked.
+    """
+
+    name: str
+    samples: int
+    sample_rate: int
+    render: Callable[[], Block]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples / self.sample_rate
+
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+        """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        first = round(start * self.sample_rate)
+        if first >= self.samples:
+            raise AudioError(f"{self.name} ends before {start:.3f} s: it lasts {self.duration:.3f} s")
+        last = None if duration is None else first + max(1, round(duration * self.sample_rate))
+        return self.render()[:, first:last], self.sample_rate
+
+    def blocks(self, length: int) -> Iterator[Block]:
+        """The whole audio in blocks; see `Stem.blocks`."""
+        audio = self.render()
+        for first in range(0, self.samples, length):
+            yield audio[:, first : first + length]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SyntheticBand(Corpus):
+    """Songs of the synthetic band: `vocals`, `drums`, `bass` and `other`, in stereo.
+
+    Every process keeps the songs that it has heard: at 44.1 kHz 1.4 MB for each of their seconds.
+
+    Args:
+        songs: How many there are in the split `train`; `valid` and `test` have a quarter of it each.
+        seconds: Length of each song.
+        sample_rate: In Hz; the songs are the same at every rate.
+
+    Raises:
+        UsageError: There is less than one song, or no length.
+    """
+
+    layout: ClassVar[str] = "synthetic-band"
+
+    def __init__(self, songs: int = 20, seconds: float = 20.0, sample_rate: int = 44100) -> None:
+        self._counts = _count(songs, least=1, what="songs")
+        self._samples = _length(seconds, sample_rate)
+        self._sample_rate = sample_rate
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Songs of one split are in no other."""
+        return _SPLITS
+
+    def find(self, split: str) -> Sequence[StemTrack]:
+        """The songs of a split."""
+        return [self._song(seed) for seed in _seeds(split, self._counts[split])]
+
+    def _song(self, seed: int) -> StemTrack:
+        name = f"song {seed}"
+        stems = {
+            source: SynthesizedStem(
+                f"{source} of {name}",
+                self._samples,
+                self._sample_rate,
+                partial(_play, seed, self._samples, self._sample_rate, source),
+            )
+            for source in SOURCES
+        }
+        return StemTrack(name, stems)
+
+
+class SyntheticTalkers(Corpus):
+    """Clips of synthetic talkers, one a clip, with the talker as label.
+
+    Every process keeps the clips that it has heard: at 8 kHz 32 kB for each of their seconds.
+
+    Args:
+        talkers: How many there are in the split `train`; `valid` and `test` have a quarter of it each, at
+            least three.
+        utterances: Clips of each talker.
+        seconds: Length of each clip.
+        sample_rate: In Hz.
+
+    Raises:
+        UsageError: There is less than one talker or utterance, or no length.
+    """
+
+    layout: ClassVar[str] = "synthetic-talkers"
+    disjoint_labels: ClassVar[bool] = True
+
+    def __init__(
+        self, talkers: int = 20, utterances: int = 20, seconds: float = 4.0, sample_rate: int = 8000
+    ) -> None:
+        self._counts = _count(talkers, least=3, what="talkers")
+        if utterances < 1:
+            raise UsageError(f"utterances must be at least 1, not {utterances}")
+        self._utterances = utterances
+        self._samples = _length(seconds, sample_rate)
+        self._sample_rate = sample_rate
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Talkers of one split are in no other."""
+        return _SPLITS
+
+    def find(self, split: str) -> Sequence[StemTrack]:
+        """The clips of a split, talker by talker."""
+        talkers = _seeds(split, self._counts[split])
+        return [self._clip(talker, number) for talker in talkers for number in range(self._utterances)]
+
+    def _clip(self, talker: int, utterance: int) -> StemTrack:
+        label = f"talker {talker}"
+        render = partial(_talk, talker, utterance, self._samples, self._sample_rate)
+        name = f"{label}, utterance {utterance}"
+        stem = SynthesizedStem(name, self._samples, self._sample_rate, render)
+        return StemTrack(name, {"talker": stem}, labels=(label,))
+
+
+def _count(train: int, *, least: int, what: str) -> dict[str, int]:
+    if train < 1:
+        raise UsageError(f"{what} must be at least 1, not {train}")
+    held_out = max(least, train // 4)
+    return {"train": train, "valid": held_out, "test": held_out}
+
+
+def _length(seconds: float, sample_rate: int) -> int:
+    if not 0.5 < seconds * sample_rate < float("inf"):
+        raise UsageError(f"seconds {seconds} is not a length of at least one sample at {sample_rate} Hz")
+    return round(seconds * sample_rate)
+
+
+def _seeds(split: str, count: int) -> range:
+    """Numbers of the songs or talkers of a split: every third, so that more of one meet no other's."""
+    first = _SPLITS.index(split)
+    return range(first, first + len(_SPLITS) * count, len(_SPLITS))
+
+
+@cache
+def _song(seed: int, samples: int, sample_rate: int) -> Mapping[str, Block]:
+    song = synthesize_band(samples / sample_rate, sample_rate=sample_rate, seed=seed)
+    return {name: _frozen(stem) for name, stem in song.items()}
+
+
+def _play(seed: int, samples: int, sample_rate: int, source: str) -> Block:
+    return _song(seed, samples, sample_rate)[source]
+
+
+@cache
+def _talk(talker: int, utterance: int, samples: int, sample_rate: int) -> Block:
+    audio = synthesize_talker(
+        samples / sample_rate, talker=talker, utterance=utterance, sample_rate=sample_rate
+    )
+    return _frozen(audio)
+
+
+def _frozen(audio: Block) -> Block:
+    """Audio that whoever reads it cannot change for the next."""
+    audio.setflags(write=False)
+    return audio
