@@ -8,8 +8,11 @@ The two-dimensional layers know it, so the ones here treat the frames as the col
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -28,7 +31,7 @@ def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
     The fine one is overwritten where no gradients are wanted.
     """
     if torch.is_grad_enabled():
-        return fine + F.interpolate(coarse[:, :, None], scale_factor=(1.0, 2.0))[:, :, 0]
+        return fine + F.interpolate(coarse, scale_factor=2.0)
     fine.unflatten(-1, (-1, 2)).add_(coarse[..., None])
     return fine
 
@@ -42,7 +45,9 @@ class FrameConv(nn.Conv1d):
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """Convolve `(batch, channels, frames)` with other weights of the same shape."""
-        if self.kernel_size == (1,) and x.stride(1) == 1:
+        if x.stride(1) != 1:
+            return self._conv_forward(x, weight, self.bias)
+        if self.kernel_size == (1,):
             return F.linear(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
         row, weight = x[:, :, None], weight[:, :, None]
         stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
@@ -50,7 +55,7 @@ class FrameConv(nn.Conv1d):
 
 
 class Slope(nn.PReLU):
-    """A PReLU that overwrites its input once it is optimised.
+    """A PReLU that overwrites its input once it is optimised, and that is trained faster on a CPU.
 
     Args:
         num_parameters: One slope for all channels, or one for each.
@@ -60,8 +65,29 @@ class Slope(nn.PReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply what is negative in `(batch, channels, frames)` by the slope."""
-        return super().forward(x) if self.slope is None else F.leaky_relu_(x, self.slope)
+        if self.slope is not None:
+            return F.leaky_relu_(x, self.slope)
+        if self.num_parameters == 1 and x.is_cpu and torch.is_grad_enabled():
+            learned: Tensor = _LearnedSlope.apply(x, self.weight)
+            return learned
+        return super().forward(x)
 
     def optimize(self) -> None:
         """Fix a slope that is the same for all channels."""
         self.slope = self.weight.item() if self.num_parameters == 1 else None
+
+
+class _LearnedSlope(torch.autograd.Function):
+    """A PReLU with one slope for all, without the gradient of the slope at every sample by itself."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, slope.item())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, slope = ctx.saved_tensors
+        of_slope = torch.dot(gradient.flatten(), x.clamp(max=0).flatten()).reshape(slope.shape)
+        return torch.ops.aten.leaky_relu_backward(gradient, x, slope.item(), False), of_slope
