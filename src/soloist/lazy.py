@@ -1,10 +1,13 @@
-"""Packages that import their public names at first use, so that importing the package costs nothing."""
+"""Imports at first use: public names of packages, and packages that not everybody has."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
+
+from soloist.errors import UsageError
 
 
 def lazy_names(
@@ -30,3 +33,16 @@ def lazy_names(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return get, names
+
+
+def import_extra(package: str, extra: str) -> Any:
+    """Import a package that one of Soloist's extras adds.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        name = package.partition(".")[0]
+        raise UsageError(f"the package {name} is needed for this: pip install 'soloist[{extra}]'") from error

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.metrics.extra import import_extra
+from soloist.lazy import import_extra
 
 Samples = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def pesq(
     band = band or ("wide" if sample_rate == 16000 else "narrow")
     if sample_rate not in _PESQ_RATES[band]:
         raise UsageError(f"PESQ ({band} band) is not defined at {sample_rate} Hz: resample to 16000 Hz")
-    package = import_extra("pesq")
+    package = import_extra("pesq", "metrics")
 
     mode, on_error = band[0] + "b", package.PesqError.RETURN_VALUES
 
@@ -73,7 +73,7 @@ def stoi(references: Tensor, estimates: Tensor, *, sample_rate: int, extended: b
     Raises:
         UsageError: Shapes differ, or the package pystoi is not installed.
     """
-    package = import_extra("pystoi")
+    package = import_extra("pystoi", "metrics")
 
     def one(reference: Samples, estimate: Samples) -> float:
         if len(reference) < _STOI_SECONDS * sample_rate or not reference.any():

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from soloist.errors import UsageError
-from soloist.metrics.extra import import_extra
+from soloist.lazy import import_extra
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     median, changed = float(np.median(differences)), differences[differences != 0]
     if not len(changed):
         return PairedTest(len(differences), median, 1.0, 0.0)
-    stats = import_extra("scipy.stats")
+    stats = import_extra("scipy.stats", "metrics")
     ranks = stats.rankdata(np.abs(changed))
     effect = float((ranks * np.sign(changed)).sum() / ranks.sum())
     return PairedTest(len(differences), median, float(stats.wilcoxon(changed).pvalue), effect)
