@@ -7,20 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from soloist.datasets.corpus import Corpus
-from soloist.datasets.track import StemTrack
-from soloist.errors import UsageError
+from soloist.datasets.track import Stem, StemTrack
+from soloist.errors import AudioError, UsageError
+from soloist.mixing.augment.base import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
-from soloist.mixing.excerpts import draw_start, level, read_excerpt
+from soloist.mixing.excerpts import draw_start, level, read_excerpt, whole_length
 
 PEAK = 0.9
-SILENCE = 1e-6
+AUDIBLE = 1e-3
+"""Root mean square above which an excerpt counts as a sound: -60 dB. Below are pauses and their noise."""
+
+ATTEMPTS = 20
+"""Stretches of a clip that are tried until one is audible."""
 
 
 class ClipMixer(Mixer):
     """Mixes clips of different labels (other talkers, other classes) at random level differences.
 
     The first source goes through all clips in turn, so that each is heard equally often; the others are of
-    labels, and then of clips, that are equally likely.
+    labels, and then of clips, that are equally likely. Every source is audible somewhere in the example. The
+    mixture peaks at 0.9 of full scale.
 
     Args:
         corpus: Tracks with a single stem and a label each.
@@ -29,9 +35,13 @@ class ClipMixer(Mixer):
         sample_rate: Rate of the examples, Hz.
         duration: Length of the examples, seconds.
         channels: Channels of the examples.
-        snr: How much louder the first source is than each other one, dB: drawn evenly from this range.
+        snr: How much louder the first source is than each other one, dB: drawn evenly from this range. It is
+            the ratio of their energies in the whole example, pauses included, as metrics see it; a short
+            sound in a long example is louder while it lasts.
         gap: Where a clip is shorter than the example, others of the same label follow after a pause of up to
             so many seconds. None: there is silence before and after it instead.
+        augmentations: Applied in turn to the sources of each example, after `snr`: what changes a level
+            widens its range.
         seed: Another seed draws other examples.
 
     Raises:
@@ -49,15 +59,20 @@ class ClipMixer(Mixer):
         channels: int = 1,
         snr: tuple[float, float] = (-5.0, 5.0),
         gap: float | None = None,
+        augmentations: Sequence[Augmentation] = (),
         seed: int = 0,
     ) -> None:
-        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels, seed=seed)
-        if not duration * sample_rate >= 1 or snr[0] > snr[1] or (gap is not None and gap < 0):
-            raise UsageError(f"duration {duration} s, snr {list(snr)} dB or gap {gap} s is out of range")
-        self.duration = duration
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
+        )
+        if not snr[0] <= snr[1] or (gap is not None and not gap >= 0):
+            raise UsageError(f"snr {list(snr)} dB or gap {gap} s is out of range")
         self.snr = snr
         self.gap = gap
-        self._clips = list(corpus.tracks(split))
+        self.augmentations = tuple(augmentations)
+        self._samples = round(duration * sample_rate)
+        self._length = samples_to_read(self.augmentations, self._samples)
+        self._clips = corpus.tracks(split)
         self._by_label: dict[str, list[StemTrack]] = {}
         for clip in self._clips:
             self._by_label.setdefault(_label(clip), []).append(clip)
@@ -71,53 +86,63 @@ class ClipMixer(Mixer):
         return len(self._clips)
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`."""
+        """Example number `index`; see `Mixer.draw`.
+
+        Raises:
+            AudioError: A clip cannot be read, or is silent.
+        """
         rng = generator(self, self.seed, index)
         first = self._clips[take_in_turn(self, self.seed, index, len(self._clips))]
         others = sorted(self._by_label.keys() - {_label(first)})
         chosen = rng.choice(others, size=len(self.sources) - 1, replace=False)
         clips = [first, *(self._any_of(label, rng) for label in chosen)]
-        references = np.stack([self._fill(clip, rng) for clip in clips])
+        references = np.stack([self._hear(clip, rng) for clip in clips])
         for reference in references[1:]:
-            _set_level(reference, references[0], -rng.uniform(*self.snr))
+            reference *= level(references[0]) / level(reference) / 10 ** (rng.uniform(*self.snr) / 20)
+        references = augment(self.augmentations, references, index)[..., : self._samples]
         mixture = references.sum(axis=0)
-        gain = PEAK / max(float(np.abs(mixture).max()), SILENCE)
+        gain = np.float32(PEAK / max(float(np.abs(mixture).max()), AUDIBLE))
         return Example(gain * mixture, gain * references, " + ".join(clip.name for clip in clips))
 
     def _any_of(self, label: str, rng: np.random.Generator) -> StemTrack:
         clips = self._by_label[label]
         return clips[rng.integers(len(clips))]
 
+    def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
+        """A source of which something is heard: a stretch of a clip may be all pause, another one not."""
+        for _ in range(ATTEMPTS):
+            if level(source := self._fill(clip, rng)) > AUDIBLE:
+                return source
+        raise AudioError(f"{_sound(clip)} is silent in {ATTEMPTS} stretches: is there anything in it?")
+
     def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
         """A stretch of a clip, or the clip and what is to be heard with it where it is too short."""
-        samples = round(self.duration * self.sample_rate)
-        stem = next(iter(clip.stems.values()))
-        missing = samples - round(stem.duration * self.sample_rate)
+        missing = self._length - self._samples_of(clip)
         if missing <= 0:
-            return self._read(clip, draw_start(rng, stem, self.duration), samples)
+            start = draw_start(rng, _sound(clip), self._length / self.sample_rate)
+            return self._read(clip, start, self._length)
         if self.gap is None:
             before = int(rng.integers(missing + 1))
-            return np.pad(self._read(clip, 0.0, samples - before), ((0, 0), (before, 0)))
-        filled = np.zeros((self.channels, samples), np.float32)
+            return np.pad(self._read(clip, 0.0, self._length - before), ((0, 0), (before, 0)))
+        filled = np.zeros((self.channels, self._length), np.float32)
         position = 0
-        while position < samples:
-            stem = next(iter(clip.stems.values()))
-            length = min(round(stem.duration * self.sample_rate), samples - position)
-            filled[:, position : position + length] = self._read(clip, 0.0, length)
-            position += length + int(rng.uniform(0, self.gap) * self.sample_rate)
+        while position < self._length:
+            end = min(position + self._samples_of(clip), self._length)
+            filled[:, position:end] = self._read(clip, 0.0, end - position)
+            position = end + int(rng.uniform(0, self.gap) * self.sample_rate)
             clip = self._any_of(_label(clip), rng)
         return filled
 
+    def _samples_of(self, clip: StemTrack) -> int:
+        return whole_length(_sound(clip), self.sample_rate)
+
     def _read(self, clip: StemTrack, start: float, samples: int) -> Signal:
-        stem = next(iter(clip.stems.values()))
-        return read_excerpt(stem, start, samples, self.sample_rate, self.channels)
+        return read_excerpt(_sound(clip), start, samples, self.sample_rate, self.channels)
 
 
 def _label(clip: StemTrack) -> str:
     return clip.labels[0] if clip.labels else clip.name
 
 
-def _set_level(signal: Signal, anchor: Signal, gain: float) -> None:
-    """Bring a signal, in place, to a level of `gain` dB relative to an anchor; silence stays silence."""
-    if level(signal) > SILENCE and level(anchor) > SILENCE:
-        signal *= level(anchor) / level(signal) * 10 ** (gain / 20)
+def _sound(clip: StemTrack) -> Stem:
+    return next(iter(clip.stems.values()))

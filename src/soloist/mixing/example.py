@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.errors import UsageError
+
 Signal = NDArray[np.float32]
 
 
@@ -37,13 +39,28 @@ class Mixer(ABC):
         sample_rate: Rate of the examples, Hz.
         channels: Channels of the examples.
         seed: Another seed draws other examples.
+        duration: Length of the examples, seconds; None where each is as long as the track it is made of.
+
+    Raises:
+        UsageError: The duration is not that of a sample at least.
     """
 
-    def __init__(self, *, sources: Sequence[str], sample_rate: int, channels: int, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int,
+        seed: int,
+        duration: float | None = None,
+    ) -> None:
+        if duration is not None and not 1 <= duration * sample_rate < float("inf"):
+            raise UsageError(f"{type(self).__name__}: duration must be a positive time, not {duration} s")
         self.sources = tuple(sources)
         self.sample_rate = sample_rate
         self.channels = channels
         self.seed = seed
+        self.duration = duration
 
     @abstractmethod
     def draw(self, index: int) -> Example:

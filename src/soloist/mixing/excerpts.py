@@ -8,7 +8,11 @@ import numpy as np
 
 from soloist.audio import resample_audio
 from soloist.datasets.track import Stem
+from soloist.errors import AudioError
 from soloist.mixing.example import Signal
+
+SURROUNDINGS = 0.05
+"""Seconds that are read on either side of an excerpt that is resampled: more than the filter needs."""
 
 
 def read_excerpt(stem: Stem, start: float, samples: int, sample_rate: int, channels: int) -> Signal:
@@ -30,28 +34,43 @@ def read_excerpt(stem: Stem, start: float, samples: int, sample_rate: int, chann
         AudioError: The stem cannot be read, or has neither one nor `channels` channels.
     """
     excerpt = np.zeros((channels, samples), np.float32)
-    if start >= stem.duration:
+    if 0 < start >= stem.duration:
         return excerpt
-    audio, rate = stem.read(start, samples / sample_rate)
-    if rate != sample_rate:
-        audio = resample_audio(audio, rate, sample_rate)
+    if stem.sample_rate == sample_rate:
+        audio, _ = stem.read(start, samples / sample_rate)
+    else:
+        audio = _read_resampled(stem, start, samples, sample_rate)
+    if audio.shape[0] not in (1, channels) and channels > 1:
+        raise AudioError(f"{stem} has {audio.shape[0]} channels, which are neither 1 nor {channels}")
     audio = to_channels(audio, channels)[:, :samples]
     excerpt[:, : audio.shape[1]] = audio
     return excerpt
 
 
+def _read_resampled(stem: Stem, start: float, samples: int, sample_rate: int) -> Signal:
+    """A stretch at another rate, as it would be in the whole stem: resampled with what is around it."""
+    rate = stem.sample_rate
+    common = rate // math.gcd(rate, sample_rate)  # Samples after which both rates have one at the same time.
+    lead = math.ceil(SURROUNDINGS * rate / common) * common
+    wanted = round(start * rate) - lead
+    first = max(0, wanted)
+    count = wanted - first + lead + math.ceil(samples * rate / sample_rate) + lead
+    audio, _ = stem.read(first / rate, count / rate)
+    audio = np.pad(audio, ((0, 0), (first - wanted, 0)))
+    return resample_audio(audio, rate, sample_rate)[:, lead * sample_rate // rate :]
+
+
 def to_channels(audio: Signal, channels: int) -> Signal:
-    """Audio `(any, samples)` with the number of channels that is wanted: copied, averaged, or as it is."""
+    """Audio `(any, samples)` with the number of channels that is wanted: as it is, averaged, or copied."""
     if audio.shape[0] == channels:
         return audio
-    if channels == 1:
-        return audio.mean(axis=0, keepdims=True)
     return np.broadcast_to(audio.mean(axis=0, keepdims=True), (channels, audio.shape[1]))
 
 
 def whole_length(stem: Stem, sample_rate: int) -> int:
     """Samples of a whole stem at a sample rate."""
-    return max(1, math.ceil(stem.duration * sample_rate))
+    # Rounded first: frames / rate * rate may come out a little above the number of frames.
+    return max(1, math.ceil(round(stem.duration * sample_rate, 3)))
 
 
 def draw_start(rng: np.random.Generator, stem: Stem, duration: float) -> float:

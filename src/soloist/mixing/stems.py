@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from soloist.datasets.corpus import Corpus
-from soloist.datasets.targets import components, sum_of
-from soloist.datasets.track import Stem, StemTrack
+from soloist.datasets.track import StemTrack
 from soloist.errors import UsageError
 from soloist.mixing.augment.base import Augmentation, augment, samples_to_read
-from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
-from soloist.mixing.excerpts import draw_start, read_excerpt, whole_length
+from soloist.mixing.example import Example, Mixer, generator, take_in_turn
+from soloist.mixing.excerpts import draw_start, whole_length
+from soloist.mixing.parts import Parts, longest, read_stem
 
 Place = tuple[StemTrack, float]
 """A track and a time in it, seconds."""
@@ -58,23 +58,18 @@ class StemMixer(Mixer):
         augmentations: Sequence[Augmentation] = (),
         seed: int = 0,
     ) -> None:
-        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels, seed=seed)
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
+        )
         if not 0 <= coherence <= 1:
             raise UsageError(f"coherence must be a probability from 0 to 1, not {coherence}")
         if duration is None and coherence < 1:
             raise UsageError("whole tracks differ in length: mix stems of several only with a duration")
-        if duration is not None and not duration * sample_rate >= 1:
-            raise UsageError(f"duration must be a positive time in seconds, not {duration}")
-        self.duration = duration
         self.coherence = coherence
         self.augmentations = tuple(augmentations)
         self._tracks = corpus.tracks(split)
+        self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
         self._shares = _shares(self._tracks) if balance == "duration" else None
-        self._stems = tuple(dict.fromkeys(name for track in self._tracks for name in track.stems))
-        if missing := [name for name in self.sources if not components(name, self._stems)]:
-            raise UsageError(
-                f"the split {split!r} of {corpus} has no {missing[0]}: there are {', '.join(self._stems)}"
-            )
 
     def __len__(self) -> int:
         return len(self._tracks)
@@ -82,22 +77,25 @@ class StemMixer(Mixer):
     def draw(self, index: int) -> Example:
         """Example number `index`; see `Mixer.draw`."""
         rng = generator(self, self.seed, index)
+        names = self._parts.stems
         if rng.random() < self.coherence:
-            place = self._place(rng, index)
-            places, name = [place] * len(self._stems), place[0].name
+            places = [self._place(rng, index)] * len(names)
+            title = places[0][0].name
         else:
-            places = [self._place(rng, index, stem) for stem in self._stems]
-            heard = zip(self._stems, places, strict=True)
-            name = " + ".join(f"{stem} of {track.name}" for stem, (track, _) in heard)
+            places = [self._place(rng, index, stem) for stem in names]
+            title = " + ".join(
+                f"{stem} of {track.name}" for stem, (track, _) in zip(names, places, strict=True)
+            )
         samples = self._samples(places[0][0])
         length = samples_to_read(self.augmentations, samples)
         stems = np.stack(
-            [self._read(stem, place, length) for stem, place in zip(self._stems, places, strict=True)]
+            [
+                read_stem(track, stem, start, length, self.sample_rate, self.channels)
+                for stem, (track, start) in zip(names, places, strict=True)
+            ]
         )
         stems = augment(self.augmentations, stems, index)[..., :samples]
-        by_name = dict(zip(self._stems, stems, strict=True))
-        references = np.stack([sum_of(by_name, source) for source in self.sources])
-        return Example(stems.sum(axis=0), references, name)
+        return Example(stems.sum(axis=0), self._parts.references(stems), title)
 
     def _place(self, rng: np.random.Generator, index: int, stem: str = "") -> Place:
         """A track and a time in it; stems that are drawn one by one each go through the tracks in turn."""
@@ -105,26 +103,18 @@ class StemMixer(Mixer):
             track = self._tracks[take_in_turn(self, self.seed, index, len(self._tracks), stem)]
         else:
             track = self._tracks[rng.choice(len(self._tracks), p=self._shares)]
-        return track, 0.0 if self.duration is None else draw_start(rng, _longest(track), self.duration)
+        if self.duration is None:
+            return track, 0.0
+        return track, draw_start(rng, longest(track.stems.values()), self.duration)
 
     def _samples(self, track: StemTrack) -> int:
         if self.duration is None:
-            return whole_length(_longest(track), self.sample_rate)
+            return whole_length(longest(track.stems.values()), self.sample_rate)
         return round(self.duration * self.sample_rate)
-
-    def _read(self, name: str, place: Place, samples: int) -> Signal:
-        track, start = place
-        if name not in track.stems:
-            return np.zeros((self.channels, samples), np.float32)
-        return read_excerpt(track.stems[name], start, samples, self.sample_rate, self.channels)
-
-
-def _longest(track: StemTrack) -> Stem:
-    return max(track.stems.values(), key=lambda stem: stem.duration)
 
 
 def _shares(tracks: Sequence[StemTrack]) -> np.ndarray:
     """The part of the whole duration that each track has."""
-    durations = np.array([_longest(track).duration for track in tracks])
+    durations = np.array([longest(track.stems.values()).duration for track in tracks])
     shares: np.ndarray = durations / durations.sum()
     return shares
