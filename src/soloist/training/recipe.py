@@ -69,6 +69,7 @@ class Recipe:
         separator: What is trained.
         data: What it is trained on.
         loss: What is minimised.
+        valid_loss: What the validation measures as its loss; None for that which is minimised.
         optimizer: A class of `torch.optim`.
         rates: Learning rates of parameters whose names match a regular expression, in place of the
             optimizer's.
@@ -92,6 +93,7 @@ class Recipe:
     separator: Config
     data: DataConfig
     loss: Config
+    valid_loss: Config | None = None
     optimizer: Config = field(default_factory=lambda: {"class_path": "torch.optim.Adam"})
     rates: dict[str, float] = field(default_factory=dict)
     scheduler: Config | None = None

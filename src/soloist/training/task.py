@@ -39,6 +39,7 @@ class SeparationTask(L.LightningModule):
         torch.manual_seed(recipe.seed)
         self.separator = recipe.build_separator()
         self.loss: Loss = recipe.build(recipe.loss, Loss)
+        self.valid_loss: Loss = recipe.build(recipe.valid_loss or recipe.loss, Loss)
         remix = recipe.data.remix
         self.remix: BatchRemix | None = None if remix is None else recipe.build(remix, BatchRemix)
 
@@ -67,7 +68,7 @@ class SeparationTask(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss and quality of a validation batch; returns the estimates, for who wants to look at them."""
-        loss = self.loss(self.separator.predict(batch.mixture), batch.references).mean()
+        loss = self.valid_loss(self.separator.predict(batch.mixture), batch.references).mean()
         estimates: Tensor = self.separator(batch.mixture)
         quality = measure_quality(batch.references, estimates, batch.mixture, ordered=self.separator.ordered)
         figures = {"valid/loss": loss}
