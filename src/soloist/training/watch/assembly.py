@@ -8,7 +8,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from soloist.training.recipe import Recipe
+from soloist.training.watch.curves import Curves
+from soloist.training.watch.examples import Examples
+from soloist.training.watch.layers import Layers
 from soloist.training.watch.loggers import Board, MetricsLogger, Resumption, wandb_logger
+from soloist.training.watch.progress import make_progress
+from soloist.training.watch.timing import Timing
 
 
 def callbacks_for(recipe: Recipe, folder: Path, *, quiet: bool = False) -> list[Callback]:
@@ -19,7 +24,15 @@ def callbacks_for(recipe: Recipe, folder: Path, *, quiet: bool = False) -> list[
         folder: The folder of the run.
         quiet: Show no progress.
     """
-    return [Resumption()]
+    watch = recipe.watch
+    callbacks: list[Callback] = [Resumption(), Timing(), Curves()]
+    if recipe.trainer.get("enable_progress_bar", True):
+        callbacks.append(make_progress(quiet=quiet))
+    if watch.tensorboard and (watch.norms_every or watch.histograms_every):
+        callbacks.append(Layers(watch.norms_every, watch.histograms_every))
+    if watch.tensorboard and watch.examples_every and watch.examples:
+        callbacks.append(Examples(watch.examples, watch.examples_every, watch.seconds))
+    return callbacks
 
 
 def loggers_for(recipe: Recipe, folder: Path) -> list[Logger]:

@@ -14,8 +14,8 @@ class WatchConfig:
     Attributes:
         tensorboard: Write everything for TensorBoard, into the folder `tensorboard` of the run.
         wandb: Send the figures to Weights & Biases as well; needs the extra `wandb`.
-        norms_every: Steps between two norms of the weights and gradients of each layer; 0 for none.
-        histograms_every: Epochs between two histograms of the weights and gradients of each layer; 0 for none.
+        norms_every: Steps between two norms of each layer's weights and gradients; 0 for none.
+        histograms_every: Epochs between two histograms of each layer's weights and gradients; 0 for none.
         examples_every: Epochs between two looks at validation examples (sounds and pictures); 0 for none.
         examples: How many validation examples are looked at, the first ones, always the same.
         seconds: How much of each is kept, s.

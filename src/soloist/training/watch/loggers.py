@@ -110,12 +110,17 @@ class Resumption(Callback):
 
 
 def writer_of(trainer: L.Trainer) -> SummaryWriter | None:
-    """What writes for TensorBoard; None in all processes but the first, and where TensorBoard is not wanted."""
+    """What writes for TensorBoard; None where it is not wanted, and in all processes but the first."""
     boards = [logger for logger in trainer.loggers if isinstance(logger, Board)]
     if not boards or not trainer.is_global_zero:
         return None
     writer: SummaryWriter = boards[0].experiment
     return writer
+
+
+def log_interval(trainer: L.Trainer) -> int:
+    """Steps between two rows of the log."""
+    return max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
 
 
 def wandb_logger(name: str, folder: Path) -> Logger:

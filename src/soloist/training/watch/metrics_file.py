@@ -94,4 +94,5 @@ class MetricsFile:
 
 
 def _format(value: float) -> str:
-    return repr(value.item() if hasattr(value, "item") else value)
+    # Figures are single precision: more digits than these are noise.
+    return str(value) if isinstance(value, int) else f"{value:.8g}"

@@ -1,0 +1,200 @@
+"""How far a training has come: a live line in a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from soloist.training.watch.curves import EPOCH_LOSS
+from soloist.training.watch.timing import AUDIO_RATE, DATA_WAIT
+
+LINE_EVERY = 60.0
+"""Seconds after which a log gets a line within an epoch."""
+
+_REFRESH = 0.2
+# What is shown of the figures, and how: loss of a step, that of the epoch, quality, pace.
+_SHOWN = {
+    "train/loss": "loss {:.3f}",
+    EPOCH_LOSS: "epoch's loss {:.3f}",
+    "valid/loss": "validation loss {:.3f}",
+    "valid/si_sdri": "SI-SDRi {:.2f} dB",
+    AUDIO_RATE: "{:.1f} s of audio/s",
+    DATA_WAIT: "data wait {:.0%}",
+}
+
+
+def make_progress(*, quiet: bool) -> ProgressBar:
+    """What fits where the training runs: nothing if quiet, a live line in a terminal, else plain lines."""
+    if quiet:
+        return NoProgress()
+    console = Console(stderr=True)
+    return LiveProgress(console) if console.is_terminal else LineProgress(console)
+
+
+class NoProgress(ProgressBar):
+    """Shows nothing, and keeps Lightning from showing its own bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enabled = True
+
+    def enable(self) -> None:
+        """Show from now on."""
+        self.enabled = True
+
+    def disable(self) -> None:
+        """Show nothing from now on."""
+        self.enabled = False
+
+
+class _Paced(NoProgress):
+    """Knows how long the rest of the training will take."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self._begun = monotonic()
+        self._first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._begun = monotonic()
+        self._first_step = trainer.global_step
+
+    def remaining(self, trainer: L.Trainer) -> str:
+        """Time that is left at the pace so far, validations included; empty where nobody knows."""
+        total = count_steps(trainer)
+        done = trainer.global_step - self._first_step
+        if total is None or not done:
+            return ""
+        seconds = (monotonic() - self._begun) / done * (total - trainer.global_step)
+        return f"{timedelta(seconds=round(seconds))} left"
+
+
+class LineProgress(_Paced):
+    """Prints a line after each epoch, and every minute within one.
+
+    Args:
+        console: Where to.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clocks."""
+        super().on_train_start(trainer, pl_module)
+        self._told = monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A step is done."""
+        if monotonic() - self._told >= LINE_EVERY:
+            self._tell(trainer, without=EPOCH_LOSS)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """An epoch is done, and its validation."""
+        self._tell(trainer, without="train/loss")
+
+    def _tell(self, trainer: L.Trainer, without: str) -> None:
+        self._told = monotonic()
+        if self.enabled:
+            parts = [where(trainer), *describe(trainer, without), self.remaining(trainer)]
+            self.console.print(", ".join(filter(None, parts)), highlight=False, soft_wrap=True)
+
+
+class LiveProgress(_Paced):
+    """One line that is drawn again and again: a bar of the whole training, and its figures.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[figures]}"))
+        self._bar = Progress(*columns, console=console, auto_refresh=False)
+        self._task: TaskID | None = None
+        self._drawn = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw the bar."""
+        super().on_train_start(trainer, pl_module)
+        if self.enabled:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=count_steps(trainer), figures="")
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """A step is done."""
+        self._draw(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A batch of a validation is done."""
+        self._draw(trainer, f"validating, batch {batch_idx + 1}")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """An epoch is done, and its validation."""
+        self._draw(trainer, now=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the last line as it is."""
+        self._bar.stop()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back."""
+        self._bar.stop()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        self.console.print(*args, **kwargs)
+
+    def _draw(self, trainer: L.Trainer, doing: str = "", *, now: bool = False) -> None:
+        if self._task is None or (monotonic() - self._drawn < _REFRESH and not now):
+            return
+        self._drawn = monotonic()
+        figures = ", ".join(filter(None, [doing, *describe(trainer, EPOCH_LOSS), self.remaining(trainer)]))
+        self._bar.update(
+            self._task, description=where(trainer), completed=trainer.global_step, figures=figures
+        )
+        self._bar.refresh()
+
+
+def where(trainer: L.Trainer) -> str:
+    """Epoch and step."""
+    epochs = f"/{trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
+    return f"epoch {trainer.current_epoch + 1}{epochs}, step {trainer.global_step}"
+
+
+def describe(trainer: L.Trainer, without: str) -> list[str]:
+    """The figures that are known so far, but one."""
+    known = trainer.callback_metrics
+    return [
+        form.format(float(known[name])) for name, form in _SHOWN.items() if name in known and name != without
+    ]
+
+
+def count_steps(trainer: L.Trainer) -> int | None:
+    """Steps of the whole training; None where nothing bounds them."""
+    bounds = [float(trainer.max_steps)] if trainer.max_steps >= 0 else []
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        bounds.append(
+            trainer.max_epochs * -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
+        )
+    least = min(bounds, default=float("inf"))
+    return None if least == float("inf") else int(least)
