@@ -19,8 +19,8 @@ class RoomResponse(Augmentation):
 
     The references are what is heard in the room, with its reverberation, so that they sum to the mixture: a
     separator learns to separate, not to remove the room. What comes before the direct sound, the largest
-    sample, is left out, so that nothing is delayed; responses are scaled to unit energy, so that a noise keeps
-    its level. A response that has another number of channels than the sources gives its first one to all.
+    sample, is left out, so that nothing is delayed. Responses are scaled to unit energy: a noise keeps its
+    level. A response that has another number of channels than the sources gives its first one to all.
 
     Args:
         folder: Where the responses are, at any depth, one an audio file.

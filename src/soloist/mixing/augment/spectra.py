@@ -50,11 +50,10 @@ class BandLimit(Augmentation):
         super().__init__(p=p, seed=seed)
         if lower is None and upper is None:
             raise UsageError("BandLimit: give the range of a limit, lower or upper")
-        for limits in filter(None, (lower, upper)):
-            if not 0 < limits[0] <= limits[1] <= sample_rate / 2:
-                raise UsageError(
-                    f"BandLimit: limits must be a range between 0 and {sample_rate / 2:g} Hz, not {list(limits)}"
-                )
+        highest = sample_rate / 2
+        for limit in filter(None, (lower, upper)):
+            if not 0 < limit[0] <= limit[1] <= highest:
+                raise UsageError(f"BandLimit: {list(limit)} is no range between 0 and {highest:g} Hz")
         self.lower = lower
         self.upper = upper
         self.sample_rate = sample_rate

@@ -35,17 +35,16 @@ class TimeShift(Augmentation):
         """Move the sources; see `Augmentation.apply`."""
         shifts = rng.integers(-self.most, self.most + 1, len(references))
         shifts[~self.chosen(rng, len(references))] = 0
-        return np.stack(
-            [_shifted(source, int(shift)) for source, shift in zip(references, shifts, strict=True)]
-        )
+        pairs = zip(references, shifts.tolist(), strict=True)
+        return np.stack([_shifted(source, shift) for source, shift in pairs])
 
 
 class PitchTempo(Augmentation):
     """Changes pitch and tempo of an example, of all sources alike, so that they still play together.
 
-    Each source is stretched by itself with Signalsmith Stretch (the package python-stretch of
-    `pip install 'soloist[train]'`), which keeps time: what sounds together before does so afterwards. A second
-    of stereo at 44.1 kHz takes about 20 ms of a core for each source, much more than to read it.
+    Each source is stretched by itself with Signalsmith Stretch (the package python-stretch, which
+    `pip install 'soloist[train]'` adds). It keeps time: what sounded together does so afterwards. A second of
+    stereo at 44.1 kHz takes about 20 ms of a core for each source, more than it takes to read it.
 
     Args:
         semitones: The change of pitch is drawn evenly from this range.
@@ -81,7 +80,7 @@ class PitchTempo(Augmentation):
         self.reach = max(1.0, tempo[1])
 
     def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
-        """Stretch and transpose; the end is cut, or silent where nothing is left. See `Augmentation.apply`."""
+        """Stretch and transpose, and cut the end or leave it silent; see `Augmentation.apply`."""
         semitones, tempo = rng.uniform(*self.semitones), rng.uniform(*self.tempo)
         if not self.chosen(rng, 1)[0]:
             return references
