@@ -449,7 +449,6 @@ def test_float32_input_is_computed_in_float64(stereo):
         ((2, 1, 100), (2, 1, 100), {"window": 0}, "window 0"),
         ((2, 1, 100), (2, 1, 100), {"hop": -1.0}, "hop -1"),
         ((2, 1, 100), (2, 1, 100), {"filter_length": 0}, "filter_length 0"),
-        ((9, 1, 100), (9, 1, 100), {"permutation": True, "filter_length": 1}, "at most 8 sources"),
     ],
 )
 def test_what_cannot_be_scored_is_named(references, estimates, options, message):

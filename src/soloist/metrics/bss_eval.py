@@ -93,8 +93,7 @@ def bss_eval(
         The ratios.
 
     Raises:
-        UsageError: Shapes differ or are empty, lengths are not positive, or a permutation of more than eight
-            sources is sought.
+        UsageError: Shapes differ or are empty, or lengths are not positive.
     """
     _check(references, estimates, window, hop, filter_length)
     samples = references.shape[-1]

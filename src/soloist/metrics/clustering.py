@@ -26,7 +26,7 @@ def clustering_accuracy(
         In [0, 1], `(batch,)`, float64; NaN where no point counts.
 
     Raises:
-        UsageError: Shapes differ, an index is out of range, or there are more than eight sources.
+        UsageError: Shapes differ, or an index is out of range.
     """
     weights = torch.ones_like(sources, dtype=torch.float64) if weights is None else weights.double()
     if sources.ndim != 2 or not sources.shape == clusters.shape == weights.shape:

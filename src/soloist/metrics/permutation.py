@@ -8,10 +8,10 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from soloist.errors import UsageError
+from soloist.metrics.assignment import assign
 
-MAX_SOURCES = 8
-"""Sources up to which all orders are tried (40,320 of them)."""
+ENUMERATED = 4
+"""Sources up to which all orders are tried, all items at once."""
 
 
 @cache
@@ -20,21 +20,21 @@ def _orders(num_sources: int) -> Tensor:
 
 
 def best_order(score: Tensor) -> Tensor:
-    """The one-to-one assignment of greatest total score, by enumeration.
+    """The one-to-one assignment of greatest total score: of all orders, or by the Hungarian method above four.
 
     Args:
         score: `(batch, sources, sources)`: how well estimate `j` fits source `i`, at `[:, i, j]`.
 
     Returns:
-        `(batch, sources)`: for each source the index of its estimate. Ties keep the first order, so
-        that equal scores change nothing.
-
-    Raises:
-        UsageError: There are more than `MAX_SOURCES` sources.
+        `(batch, sources)`: for each source the index of its estimate. Equal scores change nothing: the order
+        stays as it is.
     """
     num_sources = score.shape[-1]
-    if num_sources > MAX_SOURCES:
-        raise UsageError(f"an order is sought for at most {MAX_SOURCES} sources, not {num_sources}")
+    if num_sources > ENUMERATED:
+        # What is not a number fits nothing.
+        costs = -torch.nan_to_num(score.double(), nan=-1e9, posinf=1e9, neginf=-1e9).cpu().numpy()
+        found = torch.tensor([assign(cost) for cost in costs], dtype=torch.long, device=score.device)
+        return found.reshape(score.shape[:2])
     orders = _orders(num_sources).to(score.device)
     totals = score[:, torch.arange(num_sources, device=score.device), orders].sum(dim=-1)
     return orders[totals.argmax(dim=-1)]

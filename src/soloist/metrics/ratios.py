@@ -116,9 +116,6 @@ def permuted(ratio: Ratio, references: Tensor, estimates: Tensor) -> tuple[Tenso
 
     Returns:
         Ratios `(batch, sources)` and, for each reference, the index of its estimate `(batch, sources)`.
-
-    Raises:
-        UsageError: There are more than eight sources.
     """
     num_sources = references.shape[1]
     shape = (-1, num_sources, num_sources, *references.shape[2:])
