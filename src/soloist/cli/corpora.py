@@ -1,0 +1,81 @@
+"""Corpora as the commands name them: a folder, a layout, and what the layout wants to know."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from soloist.datasets.corpus import Corpus
+
+CONTEXT = {"ignore_unknown_options": True}
+"""Settings of a command that takes arguments of a layout."""
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ROOT [--KEY VALUE]",
+        help="The folder of the corpus (a synthetic one has none), and arguments of its layout.",
+        show_default=False,
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option("--layout", "-l", help="How the corpus lies there; default: what the folder looks like."),
+]
+
+
+def open_corpus(arguments: Sequence[str], layout: str | None) -> Corpus:
+    """The corpus that a command names.
+
+    Args:
+        arguments: Its folder, unless it has none, and arguments of its layout as in a recipe: `--key value`.
+        layout: Name of its layout; None to guess it.
+
+    Raises:
+        UsageError: There is no such folder or layout, or the layout cannot be guessed.
+        ConfigError: The layout has no such argument.
+    """
+    from soloist.datasets.find import find_layout, guess_layout
+    from soloist.errors import UsageError
+    from soloist.zoo.typed import construct
+
+    folders, values = _take_apart(arguments)
+    if len(folders) > 1:
+        raise UsageError(f"one corpus at a time, not {' and '.join(folders)}")
+    if layout is None and not folders:
+        raise UsageError("which corpus? Give its folder, or name a synthetic one with --layout")
+    cls = guess_layout(folders[0]) if layout is None else find_layout(layout)
+    wants_root = "root" in inspect.signature(cls).parameters
+    if folders and not wants_root:
+        raise UsageError(f"the corpus {cls.layout} lies in no folder: leave out {folders[0]}")
+    if wants_root and not folders:
+        raise UsageError(f"where is the corpus {cls.layout}? Give its folder")
+    return construct(cls, {**values, **({"root": folders[0]} if folders else {})}, f"layout {cls.layout}")
+
+
+def _take_apart(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """What are folders among the arguments, and the values of the keys."""
+    folders, options = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--"):
+            folders.append(argument)
+            continue
+        options.append(argument)
+        if "=" not in argument:
+            options.extend(itertools.islice(rest, 1))
+    if not options:
+        return folders, {}
+    # These know recipes, and so PyTorch, which takes a moment to import.
+    from soloist.cli.train import parse_overrides
+    from soloist.training.recipe import override
+
+    values: dict[str, Any] = {}
+    for key, text in parse_overrides(options):
+        override(values, key, text)
+    return folders, values

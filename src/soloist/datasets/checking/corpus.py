@@ -1,0 +1,98 @@
+"""A whole corpus: its tracks by one or several processes, then the splits against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
+
+from soloist.datasets.checking.copies import find_copies
+from soloist.datasets.checking.report import Finding, Report, SplitSummary
+from soloist.datasets.checking.track import TrackFacts, judge_track, scan_track
+from soloist.datasets.corpus import Corpus
+from soloist.datasets.track import StemTrack
+from soloist.errors import AudioError, SoloistError, UsageError
+
+Notify = Callable[[str, int, int], None]
+"""Is told the split, how many of its tracks are done, and how many there are."""
+
+_BATCH = 8
+
+
+def check_corpus(
+    corpus: Corpus, splits: Sequence[str] = (), *, jobs: int = 1, notify: Notify | None = None
+) -> Report:
+    """Decode a corpus and tell what is wrong with it. Memory does not depend on the length of its tracks.
+
+    Args:
+        corpus: What to check.
+        splits: Which of its splits; none for all.
+        jobs: Number of processes that decode.
+        notify: Told after each track.
+
+    Raises:
+        UsageError: There is no such split, or no recording at all.
+        SoloistError: A process was killed.
+    """
+    found: dict[str, Sequence[StemTrack]] = {}
+    findings: list[Finding] = []
+    for split in splits or corpus.splits:
+        try:
+            found[split] = corpus.tracks(split) if splits else corpus.find(split)
+        except AudioError as error:
+            found[split] = []
+            findings.append(Finding("corrupt", split, "", "", f"cannot be listed: {error}"))
+        else:
+            if not found[split]:
+                findings.append(Finding("empty", split, "", "", "has no recordings"))
+    if all(finding.kind == "empty" for finding in findings) and not any(found.values()):
+        raise UsageError(f"no recordings in {corpus}")
+    facts = list(_scan(found, jobs, notify or (lambda split, done, total: None)))
+    for track in facts:
+        findings.extend(judge_track(track, corpus.residual_limit))
+    findings.extend(find_copies(facts, disjoint_labels=corpus.disjoint_labels))
+    summaries = [summarise(split, [track for track in facts if track.split == split]) for split in found]
+    return Report(
+        str(corpus), corpus.layout, summaries, sorted(findings, key=lambda finding: not finding.is_error)
+    )
+
+
+def summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
+    """What a split holds."""
+    stems = [stem for track in tracks for stem in track.stems]
+    return SplitSummary(
+        name=split,
+        tracks=len(tracks),
+        seconds=sum(track.seconds for track in tracks),
+        sample_rates=Counter(stem.sample_rate for stem in stems if stem.sample_rate),
+        channels=Counter(stem.channels for stem in stems if stem.channels),
+        stems=Counter(stem.name for stem in stems),
+        labels=len({label for track in tracks for label in track.labels}),
+    )
+
+
+def _scan(found: dict[str, Sequence[StemTrack]], jobs: int, notify: Notify) -> Iterator[TrackFacts]:
+    """The facts of all tracks in their order."""
+    if jobs == 1:
+        yield from _scan_splits(found, lambda scan, tracks: map(scan, tracks), notify)
+        return
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            run = partial(pool.map, chunksize=_BATCH)
+            yield from _scan_splits(found, run, notify)
+    except BrokenProcessPool as error:
+        raise SoloistError("a process that decodes was killed; try again with fewer --jobs") from error
+
+
+def _scan_splits(
+    found: dict[str, Sequence[StemTrack]],
+    run: Callable[[Callable[[StemTrack], TrackFacts], Sequence[StemTrack]], Iterable[TrackFacts]],
+    notify: Notify,
+) -> Iterator[TrackFacts]:
+    for split, tracks in found.items():
+        for done, facts in enumerate(run(partial(scan_track, split=split), tracks), 1):
+            notify(split, done, len(tracks))
+            yield facts
