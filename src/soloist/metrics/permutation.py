@@ -20,7 +20,7 @@ def _orders(num_sources: int) -> Tensor:
 
 
 def best_order(score: Tensor) -> Tensor:
-    """The one-to-one assignment of greatest total score: of all orders, or by the Hungarian method above four.
+    """The one-to-one assignment of greatest total score: by enumeration, above four by the Hungarian method.
 
     Args:
         score: `(batch, sources, sources)`: how well estimate `j` fits source `i`, at `[:, i, j]`.
