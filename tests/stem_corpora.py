@@ -9,6 +9,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from soloist.audio import StemWriter, WriteOptions
+
 RATE = 8000
 FOUR_STEMS = ("vocals", "drums", "bass", "other")
 
@@ -45,3 +47,15 @@ def write_track(folder: Path, stems: Mapping[str, Audio], rate: int = RATE) -> P
     for name, audio in stems.items():
         soundfile.write(folder / f"{name}.wav", audio.T, rate, subtype="FLOAT")
     return folder
+
+
+def write_multi_stream(path: Path, stems: Mapping[str, Audio], rate: int = 44100) -> Path:
+    """Write stereo stems and their mixture as the streams of a `.stem.mp4`, in the order of MUSDB18."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    order = ("drums", "bass", "other", "vocals")
+    mixture = np.sum(list(stems.values()), axis=0)
+    paths = dict.fromkeys(("mixture", *order), path)
+    with StemWriter(paths, rate, 2, WriteOptions(format="stem"), mixture="mixture") as writer:
+        writer.write(np.stack([mixture, *(stems[name] for name in order)]))
+        writer.commit()
+    return path

@@ -4,24 +4,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.audio import StemWriter, WriteOptions
 from soloist.datasets.stems import find_stem_tracks
 from soloist.errors import AudioError, UsageError
-from stem_corpora import RATE, noises, write_track
+from stem_corpora import RATE, noises, write_multi_stream, write_track
 
 
 @pytest.fixture
 def stems():
     return noises(("vocals", "drums", "bass", "other"), seconds=0.5, channels=2)
-
-
-def _write_multi_stream(path, stems, rate=44100):
-    mixture = np.sum(list(stems.values()), axis=0)
-    order = ("drums", "bass", "other", "vocals")
-    paths = dict.fromkeys(("mixture", *order), path)
-    with StemWriter(paths, rate, 2, WriteOptions(format="stem"), mixture="mixture") as writer:
-        writer.write(np.stack([mixture, *(stems[name] for name in order)]))
-        writer.commit()
 
 
 def test_a_folder_of_stem_files_is_one_track(tmp_path, stems):
@@ -63,12 +53,12 @@ def test_a_corpus_is_searched_at_any_depth_in_the_order_of_names(tmp_path, stems
     write_track(tmp_path / "train" / "A", stems)
     write_track(tmp_path / "test" / ".hidden", stems)
     (tmp_path / "test" / "notes.txt").write_text("not audio")
-    _write_multi_stream(tmp_path / "test" / "C.stem.mp4", stems)
+    write_multi_stream(tmp_path / "test" / "C.stem.mp4", stems)
     assert [track.name for track in find_stem_tracks(tmp_path)] == ["test/B", "test/C", "train/A"]
 
 
 def test_a_multi_stream_file_is_one_track(tmp_path, stems):
-    _write_multi_stream(tmp_path / "A - B.stem.mp4", stems)
+    write_multi_stream(tmp_path / "A - B.stem.mp4", stems)
     (track,) = find_stem_tracks(tmp_path / "A - B.stem.mp4")
     opened = track.open()
     assert opened.name == "A - B"
