@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.audio.blocks import cut_blocks
 from soloist.audio.container_decoder import ContainerDecoder
 from soloist.audio.decoder import Decoder
 from soloist.audio.info import AudioInfo
@@ -116,7 +117,7 @@ class AudioReader:
         if self._used:
             raise UsageError(f"the blocks of {self.info.path} were read before; open it again")
         self._used = True
-        return _cut(self._excerpt(), length)
+        return cut_blocks(self._excerpt(), length)
 
     def _excerpt(self) -> Iterator[NDArray[np.float32]]:
         position = self._first
@@ -145,24 +146,6 @@ class AudioReader:
             return AudioError(f"{self.info.path} holds no samples")
         start = self._first / self.sample_rate
         return AudioError(f"{self.info.path} ends before {start:.3f} s: it lasts {self.info.duration:.3f} s")
-
-
-def _cut(parts: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """Arrange arrays `(channels, any number of samples)` into blocks of `length` samples."""
-    pending: list[NDArray[np.float32]] = []
-    count = 0
-    for part in parts:
-        position = 0
-        while position < part.shape[1]:
-            piece = part[:, position : position + length - count]
-            pending.append(piece)
-            position += piece.shape[1]
-            count += piece.shape[1]
-            if count == length:
-                yield np.concatenate(pending, axis=1)
-                pending, count = [], 0
-    if pending:
-        yield np.concatenate(pending, axis=1)
 
 
 def _open_decoder(path: Path, stream: int) -> Decoder:

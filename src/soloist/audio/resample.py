@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -79,6 +81,23 @@ class StreamResampler:
         block = block[:, : total - self._emitted]
         self._emitted += block.shape[1]
         return block
+
+
+def resample_blocks(
+    blocks: Iterable[NDArray[np.float32]], source_rate: int, target_rate: int
+) -> Iterator[NDArray[np.float32]]:
+    """A stream of blocks `(channels, samples)` at another rate (Hz), aligned to the sample."""
+    if source_rate == target_rate:
+        yield from blocks
+        return
+    resampler = None
+    for block in blocks:
+        resampler = resampler or StreamResampler(source_rate, target_rate, block.shape[0])
+        converted = resampler.process(block)
+        if converted.shape[1]:
+            yield converted
+    if resampler is not None:
+        yield resampler.flush()
 
 
 def resample_audio(audio: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:

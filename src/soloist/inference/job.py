@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from einops import rearrange
 
-from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe
+from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
 from soloist.errors import UsageError
 from soloist.inference.engines import Engine, TorchEngine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.stems import Block, NullTest, StemSelection
-from soloist.inference.stream import StreamSettings, measure_level, resample_blocks, separate_stream
+from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.separators.base import Separator
 from soloist.zoo import card_of, load
 

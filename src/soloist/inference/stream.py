@@ -13,7 +13,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.audio import StreamResampler
+from soloist.audio import resample_blocks
 from soloist.errors import UsageError
 from soloist.estimation.permutation import align_sources
 from soloist.inference.engines import Engine, TorchEngine
@@ -141,21 +141,6 @@ class _Memory:
 def _to_tensors(blocks: Iterable[Block]) -> Iterator[Tensor]:
     for block in blocks:
         yield torch.from_numpy(np.ascontiguousarray(block))[None]
-
-
-def resample_blocks(blocks: Iterable[Block], source_rate: int, target_rate: int) -> Iterator[Block]:
-    """A stream of blocks `(channels, samples)` at another rate (Hz), aligned to the sample."""
-    if source_rate == target_rate:
-        yield from blocks
-        return
-    resampler = None
-    for block in blocks:
-        resampler = resampler or StreamResampler(source_rate, target_rate, block.shape[0])
-        converted = resampler.process(block)
-        if converted.shape[1]:
-            yield converted
-    if resampler is not None:
-        yield resampler.flush()
 
 
 def _average_shifts(

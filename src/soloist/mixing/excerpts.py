@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from soloist.audio import resample_audio
+from soloist.audio import resample_audio, to_channels
 from soloist.datasets.track import Stem
 from soloist.errors import AudioError
 from soloist.mixing.example import Signal
@@ -58,13 +58,6 @@ def _read_resampled(stem: Stem, start: float, samples: int, sample_rate: int) ->
     audio, _ = stem.read(first / rate, count / rate)
     audio = np.pad(audio, ((0, 0), (first - wanted, 0)))
     return resample_audio(audio, rate, sample_rate)[:, lead * sample_rate // rate :]
-
-
-def to_channels(audio: Signal, channels: int) -> Signal:
-    """Audio `(any, samples)` with the number of channels that is wanted: as it is, averaged, or copied."""
-    if audio.shape[0] == channels:
-        return audio
-    return np.broadcast_to(audio.mean(axis=0, keepdims=True), (channels, audio.shape[1]))
 
 
 def whole_length(stem: Stem, sample_rate: int) -> int:

@@ -1,0 +1,38 @@
+"""Audio in blocks: their length and their channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = NDArray[np.float32]
+
+
+def cut_blocks(parts: Iterable[Block], length: int) -> Iterator[Block]:
+    """Arrange arrays `(channels, any number of samples)` into blocks of `length` samples.
+
+    Only the last block may be shorter.
+    """
+    pending: list[Block] = []
+    count = 0
+    for part in parts:
+        position = 0
+        while position < part.shape[1]:
+            piece = part[:, position : position + length - count]
+            pending.append(piece)
+            position += piece.shape[1]
+            count += piece.shape[1]
+            if count == length:
+                yield np.concatenate(pending, axis=1)
+                pending, count = [], 0
+    if pending:
+        yield np.concatenate(pending, axis=1)
+
+
+def to_channels(audio: Block, channels: int) -> Block:
+    """Audio `(any, samples)` with the number of channels that is wanted: as it is, averaged, or copied."""
+    if audio.shape[0] == channels:
+        return audio
+    return np.broadcast_to(audio.mean(axis=0, keepdims=True), (channels, audio.shape[1]))
