@@ -43,6 +43,13 @@ def test_zero_stays_zero_and_the_rails_hold(bits):
     assert (loud.max(), loud.min()) == (2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
 
 
+@pytest.mark.parametrize(("source", "bits"), [(16, 16), (16, 24), (24, 24)])
+def test_what_is_an_integer_already_loses_nothing(source, bits):
+    integers = np.random.default_rng(0).integers(-(2 ** (source - 1)), 2 ** (source - 1), (2, 10_000))
+    audio = (integers / 2 ** (source - 1)).astype(np.float32)
+    np.testing.assert_array_equal(Quantizer(bits, 0, "a").quantize(audio), integers << (bits - source))
+
+
 @pytest.mark.parametrize("bits", [16, 24])
 def test_headroom_is_as_much_as_dither_needs(bits):
     top = 2 ** (bits - 1) - 1

@@ -13,7 +13,8 @@ class Quantizer:
 
     The dither (uncorrelated between channels and stems) makes the error independent of the signal in
     mean and variance (Lipshitz, Wannamaker and Vanderkooy, "Quantization and dither: a theoretical
-    survey", 1992). Samples that are exactly zero stay zero, so that digital silence stays silent.
+    survey", 1992). Samples that are integers already stay as they are: digital silence stays silent, and what
+    was read from 16 bits loses nothing when it is written with 16 or 24.
     What lies beyond the range saturates. The result depends neither on the blocks nor on other stems.
 
     Args:
@@ -39,5 +40,5 @@ class Quantizer:
         draws = self._random.random((samples, channels, 2))
         dither = (draws[..., 0] - draws[..., 1]).T
         scaled = block.astype(np.float64) * self._full_scale
-        rounded = np.where(scaled == 0, 0, np.floor(scaled + dither + 0.5))
+        rounded = np.where(scaled == np.rint(scaled), scaled, np.floor(scaled + dither + 0.5))
         return np.clip(rounded, -self._full_scale, self._full_scale - 1).astype(np.int32)
