@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -11,10 +13,10 @@ class Transform(nn.Module):
     Subclasses are differentiable, work on any batch and device, and do not loop over frames or bins.
     """
 
-    def forward(self, audio: Tensor) -> Tensor:
-        """Analyse audio `(batch, channels, samples)` into coefficients."""
+    def forward(self, audio: Tensor) -> Any:
+        """Analyse audio `(batch, channels, samples)` into coefficients: a tensor, or a list of blocks."""
         raise NotImplementedError
 
-    def inverse(self, coefficients: Tensor, length: int) -> Tensor:
+    def inverse(self, coefficients: Any, length: int) -> Tensor:
         """Synthesise `length` samples `(batch, channels, length)` from coefficients."""
         raise NotImplementedError

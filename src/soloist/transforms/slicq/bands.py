@@ -1,0 +1,120 @@
+"""From the spectrum of a slice to the windowed bands of its bins, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soloist.transforms.slicq.windows import BinWindows, fft_offsets
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """A run of neighbouring bins that have as many coefficients each.
+
+    Attributes:
+        first_bin: Number of its first bin.
+        bins: How many there are.
+        width: Coefficients of each bin in a slice.
+        start: Where their bands begin among all bands, one after the other.
+    """
+
+    first_bin: int
+    bins: int
+    width: int
+    start: int
+
+    @property
+    def stop(self) -> int:
+        """Where their bands end."""
+        return self.start + self.bins * self.width
+
+
+class BandMap:
+    """Cuts the spectra of slices into windowed bands, one after the other, and adds bands up to spectra.
+
+    A band that reaches below 0 Hz or beyond half the sample rate goes on in the mirror image of the spectrum,
+    and is added back from there: only so every setting is inverted exactly.
+
+    Args:
+        windows: The window of each bin.
+        widths: Coefficients of each bin: at least the length of its window; the rest of the band is zero.
+    """
+
+    def __init__(self, windows: BinWindows, widths: NDArray[np.int64]) -> None:
+        self.num_bins = windows.slice_length // 2 + 1
+        self.blocks = _plan(widths)
+        places, gains = _bands(windows, widths)
+        self.margin = int(max(-places.min(), places.max() - self.num_bins + 1, 1))
+        synthesis = np.repeat(widths, widths) * gains / windows.frame(widths)[places % windows.slice_length]
+        # The bins at 0 Hz and at half the sample rate are their own mirror images, which `join` adds.
+        synthesis[: widths[0]] /= 2
+        synthesis[-widths[-1] :] /= 2
+        self._places = torch.from_numpy(places + self.margin)
+        self._analysis = torch.from_numpy(gains)
+        self._synthesis = torch.from_numpy(synthesis)
+        self._tables: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def cut(self, spectrum: Tensor) -> Tensor:
+        """Bands `(..., all coefficients)` of complex spectra `(..., num_bins)` of real slices."""
+        places, analysis, _ = self._on(spectrum)
+        below = spectrum[..., 1 : self.margin + 1].flip(-1).conj()
+        above = spectrum[..., -self.margin - 1 : -1].flip(-1).conj()
+        bands = torch.cat([below, spectrum, above], dim=-1).index_select(-1, places)
+        return weigh(bands, analysis)
+
+    def join(self, bands: Tensor) -> Tensor:
+        """Spectra `(..., num_bins)` of bands `(..., all coefficients)`, which may be overwritten."""
+        places, _, synthesis = self._on(bands)
+        extended = bands.new_zeros(*bands.shape[:-1], self.num_bins + 2 * self.margin)
+        extended = extended.index_add(-1, places, weigh(bands, synthesis))
+        mirrored = extended.flip(-1).conj()
+        spectrum = extended[..., self.margin : self.margin + self.num_bins].clone()
+        # The mirror image about 0 Hz, and that about half the sample rate.
+        spectrum[..., : self.margin + 1] += mirrored[..., -self.margin - 1 :]
+        spectrum[..., -self.margin - 1 :] += mirrored[..., : self.margin + 1]
+        return spectrum
+
+    def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tables on the device and in the precision of a complex tensor."""
+        key = (like.device, like.real.dtype)
+        if key not in self._tables:
+            tables = (self._analysis.to(*key), self._synthesis.to(*key))
+            self._tables[key] = (self._places.to(like.device), *tables)
+        return self._tables[key]
+
+
+def weigh(signals: Tensor, gains: Tensor) -> Tensor:
+    """The product; in place where no gradient is wanted, which saves the largest tensor of all."""
+    return signals * gains if torch.is_grad_enabled() and signals.requires_grad else signals.mul_(gains)
+
+
+def _plan(widths: NDArray[np.int64]) -> list[BlockPlan]:
+    blocks: list[BlockPlan] = []
+    for width, run in groupby(widths.tolist()):
+        first, start = (blocks[-1].first_bin + blocks[-1].bins, blocks[-1].stop) if blocks else (0, 0)
+        blocks.append(BlockPlan(first, len(list(run)), width, start))
+    return blocks
+
+
+def _bands(windows: BinWindows, widths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Where each coefficient's bin of the spectrum lies, and with which gain it enters.
+
+    The order within a band is that of an FFT. A band's sign makes up for its centre not being at 0 Hz when
+    the slice begins before its middle.
+    """
+    places, gains = [], []
+    for center, window, width in zip(windows.centers, windows.windows, widths, strict=True):
+        place = np.full(width, center)
+        gain = np.zeros(width)
+        offsets = fft_offsets(len(window))
+        place[offsets] += offsets
+        gain[offsets] = window * (-1.0) ** (center // 2)
+        places.append(place)
+        gains.append(gain)
+    return np.concatenate(places), np.concatenate(gains)

@@ -1,0 +1,177 @@
+"""The transform itself: slices, their spectra, the bands of the bins, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+from soloist.errors import UsageError
+from soloist.transforms.base import Transform
+from soloist.transforms.slicq.bands import BandMap, BlockPlan
+from soloist.transforms.slicq.scales import ScaleName, make_scale
+from soloist.transforms.slicq.windows import BinWindows, transition_window
+
+MIN_SLICE = 32
+GROUP = 32  # slices that are transformed at once where no gradient is wanted
+
+
+class SliCQ(Transform):
+    """Sliced constant-Q transform: resolution in time and frequency follows a scale, with an exact inverse.
+
+    The signal is cut into slices, each half a slice after the one before, whose windows add up to one. The
+    spectrum of a slice is cut into a band for each bin of the scale, and each band becomes a short signal of
+    its own: wide bands have many coefficients in a slice, narrow ones few. Neighbouring bins with equally many
+    form a block.
+
+    N. Holighaus, M. Dörfler, G. A. Velasco and T. Grill, "A framework for invertible, real-time constant-Q
+    transforms", IEEE TASLP 21(4), 2013. S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop,
+    2021.
+
+    Args:
+        scale: Name of the frequency scale; see `make_scale`.
+        bins: Bins of the scale. Two more are at 0 Hz and at half the sample rate.
+        fmin: Lowest centre of the scale, Hz.
+        sample_rate: In Hz.
+        gamma: Shift of the centres of "variable-q", Hz.
+        slice_length: Samples of a slice, a multiple of 4; None for the shortest that resolves the scale.
+        transition: Samples over which one slice gives way to the next, even; None for a quarter of a slice.
+        form: "ragged": a block for each run of bins with equally many coefficients. "matrix": one block, in
+            which all bins have as many as the widest.
+
+    Raises:
+        UsageError: A setting is out of range, or a slice cannot hold the scale.
+    """
+
+    def __init__(
+        self,
+        scale: ScaleName = "bark",
+        bins: int = 262,
+        fmin: float = 32.9,
+        *,
+        sample_rate: int = 44100,
+        gamma: float = 25.0,
+        slice_length: int | None = None,
+        transition: int | None = None,
+        form: Literal["ragged", "matrix"] = "ragged",
+    ) -> None:
+        super().__init__()
+        frequencies = make_scale(scale, bins, fmin, sample_rate, gamma=gamma)
+        self.sample_rate = sample_rate
+        self.slice_length = slice_length or frequencies.suggested_slice(sample_rate)
+        self.transition = transition or 2 * -(-(self.slice_length // 4) // 2)
+        _check_slices(self.slice_length, self.transition)
+        windows = BinWindows.of(frequencies, self.slice_length, sample_rate)
+        widest = windows.lengths.max()
+        widths = windows.lengths if form == "ragged" else np.full_like(windows.lengths, widest)
+        self._bands = BandMap(windows, widths)
+        self._frequencies = (0.0, *frequencies.frequencies.tolist(), sample_rate / 2)
+        window = transition_window(self.slice_length, self.transition)
+        # Kept in double precision, which as a buffer it would lose with the module's.
+        self._window = torch.from_numpy(window)
+
+    @property
+    def frequencies(self) -> tuple[float, ...]:
+        """Centre of each bin, Hz, from 0 to half the sample rate."""
+        return self._frequencies
+
+    @property
+    def blocks(self) -> tuple[BlockPlan, ...]:
+        """Which bins each block of coefficients holds."""
+        return tuple(self._bands.blocks)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from one slice to the next."""
+        return self.slice_length // 2
+
+    def num_slices(self, length: int) -> int:
+        """Slices that `length` samples are analysed into."""
+        quarters = -(-length // (self.slice_length // 4))
+        return (quarters + 1) // 2 + 1
+
+    def forward(self, audio: Tensor) -> list[Tensor]:
+        """Analyse audio `(batch, channels, samples)`.
+
+        Returns:
+            For each of `blocks` complex `(batch, channels, frequency, slices, coefficients)`.
+        """
+        slices = self.num_slices(audio.shape[-1])
+        padded = F.pad(audio, (self.hop_length, slices * self.hop_length - audio.shape[-1]))
+        if torch.is_grad_enabled() and audio.requires_grad:
+            return self._analyze(padded)
+        dtype = torch.promote_types(audio.dtype, torch.complex64)
+        blocks = [
+            torch.empty(*audio.shape[:2], block.bins, slices, block.width, dtype=dtype, device=audio.device)
+            for block in self.blocks
+        ]
+        for first in range(0, slices, GROUP):
+            group = padded[..., first * self.hop_length :][..., : (GROUP + 1) * self.hop_length]
+            for block, part in zip(blocks, self._analyze(group), strict=True):
+                block[..., first : first + GROUP, :] = part
+        return blocks
+
+    def inverse(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
+        """Synthesise `(batch, channels, length)` from blocks as `forward` returns them.
+
+        Raises:
+            UsageError: The blocks are not those of this transform for that length.
+        """
+        slices = self._check(coefficients, length)
+        recorded = torch.is_grad_enabled() and any(block.requires_grad for block in coefficients)
+        step = slices if recorded else GROUP
+        parts: list[Tensor] = []
+        overlap = torch.zeros((), device=coefficients[0].device)
+        for first in range(0, slices, step):
+            group = self._synthesize([block[..., first : first + step, :] for block in coefficients])
+            early, late = group.chunk(2, dim=-1)
+            # The second half of each slice overlaps with the first half of the next.
+            late = torch.cat([overlap.expand_as(late[..., :1, :]), late], dim=-2)
+            parts.append(rearrange(early + late[..., :-1, :], "b c s t -> b c (s t)"))
+            overlap = late[..., -1:, :]
+        parts.append(overlap[..., 0, :])
+        return torch.cat(parts, dim=-1)[..., self.hop_length :][..., :length]
+
+    def _analyze(self, padded: Tensor) -> list[Tensor]:
+        """The blocks of the whole slices in `(batch, channels, samples)`."""
+        slices = padded.unfold(-1, self.slice_length, self.hop_length) * self._window.to(padded)
+        bands = self._bands.cut(torch.fft.rfft(slices))
+        blocks = []
+        for block in self.blocks:
+            own = bands[..., block.start : block.stop].unflatten(-1, (block.bins, block.width))
+            blocks.append(rearrange(torch.fft.ifft(own), "b c s f t -> b c f s t"))
+        return blocks
+
+    def _synthesize(self, blocks: Sequence[Tensor]) -> Tensor:
+        """The slices `(batch, channels, slices, samples)` of blocks."""
+        bands = [rearrange(torch.fft.fft(block), "b c f s t -> b c s (f t)") for block in blocks]
+        return torch.fft.irfft(self._bands.join(torch.cat(bands, dim=-1)), self.slice_length)
+
+    def _check(self, coefficients: Sequence[Tensor], length: int) -> int:
+        slices = self.num_slices(length)
+        expected = [(block.bins, slices, block.width) for block in self.blocks]
+        if [tuple(block.shape[2:]) for block in coefficients] != expected:
+            raise UsageError(
+                f"{length} samples need {len(expected)} blocks of {slices} slices, the first "
+                f"(batch, channels, {', '.join(map(str, expected[0]))}); "
+                f"these are {len(coefficients)}, the first {tuple(coefficients[0].shape) if coefficients else ()}"
+            )
+        return slices
+
+
+def _check_slices(slice_length: int, transition: int) -> None:
+    if slice_length < MIN_SLICE or slice_length % 4:
+        nearest = max(MIN_SLICE, 4 * round(slice_length / 4))
+        raise UsageError(
+            f"slice_length {slice_length} is not a multiple of 4 from {MIN_SLICE} on: give {nearest}"
+        )
+    if not 0 < transition <= slice_length // 2 or transition % 2:
+        nearest = min(max(2, 2 * round(transition / 2)), slice_length // 4 * 2)
+        raise UsageError(
+            f"transition {transition} is not an even number up to half a slice of {slice_length}: give {nearest}"
+        )

@@ -1,0 +1,135 @@
+"""The windows of a sliced non-stationary Gabor transform on the spectrum of a slice, and their duals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soloist.errors import UsageError
+from soloist.transforms.slicq.scales import FrequencyScale
+
+MIN_WINDOW = 16
+_BLACKMAN_HARRIS = (0.35872, -0.48832, 0.14128, -0.01168)
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BinWindows:
+    """A window for each bin: 0 Hz first, then the scale, then half the sample rate.
+
+    Attributes:
+        centers: Centre of each window, in bins of the slice's spectrum; even.
+        lengths: Length of each window, and the number of coefficients of its bin; multiples of 4.
+        windows: The windows in the order of an FFT, the centre first.
+        slice_length: Samples of a slice.
+    """
+
+    centers: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    windows: list[Values]
+    slice_length: int
+
+    @classmethod
+    def of(cls, scale: FrequencyScale, slice_length: int, sample_rate: int) -> BinWindows:
+        """Windows that each reach from the centre of one neighbour to that of the other.
+
+        Raises:
+            UsageError: The slice is too short to hold a window.
+        """
+        half = slice_length / 2
+        exact = scale.frequencies * slice_length / sample_rate
+        widths = _widths(exact, scale.qualities, half)
+        lengths = np.maximum(4 * np.round(widths / 4), MIN_WINDOW).astype(np.int64)
+        if (longest := int(lengths.max())) > slice_length:
+            raise UsageError(
+                f"a slice of {slice_length} samples is too short for a window of {longest}: "
+                f"give at least {longest}"
+            )
+        centers = 2 * np.round(np.concatenate([[0.0], exact, [half]]) / 2).astype(np.int64)
+        _check_apart(centers[1:-1], scale, slice_length, sample_rate)
+        return cls(centers, lengths, _windows(lengths), slice_length)
+
+    def frame(self, widths: NDArray[np.int64]) -> Values:
+        """What analysis and synthesis with the same windows make of each bin of a slice's spectrum.
+
+        All windows count, those of the negative frequencies too.
+
+        Args:
+            widths: Coefficients of each bin.
+
+        Returns:
+            `(slice_length,)`.
+        """
+        total = np.zeros(self.slice_length)
+        last = len(self.windows) - 1
+        for k, (center, window) in enumerate(zip(self.centers, self.windows, strict=True)):
+            weights = widths[k] * window**2
+            places = center + fft_offsets(len(window))
+            np.add.at(total, places % self.slice_length, weights)
+            if 0 < k < last:
+                np.add.at(total, -places % self.slice_length, weights)
+        return total
+
+
+def _check_apart(
+    centers: NDArray[np.int64], scale: FrequencyScale, slice_length: int, sample_rate: int
+) -> None:
+    if (same := np.flatnonzero(np.diff(centers) == 0)).size:
+        low, high = scale.frequencies[same[0] : same[0] + 2]
+        raise UsageError(
+            f"a slice of {slice_length} samples cannot tell the bins at {low:.1f} and {high:.1f} Hz apart: give "
+            f"{scale.suggested_slice(sample_rate)} samples, or fewer bins"
+        )
+
+
+def fft_offsets(length: int) -> NDArray[np.int64]:
+    """Distances from a window's centre in the order of an FFT: 0, 1, ..., -2, -1."""
+    return np.fft.fftfreq(length, 1 / length).round().astype(np.int64)
+
+
+def _widths(exact: Values, qualities: Values, half: float) -> Values:
+    """Lengths of the windows in bins of the slice, not rounded."""
+    inner = exact[2:] - exact[:-2]
+    first, last = exact[0] / qualities[0], exact[-1] / qualities[-1]
+    ends = [first] if len(exact) == 1 else [first, *inner, last]
+    return np.array([2 * exact[0], *ends, 2 * (half - exact[-1])])
+
+
+def _windows(lengths: NDArray[np.int64]) -> list[Values]:
+    windows = [_blackman_harris(int(length)) for length in lengths]
+    for edge, neighbour in ((0, 1), (-1, -2)):
+        if lengths[edge] > lengths[neighbour]:
+            windows[edge] = _flat_top(int(lengths[edge]), int(lengths[neighbour]))
+    return windows
+
+
+def _blackman_harris(length: int) -> Values:
+    """A modified Blackman-Harris window, periodic, in the order of an FFT: 1 at its centre, 0 at its end."""
+    phase = 2 * np.pi * (np.arange(length) + length // 2) / length
+    return sum(c * np.cos(i * phase) for i, c in enumerate(_BLACKMAN_HARRIS))  # type: ignore[return-value]
+
+
+def _flat_top(length: int, neighbour: int) -> Values:
+    """Ones with the flanks of a Hann window of the neighbour's length, in the order of an FFT."""
+    window = np.ones(length)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(neighbour) / neighbour)
+    start = length // 2 - neighbour // 2
+    window[start : start + neighbour] = np.roll(hann, neighbour // 2)
+    return window
+
+
+def transition_window(slice_length: int, transition: int) -> Values:
+    """The window of a slice: ramps of `transition` samples at a quarter and at three quarters of it.
+
+    With slices half a slice apart, the ramps of neighbours add up to one.
+    """
+    ramp = 0.5 - 0.5 * np.cos(np.pi * np.arange(transition) / transition)
+    window = np.zeros(slice_length)
+    quarter, half_ramp = slice_length // 4, transition // 2
+    window[quarter + half_ramp : 3 * quarter - half_ramp] = 1
+    window[quarter - half_ramp : quarter + half_ramp] = ramp
+    window[3 * quarter - half_ramp : 3 * quarter + half_ramp] = 1 - ramp
+    return window
