@@ -44,7 +44,7 @@ def test_any_length_rate_and_seed(samples, sample_rate, talker, utterance):
 def test_the_same_numbers_are_the_same_samples_and_others_are_not():
     one = synthesize_talker(1.0, talker=3, utterance=1)
     np.testing.assert_array_equal(synthesize_talker(1.0, talker=3, utterance=1), one)
-    for other in (dict(talker=3, utterance=2), dict(talker=4, utterance=1)):
+    for other in ({"talker": 3, "utterance": 2}, {"talker": 4, "utterance": 1}):
         assert abs(np.corrcoef(one[0], synthesize_talker(1.0, **other)[0])[0, 1]) < 0.3
 
 

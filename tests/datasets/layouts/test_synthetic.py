@@ -48,7 +48,7 @@ def test_an_excerpt_does_not_cost_a_song():
     first = stems["vocals"].read(2.0, 1.0)[0]
     whole = time.process_time() - started
     started = time.process_time()
-    again = [stem.read(2.0, 1.0)[0] for stem in stems.values()][0]
+    again, *_ = (stem.read(2.0, 1.0)[0] for stem in stems.values())
     assert time.process_time() - started < whole / 20
     np.testing.assert_array_equal(first, again)
 
@@ -75,7 +75,7 @@ def test_clips_are_those_of_their_talkers():
 
 def test_an_excerpt_beyond_the_end_is_refused():
     stem = SyntheticBand(seconds=0.1).tracks("train")[0].stems["bass"]
-    with pytest.raises(AudioError, match="ends before 0.100 s"):
+    with pytest.raises(AudioError, match=r"ends before 0\.100 s"):
         stem.read(0.1)
 
 

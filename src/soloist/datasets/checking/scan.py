@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,15 @@ class StemFacts:
 
     Attributes:
         name: Its name in the track.
-        file: Where it lies.
+        file: Where it lies: of several files, the one that cannot be read.
         sample_rate: Rate in Hz; 0 if it cannot be read.
         channels: Number of channels; 0 if it cannot be read.
         samples: Number of samples that could be read.
         peak: Greatest magnitude.
         clipped: Number of samples that are stuck near full scale, over all channels.
-        first_clipped: Sample at which the first of them lies; None without any.
+        first_clipped: Sample at which the first run of them begins; None without any.
         fingerprint: The same for two stems only if all of their samples are.
-        failure: Why it cannot be read; None if it can.
+        failure: What hinders the file from being read; None if nothing does.
         missing: Whether that is because there is no such file.
     """
 
@@ -84,10 +84,13 @@ class StemScan:
 
     def facts(self) -> StemFacts:
         """What is known of the stem once all of its blocks were taken."""
-        missing = self._failure is not None and not all(path.exists() for path in _paths(self._stem))
+        paths = _paths(self._stem)
+        file, failure = str(self._stem), None
+        if self._failure is not None:
+            file, failure = _blame(self._failure, paths) or (file, f"cannot be read: {self._failure}")
         return StemFacts(
             name=self._name,
-            file=str(self._stem),
+            file=file,
             sample_rate=self._sample_rate,
             channels=self._channels,
             samples=self._samples,
@@ -95,8 +98,8 @@ class StemScan:
             clipped=self._clipping.count,
             first_clipped=self._clipping.first,
             fingerprint=self._hash.digest(),
-            failure=self._failure,
-            missing=missing,
+            failure=failure,
+            missing=failure is not None and not all(path.exists() for path in paths),
         )
 
     def _measure(self, block: Block) -> None:
@@ -114,7 +117,7 @@ class _Clipping:
 
     Attributes:
         count: Their number, over all channels.
-        first: Where the first of them lies; None without any.
+        first: Sample at which the first run of them begins; None without any.
     """
 
     def __init__(self) -> None:
@@ -140,6 +143,14 @@ class _Clipping:
             self.count += int(stuck.sum())
             if self.first is None:
                 self.first = start + int(stuck.any(axis=0).argmax())
+
+
+def _blame(failure: str, paths: Sequence[Path]) -> tuple[str, str] | None:
+    """The file that the message of an error begins with, and what it says of it."""
+    return next(
+        ((str(path), failure.removeprefix(f"{path} ")) for path in paths if failure.startswith(f"{path} ")),
+        None,
+    )
 
 
 def _paths(stem: Stem) -> list[Path]:

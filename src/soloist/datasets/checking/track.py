@@ -69,9 +69,9 @@ def judge_track(track: TrackFacts, residual_limit: float) -> Iterator[Finding]:
         track: The facts.
         residual_limit: Residual above which it is told, dB.
     """
-    for stem in track.stems:
-        if problem := _judge_stem(stem):
-            yield _finding(track, stem, *problem)
+    problems = [_finding(track, stem, *problem) for stem in track.stems if (problem := _judge_stem(stem))]
+    # A file of which several stems are parts is damaged once.
+    yield from dict.fromkeys(problems)
     readable = [stem for stem in track.stems if stem.failure is None]
     for stem in readable[:-1]:
         if difference := _difference(stem, readable[-1]):
@@ -149,5 +149,4 @@ def _difference(stem: StemFacts, other: StemFacts) -> str | None:
 
 
 def _finding(track: TrackFacts, stem: StemFacts, kind: Kind, message: str) -> Finding:
-    """A finding about a stem; an error's message begins with the file, which is said already."""
-    return Finding(kind, track.split, track.name, stem.file, message.removeprefix(f"{stem.file} "))
+    return Finding(kind, track.split, track.name, stem.file, message)

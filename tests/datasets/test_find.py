@@ -1,0 +1,62 @@
+"""Layouts by name, and what a folder looks like."""
+
+import pytest
+import soundfile
+
+from soloist.datasets.find import find_layout, find_layouts, guess_layout
+from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ
+from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets.layouts.synthetic import SyntheticBand
+from soloist.errors import UsageError
+from stem_corpora import noises, write_multi_stream, write_track
+
+
+@pytest.fixture
+def stems():
+    return noises(seconds=0.1, channels=2)
+
+
+def test_every_layout_is_found_by_its_name():
+    assert find_layout("musdb18") is MUSDB18
+    assert find_layout("clips") is ClipFolder
+    assert find_layout("synthetic-band") is SyntheticBand
+    assert all(cls.layout == name for name, cls in find_layouts().items())
+    with pytest.raises(UsageError, match=r"no layout 'musdb'; there are clips, .*musdb18"):
+        find_layout("musdb")
+
+
+def test_a_published_corpus_is_told_from_anybodys_folder(tmp_path, stems):
+    write_multi_stream(tmp_path / "streams" / "train" / "A - B.stem.mp4", stems)
+    assert guess_layout(tmp_path / "streams") is MUSDB18
+    write_track(tmp_path / "files" / "test" / "A - B", {**stems, "mixture": stems["vocals"]})
+    assert guess_layout(tmp_path / "files") is MUSDB18HQ
+
+
+def test_the_only_layout_that_fits(tmp_path, stems):
+    write_multi_stream(tmp_path / "A.stem.mp4", stems)
+    assert guess_layout(tmp_path) is StemFolders
+
+
+def test_what_may_be_several_is_not_guessed(tmp_path, stems):
+    write_track(tmp_path / "song", stems)
+    with pytest.raises(UsageError, match="may be clips or stems: say which it is with --layout"):
+        guess_layout(tmp_path)
+
+
+def test_what_fits_nothing_is_said(tmp_path):
+    (tmp_path / "notes.txt").write_text("no audio")
+    with pytest.raises(UsageError, match="fits no layout: say which it is with --layout, clips"):
+        guess_layout(tmp_path)
+    with pytest.raises(UsageError, match="there is no folder"):
+        guess_layout(tmp_path / "absent")
+
+
+def test_the_songs_are_songs_or_clips(shared):
+    with pytest.raises(UsageError, match="clips or stems"):
+        guess_layout(shared / "data/songs")
+
+
+def test_a_single_file_of_streams_among_others(tmp_path):
+    soundfile.write(tmp_path / "a.wav", [0.0, 0.1], 8000)
+    assert guess_layout(tmp_path) is StemFolders
