@@ -43,7 +43,7 @@ def loggers_for(recipe: Recipe, folder: Path) -> list[Logger]:
         folder: The folder of the run.
 
     Raises:
-        ConfigError: Weights & Biases is wanted, but not installed.
+        UsageError: Weights & Biases is wanted, but not installed.
     """
     loggers: list[Logger] = [MetricsLogger(folder)]
     if recipe.watch.tensorboard:

@@ -15,16 +15,21 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from soloist.losses.base import Prediction
+from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
 from soloist.metrics.ratios import permuted, si_sdr
 from soloist.separators.base import Separator
 from soloist.training.data import Batch
 from soloist.training.task import SeparationTask
 from soloist.training.watch.loggers import writer_of
 from soloist.training.watch.pictures import (
+    draw_embeddings,
     draw_spectrograms,
     draw_waveforms,
     to_pixels,
 )
+
+LOUD_DB = -40.0
+"""Level below that of the loudest coefficient beyond which an embedding says nothing."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,14 @@ class Examples(Callback):
             mixture = batch.mixture[place, None, :, :length]
             references = batch.references[place, None, :, :, :length]
             with trainer.precision_plugin.forward_context():
-                look = _look(separator, separator.predict(mixture), references)
-            self._write(writer, f"example{self._seen}", look, separator.sample_rate, trainer.global_step)
+                prediction = separator.predict(mixture)
+                look = _look(separator, prediction, references)
+            tag, step = f"example{self._seen}", trainer.global_step
+            self._write(writer, tag, look, separator.sample_rate, step)
+            if prediction.embeddings is not None and prediction.analyze is not None:
+                embeddings, dominant = loud_points(prediction, references)
+                picture = to_pixels(draw_embeddings(embeddings, dominant, separator.sources))
+                writer.add_image(f"{tag}/embeddings", picture, step, dataformats="HWC")
 
     def _write(self, writer: SummaryWriter, tag: str, look: Look, rate: int, step: int) -> None:
         signals = look.signals()
@@ -128,6 +139,25 @@ def write_audio(writer: SummaryWriter, tag: str, audio: Tensor, sample_rate: int
     # SummaryWriter.add_audio knows one channel only.
     summary = Summary(value=[Summary.Value(tag=tag, audio=sound)])
     writer.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]
+
+
+def loud_points(prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings of the coefficients at which the mixture is loud, and which source each belongs to.
+
+    Args:
+        prediction: Of one mixture.
+        references: `(1, sources, channels, samples)`.
+
+    Returns:
+        Embeddings `(points, dimensions)` and the index of the loudest source `(points,)`, on the CPU.
+    """
+    assert prediction.embeddings is not None
+    assert prediction.analyze is not None
+    sources = as_vectors(analyze_sources(prediction.analyze, references))[0].abs()
+    mixture = as_vectors(analyze_sources(prediction.analyze, prediction.mixture[:, None]))[0, 0].abs()
+    embeddings = torch.cat([block[0].flatten(0, -2) for block in as_blocks(prediction.embeddings)])
+    loud = mixture >= mixture.max() * 10 ** (LOUD_DB / 20)
+    return embeddings[loud].float().cpu(), sources.argmax(dim=0)[loud].cpu()
 
 
 def _look(separator: Separator, prediction: Prediction, references: Tensor) -> Look:

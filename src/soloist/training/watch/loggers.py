@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch.utils.tensorboard import SummaryWriter
 
-from soloist.errors import ConfigError
+from soloist.lazy import import_extra
 from soloist.training.watch.metrics_file import METRICS, MetricsFile
 
 TENSORBOARD = "tensorboard"
@@ -127,10 +126,7 @@ def wandb_logger(name: str, folder: Path) -> Logger:
     """A logger for Weights & Biases.
 
     Raises:
-        ConfigError: The package is not installed.
+        UsageError: The package is not installed.
     """
-    if find_spec("wandb") is None:
-        raise ConfigError("watch.wandb needs the package wandb: pip install 'soloist[wandb]'")
-    from lightning.pytorch.loggers import WandbLogger
-
+    import_extra("wandb", "wandb")
     return WandbLogger(name=name, save_dir=folder, project="soloist", resume="auto")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +19,15 @@ FLOOR_DB = -80.0
 DPI = 100
 
 _WIDTH, _PANEL_HEIGHT = 11.0, 2.2
-_POINTS = 1000
+_POINTS = 500
 _LOWEST = 1e-9
+_SPECTROGRAM: dict[str, Any] = {
+    "origin": "lower",
+    "aspect": "auto",
+    "vmin": FLOOR_DB,
+    "vmax": 0.0,
+    "cmap": "magma",
+}
 
 Panels = Mapping[str, Tensor]
 """An even number of signals `(channels, samples)` of the same length, by their titles."""
@@ -35,9 +43,7 @@ def draw_spectrograms(panels: Panels, sample_rate: int) -> Figure:
     figure, grid = _grid(panels, "frequency (Hz)")
     for axes, audio in zip(grid, panels.values(), strict=True):
         extent = (0.0, audio.shape[-1] / sample_rate, 0.0, sample_rate / 2)
-        image = axes.imshow(
-            _levels(audio, sample_rate), origin="lower", aspect="auto", extent=extent, vmin=FLOOR_DB, vmax=0
-        )
+        image = axes.imshow(_levels(audio, sample_rate), extent=extent, **_SPECTROGRAM)
     figure.colorbar(image, ax=grid, label="level (dB)")
     return figure
 
