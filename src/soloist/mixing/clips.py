@@ -11,14 +11,11 @@ from soloist.datasets.track import Stem, StemTrack
 from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.base import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
-from soloist.mixing.excerpts import draw_start, level, read_excerpt, whole_length
+from soloist.mixing.excerpts import draw_start, level, loudest_time, read_excerpt, whole_length
 
 PEAK = 0.9
 AUDIBLE = 1e-3
 """Root mean square above which an excerpt counts as a sound: -60 dB. Below are pauses and their noise."""
-
-ATTEMPTS = 20
-"""Stretches of a clip that are tried until one is audible."""
 
 
 class ClipMixer(Mixer):
@@ -109,11 +106,15 @@ class ClipMixer(Mixer):
         return clips[rng.integers(len(clips))]
 
     def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
-        """A source of which something is heard: a stretch of a clip may be all pause, another one not."""
-        for _ in range(ATTEMPTS):
-            if level(source := self._fill(clip, rng)) > AUDIBLE:
-                return source
-        raise AudioError(f"{_sound(clip)} is silent in {ATTEMPTS} stretches: is there anything in it?")
+        """A source that is audible: where a stretch of a clip is all pause, one around its loudest moment."""
+        if level(source := self._fill(clip, rng)) > AUDIBLE:
+            return source
+        sound, duration = _sound(clip), self._length / self.sample_rate
+        start = loudest_time(sound) - rng.uniform(0, duration)
+        source = self._read(clip, max(0.0, min(start, sound.duration - duration)), self._length)
+        if level(source) > AUDIBLE:
+            return source
+        raise AudioError(f"{sound} is silent: no stretch of it is above {20 * np.log10(AUDIBLE):.0f} dB")
 
     def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
         """A stretch of a clip, or the clip and what is to be heard with it where it is too short."""

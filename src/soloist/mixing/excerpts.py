@@ -75,6 +75,21 @@ def draw_start(rng: np.random.Generator, stem: Stem, duration: float) -> float:
     return int(rng.integers(latest + 1)) / stem.sample_rate
 
 
+def loudest_time(stem: Stem) -> float:
+    """When the largest sample of a stem is heard, seconds; all of it is read.
+
+    Raises:
+        AudioError: The stem cannot be read.
+    """
+    length = 65536
+    peaks = []
+    for number, block in enumerate(stem.blocks(length)):
+        magnitudes = np.abs(block).max(axis=0)
+        place = int(magnitudes.argmax())
+        peaks.append((float(magnitudes[place]), number * length + place))
+    return max(peaks)[1] / stem.sample_rate
+
+
 def level(signal: Signal) -> float:
     """Root mean square of a signal over all of its samples."""
     return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))

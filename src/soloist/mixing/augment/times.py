@@ -33,7 +33,8 @@ class TimeShift(Augmentation):
 
     def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
         """Move the sources; see `Augmentation.apply`."""
-        shifts = rng.integers(-self.most, self.most + 1, len(references))
+        most = min(self.most, references.shape[-1])
+        shifts = rng.integers(-most, most + 1, len(references))
         shifts[~self.chosen(rng, len(references))] = 0
         pairs = zip(references, shifts.tolist(), strict=True)
         return np.stack([_shifted(source, shift) for source, shift in pairs])

@@ -1,0 +1,73 @@
+"""Batches are the same for any number of workers, whatever draws and varies them."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
+from soloist.mixing.augment.rooms import RoomResponse
+from soloist.mixing.augment.spectra import BandLimit
+from soloist.mixing.augment.times import PitchTempo, TimeShift
+from soloist.mixing.clips import ClipMixer
+from soloist.mixing.prior import PriorMixer
+from soloist.mixing.stems import StemMixer
+from soloist.mixing.tracks import TrackMixer
+from soloist.training.data import make_loader
+
+RATE = 8000
+SOURCES = ("drums", "vocals")
+BATCHES = [[0, 1], [2, 3], [4, 5], [6]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Five noises of half a second in two stems each, which also do for clips and for rooms."""
+    folder = tmp_path_factory.mktemp("noises")
+    rng = np.random.default_rng(0)
+    for track in range(5):
+        (folder / f"{track}").mkdir()
+        for stem in SOURCES:
+            noise = rng.uniform(-0.3, 0.3, RATE // 2) * np.exp(-np.arange(RATE // 2) / 1000)
+            soundfile.write(folder / f"{track}" / f"{stem}.flac", noise, RATE)
+    return folder
+
+
+def all_augmentations(folder):
+    return [
+        Gain(),
+        Polarity(),
+        ChannelSwap(),
+        TimeShift(0.1, sample_rate=RATE),
+        PitchTempo(sample_rate=RATE, p=0.5),
+        BandLimit((50, 200), (1000, 3000), sample_rate=RATE),
+        RoomResponse(folder, sample_rate=RATE, p=0.5),
+        Gain(seed=1),
+    ]
+
+
+def make_mixer(kind, folder):
+    common = {"sources": SOURCES, "sample_rate": RATE, "duration": 0.25, "channels": 2}
+    varied = {**common, "augmentations": all_augmentations(folder)}
+    tracks = TrackMixer(StemFolders(folder), "all", **common)
+    clips = ClipMixer(ClipFolder(folder), "all", **varied)
+    stems = StemMixer(StemFolders(folder), "all", coherence=0.5, **varied)
+    return {"tracks": tracks, "clips": clips, "stems": stems, "prior": PriorMixer([clips, tracks], [1, 1])}[
+        kind
+    ]
+
+
+@pytest.mark.parametrize("kind", ["tracks", "clips", "stems", "prior"])
+def test_workers_change_nothing(folder, kind):
+    mixer = make_mixer(kind, folder)
+    loaded = [list(make_loader(mixer, BATCHES, workers=workers)) for workers in (0, 1, 2)]
+    alone = [mixer.draw(index) for index in range(7)]
+    for batches in loaded:
+        assert [name for batch in batches for name in batch.names] == [example.name for example in alone]
+        references = torch.cat([batch.references for batch in batches]).numpy()
+        mixtures = torch.cat([batch.mixture for batch in batches]).numpy()
+        np.testing.assert_array_equal(references, np.stack([example.references for example in alone]))
+        np.testing.assert_array_equal(mixtures, np.stack([example.mixture for example in alone]))
+        np.testing.assert_allclose(references.sum(axis=1), mixtures, atol=1e-6)
