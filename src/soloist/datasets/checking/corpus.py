@@ -67,9 +67,9 @@ def summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
         name=split,
         tracks=len(tracks),
         seconds=sum(track.seconds for track in tracks),
-        sample_rates=Counter(stem.sample_rate for stem in stems if stem.sample_rate),
-        channels=Counter(stem.channels for stem in stems if stem.channels),
-        stems=Counter(stem.name for stem in stems),
+        sample_rates=dict(Counter(stem.sample_rate for stem in stems if stem.sample_rate)),
+        channels=dict(Counter(stem.channels for stem in stems if stem.channels)),
+        stems=dict(Counter(stem.name for stem in stems)),
         labels=len({label for track in tracks for label in track.labels}),
     )
 

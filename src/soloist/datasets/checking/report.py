@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -62,9 +61,9 @@ class SplitSummary:
     name: str
     tracks: int
     seconds: float
-    sample_rates: Counter[int]
-    channels: Counter[int]
-    stems: Counter[str]
+    sample_rates: dict[int, int]
+    channels: dict[int, int]
+    stems: dict[str, int]
     labels: int
 
 
