@@ -13,7 +13,17 @@ from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
 
 
-class ClipFolder(FolderCorpus):
+class ClipCorpus(FolderCorpus):
+    """A corpus of single sounds, one a file, to be mixed when they are drawn.
+
+    The name of a track is the path of its file below the root, without suffix; it has one stem and one label.
+    """
+
+    companions: ClassVar[tuple[str, ...]] = ()
+    """Files below the root that say something of the clips, and belong to them."""
+
+
+class ClipFolder(ClipCorpus):
     r"""Files that each hold one talker or one sound; their paths say whose.
 
     Each is a track with a single stem, called like the group of the pattern that says who it is.
