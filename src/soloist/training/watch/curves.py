@@ -13,8 +13,8 @@ from torch.optim import Optimizer
 
 from soloist.training.data import Batch
 from soloist.training.watch.loggers import log_interval
+from soloist.training.watch.metrics_file import EPOCH_LOSS
 
-EPOCH_LOSS = "train/loss_epoch"
 RATE = "train/rate"
 GRADIENT_NORM = "train/gradient_norm"
 

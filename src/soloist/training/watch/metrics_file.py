@@ -12,6 +12,8 @@ from soloist.errors import TrainingError
 
 METRICS = "metrics.csv"
 STEP = "step"
+EPOCH_LOSS = "train/loss_epoch"
+ELAPSED = "time/elapsed"
 
 Row = dict[str, str]
 
@@ -26,8 +28,8 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     complete = text[: text.rfind("\n") + 1]
     reader = csv.DictReader(io.StringIO(complete, newline=""))
     columns = list(reader.fieldnames or [STEP])
-    if columns[0] != STEP:
-        raise TrainingError(f"{path} is not a table of metrics: its first column is not {STEP!r}")
+    if STEP not in columns:
+        raise TrainingError(f"{path} is not a table of metrics: it has no column {STEP!r}")
     rows = [{name: value or "" for name, value in row.items() if name in columns} for row in reader]
     if bad := next((row for row in rows if not row[STEP].isdecimal()), None):
         raise TrainingError(f"{path} is damaged: {bad[STEP]!r} is not a step")

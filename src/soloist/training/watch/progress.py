@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from soloist.training.watch.curves import EPOCH_LOSS
+from soloist.training.watch.metrics_file import EPOCH_LOSS
 from soloist.training.watch.timing import AUDIO_RATE, DATA_WAIT
 
 LINE_EVERY = 60.0

@@ -13,11 +13,11 @@ from lightning.pytorch.profilers import Profiler
 from soloist.training.data import Batch
 from soloist.training.task import SeparationTask
 from soloist.training.watch.loggers import log_interval
+from soloist.training.watch.metrics_file import ELAPSED
 
 STEP_TIME = "time/step"
 DATA_WAIT = "time/data_wait"
 AUDIO_RATE = "time/audio_rate"
-ELAPSED = "time/elapsed"
 
 _FETCH = "train_dataloader_next"
 

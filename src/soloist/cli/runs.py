@@ -1,0 +1,143 @@
+"""`soloist runs`: trainings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from soloist.training.runs import Run
+
+_PIPE_WIDTH = 240
+_HEADINGS = ("name", "recipe", "state", "epochs", "steps", "best", "test", "parameters", "time")
+
+
+def runs(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of runs, or with runs below; default: runs.")
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="Column to sort by: best, seconds, test/SET/si_sdri, ...; see --csv.")
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show in which keys the recipes differ.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Compare trainings: how far they are, how good, how large, and in what their recipes differ.
+
+    `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff`
+    """
+    from soloist.errors import UsageError
+    from soloist.training.runs import compare_recipes, find_runs, sort_runs
+
+    if as_json and as_csv:
+        raise UsageError("choose one of --json and --csv")
+    found, damaged = _read(find_runs(folders or [Path("runs")]))
+    found = sort_runs(found, sort) if sort else found
+    if diff:
+        _show_differences([run.name for run in found], compare_recipes(found), as_json, as_csv)
+    elif as_json:
+        _print_json([run.to_dict() for run in found])
+    elif as_csv:
+        rows = [run.to_row() for run in found]
+        headings = list(dict.fromkeys(key for row in rows for key in row))
+        _print_csv(headings, ([row.get(key) for key in headings] for row in rows))
+    else:
+        _print_table(_HEADINGS, [_cells(run) for run in found])
+    if damaged:
+        raise typer.Exit(1)
+
+
+def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
+    """The runs that can be read, and whether there are others; these are told."""
+    from soloist.errors import SoloistError
+    from soloist.training.runs import read_run
+
+    found: list[Run] = []
+    for name, folder in folders.items():
+        try:
+            found.append(read_run(name, folder))
+        except SoloistError as error:
+            typer.echo(f"soloist: {error}", err=True)
+    return found, len(found) < len(folders)
+
+
+def _show_differences(names: list[str], table: dict[str, list[Any]], as_json: bool, as_csv: bool) -> None:
+    import json
+
+    if as_json:
+        _print_json({key: dict(zip(names, values, strict=True)) for key, values in table.items()})
+        return
+    rows = [
+        [key, *("" if value is None else json.dumps(value, ensure_ascii=False) for value in values)]
+        for key, values in table.items()
+    ]
+    if as_csv:
+        _print_csv(["key", *names], rows)
+    elif rows:
+        _print_table(["key", *names], rows)
+    else:
+        typer.echo("the recipes are the same")
+
+
+def _cells(run: Run) -> list[str]:
+    """A run as a line of the table."""
+    epochs = run.recipe.get("trainer", {}).get("max_epochs")
+    measure = run.monitor.removeprefix("valid/")
+    return [
+        run.name,
+        str(run.recipe.get("name", "")),
+        run.state,
+        f"{run.epochs}/{epochs}" if epochs else str(run.epochs),
+        str(run.steps),
+        "" if run.best is None else f"{run.best:.2f} {measure}",
+        _describe_tests(run, measure),
+        "" if run.parameters is None else f"{run.parameters / 1e6:.2f} M",
+        "" if run.seconds is None else str(timedelta(seconds=round(run.seconds))),
+    ]
+
+
+def _describe_tests(run: Run, measure: str) -> str:
+    """What was monitored, of each test set; what was not measured there is its first figure."""
+    cells = []
+    for name, figures in run.tests.items():
+        shown = measure if measure in figures else next(iter(figures), None)
+        if shown is not None:
+            value = figures[shown]
+            cells.append(f"{name}: {'n/a' if value is None else f'{value:.2f}'} {shown}")
+    return "; ".join(cells)
+
+
+def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in headings:
+        number = heading in ("epochs", "steps", "parameters", "time")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    console.print(table)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_csv(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(rows)
