@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 
 Coefficients = Tensor | list[Tensor]
-"""Complex `(batch, ..., channels, frequency, frames)`, or a list of blocks of them."""
+"""Of a transform, `(batch, ..., channels, frequency, frames)`, or a list of blocks of other shapes."""
 
 
 class Prediction:
@@ -25,9 +25,10 @@ class Prediction:
         synthesize: Gives the estimates `(batch, sources, channels, samples)`.
         analyze: The separator's own transform, from audio `(batch, channels, samples)` to coefficients; None
             where it has none.
-        coefficients: Estimated coefficients `(batch, sources, channels, frequency, frames)`.
-        masks: What the mixture's coefficients were multiplied with, of the same shape.
-        embeddings: A vector for each point of the spectrogram, `(batch, points, dimensions)`.
+        coefficients: Estimated ones `(batch, sources, channels, frequency, frames)`, or blocks of them.
+        masks: Real numbers that the mixture's coefficients were multiplied with, of the same shape.
+        embeddings: A vector for each of the mixture's coefficients, `(batch, channels, frequency, frames,
+            dimensions)`, or blocks of them.
         latent: Mean and standard deviation of a variational bottleneck, each `(batch, ...)`.
     """
 
@@ -39,7 +40,7 @@ class Prediction:
         analyze: Callable[[Tensor], Coefficients] | None = None,
         coefficients: Coefficients | None = None,
         masks: Coefficients | None = None,
-        embeddings: Tensor | None = None,
+        embeddings: Coefficients | None = None,
         latent: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self.mixture = mixture
@@ -112,6 +113,11 @@ def check_shapes(prediction: Prediction, references: Tensor) -> None:
             f"references must be (batch {batch}, sources, channels {channels}, samples {samples}), "
             f"not {tuple(references.shape)}"
         )
+
+
+def missing(what: str, loss: Loss) -> UsageError:
+    """The error of a loss that needs what the separator does not give."""
+    return UsageError(f"{type(loss).__name__} needs {what}, and this separator has none")
 
 
 def energy(signals: Tensor) -> Tensor:

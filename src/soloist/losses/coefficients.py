@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -22,11 +23,17 @@ def analyze_sources(analyze: Callable[[Tensor], Coefficients], sources: Tensor) 
     return [block.unflatten(0, sources.shape[:2]) for block in blocks]
 
 
+def as_vectors(blocks: list[Tensor]) -> Tensor:
+    """Everything in blocks `(batch, sources, ...)`, one after the other; `(batch, sources, numbers)`."""
+    vectors = [block.flatten(2) for block in blocks]
+    return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
+
+
 def analysis(prediction: Prediction, loss: nn.Module) -> Callable[[Tensor], Coefficients]:
     """The separator's own transform.
 
     Raises:
-        UsageError: It has none, or one that says nothing about the references.
+        UsageError: It has none.
     """
     if prediction.analyze is None:
         raise UsageError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.losses.base import Prediction
-from soloist.losses.coefficients import analysis, analyze_sources, as_blocks
+from soloist.losses.coefficients import analysis, analyze_sources, as_blocks, as_vectors
 from soloist.losses.distances import Distance, DistanceLoss
 
 Representation = Literal["magnitude", "complex", "log"]
@@ -68,12 +68,13 @@ class SpectrogramLoss(DistanceLoss):
         return self._flatten(as_blocks(estimated)), self._flatten(analyze_sources(analyze, references))
 
     def _flatten(self, blocks: list[Tensor]) -> Tensor:
-        views = [self._represent(block).flatten(2) for block in blocks]
+        views = [self._represent(block) for block in blocks]
         if self.weighting == "blocks":
-            total = sum(view.shape[-1] for view in views) / len(views)
+            sizes = [view[0, 0].numel() for view in views]
             power = 1.0 if self.distance == "l1" else 0.5
-            views = [view * (total / view.shape[-1]) ** power for view in views]
-        return views[0] if len(views) == 1 else torch.cat(views, dim=-1)
+            mean = sum(sizes) / len(sizes)
+            views = [view * (mean / size) ** power for view, size in zip(views, sizes, strict=True)]
+        return as_vectors(views)
 
     @property
     def _represent(self) -> Callable[[Tensor], Tensor]:

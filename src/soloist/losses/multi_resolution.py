@@ -1,0 +1,83 @@
+"""Spectrograms of several resolutions at once.
+
+R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN: A fast waveform generation model based on generative
+adversarial networks with multi-resolution spectrogram", ICASSP 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.losses.base import SourceLoss
+
+
+class MultiResolutionSTFT(SourceLoss):
+    """Spectral convergence plus mean absolute difference of log magnitudes, averaged over resolutions.
+
+    Spectral convergence is the norm of the difference of the magnitudes over the norm of the reference's.
+    A silent reference has none: the logarithms alone then ask for a silent estimate.
+
+    Args:
+        n_ffts: Length of the Fourier transform of each resolution, samples.
+        hop_lengths: Distance of its frames, samples.
+        window_lengths: Length of its (Hann) window, samples, at most that of the transform.
+        floor: Magnitudes below it count as it; the windows are not normalised, so that a sinusoid's
+            magnitude is a quarter of its amplitude times the length of the window.
+
+    Raises:
+        UsageError: The resolutions are not as many hops and windows as transforms, or a window is too long.
+    """
+
+    def __init__(
+        self,
+        n_ffts: Sequence[int] = (1024, 2048, 512),
+        hop_lengths: Sequence[int] = (120, 240, 50),
+        window_lengths: Sequence[int] = (600, 1200, 240),
+        floor: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        if not len(n_ffts) == len(hop_lengths) == len(window_lengths) >= 1:
+            raise UsageError(
+                "n_ffts, hop_lengths and window_lengths must be of the same number, at least one"
+            )
+        if any(window > n_fft for window, n_fft in zip(window_lengths, n_ffts, strict=True)):
+            raise UsageError(
+                f"window_lengths {list(window_lengths)} must not be beyond n_ffts {list(n_ffts)}"
+            )
+        self.resolutions = list(zip(n_ffts, hop_lengths, window_lengths, strict=True))
+        self.floor = floor
+
+    def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
+        """Compare each of `(batch, sources, channels, samples)`; `(batch, sources)`."""
+        losses = [
+            self._compare(self._analyze(estimates, *sizes), self._analyze(references, *sizes))
+            for sizes in self.resolutions
+        ]
+        return torch.stack(losses).mean(dim=0)
+
+    def _compare(self, estimates: Tensor, references: Tensor) -> Tensor:
+        level = torch.linalg.vector_norm(references, dim=-1)
+        silent = level <= self.floor * references.shape[-1] ** 0.5
+        difference = torch.linalg.vector_norm(estimates - references, dim=-1)
+        convergence = (difference / level.masked_fill(silent, 1.0)).masked_fill(silent, 0.0)
+        return convergence + (estimates.log() - references.log()).abs().mean(dim=-1)
+
+    def _analyze(self, signals: Tensor, n_fft: int, hop_length: int, window_length: int) -> Tensor:
+        """Magnitudes `(batch, sources, numbers)`, not below the floor."""
+        spectra = torch.stft(
+            rearrange(signals, "b s c t -> (b s c) t"),
+            n_fft,
+            hop_length,
+            window_length,
+            torch.hann_window(window_length, dtype=signals.dtype, device=signals.device),
+            # Zeros beyond the ends: a reflection needs more samples than half a window.
+            pad_mode="constant",
+            return_complex=True,
+        )
+        magnitudes = spectra.abs().clamp(min=self.floor)
+        return rearrange(magnitudes, "(b s c) f t -> b s (c f t)", b=signals.shape[0], s=signals.shape[1])
