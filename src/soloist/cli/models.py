@@ -97,7 +97,9 @@ def fetch(name: str, *, quiet: bool = False) -> Path:
 
 @app.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(help="A published checkpoint file.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A published checkpoint file, or a model folder.", show_default=False)
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -106,11 +108,22 @@ def import_model(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is there.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Of a model folder: in half precision.")] = False,
 ) -> None:
-    """Turn a published checkpoint file into a Soloist model folder."""
-    from soloist.zoo import import_checkpoint
+    """Make a Soloist model of a published checkpoint file, or keep one that a training left."""
+    from soloist.errors import UsageError
+    from soloist.zoo import copy_model, import_checkpoint
+    from soloist.zoo.home import check_name, models_folder
 
-    typer.echo(import_checkpoint(file, output, name, overwrite=overwrite))
+    if not file.is_dir():
+        if half:
+            raise UsageError("--half is for model folders; published weights are kept as they are")
+        typer.echo(import_checkpoint(file, output, name, overwrite=overwrite))
+        return
+    if output is None:
+        check_name(name := name or file.resolve().name)
+        output = models_folder() / name
+    typer.echo(copy_model(file, output, name, overwrite=overwrite, half=half))
 
 
 @app.command("path")

@@ -52,9 +52,9 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
             missing, or a value is of the wrong type.
     """
     check(config, where)
-    cls = _resolve(config["class_path"], where, kind)
+    cls = find_class(config["class_path"], where)
     if not issubclass(cls, kind):
-        raise ConfigError(f"{where}: {config['class_path']} is not a {kind.__name__}")
+        raise ConfigError(f"{where}: {config['class_path']} is not a {kind.__name__.lower()}")
     return construct(cls, {**_build(config.get("init_args", {}), where), **arguments}, where)
 
 
@@ -115,7 +115,9 @@ def _build(value: Any, where: str) -> Any:
         return value
     if "class_path" not in value:
         return {key: _build(part, where) for key, part in value.items()}
-    cls = _resolve(value["class_path"], where)
+    cls = find_class(value["class_path"], where)
+    if not issubclass(cls, nn.Module) and not value["class_path"].startswith("soloist."):
+        raise ConfigError(f"{where}: {value['class_path']} is not a torch module")
     arguments = value.get("init_args", {})
     built = {key: _build(part, f"{key} of {where}") for key, part in arguments.items()}
     return construct(cls, built, where)
@@ -136,14 +138,4 @@ def find_class(class_path: str, where: str) -> type[Any]:
     if not inspect.isclass(cls):
         classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]
         raise ConfigError(f"{where}: {module_name} has no class {name!r}; {nearest(name, classes)}")
-    return cls
-
-
-def _resolve(class_path: str, where: str, kind: type[Any] = nn.Module) -> type[Any]:
-    """A class of Soloist, or another one of the kind."""
-    cls = find_class(class_path, where)
-    if not issubclass(cls, kind) and not class_path.startswith("soloist."):
-        raise ConfigError(
-            f"{where}: {class_path} is not a {'torch module' if kind is nn.Module else kind.__name__}"
-        )
     return cls

@@ -18,6 +18,7 @@ CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
 
 _SHIPPED = Path(__file__).parent / "cards"
+_TRAINED = Path(__file__).parent / "trained"
 _log = logging.getLogger(__name__)
 
 
@@ -110,8 +111,13 @@ class Card:
 
     @property
     def folder(self) -> Path:
-        """Where the model lies once it is on disk."""
-        return models_folder() / self.name
+        """Where the model lies once it is on disk; a shipped one is from the beginning."""
+        return _TRAINED / self.name if self.shipped else models_folder() / self.name
+
+    @property
+    def shipped(self) -> bool:
+        """Whether its weights are part of Soloist."""
+        return (_TRAINED / self.name / WEIGHTS).is_file()
 
     @property
     def on_disk(self) -> bool:
@@ -191,7 +197,8 @@ def _read_installed(folder: Path) -> Card:
 
 @cache
 def _shipped_cards() -> dict[str, Card]:
-    cards = [Card.read(path) for path in _SHIPPED.glob("*.yaml")]
+    paths = [*_SHIPPED.glob("*.yaml"), *_TRAINED.glob(f"*/{CARD}")]
+    cards = [Card.read(path) for path in paths]
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 

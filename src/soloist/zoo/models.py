@@ -59,6 +59,7 @@ def save_model(
     folder: Path,
     *,
     overwrite: bool = False,
+    half: bool = False,
 ) -> Path:
     """Write a model folder, whole or not at all.
 
@@ -68,12 +69,14 @@ def save_model(
         card: What is known about the model, by the names of `Card`'s attributes.
         folder: Where; its name is the model's name unless the card has one.
         overwrite: Replace a model folder that is there.
+        half: Store the weights in half precision, in half the space; they are loaded in single precision.
 
     Returns:
         The folder.
 
     Raises:
-        ModelError: There is something at `folder`, or it cannot be written.
+        ModelError: There is something at `folder`, or it cannot be written, or a weight is too large for
+            half precision.
         ConfigError: The configuration or the card is not valid.
     """
     folder = Path(folder)
@@ -87,6 +90,7 @@ def save_model(
             whole.mkdir()
             # Cloned, because safetensors refuses tensors that share memory (tied weights).
             state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
+            state = _halved(state, folder.name) if half else state
             save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
             _write_yaml(whole / CONFIG, config)
             _write_yaml(whole / CARD, full_card.to_dict())
@@ -98,6 +102,30 @@ def save_model(
     except yaml.YAMLError as error:
         raise ConfigError(f"{folder.name}: only plain values can be saved: {one_line(error)}") from error
     return folder
+
+
+def copy_model(
+    source: Path, folder: Path, name: str | None = None, *, overwrite: bool = False, half: bool = False
+) -> Path:
+    """Copy a model folder, such as a training leaves, to another place.
+
+    Args:
+        source: The model folder.
+        folder: Where; see `save_model`.
+        name: The name of the copy in its card; None for the folder's.
+        overwrite: Replace a model folder that is there.
+        half: Store the weights in half precision.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: The source is not a model folder, is damaged, or the copy cannot be written.
+        ConfigError: The source's configuration or card is not valid.
+    """
+    separator = _load_folder(source)
+    card = Card.read(source / CARD).to_dict() | {"name": name or folder.name}
+    return save_model(separator, read_yaml(source / CONFIG), card, folder, overwrite=overwrite, half=half)
 
 
 def card_of(name_or_path: str | Path) -> Card:
@@ -128,8 +156,10 @@ def remove(name: str) -> Path:
         The folder that was there.
 
     Raises:
-        ModelError: The model is unknown, has no folder, or the folder holds something else as well.
+        ModelError: The model is unknown, shipped, has no folder, or the folder holds something else as well.
     """
+    if find(name).shipped:
+        raise ModelError(f"{name} is part of Soloist, and stays")
     folder = resolve_path(name)
     if folder is None:
         raise ModelError(f"{name} has no folder on disk, so there is nothing to remove")
@@ -187,6 +217,13 @@ def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -
     told = [f"{what}: {_some(names)}" for what, names in problems if names]
     if told:
         raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
+
+
+def _halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    if large := [key for key, value in halved.items() if not value.isfinite().all()]:
+        raise ModelError(f"{name}: half precision cannot hold {_some(large)}")
+    return halved
 
 
 def _some(names: Collection[str], limit: int = 3) -> str:

@@ -58,6 +58,24 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return made
 
 
+def check_arguments(cls: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Keyword arguments for a class, checked as `construct` checks them, where the caller has others to add.
+
+    Args:
+        cls: The class.
+        values: Keys and values.
+        where: What the values are, for messages.
+
+    Returns:
+        The values, brought to the types of the signature.
+
+    Raises:
+        ConfigError: A key is unknown, or a value is of the wrong type.
+    """
+    checked = _parse(cls, values, where)[1][_KEY].as_dict()
+    return {key: checked[key] for key in values}
+
+
 def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """Fill a dataclass from a file, like `construct`, but build nothing: what names a class stays as it is.
 
