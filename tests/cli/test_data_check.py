@@ -148,10 +148,10 @@ def test_a_split_that_is_not_there(soloist, corpus):
 
 
 def test_spoken_digits(soloist, shared):
-    options = ["--pattern", r"[0-4]_(?P<speaker_name>[a-z]+)_(?P<take>\d+)\.wav"]
+    options = ["--pattern", r"(?P<digit>[0-4])_(?P<speaker_name>[a-z]+)_(?P<take>\d+)\.wav"]
     result = soloist("data", "check", shared / "data/fsdd/recordings", "-l", "clips", *options)
     assert result.code == 0
-    assert result.out.splitlines()[-2].split()[:7] == ["all", "1,500", "0:10:40", "8000", "Hz", "1", "6"]
+    assert result.out.splitlines()[-2].split()[:7] == ["all", "1,500", "0:10:31", "8000", "Hz", "1", "6"]
 
 
 def test_the_clip_of_musdb18(soloist, shared):

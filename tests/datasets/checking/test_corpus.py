@@ -1,6 +1,8 @@
 """Each defect that is planted in a corpus is found, and nothing else."""
 
+import os
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from soloist.datasets.layouts.mir1k import MIR1K
 from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ
 from soloist.datasets.layouts.slakh import Slakh2100
 from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic import SyntheticBand, SyntheticTalkers
+from soloist.datasets.layouts.synthetic import SynthesizedStem, SyntheticBand, SyntheticTalkers
 from soloist.datasets.synthetic_band import synthesize_band
-from soloist.errors import UsageError
+from soloist.datasets.track import StemTrack
+from soloist.errors import SoloistError, UsageError
 from stem_corpora import RATE, noises, write_multi_stream, write_track
 
 SONGS = ("train/A", "train/B", "test/C")
@@ -236,6 +239,15 @@ def test_parts_of_a_stem_of_slakh_are_named(tmp_path):
 def test_synthetic_corpora_have_no_flaw():
     for corpus in (SyntheticBand(1, 0.5, 8000), SyntheticTalkers(3, 2, 0.3)):
         assert not check_corpus(corpus).findings
+
+
+def test_a_process_that_dies_is_told():
+    class Deadly(SyntheticBand):
+        def find(self, split):
+            return [StemTrack("song", {"bass": SynthesizedStem("bass", 10, RATE, partial(os._exit, 1))})]
+
+    with pytest.raises(SoloistError, match="a process that decodes was killed"):
+        check_corpus(Deadly(), ["test"], jobs=2)
 
 
 def test_what_cannot_be_checked_is_said(tmp_path):

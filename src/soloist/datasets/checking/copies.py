@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from soloist.datasets.checking.report import Finding
 from soloist.datasets.checking.scan import StemFacts
 from soloist.datasets.checking.track import SILENCE, TrackFacts
+from soloist.datasets.track import MIXTURE
 
 _Heard = tuple[TrackFacts, StemFacts]
 
@@ -45,14 +46,23 @@ def _same_audio(tracks: Iterable[TrackFacts], told: set[tuple[str, str]]) -> Ite
             if stem.failure is not None or stem.peak < SILENCE:
                 continue
             earlier = heard.setdefault(stem.fingerprint, [])
-            if earlier:
-                # A leak is worse than a copy in the split itself.
-                twin = next((other for other in earlier if other[0].split != track.split), earlier[0])
+            if twin := _twin(track, stem, earlier):
                 pairs.setdefault((twin[0].split, twin[0].name), []).append((stem, twin))
             earlier.append((track, stem))
         for (split, _), copies in pairs.items():
             if split == track.split or (track.split, track.name) not in told:
                 yield _copied(track, copies)
+
+
+def _twin(track: TrackFacts, stem: StemFacts, earlier: Sequence[_Heard]) -> _Heard | None:
+    """What a stem is a copy of: rather something of another split, which is worse.
+
+    A mixture of a single sound is that sound, and no copy of it.
+    """
+    others = [
+        (other, twin) for other, twin in earlier if not (other is track and MIXTURE in (stem.name, twin.name))
+    ]
+    return next((heard for heard in others if heard[0].split != track.split), others[0] if others else None)
 
 
 def _copied(track: TrackFacts, copies: Sequence[tuple[StemFacts, _Heard]]) -> Finding:

@@ -19,8 +19,6 @@ from soloist.errors import AudioError, SoloistError, UsageError
 Notify = Callable[[str, int, int], None]
 """Is told the split, how many of its tracks are done, and how many there are."""
 
-_BATCH = 8
-
 
 def check_corpus(
     corpus: Corpus, splits: Sequence[str] = (), *, jobs: int = 1, notify: Notify | None = None
@@ -40,27 +38,31 @@ def check_corpus(
     found: dict[str, Sequence[StemTrack]] = {}
     findings: list[Finding] = []
     for split in splits or corpus.splits:
-        try:
-            found[split] = corpus.tracks(split) if splits else corpus.find(split)
-        except AudioError as error:
-            found[split] = []
-            findings.append(Finding("corrupt", split, "", "", f"cannot be listed: {error}"))
-        else:
-            if not found[split]:
-                findings.append(Finding("empty", split, "", "", "has no recordings"))
-    if all(finding.kind == "empty" for finding in findings) and not any(found.values()):
+        found[split], problem = _list_tracks(corpus, split, asked_for=bool(splits))
+        findings.extend(problem)
+    if not any(found.values()) and all(finding.kind == "empty" for finding in findings):
         raise UsageError(f"no recordings in {corpus}")
     facts = list(_scan(found, jobs, notify or (lambda split, done, total: None)))
     for track in facts:
         findings.extend(judge_track(track, corpus.residual_limit))
     findings.extend(find_copies(facts, disjoint_labels=corpus.disjoint_labels))
-    summaries = [summarise(split, [track for track in facts if track.split == split]) for split in found]
-    return Report(
-        str(corpus), corpus.layout, summaries, sorted(findings, key=lambda finding: not finding.is_error)
-    )
+    findings.sort(key=lambda finding: not finding.is_error)
+    summaries = [_summarise(split, [track for track in facts if track.split == split]) for split in found]
+    return Report(str(corpus), corpus.layout, summaries, findings)
 
 
-def summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
+def _list_tracks(
+    corpus: Corpus, split: str, *, asked_for: bool
+) -> tuple[Sequence[StemTrack], Sequence[Finding]]:
+    """The tracks of a split, and why there are none; one that was asked for must be there."""
+    try:
+        tracks = corpus.tracks(split) if asked_for else corpus.find(split)
+    except AudioError as error:
+        return [], [Finding("corrupt", split, "", "", f"cannot be listed: {error}")]
+    return tracks, [] if tracks else [Finding("empty", split, "", "", "has no recordings")]
+
+
+def _summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
     """What a split holds."""
     stems = [stem for track in tracks for stem in track.stems]
     return SplitSummary(
@@ -77,12 +79,11 @@ def summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
 def _scan(found: dict[str, Sequence[StemTrack]], jobs: int, notify: Notify) -> Iterator[TrackFacts]:
     """The facts of all tracks in their order."""
     if jobs == 1:
-        yield from _scan_splits(found, lambda scan, tracks: map(scan, tracks), notify)
+        yield from _scan_splits(found, map, notify)
         return
     try:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            run = partial(pool.map, chunksize=_BATCH)
-            yield from _scan_splits(found, run, notify)
+            yield from _scan_splits(found, pool.map, notify)
     except BrokenProcessPool as error:
         raise SoloistError("a process that decodes was killed; try again with fewer --jobs") from error
 
