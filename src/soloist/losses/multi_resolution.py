@@ -42,13 +42,9 @@ class MultiResolutionSTFT(SourceLoss):
     ) -> None:
         super().__init__()
         if not len(n_ffts) == len(hop_lengths) == len(window_lengths) >= 1:
-            raise UsageError(
-                "n_ffts, hop_lengths and window_lengths must be of the same number, at least one"
-            )
+            raise UsageError("n_ffts, hop_lengths and window_lengths must be as many, at least one each")
         if any(window > n_fft for window, n_fft in zip(window_lengths, n_ffts, strict=True)):
-            raise UsageError(
-                f"window_lengths {list(window_lengths)} must not be beyond n_ffts {list(n_ffts)}"
-            )
+            raise UsageError(f"window_lengths {list(window_lengths)} must not exceed n_ffts {list(n_ffts)}")
         self.resolutions = list(zip(n_ffts, hop_lengths, window_lengths, strict=True))
         self.floor = floor
 
@@ -62,7 +58,7 @@ class MultiResolutionSTFT(SourceLoss):
 
     def _compare(self, estimates: Tensor, references: Tensor) -> Tensor:
         level = torch.linalg.vector_norm(references, dim=-1)
-        silent = level <= self.floor * references.shape[-1] ** 0.5
+        silent = (references <= self.floor).all(dim=-1)
         difference = torch.linalg.vector_norm(estimates - references, dim=-1)
         convergence = (difference / level.masked_fill(silent, 1.0)).masked_fill(silent, 0.0)
         return convergence + (estimates.log() - references.log()).abs().mean(dim=-1)
