@@ -33,3 +33,9 @@ class ModelError(SoloistError):
 
 class TrainingError(SoloistError):
     """A training cannot go on: its loss is not a number, or its state cannot be saved."""
+
+
+class Interrupted(SoloistError):  # noqa: N818 - nothing went wrong
+    """Somebody stopped the work, which can be gone on with."""
+
+    exit_code = 130

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from soloist.cli.overrides import parse_arguments
 
 if TYPE_CHECKING:
     from soloist.datasets.corpus import Corpus
@@ -60,22 +61,13 @@ def open_corpus(arguments: Sequence[str], layout: str | None) -> Corpus:
 
 def _take_apart(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """What are folders among the arguments, and the values of the keys."""
-    folders, options = [], []
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("--"):
-            folders.append(argument)
-            continue
-        options.append(argument)
-        if "=" not in argument:
-            options.extend(itertools.islice(rest, 1))
-    if not options:
+    folders, overrides = parse_arguments(arguments)
+    if not overrides:
         return folders, {}
-    # These know recipes, and so PyTorch, which takes a moment to import.
-    from soloist.cli.train import parse_overrides
-    from soloist.training.recipe import override
+    # It knows recipes, and so PyTorch, which takes a moment to import.
+    from soloist.training.overrides import override
 
     values: dict[str, Any] = {}
-    for key, text in parse_overrides(options):
+    for key, text in overrides:
         override(values, key, text)
     return folders, values

@@ -7,48 +7,99 @@ from typing import Annotated
 
 import typer
 
-from soloist.errors import UsageError
+from soloist.cli.overrides import check_overrides, parse_arguments
+from soloist.cli.test import progress, show_tests
+from soloist.errors import SoloistError, UsageError
 
 
 def train(
-    context: typer.Context,
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe's file, or the name of a shipped one.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the run; default: runs/<recipe>.")
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE [--KEY VALUE]...",
+            help="A recipe's file, or the name of a shipped one; then values in place of the recipe's.",
+            show_default=False,
+        ),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with the run in this folder, with its own recipe.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the resolved recipe and stop.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, and errors.")] = False,
 ) -> None:
-    """Train a model as a recipe says; any key of the recipe can be given: `--data.root PATH`."""
+    """Train a model as a recipe says, test it, and keep everything in one folder.
+
+    Any key of the recipe can be given on the command line: `--data.root PATH`, `--trainer.max_epochs 50`,
+    `--separator.network.num_blocks 4`. A training that was stopped, however, goes on with --resume as if it
+    had not been.
+
+    `soloist train tiny-sudormrf-digits --data.root free-spoken-digit-dataset`
+
+    `soloist train --resume runs/tiny-sudormrf-digits`
+    """
+    from soloist.training.folder import RunFolder
     from soloist.training.recipe import read_recipe
 
-    resolved = read_recipe(recipe, parse_overrides(context.args))
+    names, overrides = parse_arguments(arguments or [])
+    check_overrides(overrides, train)
+    _check_choice(names, resume, output, overwrite)
+    if resume is not None:
+        RunFolder(resume).check(resume=True, overwrite=False)
+    recipe = read_recipe(RunFolder(resume).recipe if resume is not None else names[0], overrides)
     if print_config:
-        typer.echo(resolved.to_yaml(), nl=False)
+        typer.echo(recipe.to_yaml(), nl=False)
         return
-    from soloist.training.run import train as run
+    require_lightning()
+    from soloist.training import run
 
-    run(resolved, output or Path("runs") / resolved.name)
+    folder = resume or output or Path("runs") / recipe.name
+    try:
+        with progress(quiet=quiet) as advance:
+            tests = run.train(
+                recipe,
+                folder,
+                resume=resume is not None,
+                overwrite=overwrite,
+                quiet=quiet,
+                advance=advance,
+            )
+    except SoloistError as error:
+        if run.is_first_process():
+            raise
+        # The first process says what is wrong; once is enough.
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as stop:
+        raise run.interrupted(folder) from stop
+    if tests is not None:
+        show_tests(tests)
+        typer.echo(f"model: {RunFolder(folder).model}", err=True)
 
 
-def parse_overrides(arguments: list[str]) -> list[tuple[str, str]]:
-    """Dotted keys and their values from `--key value` and `--key=value`.
+def _check_choice(names: list[str], resume: Path | None, output: Path | None, overwrite: bool) -> None:
+    if resume is not None and (names or output is not None or overwrite):
+        what = "a recipe" if names else "--output" if output is not None else "--overwrite"
+        raise UsageError(
+            f"--resume goes on with a run in its own folder, with its own recipe: leave out {what}"
+        )
+    if resume is None and len(names) != 1:
+        raise UsageError(f"name one recipe, not {' '.join(names) or 'none'}; --resume RUN goes on with a run")
+
+
+def require_lightning() -> None:
+    """Refuse to train without the packages that only training needs.
 
     Raises:
-        UsageError: Something else is among the arguments.
+        UsageError: They are not installed.
     """
-    overrides = []
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("--"):
-            raise UsageError(
-                f"unexpected argument {argument!r}: values of the recipe are given as --key value"
-            )
-        key, equals, value = argument[2:].partition("=")
-        if not equals and (value := next(rest, None)) is None:
-            raise UsageError(f"{argument} needs a value")
-        overrides.append((key, value))
-    return overrides
+    try:
+        import lightning  # noqa: F401
+    except ImportError as error:
+        raise UsageError('training needs more packages: pip install "soloist[train]"') from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from soloist.errors import AudioError, SoloistError
+from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.mixing.example import Example, Mixer
 
 MAX_SKIPS = 20
@@ -69,41 +69,76 @@ class ExampleDataset(Dataset[tuple[Example, list[str]]]):
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Numbers of the examples of one epoch, batch by batch, for one of several processes.
+    """Numbers of the training examples, batch by batch, for one of several processes.
 
-    The examples of a step are the same however many processes share them.
+    Batches are numbered throughout a training, and an epoch is just so many of them, so that the examples of
+    a step are the same whoever shares them and wherever a training that was interrupted goes on.
 
     Args:
-        batch_size: Examples of a step in each process.
+        batch_size: Examples of a step, of all processes together.
         batches: Steps of an epoch.
+        next_batch: Tells, when an epoch begins or goes on, which number its next batch has.
         rank: Which of the processes.
         world_size: How many processes.
-        first_batch: Step to begin the first epoch with, where one was interrupted.
+
+    Raises:
+        UsageError: The processes cannot share a batch equally.
     """
 
     def __init__(
-        self, batch_size: int, batches: int, *, rank: int = 0, world_size: int = 1, first_batch: int = 0
+        self,
+        batch_size: int,
+        batches: int,
+        next_batch: Callable[[], int],
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.batch_size = batch_size
         self.batches = batches
+        self.next_batch = next_batch
         self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self._first_batch = first_batch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go on with an epoch's examples."""
-        self.epoch = epoch
+        self.share = share_of(batch_size, world_size)
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        first, self._first_batch = self._first_batch, 0
-        for batch in range(first, self.batches):
-            step = self.epoch * self.batches + batch
-            start = (step * self.world_size + self.rank) * self.batch_size
-            yield list(range(start, start + self.batch_size))
+        first = self.next_batch()
+        for batch in range(first, first + self.batches):
+            start = batch * self.batch_size + self.rank * self.share
+            yield list(range(start, start + self.share))
+
+
+def share_of(batch_size: int, world_size: int) -> int:
+    """Examples of a batch that each of several processes gets.
+
+    Raises:
+        UsageError: The processes cannot share a batch equally.
+    """
+    share, left = divmod(batch_size, world_size)
+    if left or not share:
+        raise UsageError(
+            f"{world_size} processes cannot share batches of {batch_size} examples equally: "
+            f"make data.batch_size a multiple of {world_size}"
+        )
+    return share
+
+
+def in_batches(count: int, batch_size: int, *, rank: int = 0, world_size: int = 1) -> list[list[int]]:
+    """Numbers of a fixed set of examples in batches, for one of several processes; the last may be smaller.
+
+    All processes get equally many: `count` is rounded up to a multiple of their number.
+
+    Args:
+        count: How many examples.
+        batch_size: Examples of a batch, of all processes together.
+        rank: Which of the processes.
+        world_size: How many processes.
+    """
+    share = share_of(batch_size, world_size)
+    mine = range(rank, -(-count // world_size) * world_size, world_size)
+    return [list(mine[start : start + share]) for start in range(0, len(mine), share)]
 
 
 def make_loader(
@@ -124,14 +159,9 @@ def make_loader(
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=partial(_one_thread) if workers else None,
+        worker_init_fn=_begin_work if workers else None,
         **parallel,  # type: ignore[arg-type]
     )
-
-
-def in_batches(count: int, batch_size: int) -> list[list[int]]:
-    """Numbers of `count` examples in batches; the last may be smaller."""
-    return [list(range(start, min(start + batch_size, count))) for start in range(0, count, batch_size)]
 
 
 def collate(drawn: Sequence[tuple[Example, list[str]]]) -> Batch:
@@ -145,6 +175,7 @@ def collate(drawn: Sequence[tuple[Example, list[str]]]) -> Batch:
     )
 
 
-def _one_thread(worker: int) -> None:
-    """Workers share the cores with the training: each is one thread."""
+def _begin_work(worker: int) -> None:
+    """Workers share the cores with the training, so each is one thread; Ctrl-C is not for them."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

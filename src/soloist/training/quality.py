@@ -8,6 +8,9 @@ from soloist.metrics.ratios import Ratio, permuted, sdr, si_sdr
 
 RATIOS: dict[str, Ratio] = {"si_sdr": si_sdr, "sdr": sdr}
 
+QUALITY = tuple(name + ending for name in RATIOS for ending in ("", "i"))
+"""The figures: each ratio, and by how much it is better than that of the mixture."""
+
 
 def measure_quality(
     references: Tensor, estimates: Tensor, mixture: Tensor, *, ordered: bool
@@ -21,8 +24,7 @@ def measure_quality(
         ordered: Whether the order of the estimates means something; if not, the best one counts.
 
     Returns:
-        `(batch, sources)` for each of `si_sdr`, `si_sdri`, `sdr` and `sdri`, in dB; NaN where a reference
-        is silent.
+        `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent.
     """
     measured = {}
     unprocessed = mixture[:, None].expand_as(references)

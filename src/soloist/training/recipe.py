@@ -7,21 +7,19 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from soloist.datasets.corpus import Corpus
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
+from soloist.training.overrides import Config, check_key, override
 from soloist.training.watch.config import WatchConfig
 from soloist.zoo.build import build_object, check, find_class
 from soloist.zoo.typed import nearest, one_line, read_yaml, record
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-
-Config = dict[str, Any]
-"""A part of a recipe: `class_path` and `init_args`, or plain names and values."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,16 @@ class DataConfig:
         root: The folder of the corpora; a `root` of a corpus in the recipe is relative to it.
         valid: The mixer of the validation examples; None for a training without validation.
         test: Mixers of the test sets, by name.
-        batch_size: Examples of a step, in each process.
+        batch_size: Examples of a step, of all processes together: a recipe means the same on one GPU and on
+            eight.
         examples_per_epoch: Training examples, of all processes together, after which there is a validation.
         valid_examples: Validation examples; None for as many as the mixer has.
         test_examples: Examples of each test set; None for as many as its mixer has.
         workers: Processes that prepare examples; 0 prepares them in the training's own.
         remix: Remixes each training batch, on the device; None for not at all.
+
+    Raises:
+        ConfigError: A value is out of range.
     """
 
     train: Config
@@ -52,6 +54,18 @@ class DataConfig:
     test_examples: int | None = None
     workers: int = 1
     remix: Config | None = None
+
+    def __post_init__(self) -> None:
+        if self.test is None:  # `test:` with nothing after it
+            object.__setattr__(self, "test", {})
+        if not 1 <= self.batch_size <= self.examples_per_epoch:
+            raise ConfigError(
+                f"data.batch_size {self.batch_size} must be from 1 to examples_per_epoch "
+                f"{self.examples_per_epoch}"
+            )
+        for name in ("valid_examples", "test_examples"):
+            _check_least(f"data.{name}", getattr(self, name), 1)
+        _check_least("data.workers", self.workers, 0)
 
     def mixer(self, part: Config) -> Config:
         """The whole configuration of a mixer that may be stated by its differences from `train`."""
@@ -73,7 +87,9 @@ class Recipe:
         optimizer: A class of `torch.optim`.
         rates: Learning rates of parameters whose names match a regular expression, in place of the
             optimizer's.
-        scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch; None for a constant rate.
+        scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch (`ReduceLROnPlateau` after
+            each validation); None for a constant rate.
+        warmup: Steps over which the rates rise evenly to what they are; 0 for none.
         trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
         ema: Decay of the exponential moving average of the weights, which is then what is validated and
             saved; None for no average.
@@ -87,6 +103,9 @@ class Recipe:
         imports: Python modules to import first, that define classes which the recipe names.
         card: What the card of the trained model says, by the names of `Card`'s attributes.
         sweep: The values that `soloist sweep` tries.
+
+    Raises:
+        ConfigError: A value is out of range.
     """
 
     name: str
@@ -97,6 +116,7 @@ class Recipe:
     optimizer: Config = field(default_factory=lambda: {"class_path": "torch.optim.Adam"})
     rates: dict[str, float] = field(default_factory=dict)
     scheduler: Config | None = None
+    warmup: int = 0
     trainer: dict[str, Any] = field(default_factory=dict)
     ema: float | None = None
     patience: int | None = None
@@ -108,6 +128,19 @@ class Recipe:
     imports: list[str] = field(default_factory=list)
     card: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must be from 0 to below 1, not {self.ema}")
+        for name in ("patience", "keep", "checkpoint_every"):
+            _check_least(name, getattr(self, name), 1)
+        for name in ("seed", "warmup"):
+            _check_least(name, getattr(self, name), 0)
+
+    @property
+    def monitor_mode(self) -> Literal["min", "max"]:
+        """Whether the monitored figure is best when low or when high."""
+        return "min" if self.monitor.endswith("loss") else "max"
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Recipe:
@@ -216,36 +249,15 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
     values.setdefault("name", path.stem)
     for key, value in overrides:
         override(values, key, value)
-    return Recipe.parse(values, str(path))
+    recipe = Recipe.parse(values, str(path))
+    for key, _ in overrides:
+        check_key(values, key)
+    return recipe
 
 
-def override(values: Config, dotted: str, text: str) -> None:
-    """Put a value in the place that a dotted key names.
-
-    Raises:
-        ConfigError: The value is not YAML, or the key leads through something that has no keys.
-    """
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--{dotted}: {text!r} is not YAML: {one_line(error)}") from error
-    *way, last = dotted.split(".")
-    place = values
-    for key in way:
-        place = _enter(place, key, dotted)
-        if place.get(key) is None:
-            place[key] = {}
-        place = place[key]
-    _enter(place, last, dotted)[last] = value
-
-
-def _enter(place: Any, key: str, dotted: str) -> Config:
-    if not isinstance(place, dict):
-        raise ConfigError(f"--{dotted}: there is nothing below {key!r}")
-    if "class_path" in place and key not in ("class_path", "init_args"):
-        entered: Config = place.setdefault("init_args", {})
-        return entered
-    return place
+def _check_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{name} must be {least} or more, not {value}")
 
 
 def _import(modules: Sequence[str], where: str) -> None:

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 
+from soloist.errors import ConfigError, Interrupted, TrainingError
 from soloist.mixing.example import Mixer
+from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
 from soloist.training.data import BatchSampler, in_batches, make_loader
+from soloist.training.finish import finish
+from soloist.training.folder import RunFolder
+from soloist.training.guard import FiniteGuard, UnreadableFiles
 from soloist.training.recipe import Recipe
 from soloist.training.task import SeparationTask
-from soloist.zoo.models import save_model
-from soloist.zoo.typed import construct
+from soloist.training.testing import Advance, TestSet
+from soloist.training.watch.assembly import callbacks_for, loggers_for
+from soloist.zoo.typed import check_arguments, one_line
 
-RECIPE = "recipe.yaml"
-CHECKPOINTS = "checkpoints"
-LAST = "last.ckpt"
-MODEL = "model"
+_OURS = (
+    "callbacks",
+    "default_root_dir",
+    "enable_checkpointing",
+    "logger",
+    "plugins",
+    "use_distributed_sampler",
+)
+"""Arguments of the `Trainer` that are not the recipe's business."""
 
 
 class RunData(L.LightningDataModule):
-    """The loaders of a recipe."""
+    """The loaders of a recipe.
+
+    Raises:
+        ConfigError: A mixer's configuration is not valid.
+        UsageError: A corpus is not there.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -35,63 +56,188 @@ class RunData(L.LightningDataModule):
         )
 
     def train_dataloader(self) -> object:
-        """Batches from the step on that comes next."""
-        trainer = self.trainer
-        assert trainer is not None
-        data = self.recipe.data
-        batches = data.examples_per_epoch // (data.batch_size * trainer.world_size)
-        done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        """Batches from the one on that comes next."""
+        trainer, data = self._trainer, self.recipe.data
+        progress = trainer.fit_loop.epoch_loop.batch_progress
         sampler = BatchSampler(
             data.batch_size,
-            batches,
+            data.examples_per_epoch // data.batch_size,
+            lambda: progress.total.ready,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            first_batch=done,
         )
-        return make_loader(self.train_mixer, sampler, workers=data.workers)
+        return make_loader(self.train_mixer, sampler, workers=data.workers, pin_memory=self._pinned)
 
     def val_dataloader(self) -> object:
         """The same examples each time."""
         if self.valid_mixer is None:
             return []
-        data = self.recipe.data
-        count = data.valid_examples or len(self.valid_mixer)
-        return make_loader(self.valid_mixer, in_batches(count, data.batch_size), workers=data.workers)
+        trainer, data = self._trainer, self.recipe.data
+        batches = in_batches(
+            data.valid_examples or len(self.valid_mixer),
+            data.batch_size,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        return make_loader(self.valid_mixer, batches, workers=data.workers, pin_memory=self._pinned)
+
+    @property
+    def _trainer(self) -> L.Trainer:
+        assert self.trainer is not None
+        return self.trainer
+
+    @property
+    def _pinned(self) -> bool:
+        return self._trainer.strategy.root_device.type == "cuda"
 
 
-def train(recipe: Recipe, folder: Path) -> Path:
-    """Train a recipe and keep everything about it in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    last = folder / CHECKPOINTS / LAST
-    (folder / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
-    data = RunData(recipe)
-    task = SeparationTask(recipe)
-    best = ModelCheckpoint(
-        folder / CHECKPOINTS,
-        filename="best-{step}",
-        monitor=recipe.monitor if data.valid_mixer else None,
-        mode="min" if recipe.monitor.endswith("loss") else "max",
-        save_top_k=recipe.keep,
-        save_last=True,
-    )
-    callbacks: list[Callback] = [best]
+class Patience(EarlyStopping):
+    """Stops when the figure has not become better for some validations, and stays stopped."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A training that had stopped and is called again has nothing to do."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+    advance: Advance | None = None,
+) -> list[TestSet] | None:
+    """Train a recipe, test what comes out, and keep everything about it in a folder.
+
+    Args:
+        recipe: What is trained, and how.
+        folder: The folder of the run.
+        resume: Go on with the run that is there.
+        overwrite: Replace the run that is there.
+        quiet: Show no progress.
+        advance: Told after each test example.
+
+    Returns:
+        The figures of the test sets; None in all processes but the first.
+
+    Raises:
+        UsageError: There is a run already, or none to go on with; a part of the recipe is not valid; a corpus
+            is not there.
+        TrainingError: The loss is not finite, or the state cannot be written.
+        Interrupted: Somebody pressed Ctrl-C.
+    """
+    run = RunFolder(folder)
+    if is_first_process():
+        run.check(resume=resume, overwrite=overwrite)
+    with _lightning_quiet():
+        data, task = RunData(recipe), SeparationTask(recipe)
+        trainer = make_trainer(recipe, folder, quiet=quiet)
+        last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
+        if last is not None:
+            read_checkpoint(last)
+        if is_first_process():
+            run.go_on(recipe) if resume else run.begin(recipe)
+        with _errors_explained(recipe, folder, trainer):
+            trainer.fit(task, data, ckpt_path=last, weights_only=True)
+    return finish(recipe, run, advance=advance) if trainer.is_global_zero else None
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks, among all that train together."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
+def interrupted(folder: Path) -> Interrupted:
+    """What to tell somebody who pressed Ctrl-C."""
+    return Interrupted(f"interrupted; go on with: soloist train --resume {folder}")
+
+
+def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trainer:
+    """Lightning's trainer with what the recipe says and what every training has.
+
+    Raises:
+        ConfigError: An argument is unknown, of the wrong type, or not the recipe's business.
+    """
+    if ours := [name for name in _OURS if name in recipe.trainer]:
+        raise ConfigError(f"trainer of the recipe {recipe.name}: {ours[0]} is not the recipe's to say")
+    # The order matters: checkpoints first, so that the end is saved before the average replaces the weights.
+    callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, folder, quiet=quiet)]
+    where = f"trainer of the recipe {recipe.name}"
+    stated = check_arguments(L.Trainer, recipe.trainer, where)
+    try:
+        return L.Trainer(
+            **{"num_sanity_val_steps": 0, "enable_model_summary": False, "log_every_n_steps": 10, **stated},
+            default_root_dir=folder,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+            callbacks=callbacks,
+            logger=loggers_for(recipe, folder),
+            plugins=[AtomicCheckpointIO()],
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"{where}: {one_line(error)}") from error
+
+
+def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
+    """What keeps a training safe, stops it and averages its weights."""
+    validated = recipe.data.valid is not None
+    callbacks: list[Callback] = [
+        Checkpoints(
+            run.checkpoints,
+            monitor=recipe.monitor if validated else None,
+            mode=recipe.monitor_mode,
+            keep=recipe.keep,
+            every=recipe.checkpoint_every,
+        ),
+        FiniteGuard(),
+        UnreadableFiles(),
+    ]
     if recipe.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema))
-    trainer = construct(
-        L.Trainer,
-        {
-            "num_sanity_val_steps": 0,
-            "use_distributed_sampler": False,
-            "enable_model_summary": False,
-            "log_every_n_steps": 10,
-            **recipe.trainer,
-            "default_root_dir": str(folder),
-            "callbacks": callbacks,
-            "logger": CSVLogger(folder, name="", version=""),
-        },
-        f"trainer of the recipe {recipe.name}",
-    )
-    trainer.fit(task, data, ckpt_path=last if last.exists() else None, weights_only=False)
-    state = torch.load(best.best_model_path or last, weights_only=True, map_location="cpu")["state_dict"]
-    task.load_state_dict(state)
-    return save_model(task.separator, recipe.separator, recipe.card, folder / MODEL, overwrite=True)
+    if recipe.patience is not None:
+        if not validated:
+            raise ConfigError(f"patience of the recipe {recipe.name}: there is no data.valid to wait for")
+        callbacks.append(
+            Patience(recipe.monitor, patience=recipe.patience, mode=recipe.monitor_mode, check_finite=False)
+        )
+    return callbacks
+
+
+@contextmanager
+def _errors_explained(recipe: Recipe, folder: Path, trainer: L.Trainer) -> Iterator[None]:
+    """What Lightning and PyTorch raise, said in one line with the way out."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning leaves the program when it is interrupted.
+        raise interrupted(folder) from stop
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the device's memory is full: lower data.batch_size (it is {recipe.data.batch_size}) or the "
+            "duration of the examples, or use trainer.precision bf16-mixed"
+        ) from error
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer of the recipe {recipe.name}: {one_line(error)}") from error
+
+
+@contextmanager
+def _lightning_quiet() -> Iterator[None]:
+    """Keep Lightning's banners and advice to itself; errors are raised anyway."""
+    log = logging.getLogger("lightning")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    children = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [child.level for child in children]
+    for child in children:
+        child.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning(\.|$)")
+            warnings.filterwarnings("ignore", module=r"torch\.optim\.lr_scheduler")
+            yield
+    finally:
+        log.setLevel(before)
+        for child, level in zip(children, levels, strict=True):
+            child.setLevel(level)

@@ -1,0 +1,233 @@
+"""The state of a training on disk, from which it goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from soloist.errors import TrainingError
+
+LAST = "last.ckpt"
+_BEST = "best-{step}.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there when it is complete and on the disk.
+
+    Whatever happens meanwhile, a kill or a full disk, the checkpoint that was there stays.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: It cannot be written, because the disk is full for example.
+        """
+        path = Path(path)
+        staged = path.with_name(f".{path.name}.new")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with staged.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            staged.replace(path)
+        except OSError as error:
+            staged.unlink(missing_ok=True)
+            kept = "the one before it is intact" if path.exists() else "there is none before it"
+            raise TrainingError(
+                f"cannot write the checkpoint {path}: {error.strerror or error}; {kept}. "
+                f"Make room, then go on: soloist train --resume {path.parents[1]}"
+            ) from error
+
+
+class Checkpoints(Callback):
+    """Keeps the last state of a training, and the best ones.
+
+    A state is saved between two steps: after each epoch with everything that belongs to it (validation,
+    schedules, logs), within epochs every so many steps, and at the end. A best checkpoint is the one of the
+    step at which the monitored figure was measured, and the same file as the last one while it is that.
+
+    It must stand before callbacks that change the weights at the end of a training, such as weight averaging.
+
+    Args:
+        folder: Where the checkpoints are.
+        monitor: The figure that says how good a state is; None where there is no validation.
+        mode: Whether it is best when low or when high.
+        keep: How many of the best are kept.
+        every: Steps after which the state is saved within an epoch; None for never.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        monitor: str | None,
+        mode: Literal["min", "max"] = "max",
+        keep: int = 1,
+        every: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.best: dict[str, float] = {}
+        self._monitor = monitor
+        self._sign = -1 if mode == "min" else 1
+        self._keep = keep
+        self._every = every
+        self._score: float | None = None
+        self._saved_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make good what a kill between two files left undone, and what Lightning counts twice."""
+        self._saved_step = trainer.global_step
+        self._link_best(trainer)
+        loop = trainer.fit_loop.epoch_loop
+        fetcher = trainer.fit_loop._data_fetcher
+        # Where a validation is due at the step to go on from, Lightning skips it, for it has been, but counts
+        # the step once more.
+        if loop.restarting and fetcher is not None and loop._should_check_val_fx(fetcher):
+            loop._batches_that_stepped -= 1
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save what is due before a step: all that belongs to the step before is done."""
+        # Lightning takes the rest of the epoch that it goes on with for a restart, in which schedules that
+        # wait for a validation do not advance.
+        trainer.fit_loop._restarting = False
+        step = trainer.global_step
+        if step == self._saved_step or batch_idx % trainer.accumulate_grad_batches:
+            return
+        due = self._every is not None and step % self._every == 0
+        if batch_idx == 0 or due or self._score is not None:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember how good the weights of this step are."""
+        if self._monitor is None or trainer.sanity_checking:
+            return
+        figure = trainer.callback_metrics.get(self._monitor)
+        if figure is None:
+            raise TrainingError(
+                f"monitor: the validation has no figure {self._monitor!r}, only "
+                f"{', '.join(sorted(trainer.callback_metrics))}"
+            )
+        self._score = float(figure)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the end."""
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which states were best, and how good."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing."""
+        self.best = dict(state_dict["best"])
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Bring Lightning's counters to the point between two steps: the next one has not begun."""
+        loops = checkpoint["loops"]["fit_loop"]
+        batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]
+        ended = batches["current"]["completed"] == batches["current"]["ready"]
+        _set_all(batches["total"], batches["total"]["completed"])
+        _set_all(batches["current"], 0 if ended else batches["current"]["completed"])
+        batches["is_last_batch"] = False
+        if not batches["current"]["completed"]:
+            for counts in (epochs["total"], epochs["current"]):
+                _set_all(counts, counts["processed"])
+
+    def _save(self, trainer: L.Trainer) -> None:
+        self._rank(trainer.global_step)
+        trainer.save_checkpoint(self.folder / LAST)
+        self._saved_step = trainer.global_step
+        self._link_best(trainer)
+
+    def _rank(self, step: int) -> None:
+        """Put this step among the best ones if it is one of them."""
+        score, self._score = self._score, None
+        if score is None or score != score:
+            return
+        ranked = sorted(
+            [*self.best.items(), (_BEST.format(step=step), score)], key=lambda item: -self._sign * item[1]
+        )
+        self.best = dict(ranked[: self._keep])
+
+    def _link_best(self, trainer: L.Trainer) -> None:
+        """The files of the best states: the one that is missing is the last one; others are not wanted."""
+        if not trainer.is_global_zero:
+            return
+        newest = _BEST.format(step=trainer.global_step)
+        if newest in self.best and not (self.folder / newest).exists():
+            _link(self.folder / LAST, self.folder / newest)
+        for path in self.folder.glob(_BEST.format(step="*")):
+            if path.name not in self.best:
+                path.unlink()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint: nothing but tensors and plain values, so that no code runs.
+
+    Raises:
+        TrainingError: There is none, or it is damaged.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise TrainingError(f"cannot read the checkpoint {path}: {error}") from error
+    return state
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The best checkpoint of a folder; the last one where nothing was compared.
+
+    Raises:
+        TrainingError: There is none yet, or it is damaged.
+    """
+    last = folder / LAST
+    if not last.exists():
+        raise TrainingError(f"there is no checkpoint in {folder} yet")
+    best = read_checkpoint(last)["callbacks"][Checkpoints.__qualname__]["best"]
+    return folder / next(iter(best)) if best else last
+
+
+def separator_state(path: Path) -> dict[str, Tensor]:
+    """The weights of the separator in a checkpoint: the averaged ones where they are averaged.
+
+    Raises:
+        TrainingError: The checkpoint is damaged.
+    """
+    prefix = "separator."
+    state = read_checkpoint(path)["state_dict"]
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _set_all(counts: dict[str, int], value: int) -> None:
+    for name in counts:
+        counts[name] = value
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name; a copy where the disk cannot do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        staged = target.with_name(f".{target.name}.new")
+        shutil.copyfile(source, staged)
+        staged.replace(target)

@@ -1,0 +1,125 @@
+"""Callbacks that watch over a training: numbers that are not finite, files that cannot be read."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.optim import Optimizer
+
+from soloist.errors import TrainingError
+from soloist.training.data import Batch
+
+_log = logging.getLogger(__name__)
+
+
+class FiniteGuard(Callback):
+    """Stops a training before a step whose loss or gradients are not finite, so that the weights stay good.
+
+    Both are looked at once before each step of the optimizer, because a GPU has to wait for every look. Where
+    half precision scales the loss, the gradients are not looked at: its scaler leaves out such steps itself.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._names: list[str] = []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Remember what the batch is made of."""
+        self._names += batch.names
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Remember the loss of the batch."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """All gradients of a step are there.
+
+        Raises:
+            TrainingError: One of them, or the loss, is not finite.
+        """
+        # Processes must agree before any of them stops, or the others wait for it for ever.
+        loss = trainer.strategy.reduce(torch.stack(self._losses).sum(), reduce_op="sum")
+        names, self._losses, self._names = self._names, [], []
+        figures = {"loss": loss}
+        if getattr(trainer.precision_plugin, "scaler", None) is None:
+            gradients = [part.grad for part in pl_module.parameters() if part.grad is not None]
+            figures["gradients"] = torch.nn.utils.get_total_norm(gradients)
+        finite = torch.stack([figure.float().isfinite() for figure in figures.values()]).tolist()
+        if not all(finite):
+            bad = next(name for name, good in zip(figures, finite, strict=True) if not good)
+            raise TrainingError(_explain(bad, trainer.global_step, _from_all(names)))
+
+
+class UnreadableFiles(Callback):
+    """Counts the examples that could not be read, and names each reason once in the log."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count those of a training batch."""
+        self._count(batch.skipped)
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count those of a validation batch."""
+        self._count(batch.skipped)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add up those of all processes."""
+        self.reasons = sum((Counter(part) for part in _gather(dict(self.reasons))), Counter())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The reasons so far, and how often."""
+        return {"reasons": dict(self.reasons)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.reasons = Counter(state_dict["reasons"])
+
+    def _count(self, skipped: Sequence[str]) -> None:
+        for reason in skipped:
+            if not self.reasons[reason]:
+                _log.warning("skipped: %s", reason)
+            self.reasons[reason] += 1
+
+
+def _explain(what: str, step: int, names: Sequence[str]) -> str:
+    shown = "; ".join(names[:8]) + (f"; and {len(names) - 8} more" if len(names) > 8 else "")
+    return (
+        f"the {what} of step {step} {'is' if what == 'loss' else 'are'} not finite; "
+        f"the step was made of {shown}. A lower learning rate or trainer.gradient_clip_val may help; the "
+        "last checkpoint is intact"
+    )
+
+
+def _from_all(names: list[str]) -> list[str]:
+    return [name for part in _gather(names) for name in part]
+
+
+def _gather(thing: Any) -> list[Any]:
+    """What each of the processes has."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [thing]
+    gathered: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, thing)
+    return gathered
