@@ -50,9 +50,14 @@ class StemFolders(FolderCorpus):
             UsageError: There is no track at all where it looks.
             AudioError: A track has a mixture only, or two files for the same stem.
         """
-        return [track.open() for track in self._find_paths(split)]
+        return [track.open() for track in self.find_paths(split)]
 
-    def _find_paths(self, split: str) -> list[TrackPath]:
+    def find_paths(self, split: str) -> list[TrackPath]:
+        """Where the tracks of a split lie, damaged or not.
+
+        Raises:
+            UsageError: There is no track at all where it looks.
+        """
         if not self._rules:
             return find_stem_tracks(self.root / split if self._folders else self.root)
         rule: re.Pattern[str] = self._rules[split]

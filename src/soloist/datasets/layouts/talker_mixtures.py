@@ -87,8 +87,8 @@ class TalkerMixtures(FolderCorpus):
 
     def _take(self, kind: MixtureKind | None, suffix: str = "") -> None:
         """Take the signals of a kind of mixture, by default of the first that is there."""
-        if kind is None:
-            kind = next((name for name in KINDS if self._has(name + suffix)), KINDS[0])
+        there = [name for name in KINDS if self._has(name + suffix)]
+        kind = kind or (there or KINDS)[0]
         talkers = self._talkers(suffix)
         stems = talkers[:1] if kind == "mix_single" else talkers
         signals = {stem: stem + suffix for stem in stems}

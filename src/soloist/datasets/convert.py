@@ -1,0 +1,226 @@
+"""Corpora in another format: once, before a training reads their files again and again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+from soloist.audio.staging import Staging
+from soloist.datasets.convert_track import ConvertSettings, are_complete, stems_of, write_stems
+from soloist.datasets.corpus import ALL, Corpus, FolderCorpus
+from soloist.datasets.layouts.clips import ClipCorpus
+from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets.track import StemTrack
+from soloist.errors import AudioError, SoloistError, UsageError
+
+SPLITS = {"tr": "train", "cv": "valid", "validation": "valid", "dev": "valid", "tt": "test", "eval": "test"}
+"""What corpora call their splits, and what folders of stems call them."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of a track.
+
+    Attributes:
+        track: Its split and name.
+        skipped: Whether its files were there already.
+        gain: What all of its stems were multiplied with so that none clips.
+        failure: Why it could not be converted; None where it could.
+    """
+
+    track: str
+    skipped: bool = False
+    gain: float = 1.0
+    failure: str | None = None
+
+
+Notify = Callable[[Conversion, int], None]
+"""Is told what became of a track, and how many tracks there are."""
+
+
+def convert_corpus(
+    corpus: Corpus, settings: ConvertSettings, *, jobs: int = 1, notify: Notify | None = None
+) -> list[Conversion]:
+    """Write the tracks of a corpus as `split/track/stem.flac`, or its clips under the paths that they have.
+
+    Audio is read and written in blocks. A track appears when all of its files are complete, and is skipped
+    the next time. What cannot be converted does not keep the rest from it. Splits are called `train`, `valid`
+    and `test` where they mean that: `StemFolders` reads what is written.
+
+    Args:
+        corpus: What to convert.
+        settings: To what.
+        jobs: Tracks under way at once.
+        notify: Told after each track.
+
+    Returns:
+        What became of each track, in the order in which they were done.
+
+    Raises:
+        UsageError: There is no recording in the corpus, or the output lies in it.
+    """
+    _check_output(corpus, settings.output)
+    planned, failed = _plan(corpus, settings)
+    if not planned and not failed:
+        raise UsageError(f"no recordings in {corpus}")
+    done = []
+    for conversion in chain(failed, _run(planned, settings, jobs)):
+        done.append(conversion)
+        if notify is not None:
+            notify(conversion, len(planned) + len(failed))
+    if isinstance(corpus, ClipCorpus):
+        _copy_companions(corpus, settings)
+    return done
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A track that is to be converted.
+
+    Attributes:
+        track: Its split and name.
+        source: What it is read from.
+        open: Opens it when its turn comes: it may turn out to be damaged.
+        target: The folder of its stems, or the file of a clip.
+        is_clip: Which of both.
+    """
+
+    track: str
+    source: str
+    open: Callable[[], StemTrack]
+    target: Path
+    is_clip: bool
+
+    def files(self, stems: Iterable[str], extension: str) -> dict[str, Path]:
+        """The file of each stem."""
+        if self.is_clip:
+            return dict.fromkeys(stems, self.target)
+        return {stem: self.target / _safe(f"{stem}.{extension}", depth=1) for stem in stems}
+
+
+def _check_output(corpus: Corpus, output: Path) -> None:
+    if isinstance(corpus, FolderCorpus) and output.resolve().is_relative_to(corpus.root.resolve()):
+        raise UsageError(f"the output {output} lies in {corpus}, where it would be taken for a part of it")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"the output {output} is not a folder")
+
+
+def _plan(corpus: Corpus, settings: ConvertSettings) -> tuple[list[_Job], list[Conversion]]:
+    """What is to be done, and what cannot be."""
+    jobs: dict[str, _Job] = {}
+    failures = []
+    for split in corpus.splits:
+        try:
+            listed = list(_list_tracks(corpus, split))
+        except AudioError as error:
+            failures.append(Conversion(split, failure=str(error)))
+            continue
+        for name, source, open_track in listed:
+            below = name.removeprefix(f"{split}/")
+            track = f"{split}/{below}"
+            try:
+                target = settings.output / _place(corpus, split, below, settings.write.extension)
+                job = _Job(track, source, open_track, target, isinstance(corpus, ClipCorpus))
+                _claim(jobs, job)
+            except UsageError as error:
+                failures.append(Conversion(track, failure=str(error)))
+    return list(jobs.values()), failures
+
+
+def _list_tracks(corpus: Corpus, split: str) -> Iterator[tuple[str, str, Callable[[], StemTrack]]]:
+    """Name of each track of a split, what it is read from, and how to open it."""
+    if isinstance(corpus, StemFolders):
+        # One by one: a damaged file must not hide the others.
+        yield from ((path.name, str(path.path), path.open) for path in corpus.find_paths(split))
+    else:
+        for track in corpus.find(split):
+            yield track.name, str(next(iter(track.stems.values()))), partial(_itself, track)
+
+
+def _itself(track: StemTrack) -> StemTrack:
+    return track
+
+
+def _place(corpus: Corpus, split: str, name: str, extension: str) -> Path:
+    """Where a track goes, below the output."""
+    if isinstance(corpus, ClipCorpus):
+        return _safe(f"{name}.{extension}")
+    if corpus.splits == (ALL,):
+        return _safe(name)
+    usual = SPLITS.get(split, split)
+    return _safe(split if usual in corpus.splits else usual, depth=1) / _safe(name)
+
+
+def _claim(jobs: dict[str, _Job], job: _Job) -> None:
+    """Add a job, unless another one writes to the same place; a clip may be in several splits."""
+    # Some file systems do not tell capitals from small letters.
+    other = jobs.setdefault(str(job.target).casefold(), job)
+    if other.source != job.source:
+        raise UsageError(f"{job.source} would overwrite what {other.source} becomes")
+
+
+def _safe(name: str, depth: int | None = None) -> Path:
+    """A name from a corpus as a path that leads nowhere else.
+
+    Raises:
+        UsageError: It is absolute, has `..` in it, or more folders than it may.
+    """
+    path = Path(name)
+    if path.anchor or ".." in path.parts or "\0" in name or not 1 <= len(path.parts) <= (depth or 64):
+        raise UsageError(f"{name!r} cannot be the name of a file below the output")
+    return path
+
+
+def _run(planned: Sequence[_Job], settings: ConvertSettings, jobs: int) -> Iterator[Conversion]:
+    """Convert tracks in several threads: most of the work is done outside of Python."""
+    pool = ThreadPoolExecutor(jobs)
+    with _folders({job.target.parent for job in planned}):
+        try:
+            for future in as_completed([pool.submit(_convert, job, settings) for job in planned]):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _convert(job: _Job, settings: ConvertSettings) -> Conversion:
+    try:
+        stems = stems_of(job.open())
+        files = job.files(stems, settings.write.extension)
+        if not settings.overwrite and are_complete(list(files.values()), settings):
+            return Conversion(job.track, skipped=True)
+        return Conversion(job.track, gain=write_stems(stems, files, settings))
+    except (SoloistError, OSError) as error:
+        return Conversion(job.track, failure=str(error))
+
+
+@contextmanager
+def _folders(wanted: Iterable[Path]) -> Iterator[None]:
+    """Folders that several tracks share; those that stay empty vanish in the end."""
+    ways = {folder for path in wanted for folder in (path, *path.parents)}
+    missing = sorted(folder for folder in ways if not folder.exists())
+    for folder in missing:
+        folder.mkdir(exist_ok=True)
+    try:
+        yield
+    finally:
+        for folder in reversed(missing):
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
+
+
+def _copy_companions(corpus: ClipCorpus, settings: ConvertSettings) -> None:
+    for name in corpus.companions:
+        copy = settings.output / name
+        if settings.overwrite or not copy.exists():
+            staging = Staging()
+            try:
+                shutil.copyfile(corpus.root / name, staging.target(copy))
+                staging.promote()
+            finally:
+                staging.discard()
