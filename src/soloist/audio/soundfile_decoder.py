@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import mutagen.mp3
 import numpy as np
@@ -16,7 +17,8 @@ from soloist.audio.info import AudioInfo
 from soloist.audio.riff import check_complete
 from soloist.errors import AudioError
 
-_BLOCK = 4096
+_BLOCK = 32768  # libsndfile seeks after each read, which costs more than it takes to decode a short one.
+_SMALL_BLOCK = 4096  # Towards a damage, so that all is heard until there.
 _LOWEST_MPEG1_RATE = 32000
 _OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
 _CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
@@ -66,13 +68,22 @@ class SoundFileDecoder:
         position = start
         try:
             self._file.seek(start)
-            while len(frames := self._file.read(_BLOCK, dtype="float32", always_2d=True)):
+            while len(frames := self._read(position)):
                 position += len(frames)
                 yield np.ascontiguousarray(frames.T[self._order])
         except soundfile.LibsndfileError as error:
             raise damage(info.path, position / rate, error.error_string.strip(" .")) from error
         if info.samples is not None and position < info.samples:
             raise truncation(info.path, position / rate, info.duration)
+
+    def _read(self, position: int) -> NDArray[np.float32]:
+        """The next frames `(frames, channels)`, which begin at `position`."""
+        try:
+            frames = self._file.read(_BLOCK, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            self._file.seek(position)
+            frames = self._file.read(_SMALL_BLOCK, dtype="float32", always_2d=True)
+        return cast(NDArray[np.float32], frames)
 
 
 def open_soundfile(path: Path) -> SoundFileDecoder | None:
