@@ -1,0 +1,112 @@
+"""How many excerpts of four seconds a core prepares for training, from FLAC on disk.
+
+    python benchmarks/loader.py [--examples 60] [--minutes 3]
+
+Two corpora are written to a temporary folder as FLAC: songs of the synthetic band (44.1 kHz, stereo, four
+stems) and synthetic talkers (8 kHz and 16 kHz, mono). Examples are drawn in this process by one thread; each
+is a mixture and its references as training gets them. Excerpts a second of the core's time (what other
+processes take of it does not count) and of the clock are printed, for songs also with each augmentation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets.synthetic_band import SOURCES, synthesize_band
+from soloist.datasets.synthetic_talkers import synthesize_talker
+from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.levels import ChannelSwap, Gain
+from soloist.mixing.augment.rooms import RoomResponse
+from soloist.mixing.augment.spectra import BandLimit
+from soloist.mixing.augment.times import PitchTempo
+from soloist.mixing.clips import ClipMixer
+from soloist.mixing.example import Mixer
+from soloist.mixing.stems import StemMixer
+
+SECONDS = 4.0
+SONG_RATE = 44100
+
+
+def write_songs(folder: Path, count: int, seconds: float) -> StemFolders:
+    """Songs of the synthetic band, half a minute again and again, 16-bit FLAC."""
+    for number in range(count):
+        (folder / f"song{number}").mkdir(parents=True)
+        for name, stem in synthesize_band(30, sample_rate=SONG_RATE, seed=number).items():
+            song = np.tile(stem.T, (math.ceil(seconds / 30), 1))
+            soundfile.write(folder / f"song{number}" / f"{name}.flac", song, SONG_RATE)
+    return StemFolders(folder)
+
+
+def write_talkers(folder: Path, sample_rate: int, talkers: int = 6, utterances: int = 3) -> ClipFolder:
+    """Talkers who speak for twice as long as an example, 16-bit FLAC."""
+    for talker in range(talkers):
+        (folder / f"{talker}").mkdir(parents=True)
+        for utterance in range(utterances):
+            audio = synthesize_talker(
+                2 * SECONDS, talker=talker, utterance=utterance, sample_rate=sample_rate
+            )
+            soundfile.write(folder / f"{talker}" / f"{utterance}.flac", audio.T, sample_rate)
+    return ClipFolder(folder)
+
+
+def measure(title: str, mixer: Mixer, examples: int) -> None:
+    """Draw some examples to warm up, then many, and print how many there were in a second."""
+    for index in range(len(mixer)):
+        mixer.draw(index)
+    clock, core = time.perf_counter(), time.process_time()
+    for index in range(examples):
+        mixer.draw(len(mixer) + index)
+    clock, core = time.perf_counter() - clock, time.process_time() - core
+    print(f"| {title} | {examples / core:.1f} | {examples / clock:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--examples", type=int, default=60)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        songs = write_songs(folder / "songs", 3, 60 * options.minutes)
+        rooms = write_talkers(folder / "talkers8", 8000).root
+        print(f"| excerpts of {SECONDS:g} s | a second of a core | a second of the clock |\n|---|---|---|")
+        for rate in (8000, 16000):
+            clips = ClipFolder(rooms) if rate == 8000 else write_talkers(folder / "talkers16", rate)
+            mixer = ClipMixer(clips, "all", sources=("first", "second"), sample_rate=8000, duration=SECONDS)
+            measure(f"two talkers, {rate // 1000} kHz to 8 kHz", mixer, options.examples)
+        augmentations: dict[str, list[Augmentation]] = {
+            "": [],
+            ", gain and channel swap": [Gain(), ChannelSwap()],
+            ", band limits": [BandLimit((30, 200), (4000, 16000), sample_rate=SONG_RATE)],
+            ", rooms": [RoomResponse(rooms, sample_rate=SONG_RATE)],
+            ", pitch and tempo of every fifth": [PitchTempo(sample_rate=SONG_RATE)],
+        }
+        for coherence, how in ((1.0, "coherent"), (0.0, "of different songs")):
+            for varied, chain in augmentations.items():
+                mixer = StemMixer(
+                    songs,
+                    "all",
+                    sources=SOURCES,
+                    sample_rate=SONG_RATE,
+                    duration=SECONDS,
+                    coherence=coherence,
+                    augmentations=chain,
+                )
+                if not chain or coherence:
+                    measure(f"four stems, 44.1 kHz stereo, {how}{varied}", mixer, options.examples)
+
+
+if __name__ == "__main__":
+    main()
