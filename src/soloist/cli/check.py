@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soloist.cli.corpora import Arguments, Layout, open_corpus
+from soloist.cli.overrides import parse_arguments
 
 if TYPE_CHECKING:
     from soloist.datasets.checking import Finding, Report, SplitSummary
@@ -44,7 +45,7 @@ def check(
 
     from soloist.datasets.checking import check_corpus
 
-    corpus = open_corpus(arguments or [], layout)
+    corpus = open_corpus(*parse_arguments(arguments or []), layout)
     with _progress() as notify:
         report = check_corpus(corpus, split or (), jobs=jobs, notify=notify)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soloist.cli.overrides import parse_arguments
+from soloist.cli.overrides import Override
 
 if TYPE_CHECKING:
     from soloist.datasets.corpus import Corpus
@@ -30,11 +30,12 @@ Layout = Annotated[
 ]
 
 
-def open_corpus(arguments: Sequence[str], layout: str | None) -> Corpus:
+def open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: str | None) -> Corpus:
     """The corpus that a command names.
 
     Args:
-        arguments: Its folder, unless it has none, and arguments of its layout as in a recipe: `--key value`.
+        folders: Its folder, unless it has none.
+        overrides: Arguments of its layout, as in a recipe.
         layout: Name of its layout; None to guess it.
 
     Raises:
@@ -45,7 +46,6 @@ def open_corpus(arguments: Sequence[str], layout: str | None) -> Corpus:
     from soloist.errors import UsageError
     from soloist.zoo.typed import construct
 
-    folders, values = _take_apart(arguments)
     if len(folders) > 1:
         raise UsageError(f"one corpus at a time, not {' and '.join(folders)}")
     if layout is None and not folders:
@@ -56,18 +56,11 @@ def open_corpus(arguments: Sequence[str], layout: str | None) -> Corpus:
         raise UsageError(f"the corpus {cls.layout} lies in no folder: leave out {folders[0]}")
     if wants_root and not folders:
         raise UsageError(f"where is the corpus {cls.layout}? Give its folder")
-    return construct(cls, {**values, **({"root": folders[0]} if folders else {})}, f"layout {cls.layout}")
+    values: dict[str, Any] = {"root": folders[0]} if folders else {}
+    if overrides:
+        # It knows recipes, and so PyTorch, which takes a moment to import.
+        from soloist.training.overrides import override
 
-
-def _take_apart(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """What are folders among the arguments, and the values of the keys."""
-    folders, overrides = parse_arguments(arguments)
-    if not overrides:
-        return folders, {}
-    # It knows recipes, and so PyTorch, which takes a moment to import.
-    from soloist.training.overrides import override
-
-    values: dict[str, Any] = {}
-    for key, text in overrides:
-        override(values, key, text)
-    return folders, values
+        for key, text in overrides:
+            override(values, key, text)
+    return construct(cls, values, f"layout {cls.layout}")
