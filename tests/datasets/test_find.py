@@ -38,6 +38,12 @@ def test_the_only_layout_that_fits(tmp_path, stems):
     assert guess_layout(tmp_path) is StemFolders
 
 
+def test_a_damaged_file_does_not_hide_the_layout(tmp_path, stems):
+    write_multi_stream(tmp_path / "A.stem.mp4", stems)
+    (tmp_path / "B.stem.mp4").write_bytes(b"no film" * 100)
+    assert guess_layout(tmp_path) is StemFolders
+
+
 def test_what_may_be_several_is_not_guessed(tmp_path, stems):
     write_track(tmp_path / "song", stems)
     with pytest.raises(UsageError, match="may be clips or stems: say which it is with --layout"):

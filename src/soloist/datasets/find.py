@@ -10,7 +10,7 @@ from pathlib import Path
 
 from soloist.datasets import layouts
 from soloist.datasets.corpus import Corpus, FolderCorpus
-from soloist.errors import SoloistError, UsageError
+from soloist.errors import AudioError, SoloistError, UsageError
 
 
 @cache
@@ -63,5 +63,7 @@ def _fits(cls: type[FolderCorpus], root: Path) -> bool:
     try:
         corpus = cls(root)
         return any(corpus.find(split) for split in corpus.splits)
+    except AudioError:  # it is the layout, of which something is damaged
+        return True
     except (SoloistError, OSError):
         return False
