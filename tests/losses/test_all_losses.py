@@ -97,6 +97,15 @@ def test_each_item_has_its_own_value(name, references):
 
 
 @pytest.mark.parametrize("name", LOSSES)
+def test_less_precision_of_networks_is_not_that_of_losses(name, references):
+    estimates, references = random(3, 2, 2, 21).float(), references.float()
+    expected = LOSSES[name](predict(estimates, references), references)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = LOSSES[name](predict(estimates, references), references)
+    assert_close(value, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_gradients_are_those_of_the_value(name, references):
     references, estimates = references[:1, :, :, :12], random(1, 2, 2, 12).requires_grad_()
     assert torch.autograd.gradcheck(

@@ -119,3 +119,17 @@ def test_a_separator_without_spectrograms_predicts_waveforms_only(separator):
     torch.testing.assert_close(prediction.estimates, separator(mixture))
     assert prediction.coefficients is None
     assert prediction.analyze is None
+
+
+@pytest.mark.parametrize(("representation", "mode"), MODES)
+def test_a_network_may_be_run_in_less_precision(representation, mode):
+    separator, mixture = make(representation, mode, "track"), torch.randn(2, 2, 300)
+    expected = separator.predict(mixture).coefficients
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        prediction = separator.predict(mixture)
+        estimates = prediction.estimates
+    assert prediction.coefficients.dtype == torch.complex64
+    assert estimates.dtype == torch.float32
+    assert (prediction.coefficients - expected).norm() < 0.02 * expected.norm()
+    estimates.square().sum().backward()
+    assert all(weight.grad.isfinite().all() for weight in separator.network.parameters())

@@ -53,8 +53,8 @@ class Prediction:
 
     @cached_property
     def estimates(self) -> Tensor:
-        """Estimates `(batch, sources, channels, samples)`."""
-        return self._synthesize()
+        """Estimates `(batch, sources, channels, samples)`, in the mixture's precision."""
+        return self._synthesize().to(self.mixture.dtype)
 
 
 class Loss(nn.Module):
@@ -118,6 +118,11 @@ def check_shapes(prediction: Prediction, references: Tensor) -> None:
 def missing(what: str, loss: Loss) -> UsageError:
     """The error of a loss that needs what the separator does not give."""
     return UsageError(f"{type(loss).__name__} needs {what}, and this separator has none")
+
+
+def full_precision(like: Tensor) -> torch.autocast:
+    """Within it products of matrices keep their precision, also where networks are run in less."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def energy(signals: Tensor) -> Tensor:

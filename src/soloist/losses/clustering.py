@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from soloist.losses.base import Loss, Prediction, check_shapes, missing
+from soloist.losses.base import Loss, Prediction, check_shapes, full_precision, missing
 from soloist.losses.coefficients import analysis, analyze_sources, as_blocks, as_vectors
 
 PointWeights = Literal["threshold", "magnitude", "equal"]
@@ -46,9 +46,10 @@ class EmbeddingLoss(Loss):
         embeddings = torch.cat([block.flatten(1, -2) for block in blocks], dim=1)
         analyze = analysis(prediction, self)
         magnitudes = as_vectors(analyze_sources(analyze, references)).abs()
-        assignments = one_hot(magnitudes.argmax(dim=1), references.shape[1]).to(embeddings)
+        assignments = one_hot(magnitudes.argmax(dim=1), references.shape[1])
         mixture = as_vectors(analyze_sources(analyze, prediction.mixture[:, None]))[:, 0].abs()
-        return self.compare(embeddings, assignments, self.weigh(mixture))
+        with full_precision(mixture):
+            return self.compare(embeddings.to(mixture), assignments.to(mixture), self.weigh(mixture))
 
     def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
         """Compare embeddings with ideal assignments.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.losses.base import Loss, Prediction, SourceLoss, check_shapes
+from soloist.losses.base import Loss, Prediction, SourceLoss, check_shapes, full_precision
 
 
 class WeightedSum(Loss):
@@ -43,8 +43,9 @@ class WeightedSum(Loss):
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
         """The sum of each item; `(batch,)`."""
-        terms = [loss(prediction, references) for loss in self.losses]
-        return torch.stack(terms, dim=1) @ terms[0].new_tensor(self.weights)
+        terms = (loss(prediction, references) for loss in self.losses)
+        weighted = [weight * term for weight, term in zip(self.weights, terms, strict=True)]
+        return torch.stack(weighted).sum(dim=0)
 
 
 class MixtureConsistency(Loss):
@@ -95,8 +96,11 @@ class Combinations(Loss):
         check_shapes(prediction, references)
         estimates, targets = self.loss.views(prediction, references)
         members = proper_subsets(targets.shape[1]).to(targets)
-        sums = (torch.einsum("n s, b s ... -> b n ...", members, views) for views in (estimates, targets))
-        return self.loss.compare(*sums)
+        with full_precision(targets):
+            estimates, targets = (
+                torch.einsum("n s, b s ... -> b n ...", members, views) for views in (estimates, targets)
+            )
+        return self.loss.compare(estimates, targets)
 
 
 class MultiDomain(Loss):

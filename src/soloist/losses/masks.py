@@ -69,7 +69,7 @@ class ComponentLoss(Loss):
     def __init__(self, alpha: float, beta: float, rest: Rest = "signal", eps: float = 1e-8) -> None:
         super().__init__()
         if min(alpha, beta) < 0 or alpha + beta > 1:
-            raise UsageError(f"alpha {alpha} and beta {beta} must be positive, and at most 1 in all")
+            raise UsageError(f"alpha {alpha} and beta {beta} must not be negative, and at most 1 in all")
         self.alpha = alpha
         self.beta = beta
         self.rest: Rest = rest
@@ -87,9 +87,8 @@ class ComponentLoss(Loss):
             rest = whole - targets
         kept, left = masks * targets - targets, masks * rest
         colour = self._unit(left) - self._unit(rest)
-        weights = (1 - self.alpha - self.beta, self.alpha, self.beta)
-        terms = torch.stack([term.square().mean(dim=(1, 2)) for term in (kept, left, colour)], dim=1)
-        return terms @ terms.new_tensor(weights)
+        kept, left, colour = (term.square().mean(dim=(1, 2)) for term in (kept, left, colour))
+        return (1 - self.alpha - self.beta) * kept + self.alpha * left + self.beta * colour
 
     def _unit(self, vectors: Tensor) -> Tensor:
         norm: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)

@@ -124,7 +124,9 @@ class SpectralSeparator(Separator):
 
     def run_network(self, seen: Tensor) -> Tensor:
         """The network's output for each source, `(batch, sources, planes, frequency, frames)`."""
-        return rearrange(self.network(seen), "b (s c) f t -> b s c f t", c=seen.shape[1])
+        # A network may be run in less precision than there are complex numbers in.
+        output = self.network(seen).to(seen.dtype)
+        return rearrange(output, "b (s c) f t -> b s c f t", c=seen.shape[1])
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """Make estimates of the network's output.
