@@ -300,6 +300,13 @@ def test_a_training_that_begins_anew_in_a_folder_forgets_what_was_there(quick, r
     assert [int(row["step"]) for row in Run(tmp_path, run.seen).rows()] == [2, 5, 8, 11]
 
 
+def test_watching_does_not_change_what_is_trained(quick, run, tmp_path):
+    unwatched = Seen()
+    fit(replace(quick, watch=replace(quick.watch, tensorboard=False)), tmp_path, [unwatched])
+    for name, weights in run.seen.weights.items():
+        assert torch.equal(unwatched.weights[name], weights), name
+
+
 class SlowMixer(Mixer):
     def __init__(self, mixer: Mixer, delay: float) -> None:
         self.mixer, self.delay = mixer, delay
@@ -355,6 +362,12 @@ def test_what_is_not_wanted_is_not_there(recipe, tmp_path):
     assert not any(isinstance(callback, Examples) for callback in callbacks_for(bare, tmp_path))
     silent = replace(recipe, trainer={"enable_progress_bar": False})
     assert not any(isinstance(callback, NoProgress) for callback in callbacks_for(silent, tmp_path))
+
+
+def test_progress_fits_where_it_is_shown(monkeypatch):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    assert type(make_progress(quiet=True)) is NoProgress
+    assert type(make_progress(quiet=False)) is LineProgress, "the error stream of a test is no terminal"
 
 
 @pytest.mark.parametrize(("progress", "terminal"), [(LineProgress, False), (LiveProgress, True)])

@@ -96,7 +96,7 @@ def _cells(run: Run) -> list[str]:
         str(run.steps),
         "" if run.best is None else f"{run.best:.2f} {measure}",
         _describe_tests(run, measure),
-        "" if run.parameters is None else f"{run.parameters / 1e6:.2f} M",
+        "" if run.parameters is None else _describe_size(run.parameters),
         "" if run.seconds is None else str(timedelta(seconds=round(run.seconds))),
     ]
 
@@ -110,6 +110,10 @@ def _describe_tests(run: Run, measure: str) -> str:
             value = figures[shown]
             cells.append(f"{name}: {'n/a' if value is None else f'{value:.2f}'} {shown}")
     return "; ".join(cells)
+
+
+def _describe_size(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
 
 
 def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

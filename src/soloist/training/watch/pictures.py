@@ -61,7 +61,7 @@ def draw_waveforms(panels: Panels, sample_rate: int) -> Figure:
         starts = np.unique(np.linspace(0, samples - 1, min(samples, _POINTS)).astype(int))
         low = np.minimum.reduceat(audio.numpy().min(axis=0), starts)
         high = np.maximum.reduceat(audio.numpy().max(axis=0), starts)
-        axes.fill_between(starts / sample_rate, low, high, linewidth=0.3)
+        axes.fill_between(starts / sample_rate, low, high, color="tab:blue", linewidth=0.5)
     peak = max(float(audio.abs().max()) for audio in panels.values()) or 1.0
     grid[0].set(xlim=(0, samples / sample_rate), ylim=(-peak, peak))
     return figure
