@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def write_mixtures(folder: Path, name: str, mixtures: Mapping[str, Iterable[str]
         rate: In Hz.
     """
     signals = sorted({signal for mixed in mixtures.values() for signal in mixed})
-    seed = sum(f"{folder.name}/{name}".encode())
+    seed = zlib.crc32(f"{folder.name}/{name}".encode())
     audio = {
         signal: np.round(noise * 2**13).astype(np.int16)
         for signal, noise in noises(tuple(signals), seconds=0.1, seed=seed).items()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from soloist.datasets.checking import check_corpus
 from soloist.datasets.find import guess_layout
 from soloist.datasets.layouts.esc50 import ESC50
 from soloist.datasets.layouts.fuss import FUSS
@@ -53,9 +54,9 @@ def fuss(tmp_path):
 
 
 def _write_example(folder, example, sources):
-    write_mixtures(folder, "signal", {example: sources}, 16000)
+    write_mixtures(folder, example, {example: sources}, 16000)
     for name in [example, *sources]:
-        (folder / name / "signal.wav").rename(folder / f"{name}.wav")
+        (folder / name / f"{example}.wav").rename(folder / f"{name}.wav")
         (folder / name).rmdir()
 
 
@@ -163,9 +164,11 @@ def test_a_damaged_list_a_missing_source_and_another_folder_are_told(fuss, tmp_p
         FUSS(tmp_path_factory.mktemp("other"))
 
 
-def test_both_are_recognised(esc50):
+def test_esc50_is_recognised_and_nothing_is_wrong_with_it(esc50):
     assert guess_layout(esc50) is ESC50
+    assert check_corpus(ESC50(esc50)).findings == []
 
 
-def test_fuss_is_recognised(fuss):
+def test_fuss_is_recognised_and_nothing_is_wrong_with_it(fuss):
     assert guess_layout(fuss) is FUSS
+    assert check_corpus(FUSS(fuss)).findings == []

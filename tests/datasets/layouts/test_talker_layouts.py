@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from soloist.datasets.checking import check_corpus
 from soloist.datasets.find import guess_layout
 from soloist.datasets.layouts.librimix import LibriMix
 from soloist.datasets.layouts.wsj0 import WHAM, WHAMR, WSJ0Mix
@@ -251,6 +252,23 @@ def test_each_is_recognised(wsj0_mix, wham, whamr, librimix):
     assert {corpus: guess_layout(root) for corpus, root in roots.items()} == {
         corpus: corpus for corpus in roots
     }
+
+
+def test_a_check_finds_nothing_wrong_and_cv_may_have_the_talkers_of_tr(wsj0_mix, wham, whamr, librimix):
+    corpora = [WSJ0Mix(wsj0_mix / "2speakers"), WHAM(wham), WHAMR(whamr), LibriMix(librimix)]
+    for corpus in corpora:
+        report = check_corpus(corpus)
+        assert report.findings == []
+        assert [split.name for split in report.splits] == list(corpus.splits)
+
+
+def test_a_check_finds_talkers_of_librimix_in_two_splits(librimix, tmp_path):
+    root = shutil.copytree(librimix, tmp_path / "Libri2Mix")
+    shutil.rmtree(root / "wav8k/min/metadata")
+    write_mixtures(root / "wav8k/min/test", "103-1240-0001_121-127105-0032", NOISY)
+    (finding,) = check_corpus(LibriMix(root)).findings
+    assert (finding.kind, finding.split) == ("leak", "test")
+    assert "'103'" in finding.message
 
 
 def test_recipes_can_name_them(whamr):
