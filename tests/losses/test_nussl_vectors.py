@@ -12,6 +12,7 @@ from soloist.losses.base import Prediction
 from soloist.losses.clustering import DeepClustering, WhitenedKMeans
 from soloist.losses.permutation import PermutationInvariant
 from soloist.losses.ratios import SISDR, SNR
+from soloist.losses.spectrogram import SpectrogramDivergence
 from soloist.losses.waveform import WaveformLoss
 
 
@@ -62,6 +63,23 @@ def test_distances(vectors, name, distance):
     estimates, references = vectors.magnitudes("estimates"), vectors.magnitudes("source_magnitudes")
     value = loss(Prediction(references.sum(1), lambda: estimates), references).mean()
     assert_close(value, vectors[f"output/{name}Loss"], rtol=1e-5, atol=0)
+
+
+def test_divergence_of_magnitudes(vectors):
+    """There louder is always better; what keeps it from that is the difference of the means."""
+    estimates, references = vectors.magnitudes("estimates"), vectors.magnitudes("source_magnitudes")
+    prediction = Prediction(
+        references.sum(1), lambda: 1 / 0, analyze=lambda audio: audio, coefficients=estimates
+    )
+    released, ours = (
+        SpectrogramDivergence(as_released=flag)(prediction, references).mean() for flag in (1, 0)
+    )
+    assert_close(released, vectors["output/KLDivLoss"], rtol=1e-5, atol=0)
+    assert_close(ours - released, (estimates - references).mean())
+    perfect = Prediction(
+        references.sum(1), lambda: 1 / 0, analyze=lambda audio: audio, coefficients=references
+    )
+    assert_close(SpectrogramDivergence()(perfect, references), torch.zeros(3))
 
 
 @pytest.mark.parametrize(("name", "distance"), [("L1", "l1"), ("MSE", "mse")])

@@ -65,6 +65,24 @@ def test_all_pairs_and_the_least_of_them(case, kind, zero_mean):
     assert_close(least, case.output(f"PITLossWrapper|{kind}|zero_mean={zero_mean:d}|min_loss")[:, 0], **NEAR)
 
 
+@pytest.mark.parametrize("kind", ASTEROID)
+def test_ratios_that_are_not_in_decibels(case, kind):
+    pairs = PermutationInvariant(ASTEROID[kind](zero_mean=True, stabilization="ratio")).pairs(
+        case.prediction, case.references
+    )
+    assert_close(-(10 ** (-pairs.mT / 10)), case.output(f"PairwiseNegSDR|{kind}|linear|matrix"), **NEAR)
+
+
+@pytest.mark.parametrize("zero_mean", [False, True])
+def test_what_is_called_improvement_there(case, zero_mean):
+    """It takes off the mixture's ratio as it is on average over the sources of all items."""
+    ratio = SISDR(zero_mean=zero_mean, eps=1e-9, stabilization="noise")
+    best = PermutationInvariant(ratio)(case.prediction, case.references)
+    mixture = ratio.compare(case.mixture[:, None].expand_as(case.references), case.references).mean()
+    expected = case.output(f"PermInvariantSISDR|zero_mean={zero_mean:d}|improvement=1|individual")
+    assert_close(mixture - best, expected, **NEAR)
+
+
 def test_fewer_references_than_estimates(case):
     ratio = SISDR(eps=1e-9, stabilization="correlation")
     loss = PermutationInvariant(ratio, spare=True)

@@ -83,3 +83,36 @@ class SpectrogramLoss(DistanceLoss):
         if self.representation == "magnitude":
             return torch.abs
         return lambda block: torch.log(block.abs() + self.floor)
+
+
+class SpectrogramDivergence(SpectrogramLoss):
+    """Mean generalised Kullback-Leibler divergence of each estimate's magnitudes from its reference's.
+
+    `T ln(T / E) - T + E` with magnitudes `T` of the reference and `E` of the estimate: a wrong ratio costs
+    by how loud the reference is there.
+
+    D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2000.
+
+    Args:
+        transform: See `SpectrogramLoss`.
+        weighting: See `SpectrogramLoss`.
+        as_released: As nussl does it, without the last two terms, so that louder is always better.
+        eps: Added to magnitudes before logarithms are taken.
+    """
+
+    def __init__(
+        self,
+        transform: nn.Module | None = None,
+        weighting: Weighting = "coefficients",
+        as_released: bool = False,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__("l1", "magnitude", transform, weighting, eps=eps)
+        self.as_released = as_released
+
+    def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
+        """The divergence of each of magnitudes `(batch, sources, numbers)`; `(batch, sources)`."""
+        terms = references * torch.log((references + self.eps) / (estimates + self.eps))
+        if not self.as_released:
+            terms = terms + estimates - references
+        return terms.mean(dim=-1)
