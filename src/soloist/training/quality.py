@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from soloist.metrics.ratios import Ratio, permuted, sdr, si_sdr
@@ -24,12 +25,14 @@ def measure_quality(
         ordered: Whether the order of the estimates means something; if not, the best one counts.
 
     Returns:
-        `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent.
+        `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent. There is no improvement,
+        NaN too, where the mixture is the reference already, because all other sources are silent.
     """
     measured = {}
     unprocessed = mixture[:, None].expand_as(references)
     for name, ratio in RATIOS.items():
         scores = ratio(references, estimates) if ordered else permuted(ratio, references, estimates)[0]
         measured[name] = scores
-        measured[f"{name}i"] = scores - ratio(references, unprocessed)
+        baseline = ratio(references, unprocessed)
+        measured[f"{name}i"] = (scores - baseline).masked_fill(baseline.isinf(), torch.nan)
     return measured
