@@ -14,6 +14,7 @@ import argparse
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,31 @@ def write_talkers(folder: Path, sample_rate: int, talkers: int = 6, utterances: 
     return ClipFolder(folder)
 
 
+def write_rooms(folder: Path) -> Path:
+    """Responses of one second: noise that decays by 60 dB."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        response = 0.2 * rng.normal(size=SONG_RATE) * np.logspace(0, -3, SONG_RATE)
+        soundfile.write(folder / f"{number}.flac", response, SONG_RATE)
+    return folder
+
+
+def mix_songs(
+    songs: StemFolders, coherence: float = 1.0, augmentations: Sequence[Augmentation] = ()
+) -> StemMixer:
+    """A mixer of all four stems."""
+    return StemMixer(
+        songs,
+        "all",
+        sources=SOURCES,
+        sample_rate=SONG_RATE,
+        duration=SECONDS,
+        coherence=coherence,
+        augmentations=augmentations,
+    )
+
+
 def measure(title: str, mixer: Mixer, examples: int) -> None:
     """Draw some examples to warm up, then many, and print how many there were in a second."""
     for index in range(len(mixer)):
@@ -80,10 +106,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         songs = write_songs(folder / "songs", 3, 60 * options.minutes)
-        rooms = write_talkers(folder / "talkers8", 8000).root
+        rooms = write_rooms(folder / "rooms")
         print(f"| excerpts of {SECONDS:g} s | a second of a core | a second of the clock |\n|---|---|---|")
         for rate in (8000, 16000):
-            clips = ClipFolder(rooms) if rate == 8000 else write_talkers(folder / "talkers16", rate)
+            clips = write_talkers(folder / f"talkers{rate}", rate)
             mixer = ClipMixer(clips, "all", sources=("first", "second"), sample_rate=8000, duration=SECONDS)
             measure(f"two talkers, {rate // 1000} kHz to 8 kHz", mixer, options.examples)
         augmentations: dict[str, list[Augmentation]] = {
@@ -93,19 +119,11 @@ def main() -> None:
             ", rooms": [RoomResponse(rooms, sample_rate=SONG_RATE)],
             ", pitch and tempo of every fifth": [PitchTempo(sample_rate=SONG_RATE)],
         }
-        for coherence, how in ((1.0, "coherent"), (0.0, "of different songs")):
-            for varied, chain in augmentations.items():
-                mixer = StemMixer(
-                    songs,
-                    "all",
-                    sources=SOURCES,
-                    sample_rate=SONG_RATE,
-                    duration=SECONDS,
-                    coherence=coherence,
-                    augmentations=chain,
-                )
-                if not chain or coherence:
-                    measure(f"four stems, 44.1 kHz stereo, {how}{varied}", mixer, options.examples)
+        for varied, chain in augmentations.items():
+            mixer = mix_songs(songs, augmentations=chain)
+            measure(f"four stems, 44.1 kHz stereo{varied}", mixer, options.examples)
+        mixer = mix_songs(songs, coherence=0.0)
+        measure("four stems, 44.1 kHz stereo, each of another song", mixer, options.examples)
 
 
 if __name__ == "__main__":
