@@ -150,7 +150,15 @@ def test_a_run_that_was_finished_and_goes_on_is_running(soloist, tmp_path):
     assert json.loads(soloist("runs", folder, "--json").out)[0]["state"] == "finished"
     with (folder / "metrics.csv").open("a") as file:
         file.write("24,-4,2,,,,120\n")
-    assert json.loads(soloist("runs", folder, "--json").out)[0]["state"] == "running"
+    (run,) = json.loads(soloist("runs", folder, "--json").out)
+    assert (run["state"], run["steps"], run["seconds"], run["tests"]) == ("running", 25, 120.0, {})
+
+
+def test_names_tell_runs_of_several_folders_apart(soloist, tmp_path):
+    folders = [write_run(tmp_path / name / "digits").parent for name in ("one", "two")]
+    shown = json.loads(soloist("runs", *folders, folders[0] / "digits", "--json").out)
+    assert [run["name"] for run in shown] == ["one/digits", "two/digits"]
+    assert [run["folder"] for run in shown] == [str(folder / "digits") for folder in folders]
 
 
 def test_a_folder_with_nothing_but_a_recipe_is_a_run(soloist, tmp_path):
@@ -162,13 +170,24 @@ def test_a_folder_with_nothing_but_a_recipe_is_a_run(soloist, tmp_path):
     assert soloist("runs", folder).out.splitlines()[1].split() == ["bare", "bare", "running", "0", "0"]
 
 
-def test_a_damaged_run_is_named_and_the_others_are_shown(soloist, folder):
-    (folder / "killed" / "results.json").write_text("{")
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("results.json", "{", "is not valid JSON"),
+        ("environment.yaml", "{", "is not a list of starts"),
+        ("environment.yaml", "started: now", "is not a list of starts"),
+        ("recipe.yaml", "- a", "must hold a mapping"),
+        ("metrics.csv", "a,b\n1,2\n", "is not a table of metrics"),
+    ],
+)
+def test_a_damaged_run_is_named_and_the_others_are_shown(soloist, folder, file, content, said):
+    (folder / "killed" / file).write_text(content)
     done = soloist("runs", folder, "--json")
     assert done.code == 1
     assert [run["name"] for run in json.loads(done.out)] == ["best", "later/now"]
     assert done.err.count("\n") == 1
-    assert "killed/results.json is not valid JSON" in done.err
+    assert f"killed/{file}" in done.err
+    assert said in done.err
 
 
 @pytest.mark.parametrize(

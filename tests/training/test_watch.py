@@ -112,7 +112,7 @@ def fit(recipe: Recipe, folder: Path, callbacks: list[Callback], checkpoint: Pat
         max_epochs=EPOCHS,
         log_every_n_steps=LOG_EVERY,
         logger=loggers_for(recipe, folder),
-        callbacks=[*callbacks_for(recipe, folder, quiet=True), *callbacks],
+        callbacks=[*callbacks_for(recipe, quiet=True), *callbacks],
         accelerator="cpu",
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -359,9 +359,9 @@ def test_weights_and_biases_names_what_is_missing(recipe, tmp_path):
 def test_what_is_not_wanted_is_not_there(recipe, tmp_path):
     bare = replace(recipe, watch=replace(recipe.watch, tensorboard=False))
     assert not any(isinstance(logger, Board) for logger in loggers_for(bare, tmp_path))
-    assert not any(isinstance(callback, Examples) for callback in callbacks_for(bare, tmp_path))
+    assert not any(isinstance(callback, Examples) for callback in callbacks_for(bare))
     silent = replace(recipe, trainer={"enable_progress_bar": False})
-    assert not any(isinstance(callback, NoProgress) for callback in callbacks_for(silent, tmp_path))
+    assert not any(isinstance(callback, NoProgress) for callback in callbacks_for(silent))
 
 
 def test_progress_fits_where_it_is_shown(monkeypatch):

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
 
 from soloist import __version__
 from soloist.errors import UsageError
-from soloist.training.recipe import Recipe
+from soloist.training.watch.metrics_file import METRICS
+
+if TYPE_CHECKING:
+    from soloist.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class RunFolder:
     def environment(self) -> Path:
         """When, where and with what the training was started, and started again."""
         return self.path / "environment.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Every figure that was logged."""
+        return self.path / METRICS
 
     @property
     def checkpoints(self) -> Path:
@@ -80,7 +87,7 @@ class RunFolder:
             shutil.rmtree(path, ignore_errors=True)
         for path in (
             self.environment,
-            self.path / "metrics.csv",
+            self.metrics,
             self.results,
             self.results.with_suffix(".csv"),
         ):
@@ -125,6 +132,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def _gpus() -> list[str]:
+    import torch
+
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 

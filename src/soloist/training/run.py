@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from soloist.errors import ConfigError, Interrupted, TrainingError
 from soloist.mixing.example import Mixer
 from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
-from soloist.training.data import BatchSampler, in_batches, make_loader
+from soloist.training.data import BatchSampler, in_batches, make_loader, share_of
 from soloist.training.finish import finish
 from soloist.training.folder import RunFolder
 from soloist.training.guard import FiniteGuard, UnreadableFiles
@@ -134,6 +134,7 @@ def train(
     with _lightning_quiet():
         data, task = RunData(recipe), SeparationTask(recipe)
         trainer = make_trainer(recipe, folder, quiet=quiet)
+        share_of(recipe.data.batch_size, trainer.world_size)
         last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
         if last is not None:
             read_checkpoint(last)
@@ -163,7 +164,7 @@ def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trai
     if ours := [name for name in _OURS if name in recipe.trainer]:
         raise ConfigError(f"trainer of the recipe {recipe.name}: {ours[0]} is not the recipe's to say")
     # The order matters: checkpoints first, so that the end is saved before the average replaces the weights.
-    callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, folder, quiet=quiet)]
+    callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, quiet=quiet)]
     where = f"trainer of the recipe {recipe.name}"
     stated = check_arguments(L.Trainer, recipe.trainer, where)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,10 @@ from typing import Any, Literal
 import yaml
 
 from soloist.errors import ConfigError, UsageError
-from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, METRICS, STEP, Row, read_rows
+from soloist.training.folder import RunFolder
+from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, read_rows
+from soloist.zoo.cards import CARD
 from soloist.zoo.typed import nearest, one_line, read_yaml
-
-RECIPE = "recipe.yaml"
-ENVIRONMENT = "environment.yaml"
-RESULTS = "results.json"
-CARD = "model/card.yaml"
 
 ALIVE = 600.0
 """Seconds since the last figure up to which a run that is not finished is taken to be running."""
@@ -32,7 +30,7 @@ class Run:
     """One training, as far as its folder knows; what is not known is None or empty.
 
     Attributes:
-        name: What it is called among others: the path of its folder.
+        name: What it is called among others: the path of its folder, without what they share.
         folder: Its folder.
         recipe: The keys and values of its recipe.
         state: Whether it is done; running is what has logged figures in the last ten minutes.
@@ -75,23 +73,22 @@ class Run:
 
 
 def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
-    """The folders of all runs at or below some folders, by the names that tell them apart.
+    """The folders of all runs at or below some folders, by their paths as far as these differ.
 
     Raises:
         UsageError: There is no such folder, or no run in it.
     """
-    found: dict[str, Path] = {}
+    found: dict[Path, None] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"there is no folder {folder}: give the folder of a run, or of several")
-        runs = [path.parent for path in sorted(folder.rglob(RECIPE))]
+        recipe = RunFolder(folder).recipe.name
+        runs = [path.parent for path in sorted(folder.resolve().rglob(recipe))]
         if not runs:
-            raise UsageError(f"there are no runs below {folder}: a run is a folder with a {RECIPE}")
-        for run in runs:
-            below = run.relative_to(folder).as_posix()
-            alone = len(folders) == 1 and run != folder
-            found[below if alone else (folder.resolve().name if run == folder else str(run))] = run
-    return found
+            raise UsageError(f"there are no runs below {folder}: a run is a folder with a {recipe}")
+        found |= dict.fromkeys(runs)
+    shared = os.path.commonpath([run.parent for run in found])
+    return {run.relative_to(shared).as_posix(): run for run in found}
 
 
 def read_run(name: str, folder: Path) -> Run:
@@ -101,17 +98,21 @@ def read_run(name: str, folder: Path) -> Run:
         ConfigError: A file is damaged.
         TrainingError: `metrics.csv` is damaged.
     """
-    recipe = read_yaml(folder / RECIPE)
-    rows = read_rows(folder / METRICS)[1] if (folder / METRICS).exists() else []
-    results = _read_results(folder / RESULTS)
-    card = read_yaml(folder / CARD) if (folder / CARD).exists() else {}
+    files = RunFolder(folder)
+    recipe = read_yaml(files.recipe)
+    rows = read_rows(files.metrics)[1] if files.metrics.exists() else []
+    results = _read_results(files.results)
+    state = _state(files, rows, results)
+    if state != "finished":
+        results = {}  # of an earlier end, after which it went on
+    card = read_yaml(files.model / CARD) if (files.model / CARD).exists() else {}
     monitor = str(recipe.get("monitor", ""))
     elapsed = _numbers(rows, ELAPSED)
     return Run(
         name=name,
         folder=folder,
         recipe=recipe,
-        state=_state(folder, rows, results),
+        state=state,
         epochs=results.get("epochs", len(_numbers(rows, EPOCH_LOSS))),
         steps=results.get("steps", int(rows[-1][STEP]) + 1 if rows else 0),
         monitor=monitor,
@@ -119,7 +120,7 @@ def read_run(name: str, folder: Path) -> Run:
         tests=_test_figures(results),
         parameters=card.get("parameters"),
         seconds=results.get("seconds", elapsed[-1] if elapsed else None),
-        started=_started(folder / ENVIRONMENT),
+        started=_started(files.environment),
     )
 
 
@@ -153,14 +154,13 @@ def compare_recipes(runs: Sequence[Run]) -> dict[str, list[Any]]:
     return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
 
 
-def _state(folder: Path, rows: Sequence[Row], results: Mapping[str, Any]) -> State:
+def _state(files: RunFolder, rows: Sequence[Row], results: Mapping[str, Any]) -> State:
     # A run that was finished may be going on: it has logged steps since.
     if results and (not rows or int(rows[-1][STEP]) < results.get("steps", 0)):
         return "finished"
-    written = [
-        path.stat().st_mtime for name in (METRICS, ENVIRONMENT, RECIPE) if (path := folder / name).exists()
-    ]
-    return "running" if time.time() - max(written) < ALIVE else "interrupted"
+    written = (files.metrics, files.environment, files.recipe)
+    latest = max(path.stat().st_mtime for path in written if path.exists())
+    return "running" if time.time() - latest < ALIVE else "interrupted"
 
 
 def _read_results(path: Path) -> dict[str, Any]:
@@ -177,15 +177,20 @@ def _read_results(path: Path) -> dict[str, Any]:
 
 def _test_figures(results: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     return {
-        name: {measure: figure["mean"] for measure, figure in test["targets"]["all"].items()}
+        name: {measure: figure["mean"] for measure, figure in test["targets"].get("all", {}).items()}
         for name, test in results.get("tests", {}).items()
     }
 
 
 def _started(path: Path) -> str | None:
     """A run that was resumed has several starts."""
-    starts = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
-    return str(starts[0]["started"]) if starts else None
+    if not path.exists():
+        return None
+    try:
+        starts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(starts[0]["started"])
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        raise ConfigError(f"{path} is not a list of starts: {one_line(error)}") from error
 
 
 def _numbers(rows: Iterable[Row], column: str) -> list[float]:

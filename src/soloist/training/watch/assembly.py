@@ -16,12 +16,11 @@ from soloist.training.watch.progress import make_progress
 from soloist.training.watch.timing import Timing
 
 
-def callbacks_for(recipe: Recipe, folder: Path, *, quiet: bool = False) -> list[Callback]:
+def callbacks_for(recipe: Recipe, *, quiet: bool = False) -> list[Callback]:
     """What is shown and measured while a recipe is trained.
 
     Args:
         recipe: What is trained.
-        folder: The folder of the run.
         quiet: Show no progress.
     """
     watch = recipe.watch
