@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -11,7 +13,20 @@ class Transform(nn.Module):
     """An analysis `forward` and its synthesis `inverse`, exact for any length from one sample.
 
     Subclasses are differentiable, work on any batch and device, and do not loop over frames or bins.
+
+    A signal of any length can be worked on in pieces: a piece that begins on a multiple of `hop_length` has
+    the coefficients of the whole, only later, except where they see beyond its ends.
+
+    Attributes:
+        hop_length: Samples by which a signal may be shifted so that its coefficients only shift.
     """
+
+    hop_length: int
+
+    @property
+    def reach(self) -> int:
+        """Samples on either side that analysis followed by synthesis can depend on."""
+        raise NotImplementedError
 
     def forward(self, audio: Tensor) -> Any:
         """Analyse audio `(batch, channels, samples)` into coefficients: a tensor, or a list of blocks."""
@@ -19,4 +34,17 @@ class Transform(nn.Module):
 
     def inverse(self, coefficients: Any, length: int) -> Tensor:
         """Synthesise `length` samples `(batch, channels, length)` from coefficients."""
+        raise NotImplementedError
+
+    def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
+        """Centre of each bin, Hz, from 0 to half the sample rate."""
+        raise NotImplementedError
+
+    def spectrogram(self, coefficients: Any) -> list[Tensor]:
+        """The amplitudes that sinusoids of these coefficients would have.
+
+        Returns:
+            For each run of bins with a time resolution of its own `(batch, channels, frequency, columns)`.
+            The first column begins with the signal, and a whole number of them makes a `hop_length`.
+        """
         raise NotImplementedError

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import torch
 from einops import rearrange
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
@@ -73,6 +75,11 @@ class STFT(Transform):
         """Frequencies from 0 Hz to half the sample rate, both included."""
         return self.n_fft // 2 + 1
 
+    @property
+    def reach(self) -> int:
+        """Half a window on the way in and half a window on the way out."""
+        return self.n_fft
+
     def num_frames(self, length: int) -> int:
         """Frames that `length` samples are analysed into."""
         length = max(length, self.n_fft)
@@ -106,6 +113,14 @@ class STFT(Transform):
             length=length,
         )
         return rearrange(audio, "(b c) t -> b c t", c=channels)
+
+    def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
+        """Centre of each bin, Hz, from 0 to half the sample rate."""
+        return np.fft.rfftfreq(self.n_fft, 1 / sample_rate)
+
+    def spectrogram(self, coefficients: Tensor) -> list[Tensor]:
+        """Amplitudes of sinusoids `(batch, channels, frequency, frames)`, one column for each frame."""
+        return [coefficients.abs() * (2 / float(self.window.sum()) / self.scale)]
 
     def _pad(self, audio: Tensor) -> Tensor:
         half = self.n_fft // 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
 Values = NDArray[np.float64]
 
+MIN_SLICE = 32  # samples
 STEP = 1e-8  # of a bin, for derivatives
 NYQUIST_MARGIN = 1e-6  # Hz
 
@@ -38,7 +40,8 @@ class FrequencyScale:
 
     def suggested_slice(self, sample_rate: int) -> int:
         """The shortest slice, in samples, that resolves every bin; a multiple of 4."""
-        return 4 * int(np.ceil(np.ceil(np.max(8 * self.qualities * sample_rate / self.frequencies)) / 4))
+        samples = np.ceil(np.max(8 * self.qualities * sample_rate / self.frequencies))
+        return max(MIN_SLICE, 4 * int(np.ceil(samples / 4)))
 
 
 def make_scale(
@@ -58,8 +61,8 @@ def make_scale(
     Raises:
         UsageError: There is no such scale, or no room for it below half the sample rate.
     """
+    _check(name, bins, fmin, sample_rate, gamma)
     nyquist = sample_rate / 2
-    _check(name, bins, fmin, nyquist, gamma)
     if name == "octave":
         bins = int(np.ceil(np.log2(nyquist / fmin) * bins)) + 1
     positions = np.arange(bins, dtype=np.float64)
@@ -93,13 +96,19 @@ def _places(
     return lambda positions: 700 * (10 ** ((low + positions * (high - low) / (bins - 1)) / 2595) - 1)
 
 
-def _check(name: str, bins: int, fmin: float, nyquist: float, gamma: float) -> None:
+def _check(name: str, bins: int, fmin: float, sample_rate: int, gamma: float) -> None:
     if name not in SCALES:
-        raise UsageError(f"there is no scale {name!r}; there are {', '.join(SCALES)}")
+        near = get_close_matches(name, SCALES, n=1)
+        guess = f": did you mean {near[0]}?" if near else f"; there are {', '.join(SCALES)}"
+        raise UsageError(f"there is no scale {name!r}{guess}")
+    if sample_rate < 1:
+        raise UsageError(f"sample_rate {sample_rate} must be positive")
     least = 1 if name == "octave" else 2
     if bins < least:
-        raise UsageError(f"{bins} bins are too few for the scale {name}: give at least {least}")
-    if not 0 < fmin < nyquist:
-        raise UsageError(f"fmin {fmin:g} Hz must lie above 0 and below half the sample rate, {nyquist:g} Hz")
-    if gamma < 0:
-        raise UsageError(f"gamma {gamma:g} Hz must not be negative")
+        raise UsageError(f"bins {bins} are too few for the scale {name}: give at least {least}")
+    if not 0 < fmin < sample_rate / 2:
+        raise UsageError(
+            f"fmin {fmin:g} Hz must lie above 0 and below half the sample rate, {sample_rate / 2:g} Hz"
+        )
+    if not 0 <= gamma < float("inf"):
+        raise UsageError(f"gamma {gamma:g} Hz must not be negative or infinite")

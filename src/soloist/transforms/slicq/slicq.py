@@ -8,16 +8,17 @@ from typing import Literal
 import numpy as np
 import torch
 from einops import rearrange
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.transforms.base import Transform
 from soloist.transforms.slicq.bands import BandMap, BlockPlan
-from soloist.transforms.slicq.scales import ScaleName, make_scale
+from soloist.transforms.slicq.overlap import overlap_slices
+from soloist.transforms.slicq.scales import MIN_SLICE, ScaleName, make_scale
 from soloist.transforms.slicq.windows import BinWindows, transition_window
 
-MIN_SLICE = 32
 GROUP = 32  # slices that are transformed at once where no gradient is wanted
 
 
@@ -26,8 +27,14 @@ class SliCQ(Transform):
 
     The signal is cut into slices, each half a slice after the one before, whose windows add up to one. The
     spectrum of a slice is cut into a band for each bin of the scale, and each band becomes a short signal of
-    its own: wide bands have many coefficients in a slice, narrow ones few. Neighbouring bins with equally many
-    form a block.
+    its own: wide bands have many coefficients in a slice, narrow ones few. Neighbouring bins with equally
+    many form a block.
+
+    Slice `j` holds the samples from `(j - 1) * hop_length` to `(j + 1) * hop_length`. In a piece of a longer
+    signal that begins on a multiple of `hop_length` only the first and the last two slices see beyond it.
+
+    `torch.export` takes either way for a given length. ONNX has no complex numbers: there the transform stays
+    outside of the graph, which begins and ends with the real and imaginary parts of the blocks.
 
     N. Holighaus, M. Dörfler, G. A. Velasco and T. Grill, "A framework for invertible, real-time constant-Q
     transforms", IEEE TASLP 21(4), 2013. S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop,
@@ -63,17 +70,21 @@ class SliCQ(Transform):
         super().__init__()
         frequencies = make_scale(scale, bins, fmin, sample_rate, gamma=gamma)
         self.sample_rate = sample_rate
-        self.slice_length = slice_length or frequencies.suggested_slice(sample_rate)
-        self.transition = transition or 2 * -(-(self.slice_length // 4) // 2)
-        _check_slices(self.slice_length, self.transition)
-        windows = BinWindows.of(frequencies, self.slice_length, sample_rate)
+        if slice_length is None:
+            slice_length = frequencies.suggested_slice(sample_rate)
+        if transition is None:
+            transition = 2 * -(-(slice_length // 4) // 2)
+        _check_slices(slice_length, transition)
+        self.slice_length = slice_length
+        self.transition = transition
+        self.hop_length = slice_length // 2
+        windows = BinWindows.of(frequencies, slice_length, sample_rate)
         widest = windows.lengths.max()
         widths = windows.lengths if form == "ragged" else np.full_like(windows.lengths, widest)
         self._bands = BandMap(windows, widths)
         self._frequencies = (0.0, *frequencies.frequencies.tolist(), sample_rate / 2)
-        window = transition_window(self.slice_length, self.transition)
-        # Kept in double precision, which as a buffer it would lose with the module's.
-        self._window = torch.from_numpy(window)
+        # No buffer: it would not stay in double precision when the module is converted.
+        self._window = torch.from_numpy(transition_window(slice_length, transition))
 
     @property
     def frequencies(self) -> tuple[float, ...]:
@@ -86,9 +97,9 @@ class SliCQ(Transform):
         return tuple(self._bands.blocks)
 
     @property
-    def hop_length(self) -> int:
-        """Samples from one slice to the next."""
-        return self.slice_length // 2
+    def reach(self) -> int:
+        """From an end of a slice to the far end of its window."""
+        return 3 * (self.slice_length // 4) + self.transition // 2
 
     def num_slices(self, length: int) -> int:
         """Slices that `length` samples are analysed into."""
@@ -105,6 +116,7 @@ class SliCQ(Transform):
         padded = F.pad(audio, (self.hop_length, slices * self.hop_length - audio.shape[-1]))
         if torch.is_grad_enabled() and audio.requires_grad:
             return self._analyze(padded)
+        # In groups, and straight to where they belong: nothing but the result is as long as the signal.
         dtype = torch.promote_types(audio.dtype, torch.complex64)
         blocks = [
             torch.empty(*audio.shape[:2], block.bins, slices, block.width, dtype=dtype, device=audio.device)
@@ -125,17 +137,37 @@ class SliCQ(Transform):
         slices = self._check(coefficients, length)
         recorded = torch.is_grad_enabled() and any(block.requires_grad for block in coefficients)
         step = slices if recorded else GROUP
-        parts: list[Tensor] = []
-        overlap = torch.zeros((), device=coefficients[0].device)
+        batch, channels = coefficients[0].shape[:2]
+        audio = coefficients[0].real.new_zeros(batch, channels, (slices + 1) * self.hop_length)
         for first in range(0, slices, step):
-            group = self._synthesize([block[..., first : first + step, :] for block in coefficients])
-            early, late = group.chunk(2, dim=-1)
-            # The second half of each slice overlaps with the first half of the next.
-            late = torch.cat([overlap.expand_as(late[..., :1, :]), late], dim=-2)
-            parts.append(rearrange(early + late[..., :-1, :], "b c s t -> b c (s t)"))
-            overlap = late[..., -1:, :]
-        parts.append(overlap[..., 0, :])
-        return torch.cat(parts, dim=-1)[..., self.hop_length :][..., :length]
+            group = [block[..., first : first + step, :] for block in coefficients]
+            part = overlap_slices(self._synthesize(group))
+            audio.narrow(-1, first * self.hop_length, part.shape[-1]).add_(part)
+        return audio[..., self.hop_length :][..., :length]
+
+    def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
+        """Centre of each bin, Hz, from 0 to half the sample rate.
+
+        Raises:
+            UsageError: The transform was made for another sample rate.
+        """
+        if sample_rate != self.sample_rate:
+            raise UsageError(f"this sliCQ is one for {self.sample_rate} Hz, not for {sample_rate} Hz")
+        return np.array(self.frequencies)
+
+    def spectrogram(self, coefficients: Sequence[Tensor]) -> list[Tensor]:
+        """The amplitudes that sinusoids of these coefficients would have, overlapping slices added up.
+
+        Returns:
+            For each block `(batch, channels, frequency, slices * coefficients / 2)`, from the first sample
+            on.
+        """
+        pictures = []
+        for block in coefficients:
+            width = block.shape[-1]
+            amplitudes = overlap_slices(block.abs())[..., width // 2 :]
+            pictures.append(amplitudes * (2 * width / self.slice_length))
+        return pictures
 
     def _analyze(self, padded: Tensor) -> list[Tensor]:
         """The blocks of the whole slices in `(batch, channels, samples)`."""
@@ -159,7 +191,7 @@ class SliCQ(Transform):
             raise UsageError(
                 f"{length} samples need {len(expected)} blocks of {slices} slices, the first "
                 f"(batch, channels, {', '.join(map(str, expected[0]))}); "
-                f"these are {len(coefficients)}, the first {tuple(coefficients[0].shape) if coefficients else ()}"
+                f"these are {len(coefficients)}: {[tuple(block.shape) for block in coefficients[:1]]}"
             )
         return slices
 
@@ -173,5 +205,6 @@ def _check_slices(slice_length: int, transition: int) -> None:
     if not 0 < transition <= slice_length // 2 or transition % 2:
         nearest = min(max(2, 2 * round(transition / 2)), slice_length // 4 * 2)
         raise UsageError(
-            f"transition {transition} is not an even number up to half a slice of {slice_length}: give {nearest}"
+            f"transition {transition} is not an even number of samples up to half a slice of {slice_length}: "
+            f"give {nearest}"
         )

@@ -37,17 +37,12 @@ class BinWindows:
         """Windows that each reach from the centre of one neighbour to that of the other.
 
         Raises:
-            UsageError: The slice is too short to hold a window.
+            UsageError: The slice is too short to tell neighbouring bins apart.
         """
         half = slice_length / 2
         exact = scale.frequencies * slice_length / sample_rate
         widths = _widths(exact, scale.qualities, half)
         lengths = np.maximum(4 * np.round(widths / 4), MIN_WINDOW).astype(np.int64)
-        if (longest := int(lengths.max())) > slice_length:
-            raise UsageError(
-                f"a slice of {slice_length} samples is too short for a window of {longest}: "
-                f"give at least {longest}"
-            )
         centers = 2 * np.round(np.concatenate([[0.0], exact, [half]]) / 2).astype(np.int64)
         _check_apart(centers[1:-1], scale, slice_length, sample_rate)
         return cls(centers, lengths, _windows(lengths), slice_length)
@@ -80,8 +75,8 @@ def _check_apart(
     if (same := np.flatnonzero(np.diff(centers) == 0)).size:
         low, high = scale.frequencies[same[0] : same[0] + 2]
         raise UsageError(
-            f"a slice of {slice_length} samples cannot tell the bins at {low:.1f} and {high:.1f} Hz apart: give "
-            f"{scale.suggested_slice(sample_rate)} samples, or fewer bins"
+            f"slice_length {slice_length} is too short to tell bins at {low:.1f} and {high:.1f} Hz apart: "
+            f"give {scale.suggested_slice(sample_rate)}, or fewer bins"
         )
 
 

@@ -1,0 +1,79 @@
+"""How much longer the sliCQ takes than an STFT, and how much memory it needs.
+
+    python benchmarks/slicq.py [--seconds 30] [--threads 2] [--runs 15]
+    python benchmarks/slicq.py --memory --seconds 180
+
+Analysis and synthesis of stereo noise at 44.1 kHz, with the published setting (262 bins on the Bark scale
+from 32.9 Hz) and with `torch.stft` and `torch.istft` of 4096 samples every 1024, in turn in this process; the
+medians and their ratio are printed. With --memory the sliCQ alone runs once, and the peak resident set of the
+whole process is printed (10^6 bytes).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from soloist.profiling.memory import peak_memory
+from soloist.transforms.slicq import SliCQ
+
+SAMPLE_RATE = 44100
+
+
+def stft_pair(audio: Tensor, window: Tensor) -> Tensor:
+    """Analysis and synthesis of `(channels, samples)` with PyTorch's own STFT."""
+    size, hop = len(window), len(window) // 4
+    spectrum = torch.stft(audio, size, hop, window=window, return_complex=True)
+    return torch.istft(spectrum, size, hop, window=window, length=audio.shape[-1])
+
+
+def measure(steps: list[Callable[[], object]], runs: int) -> list[float]:
+    """Median seconds of each step; they run in turn, two rounds of which warm up."""
+    seconds: list[list[float]] = [[] for _ in steps]
+    for run in range(runs + 2):
+        for taken, step in zip(seconds, steps, strict=True):
+            begin = time.perf_counter()
+            step()
+            if run >= 2:
+                taken.append(time.perf_counter() - begin)
+    return [statistics.median(taken) for taken in seconds]
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--memory", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    slicq = SliCQ("bark", 262, 32.9, sample_rate=SAMPLE_RATE)
+    audio = torch.randn(1, 2, round(options.seconds * SAMPLE_RATE)) * 0.1
+    coefficients = slicq(audio)
+    error = (slicq.inverse(coefficients, audio.shape[-1]) - audio).abs().max() / audio.abs().max()
+    print(f"{options.seconds:g} s of stereo, {options.threads} threads; error {error:.1e} of the peak")
+    if options.memory:
+        print(f"peak memory of the process {peak_memory():.0f} MB")
+        return
+    window = torch.hann_window(4096)
+    stft, forward, inverse = measure(
+        [
+            lambda: stft_pair(audio[0], window),
+            lambda: slicq(audio),
+            lambda: slicq.inverse(coefficients, audio.shape[-1]),
+        ],
+        options.runs,
+    )
+    print(f"STFT and inverse {stft:.4f} s; sliCQ {forward:.4f} s, inverse {inverse:.4f} s")
+    print(f"ratio {(forward + inverse) / stft:.2f}")
+
+
+if __name__ == "__main__":
+    main()
