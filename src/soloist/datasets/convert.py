@@ -101,7 +101,7 @@ class _Job:
         """The file of each stem."""
         if self.is_clip:
             return dict.fromkeys(stems, self.target)
-        return {stem: self.target / _safe(f"{stem}.{extension}", depth=1) for stem in stems}
+        return {stem: self.target / _safe(f"{stem}.{extension}", single=True) for stem in stems}
 
 
 def _check_output(corpus: Corpus, output: Path) -> None:
@@ -154,7 +154,7 @@ def _place(corpus: Corpus, split: str, name: str, extension: str) -> Path:
     if corpus.splits == (ALL,):
         return _safe(name)
     usual = SPLITS.get(split, split)
-    return _safe(split if usual in corpus.splits else usual, depth=1) / _safe(name)
+    return _safe(split if usual in corpus.splits else usual, single=True) / _safe(name)
 
 
 def _claim(jobs: dict[str, _Job], job: _Job) -> None:
@@ -165,14 +165,15 @@ def _claim(jobs: dict[str, _Job], job: _Job) -> None:
         raise UsageError(f"{job.source} would overwrite what {other.source} becomes")
 
 
-def _safe(name: str, depth: int | None = None) -> Path:
+def _safe(name: str, *, single: bool = False) -> Path:
     """A name from a corpus as a path that leads nowhere else.
 
     Raises:
-        UsageError: It is absolute, has `..` in it, or more folders than it may.
+        UsageError: It is absolute, empty, has `..` in it, or folders where it must be a `single` name.
     """
     path = Path(name)
-    if path.anchor or ".." in path.parts or "\0" in name or not 1 <= len(path.parts) <= (depth or 64):
+    outside = path.anchor or ".." in path.parts or "\0" in name
+    if outside or not path.parts or (single and len(path.parts) > 1):
         raise UsageError(f"{name!r} cannot be the name of a file below the output")
     return path
 
