@@ -30,9 +30,10 @@ def measure_quality(
     """
     measured = {}
     unprocessed = mixture[:, None].expand_as(references)
+    silent = references.eq(0).all(dim=-1).all(dim=-1)
     for name, ratio in RATIOS.items():
         scores = ratio(references, estimates) if ordered else permuted(ratio, references, estimates)[0]
-        measured[name] = scores
+        measured[name] = scores = scores.masked_fill(silent, torch.nan)
         baseline = ratio(references, unprocessed)
         measured[f"{name}i"] = (scores - baseline).masked_fill(baseline.isinf(), torch.nan)
     return measured
