@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -21,6 +21,14 @@ class Optimizable(Protocol):
 
     def optimize(self) -> None:
         """Fold, fuse and lay out in memory, in place."""
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A separator that begins its training with statistics of what it is to separate."""
+
+    def measure(self, mixtures: Iterable[Tensor]) -> None:
+        """Set these from audio `(batch, channels, samples)`, in pieces."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,18 @@ class Level:
         """
         share = self.mean / estimates.shape[1]
         return estimates * self.deviation[:, None] + share[:, None]
+
+    def restore_coefficients(self, coefficients: Tensor, ones: Tensor) -> Tensor:
+        """`restore` on what a linear transform makes of estimates.
+
+        Args:
+            coefficients: `(batch, sources, channels, ...)`.
+            ones: What it makes of a signal of ones, `(1, 1, ...)`.
+        """
+        mean, deviation = (
+            values.reshape(-1, *[1] * (coefficients.ndim - 1)) for values in (self.mean, self.deviation)
+        )
+        return coefficients * deviation + mean / coefficients.shape[1] * ones[:, None]
 
 
 class Separator(nn.Module):

@@ -95,7 +95,8 @@ class SpectralSeparator(Separator):
         output = self.run_network(self.represent(mixed))
         coefficients = self.make_estimates(output, mixed)
         if level is not None:
-            coefficients = self._restore(coefficients, level, mixture.shape[-1])
+            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
+            coefficients = level.restore_coefficients(coefficients, ones)
         coefficients = coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
         masked = self.representation == "magnitude" and self.mode == "masking"
         return Prediction(
@@ -151,9 +152,3 @@ class SpectralSeparator(Separator):
         if self.representation == "complex":
             return complex_to_planes(coefficients, self.plane_order)
         return torch.abs(coefficients)
-
-    def _restore(self, coefficients: Tensor, level: Level, length: int) -> Tensor:
-        """`Level.restore` on coefficients: the transform is linear, so that a mean is that many ones."""
-        ones = self.transform(level.mean.new_ones(1, 1, length))[:, None]
-        share = level.mean[..., None, None] / len(self.sources)
-        return coefficients * level.deviation[..., None, None] + share * ones

@@ -1,0 +1,166 @@
+"""Separators on the blocks of a sliced constant-Q transform: masks, the mixture's phase, Wiener filter, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.losses.base import Prediction
+from soloist.networks.xumx_slicq import BlockShape, MaskDesign, XumxSliCQ, overlap_slices
+from soloist.separators.base import Level, Normalization, Separator, is_silent
+from soloist.transforms.slicq import SliCQ
+
+
+class SliCQSeparator(Separator):
+    """Masks the blocks of the mixture's sliCQ with a network for each block.
+
+    S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
+
+    Args:
+        transform: Analysis and synthesis; its blocks decide the sizes of the network.
+        network: How the network of a block is made.
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Rate of the transform, in Hz.
+        channels: Channels of the mixture and of each estimate.
+        bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there, which
+            only the Wiener filter then shares among them. None for all blocks.
+        chunk_slices: Slices that are best given at once.
+        normalization: What the audio is normalised by; see `Separator`.
+
+    Raises:
+        UsageError: The transform is one for another sample rate, or no block lies below the bandwidth.
+    """
+
+    def __init__(
+        self,
+        transform: SliCQ,
+        network: MaskDesign,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int = 2,
+        bandwidth: float | None = 16000.0,
+        chunk_slices: int = 48,
+        normalization: Normalization = "none",
+    ) -> None:
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
+        )
+        if transform.sample_rate != sample_rate:
+            raise UsageError(
+                f"the transform is one for {transform.sample_rate} Hz, the separator for {sample_rate} Hz"
+            )
+        self.transform = transform
+        limit = math.inf if bandwidth is None else bandwidth
+        self.network = XumxSliCQ(
+            [BlockShape(block.bins, block.width) for block in transform.blocks],
+            len(self.sources),
+            channels,
+            num_bins=sum(frequency <= limit for frequency in transform.frequencies),
+            design=network,
+        )
+        self.chunk_slices = chunk_slices
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples that are analysed into `chunk_slices` slices."""
+        return max(1, self.chunk_slices - 1) * self.transform.hop_length
+
+    @property
+    def receptive_field(self) -> int | None:
+        """What the network sees beyond a slice, that slice, and what overlaps with it; None if unbounded."""
+        radius = self.network.radius
+        return None if radius is None else math.ceil((radius + 2) * self.transform.slice_length)
+
+    @property
+    def stride(self) -> int:
+        """The grid of slices."""
+        return self.transform.hop_length
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Estimate the sources of a mixture `(batch, channels, samples)`.
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`.
+        """
+        mixed = self.transform(mixture)
+        return self.synthesize(apply_masks(self.run_network(mixed), mixed), mixture.shape[-1])
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What a loss sees of a mixture `(batch, channels, samples)`: blocks of coefficients and masks.
+
+        The coefficients are what the masks leave of the mixture, not filtered, and at its level whatever the
+        normalisation.
+        """
+        self._check(mixture)
+        level = None if self.normalization == "none" else Level.of(mixture)
+        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        masks = self.run_network(mixed)
+        coefficients = apply_masks(masks, mixed)
+        if level is not None:
+            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
+            coefficients = [
+                level.restore_coefficients(block, one) for block, one in zip(coefficients, ones, strict=True)
+            ]
+        silent = is_silent(mixture)[:, None, None, None, None, None]
+        coefficients = [block.masked_fill(silent, 0.0) for block in coefficients]
+        return Prediction(
+            mixture,
+            lambda: self.synthesize(coefficients, mixture.shape[-1]),
+            analyze=self.transform,
+            coefficients=coefficients,
+            masks=masks,
+        )
+
+    def run_network(self, mixed: Sequence[Tensor]) -> list[Tensor]:
+        """Masks for blocks of the mixture.
+
+        Args:
+            mixed: Complex `(batch, channels, frequency, slices, coefficients)` for each block.
+
+        Returns:
+            `(batch, sources, channels, frequency, slices, coefficients)` for each block.
+        """
+        magnitudes = [block.abs() for block in mixed]
+        # A network may be run in less precision than there are complex numbers in.
+        return [
+            masks.to(block.dtype) for masks, block in zip(self.network(magnitudes), magnitudes, strict=True)
+        ]
+
+    def synthesize(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
+        """Audio `(batch, sources, channels, length)` of blocks of the sources' coefficients."""
+        folded = [rearrange(block, "b n c f s t -> b (n c) f s t") for block in coefficients]
+        audio = self.transform.inverse(folded, length)
+        return rearrange(audio, "b (n c) t -> b n c t", c=self.channels)
+
+    @torch.no_grad()
+    def measure(self, mixtures: Iterable[Tensor]) -> None:
+        """Begin with the mean and the deviation of each bin's magnitudes in examples of what comes.
+
+        Args:
+            mixtures: Audio `(batch, channels, samples)`, in pieces.
+        """
+        count, total, squares = torch.stack([self._moments(mixture) for mixture in mixtures]).sum(dim=0)
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+        self.network.set_statistics(mean.float(), deviation.float())
+
+    def _moments(self, mixture: Tensor) -> Tensor:
+        """How many magnitudes of each bin there are, their sum and that of their squares, `(3, bins)`."""
+        level = None if self.normalization == "none" else Level.of(mixture)
+        moments = []
+        for block in self.transform(mixture if level is None else level.normalize(mixture)):
+            magnitudes = rearrange(overlap_slices(block.abs()).mean(dim=1), "b f t -> f (b t)").double()
+            count = torch.full_like(magnitudes[:, 0], magnitudes.shape[1])
+            moments.append(torch.stack([count, magnitudes.sum(dim=1), magnitudes.square().sum(dim=1)]))
+        return torch.cat(moments, dim=1)
+
+
+def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
+    """What masks leave of the mixture's blocks; shapes are those of `SliCQSeparator.run_network`."""
+    return [mask * block[:, None] for mask, block in zip(masks, mixed, strict=True)]
