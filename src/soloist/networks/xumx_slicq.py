@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers import ConvNorm
+from soloist.transforms.slicq import overlap_slices
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,16 @@ class BlockMasks(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not implement radius")
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of each bin, `(frequency,)`; nothing where a norm finds them."""
+        """Begin with the mean and the deviation of each bin, `(frequency,)`; a norm finds its own."""
 
     def run(self, x: Tensor) -> Tensor:
-        """Map magnitudes `(batch, channels, frequency, time)` to `(batch, sources * channels, frequency, time)`.
+        """Map magnitudes to what the head makes masks of.
 
-        The time may have become longer.
+        Args:
+            x: `(batch, channels, frequency, time)`.
+
+        Returns:
+            `(batch, sources * channels, frequency, time)`; there may be more of the time.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement run")
 
@@ -331,7 +336,7 @@ class XumxSliCQ(nn.Module):
 
     @property
     def radius(self) -> float | None:
-        """Slices beyond a slice, on either side, that its masks can depend on; None where there is no bound."""
+        """Slices on either side that the masks of one can depend on, a fraction; None where unbounded."""
         radii = [network.radius for network in self.blocks]
         if None in radii:
             return None
@@ -356,17 +361,3 @@ class XumxSliCQ(nn.Module):
             for block in magnitudes[len(masks) :]
         ]
         return masks + passed
-
-
-def overlap_slices(block: Tensor) -> Tensor:
-    """Add up what slices say about the time that they share.
-
-    Args:
-        block: `(..., slices, coefficients)`, each slice half a slice after the one before.
-
-    Returns:
-        `(..., (slices + 1) * coefficients / 2)`.
-    """
-    early, late = block.chunk(2, dim=-1)
-    total = F.pad(early, (0, 0, 0, 1)) + F.pad(late, (0, 0, 1, 0))
-    return total.flatten(-2)

@@ -1,4 +1,4 @@
-"""Separators on the blocks of a sliced constant-Q transform: masks, the mixture's phase, Wiener filter, and back."""
+"""Separators on the blocks of a sliced constant-Q transform."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.losses.base import Prediction
-from soloist.networks.xumx_slicq import BlockShape, MaskDesign, XumxSliCQ, overlap_slices
+from soloist.networks.xumx_slicq import BlockShape, MaskDesign, XumxSliCQ
 from soloist.separators.base import Level, Normalization, Separator, is_silent
-from soloist.transforms.slicq import SliCQ
+from soloist.transforms.slicq import SliCQ, overlap_slices
 
 
 class SliCQSeparator(Separator):
@@ -27,8 +27,8 @@ class SliCQSeparator(Separator):
         sources: Names of the sources, in the order of the estimates.
         sample_rate: Rate of the transform, in Hz.
         channels: Channels of the mixture and of each estimate.
-        bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there, which
-            only the Wiener filter then shares among them. None for all blocks.
+        bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there,
+            which only the Wiener filter then shares among them. None for all blocks.
         chunk_slices: Slices that are best given at once.
         normalization: What the audio is normalised by; see `Separator`.
 
