@@ -24,7 +24,13 @@ class ConfigError(UsageError):
 
 
 class AudioError(SoloistError):
-    """A file or stream is missing, empty, truncated, corrupt, or not audio."""
+    """A file or stream is missing, empty, truncated, corrupt, or not audio.
+
+    Attributes:
+        path: The file, where it is one of a corpus.
+    """
+
+    path: str | None = None
 
 
 class ModelError(SoloistError):

@@ -6,11 +6,12 @@ import csv
 import json
 
 import pytest
+import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from soloist.errors import ConfigError, TrainingError, UsageError
+from soloist.errors import ConfigError, SoloistError, TrainingError, UsageError
 from soloist.training.checkpoints import Checkpoints, best_checkpoint, read_checkpoint, separator_state
 from soloist.training.recipe import read_recipe
 from soloist.training.run import train
@@ -188,16 +189,19 @@ def test_gradients_are_clipped(run):
     assert step.norm() == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_numbers_that_are_not_finite_stop_a_training_and_leave_its_checkpoint(run):
-    changes = {"ema": None, "checkpoint_every": 1, "trainer": {"max_epochs": 1}}
-    with pytest.raises(TrainingError, match=r"of step \d+ (is|are) not finite; the step was made of \w+/\d"):
-        run(optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 1e38}}, **changes)
+def test_numbers_that_are_not_finite_stop_a_training_and_leave_its_checkpoint(run, tmp_path):
+    absurd = {"class_path": "torch.optim.SGD", "init_args": {"lr": 1e30}}
+    with pytest.raises(TrainingError, match=r"of step 1 (is|are) not finite; the step was made of \w+/\d \+"):
+        run(optimizer=absurd, ema=None, checkpoint_every=1)
+    state = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert state["global_step"] == 1
+    assert all(value.isfinite().all() for value in state["state_dict"].values())
 
 
 def test_a_folder_with_a_run_is_refused_with_the_ways_out(run, tmp_path):
     folder = run(trainer={"max_epochs": 1})
     before = (folder / "metrics.csv").read_bytes()
-    with pytest.raises(UsageError, match=r"--resume .*--overwrite.* -o"):
+    with pytest.raises(UsageError, match=r"--resume .*--overwrite.*\(-o\)"):
         run()
     assert (folder / "metrics.csv").read_bytes() == before
     (tmp_path / "thesis").mkdir()
@@ -241,3 +245,40 @@ def test_a_training_without_validation_keeps_its_last_state(run):
     folder = run(data={"valid": None}, trainer={"max_epochs": 1})
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
     assert (folder / "model" / "model.safetensors").exists()
+
+
+@pytest.fixture
+def damaged_hummers(hummers, tmp_path):
+    """The clips as FLAC, of which one begins well and then is damaged."""
+    root = tmp_path / "damaged"
+    for path in sorted(hummers.rglob("*.wav")):
+        (root / path.parent.name).mkdir(parents=True, exist_ok=True)
+        audio, rate = soundfile.read(path)
+        soundfile.write(root / path.parent.name / f"{path.stem}.flac", audio, rate, subtype="PCM_16")
+    victim = root / "bass" / "1.flac"
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 3 :] = bytes(len(content) - len(content) // 3)
+    victim.write_bytes(content)
+    return root
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_cannot_be_read_is_skipped_counted_and_named_once(run, damaged_hummers, caplog, workers):
+    data = {"root": str(damaged_hummers), "examples_per_epoch": 24, "workers": workers}
+    folder = run(data=data, trainer={"max_epochs": 2})
+    warned = [record.message for record in caplog.records if "skipped" in record.message]
+    assert len(warned) == 1
+    assert "bass/1.flac" in warned[0]
+    ((file, told),) = json.loads((folder / "results.json").read_text())["skipped"].items()
+    assert file == str(damaged_hummers / "bass" / "1.flac")
+    assert told["reason"] in warned[0]
+    assert told["examples"] > 1
+    assert len(metrics(folder)) == 24
+
+
+def test_a_corpus_of_unreadable_files_is_given_up(run, damaged_hummers):
+    for path in damaged_hummers.rglob("*.flac"):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 3] + bytes(len(content) - len(content) // 3))
+    with pytest.raises(SoloistError, match=r"20 examples in a row cannot be read, the last one .*\.flac"):
+        run(data={"root": str(damaged_hummers)})

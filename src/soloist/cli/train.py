@@ -59,6 +59,7 @@ def train(
         return
     require_lightning()
     from soloist.training import run
+    from soloist.training.guard import is_first_process
 
     folder = resume or output or Path("runs") / recipe.name
     try:
@@ -72,7 +73,7 @@ def train(
                 advance=advance,
             )
     except SoloistError as error:
-        if run.is_first_process():
+        if is_first_process():
             raise
         # The first process says what is wrong; once is enough.
         raise typer.Exit(error.exit_code) from error

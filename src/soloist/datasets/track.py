@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,21 +64,24 @@ class StemFile:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return _probe_once(self.path).duration
+        with _naming(self.path):
+            return _probe_once(self.path).duration
 
     @property
     def sample_rate(self) -> int:
         """Rate in Hz."""
-        return _probe_once(self.path).sample_rate
+        with _naming(self.path):
+            return _probe_once(self.path).sample_rate
 
     def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
         """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
-        audio, rate = read_audio(self.path, start=start, duration=duration, stream=self.stream)
-        return self._select(audio), rate
+        with _naming(self.path):
+            audio, rate = read_audio(self.path, start=start, duration=duration, stream=self.stream)
+            return self._select(audio), rate
 
     def blocks(self, length: int) -> Iterator[Block]:
         """The whole audio in blocks; see `Stem.blocks`."""
-        with AudioReader(self.path, stream=self.stream) as reader:
+        with _naming(self.path), AudioReader(self.path, stream=self.stream) as reader:
             for block in reader.blocks(length):
                 yield self._select(block)
 
@@ -198,6 +201,16 @@ def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = 
             for block in heard:
                 total[:, : block.shape[1]] += block
             yield total
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error say which file it is about, so that one file can be counted once."""
+    try:
+        yield
+    except AudioError as error:
+        error.path = str(path)
+        raise
 
 
 @lru_cache(maxsize=65536)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,22 @@ _RETRY_STRIDE = 1 << 40
 """Numbers of the examples that replace unreadable ones begin here, beyond all others."""
 
 
+class Skip(NamedTuple):
+    """An example that could not be read.
+
+    Attributes:
+        file: What is damaged.
+        reason: What is wrong with it.
+    """
+
+    file: str
+    reason: str
+
+
+SkipCounts = dict[str, dict[str, Any]]
+"""For each file the number of `examples` that it cost, and the `reason`: plain values, for files."""
+
+
 @dataclass
 class Batch:
     """Examples side by side.
@@ -28,20 +45,20 @@ class Batch:
         mixture: `(batch, channels, samples)`.
         references: `(batch, sources, channels, samples)`.
         names: What each was made of.
-        skipped: Why examples that had been drawn first could not be read.
+        skipped: Examples that had been drawn first and could not be read.
     """
 
     mixture: Tensor
     references: Tensor
     names: list[str]
-    skipped: list[str]
+    skipped: list[Skip]
 
     def pin_memory(self) -> Batch:
         """Put the audio where a GPU can fetch it by itself."""
         return Batch(self.mixture.pin_memory(), self.references.pin_memory(), self.names, self.skipped)
 
 
-class ExampleDataset(Dataset[tuple[Example, list[str]]]):
+class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
     """Examples of a mixer by their number; one that cannot be read is replaced by another, and told.
 
     Args:
@@ -51,20 +68,20 @@ class ExampleDataset(Dataset[tuple[Example, list[str]]]):
     def __init__(self, mixer: Mixer) -> None:
         self.mixer = mixer
 
-    def __getitem__(self, index: int) -> tuple[Example, list[str]]:
+    def __getitem__(self, index: int) -> tuple[Example, list[Skip]]:
         """Example number `index`, and what was wrong with those that it replaces.
 
         Raises:
             SoloistError: Too many in a row cannot be read.
         """
-        skipped: list[str] = []
+        skipped: list[Skip] = []
         for attempt in range(MAX_SKIPS):
             try:
                 return self.mixer.draw(index + attempt * _RETRY_STRIDE), skipped
             except AudioError as error:
-                skipped.append(str(error))
+                skipped.append(Skip(error.path or str(error), str(error)))
         raise SoloistError(
-            f"{MAX_SKIPS} examples in a row cannot be read, the last one because: {skipped[-1]}"
+            f"{MAX_SKIPS} examples in a row cannot be read, the last one because: {skipped[-1].reason}"
         )
 
 
@@ -143,7 +160,7 @@ def in_batches(count: int, batch_size: int, *, rank: int = 0, world_size: int = 
 
 def make_loader(
     mixer: Mixer, batches: Sampler[list[int]] | Sequence[list[int]], *, workers: int, pin_memory: bool = False
-) -> DataLoader[tuple[Example, list[str]]]:
+) -> DataLoader[tuple[Example, list[Skip]]]:
     """A loader of batches that are prepared in other processes.
 
     Args:
@@ -164,14 +181,29 @@ def make_loader(
     )
 
 
-def collate(drawn: Sequence[tuple[Example, list[str]]]) -> Batch:
+def count_skips(skipped: Iterable[Skip]) -> SkipCounts:
+    """For each file that could not be read, how many examples it cost, and what is wrong with it."""
+    counts: SkipCounts = {}
+    for skip in skipped:
+        add_counts(counts, {skip.file: {"examples": 1, "reason": skip.reason}})
+    return counts
+
+
+def add_counts(total: SkipCounts, more: SkipCounts) -> None:
+    """Add counts to others, in place."""
+    for file, told in more.items():
+        known = total.setdefault(file, {"examples": 0, "reason": told["reason"]})
+        known["examples"] += told["examples"]
+
+
+def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> Batch:
     """Examples side by side; they are of the same length."""
     examples = [example for example, _ in drawn]
     return Batch(
         torch.stack([torch.from_numpy(example.mixture) for example in examples]),
         torch.stack([torch.from_numpy(example.references) for example in examples]),
         [example.name for example in examples],
-        [reason for _, reasons in drawn for reason in reasons],
+        [skip for _, skipped in drawn for skip in skipped],
     )
 
 

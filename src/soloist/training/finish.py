@@ -77,7 +77,7 @@ def describe_training(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         "epochs": last["loops"]["fit_loop"]["epoch_progress"]["total"]["processed"],
         "steps": last["global_step"],
         "seconds": round(seconds, 1),
-        "skipped": callbacks[UnreadableFiles.__qualname__]["reasons"],
+        "skipped": callbacks[UnreadableFiles.__qualname__]["files"],
     }
 
 

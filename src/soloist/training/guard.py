@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
 
 from soloist.errors import TrainingError
-from soloist.training.data import Batch
+from soloist.training.data import Batch, Skip, SkipCounts, add_counts, count_skips
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +62,20 @@ class FiniteGuard(Callback):
 
 
 class UnreadableFiles(Callback):
-    """Counts the examples that could not be read, and names each reason once in the log."""
+    """Counts the examples that could not be read, and names each file once in the log.
+
+    Attributes:
+        files: For each file how many examples it cost this process, and what is wrong with it.
+    """
 
     def __init__(self) -> None:
-        self.reasons: Counter[str] = Counter()
+        self.files: SkipCounts = {}
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Count those of a training batch."""
-        self._count(batch.skipped)
+        self._add(batch.skipped)
 
     def on_validation_batch_start(
         self,
@@ -82,25 +86,29 @@ class UnreadableFiles(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Count those of a validation batch."""
-        self._count(batch.skipped)
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add up those of all processes."""
-        self.reasons = sum((Counter(part) for part in _gather(dict(self.reasons))), Counter())
+        self._add(batch.skipped)
 
     def state_dict(self) -> dict[str, Any]:
-        """The reasons so far, and how often."""
-        return {"reasons": dict(self.reasons)}
+        """What all processes have met so far; all of them ask for it when a checkpoint is written."""
+        together: SkipCounts = {}
+        for files in _gather(self.files):
+            add_counts(together, files)
+        return {"files": together}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
-        self.reasons = Counter(state_dict["reasons"])
+        """Go on counting: the first process has counted for all."""
+        self.files = state_dict["files"] if is_first_process() else {}
 
-    def _count(self, skipped: Sequence[str]) -> None:
-        for reason in skipped:
-            if not self.reasons[reason]:
-                _log.warning("skipped: %s", reason)
-            self.reasons[reason] += 1
+    def _add(self, skipped: Sequence[Skip]) -> None:
+        for skip in skipped:
+            if skip.file not in self.files:
+                _log.warning("skipped: %s", skip.reason)
+            add_counts(self.files, count_skips([skip]))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks, among all that train together."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
 
 
 def _explain(what: str, step: int, names: Sequence[str]) -> str:

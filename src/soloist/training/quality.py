@@ -25,8 +25,8 @@ def measure_quality(
         ordered: Whether the order of the estimates means something; if not, the best one counts.
 
     Returns:
-        `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent. There is no improvement,
-        NaN too, where the mixture is the reference already, because all other sources are silent.
+        `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent. There is no
+        improvement, NaN too, where the mixture is the reference already, because all others are silent.
     """
     measured = {}
     unprocessed = mixture[:, None].expand_as(references)

@@ -11,7 +11,6 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 
 from soloist.errors import ConfigError, Interrupted, TrainingError
@@ -20,7 +19,7 @@ from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, 
 from soloist.training.data import BatchSampler, in_batches, make_loader, share_of
 from soloist.training.finish import finish
 from soloist.training.folder import RunFolder
-from soloist.training.guard import FiniteGuard, UnreadableFiles
+from soloist.training.guard import FiniteGuard, UnreadableFiles, is_first_process
 from soloist.training.recipe import Recipe
 from soloist.training.task import SeparationTask
 from soloist.training.testing import Advance, TestSet
@@ -143,11 +142,6 @@ def train(
         with _errors_explained(recipe, folder, trainer):
             trainer.fit(task, data, ckpt_path=last, weights_only=True)
     return finish(recipe, run, advance=advance) if trainer.is_global_zero else None
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes and speaks, among all that train together."""
-    return getattr(rank_zero_only, "rank", None) in (None, 0)
 
 
 def interrupted(folder: Path) -> Interrupted:

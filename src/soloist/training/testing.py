@@ -21,7 +21,7 @@ from soloist.inference.stream import measure_level, separate_stream
 from soloist.metrics.aggregate import bootstrap_interval, summarize
 from soloist.mixing.example import Mixer
 from soloist.separators.base import Separator
-from soloist.training.data import Batch, in_batches, make_loader
+from soloist.training.data import Batch, Skip, count_skips, in_batches, make_loader
 from soloist.training.folder import write_whole
 from soloist.training.quality import QUALITY, measure_quality
 from soloist.training.recipe import Recipe
@@ -91,7 +91,7 @@ class TestSet:
     name: str
     sources: tuple[str, ...]
     examples: tuple[ExampleScores, ...]
-    skipped: tuple[str, ...]
+    skipped: tuple[Skip, ...]
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
@@ -132,7 +132,7 @@ def run_tests(
         mixer: Mixer = recipe.build(recipe.data.mixer(part), Mixer)
         count = recipe.data.test_examples or len(mixer)
         examples: list[ExampleScores] = []
-        skipped: list[str] = []
+        skipped: list[Skip] = []
         for batch, scores in _measure(separator, mixer, count, recipe.data.workers, device):
             examples.append(scores)
             skipped += batch.skipped
@@ -154,7 +154,7 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
     summary = {
         test.name: {
             "examples": len(test.examples),
-            "skipped": test.skipped,
+            "skipped": count_skips(test.skipped),
             "targets": {
                 target: {measure: _plain(asdict(figure)) for measure, figure in figures.items()}
                 for target, figures in test.figures.items()

@@ -1,0 +1,131 @@
+"""`soloist train` and `soloist test` as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest_plugins = ["training.conftest"]
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "metrics.csv").open() as file:
+        return [float(row["train/loss"]) for row in csv.DictReader(file)]
+
+
+def test_a_recipe_is_trained_tested_and_used(soloist, write_recipe, hummers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = write_recipe(data={"root": None})
+    result = soloist("train", "--data.root", hummers, recipe, "--trainer.max_epochs=1", "-q")
+    assert result.code == 0, result.err
+    run = tmp_path / "runs" / "humming"
+    assert "held out" in result.out
+    assert "SI-SDRi" in result.out
+    assert len(losses(run)) == 6
+    before = json.loads((run / "results.json").read_text())
+    (run / "results.json").unlink()
+    assert soloist("test", "runs/humming").code == 0
+    after = json.loads((run / "results.json").read_text())
+    assert after == before
+    result = soloist("test", run / "model", "--data.test_examples", 3, "-o", "elsewhere")
+    assert result.code == 0, result.err
+    elsewhere = json.loads((tmp_path / "elsewhere" / "results.json").read_text())
+    assert elsewhere["tests"]["held out"]["examples"] == 3
+    clip = next(hummers.rglob("*.wav"))
+    assert soloist("separate", clip, "-n", run / "model", "-o", tmp_path / "out").code == 0
+
+
+def test_print_config_shows_the_recipe_with_what_was_given(soloist, write_recipe):
+    recipe = write_recipe()
+    result = soloist("train", recipe, "--separator.network.num_blocks", 4, "--seed=7", "--print-config")
+    values = yaml.safe_load(result.out)
+    assert values["separator"]["init_args"]["network"]["init_args"]["num_blocks"] == 4
+    assert values["seed"] == 7
+    recipe.write_text(result.out)
+    assert soloist("train", recipe, "--print-config").out == result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.rot", "x"], "unknown key 'rot'; did you mean 'root'?"),
+        (["--separator.network.num_block", "4"], "SuDoRMRF has no 'num_block'; did you mean 'num_blocks'?"),
+        (["--overwite"], "needs a value"),
+        (["--overwite", "yes"], "there is no option --overwite; did you mean '--overwrite'?"),
+        (["--trainer.max_epoch", "3"], "unknown key 'max_epoch'; did you mean 'max_epochs'?"),
+        (["--data.batch_size", "many"], "batch_size"),
+        (
+            ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=3"],
+            "make data.batch_size a multiple of 2",
+        ),
+        (["--data.root", "/nowhere"], "there is no folder /nowhere"),
+        (["--resume", "nowhere"], "leave out a recipe"),
+        (["another"], "name one recipe"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line_before_anything_is_trained(
+    soloist, write_recipe, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    result = soloist("train", write_recipe(), *arguments)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_recipe_is_told_with_the_nearest_one(soloist):
+    result = soloist("train", "tiny-sudormrf-digit")
+    assert result.code == 2
+    assert "did you mean 'tiny-sudormrf-digits'?" in result.err
+
+
+def test_two_processes_train_as_one_with_the_same_batch(write_recipe, soloist_process, tmp_path):
+    recipe = write_recipe(data={"workers": 0}, trainer={"max_epochs": 2})
+    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    for name, options in (("one", []), ("two", two)):
+        process = soloist_process("train", recipe, "-o", tmp_path / name, "-q", *options)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err.decode()
+        assert out.decode().count("SI-SDRi") == 1
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+    one, other = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
+    figures = [part["tests"]["held out"]["targets"]["all"]["si_sdri"]["mean"] for part in (one, other)]
+    assert figures[1] == pytest.approx(figures[0], abs=1e-3)
+    assert len(yaml.safe_load((tmp_path / "two" / "environment.yaml").read_text())) == 1
+
+
+def test_ctrl_c_ends_with_one_line_and_the_run_can_go_on(write_recipe, soloist_process, soloist, tmp_path):
+    recipe = write_recipe(data={"workers": 1}, trainer={"max_epochs": 10000})
+    folder = tmp_path / "run"
+    process = soloist_process("train", recipe, "-o", folder, "-q", start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # As a terminal does it: to all processes of the command.
+    os.killpg(process.pid, signal.SIGINT)
+    err = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert err == f"soloist: interrupted; go on with: soloist train --resume {folder}\n"
+    epochs = sum(1 for row in losses(folder)) // 6 + 2
+    result = soloist("train", "--resume", folder, "-q", f"--trainer.max_epochs={epochs}")
+    assert result.code == 0, result.err
+    assert len(losses(folder)) == 6 * epochs
+
+
+def test_without_the_packages_for_training_one_line_says_what_to_install(write_recipe, tmp_path):
+    # As where lightning is not installed: importing it fails.
+    program = "import sys; sys.modules['lightning'] = None; from soloist.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "train", str(write_recipe()), "-o", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == 'soloist: training needs more packages: pip install "soloist[train]"\n'
