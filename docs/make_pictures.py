@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -51,5 +52,27 @@ def draw_example(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def draw_curves(path: Path) -> None:
+    """Loss and SI-SDR improvement, or SDR improvement of stems, of the trainings in `docs/results/curves`."""
+    runs = sorted((ROOT / "docs/results/curves").glob("*.csv"))
+    figure, grid = plt.subplots(
+        2, len(runs), figsize=(3.4 * len(runs), 5), sharex="col", layout="constrained"
+    )
+    for column, run in zip(grid.T, runs, strict=True):
+        with run.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        figure_name = "valid/sdri" if "songs" in run.stem else "valid/si_sdri"
+        for axes, names in zip(column, (("train/loss", "valid/loss"), (figure_name,)), strict=True):
+            for name in names:
+                points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+                axes.plot(*zip(*points, strict=True), label=name, marker="." if "valid" in name else None)
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize="small")
+        column[0].set_title(run.stem, fontsize="medium")
+        column[-1].set_xlabel("step")
+    figure.savefig(path, dpi=100)
+
+
 if __name__ == "__main__":
     draw_example(ROOT / "docs/images/example.png")
+    draw_curves(ROOT / "docs/images/curves.png")
