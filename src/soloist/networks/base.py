@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from torch import Tensor, nn
 
 
@@ -24,3 +26,11 @@ class SpectralNetwork(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Map a spectrogram to a mask or to spectrograms of the sources."""
         raise NotImplementedError
+
+
+@runtime_checkable
+class Standardizing(Protocol):
+    """A network that normalises each bin by statistics of magnitudes, which it can begin with."""
+
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Begin with the mean and the deviation of the magnitudes of each bin, both `(frequency,)`."""

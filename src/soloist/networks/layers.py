@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
@@ -33,7 +34,7 @@ def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
 
 
 @torch.no_grad()
-def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """The gain and the shift `(channels,)` that a BatchNorm applies in evaluation mode."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
@@ -41,6 +42,37 @@ def batch_norm_affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     gain = gain if norm.weight is None else gain * norm.weight
     shift = -norm.running_mean * gain
     return gain, shift if norm.bias is None else shift + norm.bias
+
+
+class Whitening(nn.Module):
+    """Shifts and scales each bin, for each source by values of its own.
+
+    They begin as the statistics of a corpus, or as nothing, and are trained.
+
+    Args:
+        num_sources: Sources.
+        bins: Frequencies.
+    """
+
+    def __init__(self, num_sources: int, bins: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(num_sources, bins))
+        self.scale = nn.Parameter(torch.ones(num_sources, bins))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whiten `(batch, channels, frequency, time)` into `(batch, sources * channels, frequency, time)`."""
+        shift, scale = self.shift[:, None, :, None], self.scale[:, None, :, None]
+        return rearrange((x[:, None] + shift) * scale, "b s c f t -> b (s c) f t")
+
+    @torch.no_grad()
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Begin with the mean and the standard deviation of each bin, both `(frequency,)`.
+
+        Bins in which next to nothing sounds are not blown up: the least deviation is 1e-4 of the largest.
+        """
+        self.shift.copy_((-mean).expand_as(self.shift))
+        floor = (1e-4 * deviation.max()).clamp(min=torch.finfo(deviation.dtype).tiny)
+        self.scale.copy_((1 / deviation.clamp(min=floor)).expand_as(self.scale))
 
 
 class ConvNorm(nn.Module):
@@ -69,8 +101,12 @@ class ConvNorm(nn.Module):
         if not isinstance(self.norm, nn.BatchNorm2d):
             return weight, bias
         gain, shift = batch_norm_affine(self.norm)
-        across = (1, -1, 1, 1) if isinstance(self.conv, nn.ConvTranspose2d) else (-1, 1, 1, 1)
-        return weight * gain.view(across), bias * gain + shift
+        if isinstance(self.conv, nn.ConvTranspose2d):
+            # The weight has an axis of the inputs of all groups, and one of the outputs of a group.
+            groups = self.conv.groups
+            gains = rearrange(gain, "(g o) -> g 1 o 1 1", g=groups)
+            return (weight.unflatten(0, (groups, -1)) * gains).flatten(0, 1), bias * gain + shift
+        return weight * gain.view(-1, 1, 1, 1), bias * gain + shift
 
     def optimize(self) -> None:
         """Fold the norm into the convolution, lay its weight out for channels-last, activate in place."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.networks.layers import ConvNorm
+from soloist.networks.layers import ConvNorm, Whitening
 from soloist.transforms.slicq import overlap_slices
 
 
@@ -95,37 +95,6 @@ class BlockMasks(nn.Module):
         else:
             masks = masks[..., : (slices + 1) * width // 2].unfold(-1, width, width // 2)
         return rearrange(masks, "b (n c) f s t -> b n c f s t", n=self.num_sources)
-
-
-class Whitening(nn.Module):
-    """Shifts and scales each bin, for each source by values of its own.
-
-    They begin as the statistics of a corpus, or as nothing, and are trained.
-
-    Args:
-        num_sources: Sources.
-        bins: Frequencies.
-    """
-
-    def __init__(self, num_sources: int, bins: int) -> None:
-        super().__init__()
-        self.shift = nn.Parameter(torch.zeros(num_sources, bins))
-        self.scale = nn.Parameter(torch.ones(num_sources, bins))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Whiten `(batch, channels, frequency, time)` into `(batch, sources * channels, frequency, time)`."""
-        shift, scale = self.shift[:, None, :, None], self.scale[:, None, :, None]
-        return rearrange((x[:, None] + shift) * scale, "b s c f t -> b (s c) f t")
-
-    @torch.no_grad()
-    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the standard deviation of each bin, both `(frequency,)`.
-
-        Bins in which next to nothing sounds are not blown up: the least deviation is 1e-4 of the largest.
-        """
-        self.shift.copy_((-mean).expand_as(self.shift))
-        floor = (1e-4 * deviation.max()).clamp(min=torch.finfo(deviation.dtype).tiny)
-        self.scale.copy_((1 / deviation.clamp(min=floor)).expand_as(self.scale))
 
 
 class AutoencoderMasks(BlockMasks):

@@ -1,0 +1,216 @@
+"""Open-Unmix and X-UMX: masks from magnitudes, by dense layers around a recurrent network for each source.
+
+    magnitudes - encoder -+- LSTM -(concatenate)- decoder - mask
+                          +-------------^
+
+In X-UMX the sources share what they found, before and after their LSTMs.
+
+[1] F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji, "Open-Unmix - A reference implementation for music
+    source separation", Journal of Open Source Software 4(41), 2019.
+[2] R. Sawata, S. Uhlich, S. Takahashi and Y. Mitsufuji, "All for one and one for all: Improving music
+    separation by bridging networks", ICASSP 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.networks.base import SpectralNetwork
+from soloist.networks.layers import Whitening, batch_norm_affine
+
+
+class OpenUnmix(SpectralNetwork):
+    """Masks of several sources, each by a network of its own [1].
+
+    It sees magnitudes up to a bandwidth, normalised by the mean and the deviation of each bin, and gives
+    masks from zero up for all bins.
+
+    Args:
+        num_sources: Sources.
+        channels: Channels of the mixture and of each source.
+        num_bins: Frequencies of the spectrogram.
+        num_input_bins: Frequencies that are seen, from 0 Hz up; None for all.
+        hidden_size: Features of a frame inside, an even number.
+        layers: Layers of the (bidirectional) LSTM.
+        dropout: Probability with which a feature between these is left out in training.
+
+    Raises:
+        UsageError: More bins are to be seen than there are, or the features cannot be halved.
+    """
+
+    def __init__(
+        self,
+        num_sources: int = 4,
+        channels: int = 2,
+        *,
+        num_bins: int = 2049,
+        num_input_bins: int | None = 1487,
+        hidden_size: int = 512,
+        layers: int = 3,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__()
+        seen = num_bins if num_input_bins is None else num_input_bins
+        if not 0 < seen <= num_bins:
+            raise UsageError(f"num_input_bins {seen} must lie in 1..{num_bins} (num_bins)")
+        if hidden_size < 2 or hidden_size % 2:
+            raise UsageError(f"hidden_size must be even, half for each direction, not {hidden_size}")
+        self.num_bins = num_bins
+        self.num_input_bins = seen
+        self.encoders = nn.ModuleList(Encoder(channels, seen, hidden_size) for _ in range(num_sources))
+        self.lstms = nn.ModuleList(
+            nn.LSTM(
+                hidden_size,
+                hidden_size // 2,
+                num_layers=layers,
+                bidirectional=True,
+                dropout=dropout if layers > 1 else 0.0,
+            )
+            for _ in range(num_sources)
+        )
+        self.decoders = nn.ModuleList(Decoder(hidden_size, channels, num_bins) for _ in range(num_sources))
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """Masks for magnitudes `(batch, channels, num_bins, frames)`.
+
+        Returns:
+            `(batch, sources * channels, num_bins, frames)`, those of the first source first.
+
+        Raises:
+            UsageError: Another number of bins than the network was made for.
+        """
+        if spectrogram.shape[-2] != self.num_bins:
+            raise UsageError(
+                f"the network is made for {self.num_bins} bins and was given {spectrogram.shape[-2]}"
+            )
+        encoded = [encoder(spectrogram[:, :, : self.num_input_bins]) for encoder in self.encoders]
+        features = [
+            torch.cat([skipped, lstm(entering)[0]], dim=-1)
+            for skipped, entering, lstm in zip(encoded, self.exchange(encoded), self.lstms, strict=True)
+        ]
+        masks = [decoder(x) for decoder, x in zip(self.decoders, self.exchange(features), strict=True)]
+        return rearrange(masks, "s t b c f -> b (s c) f t")
+
+    def exchange(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """What each source goes on with of what all found, each `(frames, batch, features)`: its own."""
+        return features
+
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Begin with the mean and the deviation of the magnitudes of each bin, `(num_bins,)`."""
+        for module in self.modules():
+            if isinstance(module, Whitening):
+                module.set_statistics(mean[: self.num_input_bins], deviation[: self.num_input_bins])
+
+
+class CrossNetOpenUnmix(OpenUnmix):
+    """X-UMX: an Open-Unmix whose sources share the mean of their features, before and after the LSTMs [2]."""
+
+    def exchange(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The mean of the features of all sources, for each of them."""
+        return [torch.stack(tuple(features)).mean(dim=0)] * len(features)
+
+
+class DenseNorm(nn.Module):
+    """A linear layer without bias and BatchNorm, on `(frames, batch, features)`.
+
+    Args:
+        inputs: Features that come in.
+        outputs: Features that go out.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.norm: nn.Module = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map and normalise."""
+        return self.norm(self.linear(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+
+    def fold(
+        self, before: tuple[Tensor, Tensor] | None = None, after: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Become one linear layer, with the norm (in evaluation mode) and neighbours folded into it.
+
+        Args:
+            before: Gain and shift of what comes in, `(inputs,)`.
+            after: Gain and shift of what goes out, `(outputs,)`.
+        """
+        assert isinstance(self.norm, nn.BatchNorm1d)
+        gain, bias = batch_norm_affine(self.norm)
+        weight = self.linear.weight.detach() * gain[:, None]
+        if before is not None:
+            weight, bias = weight * before[0], bias + weight @ before[1]
+        if after is not None:
+            weight, bias = weight * after[0][:, None], bias * after[0] + after[1]
+        self.linear.weight = nn.Parameter(weight, requires_grad=False)
+        self.linear.bias = nn.Parameter(bias, requires_grad=False)
+        self.norm = nn.Identity()
+
+
+class Encoder(nn.Module):
+    """From the magnitudes of a frame to features in -1..1.
+
+    Args:
+        channels: Channels of the mixture.
+        num_bins: Frequencies that are seen.
+        hidden_size: Features.
+    """
+
+    def __init__(self, channels: int, num_bins: int, hidden_size: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.whitening: nn.Module = Whitening(1, num_bins)
+        self.dense = DenseNorm(channels * num_bins, hidden_size)
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        """Map `(batch, channels, bins, frames)` to `(frames, batch, hidden_size)`."""
+        return torch.tanh(self.dense(rearrange(self.whitening(magnitudes), "b c f t -> t b (c f)")))
+
+    def optimize(self) -> None:
+        """Fold the statistics and the norm into the linear layer."""
+        assert isinstance(self.whitening, Whitening)
+        shift, scale = (
+            values.detach()[0].repeat(self.channels)
+            for values in (self.whitening.shift, self.whitening.scale)
+        )
+        self.dense.fold(before=(scale, scale * shift))
+        self.whitening = nn.Identity()
+
+
+class Decoder(nn.Module):
+    """From features to the mask of a frame.
+
+    Args:
+        hidden_size: Features; twice as many come in, those of the encoder and those of the LSTM.
+        channels: Channels of the source.
+        num_bins: Frequencies.
+    """
+
+    def __init__(self, hidden_size: int, channels: int, num_bins: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.dense = DenseNorm(2 * hidden_size, hidden_size)
+        self.head = DenseNorm(hidden_size, channels * num_bins)
+        self.scale = nn.Parameter(torch.ones(num_bins))
+        self.shift = nn.Parameter(torch.ones(num_bins))
+        self.folded = False
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(frames, batch, 2 * hidden_size)` to a mask `(frames, batch, channels, bins)`."""
+        x = self.head(torch.relu(self.dense(features)))
+        x = rearrange(x, "t b (c f) -> t b c f", c=self.channels)
+        return torch.relu(x if self.folded else x * self.scale + self.shift)
+
+    def optimize(self) -> None:
+        """Fold the norms and the scale of the mask into the linear layers."""
+        self.dense.fold()
+        self.head.fold(
+            after=(self.scale.detach().repeat(self.channels), self.shift.detach().repeat(self.channels))
+        )
+        self.folded = True
