@@ -97,8 +97,13 @@ def fetch(name: str, *, quiet: bool = False) -> Path:
 
 @app.command("import")
 def import_model(
-    file: Annotated[
-        Path, typer.Argument(help="A published checkpoint file, or a model folder.", show_default=False)
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A published checkpoint file, all of them where each source has one, or a model folder.",
+            metavar="FILE...",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -115,15 +120,18 @@ def import_model(
     from soloist.zoo import copy_model, import_checkpoint
     from soloist.zoo.home import check_name, models_folder
 
-    if not file.is_dir():
+    folders = [file for file in files if file.is_dir()]
+    if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")
-        typer.echo(import_checkpoint(file, output, name, overwrite=overwrite))
+        typer.echo(import_checkpoint(files, output, name, overwrite=overwrite))
         return
+    if len(files) > 1:
+        raise UsageError(f"{folders[0]} is a folder: give one model folder, or checkpoint files")
     if output is None:
-        check_name(name := name or file.resolve().name)
+        check_name(name := name or folders[0].resolve().name)
         output = models_folder() / name
-    typer.echo(copy_model(file, output, name, overwrite=overwrite, half=half))
+    typer.echo(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
 
 
 @app.command("path")

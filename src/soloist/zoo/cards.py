@@ -54,18 +54,25 @@ class PublishedFile:
     Attributes:
         filename: Its name, without a folder.
         url: Where it is; empty where there is no address to download it from.
-        sha256: Its hash; empty where nobody could compute it: the first download then records it.
+        sha256: Its hash, or what is known of its beginning; empty where nobody could compute it. The first
+            download then records it.
         size: Its length in bytes, where known.
+        source: The source whose network it holds, where each has a file of its own.
     """
 
     filename: str
     url: str = ""
     sha256: str = ""
     size: int | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         if not is_name(self.filename):
             raise ConfigError(f"filename {self.filename!r} must be a plain file name")
+
+    def is_hash(self, digest: str) -> bool:
+        """Whether a hash may be this file's, as far as that is known; False where nothing is."""
+        return bool(self.sha256) and digest.startswith(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Card:
         citation: The paper to cite.
         origin: Where its authors publish it, or which file it was imported from.
         notes: What a user should know before relying on it.
-        files: The published checkpoint that it is imported from.
+        files: The published checkpoint that it is imported from, in one file or several.
         config: `class_path` and `init_args` of a separator without weights; None where there are weights.
     """
 

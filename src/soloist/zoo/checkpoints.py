@@ -11,7 +11,8 @@ import hashlib
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from soloist.errors import ModelError
 from soloist.zoo.build import build
-from soloist.zoo.cards import Card, list_cards
+from soloist.zoo.cards import Card, PublishedFile, list_cards
 from soloist.zoo.home import check_name, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.models import check_state, save_model
@@ -31,39 +32,49 @@ _NESTED = ("state_dict", "model_state_dict", "model")
 
 
 def import_checkpoint(
-    path: Path, folder: Path | None = None, name: str | None = None, *, overwrite: bool = False
+    path: Path | Sequence[Path],
+    folder: Path | None = None,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
-    """Turn a published checkpoint file into a model folder.
+    """Turn a published checkpoint into a model folder.
 
     Args:
-        path: The file, as its authors published it.
+        path: The file, as its authors published it; or all of them, where each source has a file of its own
+            whose name begins with the source's: `vocals-b62c91ce.pth`.
         folder: Where to write; the model's folder in the models folder if None.
-        name: The model's name; that of the card whose file this is, or the file's own, if None.
+        name: The model's name; if None, that of the card whose files these are, else the file's own or, of
+            several, that of their folder.
         overwrite: Replace a model folder that is there.
 
     Returns:
         The model folder.
 
     Raises:
-        ModelError: The file is not a checkpoint, no importer recognises it, or the folder cannot be written.
+        ModelError: A file is not a checkpoint, no importer recognises it, or the folder cannot be written.
         UsageError: The name is not one.
     """
-    path = Path(path)
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
         check_name(name)
-    state = read_state(path)
-    model = recognize(state)
+    states = {each: read_state(each) for each in paths}
+    files, known = _identify(paths, name)
+    told = ", ".join(str(each) for each in paths)
+    model = _recognize({file.source or _source(each): states[each] for each, file in files.items()})
     if model is None:
+        first = states[paths[0]]
         raise ModelError(
-            f"no importer recognises the model in {path} ({len(state)} tensors: {_sample(state)})"
+            f"no importer recognises the model in {told} ({len(first)} tensors: {_sample(first)})"
         )
-    digest = sha256(path)
-    known = _known_card(digest, name)
-    name = name or (known.name if known else _slug(path.stem))
+    own = paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name
+    name = name or (known.name if known else _slug(own))
     if known is not None:
-        _check_parameters(model, known, path)
-    card = _complete(model, known, path, digest) | {"name": name}
-    check_state(build(model.config, f"configuration of {name}"), model.separator.state_dict(), str(path))
+        _check_parameters(model, known, told)
+    card = {**model.card, **(known.to_dict() if known else {}), "name": name}
+    # Its files and its sources are what was found.
+    card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
+    check_state(build(model.config, f"configuration of {name}"), model.separator.state_dict(), told)
     target = Path(folder) if folder is not None else models_folder() / name
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
 
@@ -171,45 +182,77 @@ def _entries(attributes: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
     return [(str(key), value) for key, value in entries.items()] if isinstance(entries, Mapping) else []
 
 
-def _known_card(digest: str, name: str | None) -> Card | None:
-    """The card whose file has the hash, or the named one whose file's hash nobody knows yet.
+def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, PublishedFile], Card | None]:
+    """What is known of each file, in the order of the card that they belong to, and that card.
 
     Raises:
-        ModelError: The named card says that its file has another hash.
+        ModelError: They are not the files of the named card, or two of them are of one source.
     """
-    cards = list_cards()
+    digests = [sha256(path) for path in paths]
+    known = _known_card(digests, name)
+    order = list(range(len(paths)))
+    if known is not None:
+        published = list(known.files)
+        order = [
+            next((index for index in order if file.is_hash(digests[index])), place)
+            for place, file in enumerate(published)
+        ]
+    else:
+        published = [PublishedFile(_slug(path.name), source=_source(path)) for path in paths]
+        if len({file.source for file in published}) < len(paths):
+            raise ModelError(f"two of the files are of one source: {', '.join(map(str, paths))}")
+        published = published if len(paths) > 1 else [replace(published[0], source="")]
+    return {
+        paths[index]: replace(file, sha256=digests[index], size=paths[index].stat().st_size)
+        for index, file in zip(order, published, strict=True)
+    }, known
+
+
+def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
+    """The card whose files have the hashes, or the named one of whose files nobody knows them yet.
+
+    Raises:
+        ModelError: The named card says that its files have other hashes, or how many there are.
+    """
+    cards = [card for card in list_cards() if card.files]
     for card in cards:
-        if any(file.sha256 == digest for file in card.files):
+        matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.files)}
+        if len(matched) == len(digests) == len(card.files):
             return card
-    named = next((card for card in cards if card.name == name and card.files), None)
-    if named is not None and named.files[0].sha256:
+    named = next((card for card in cards if card.name == name), None)
+    if named is None:
+        return None
+    published = ", ".join(f"{file.filename}, sha256 {file.sha256 or 'unknown'}" for file in named.files)
+    if len(named.files) != len(digests):
+        raise ModelError(f"{name} is made of {len(named.files)} files ({published}), not of {len(digests)}")
+    if any(file.sha256 for file in named.files):
         raise ModelError(
-            f"this is not the published file of {name} (sha256 {named.files[0].sha256}, not {digest}): "
+            f"this is not the published file of {name} ({published}; not {', '.join(digests)}): "
             "import it under another name"
         )
     return named
 
 
-def _check_parameters(model: ImportedModel, known: Card, path: Path) -> None:
+def _recognize(states: Mapping[str, Mapping[str, Tensor]]) -> ImportedModel | None:
+    """What an importer makes of one state dict; or of those of several sources, by their names, as one."""
+    alone = recognize(next(iter(states.values()))) if len(states) == 1 else None
+    if alone is not None:
+        return alone
+    return recognize(
+        {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()}
+    )
+
+
+def _source(path: Path) -> str:
+    """The source that the name of its file begins with, before a piece of its hash."""
+    return re.sub(r"[-_][0-9a-f]{8,}$", "", path.stem)
+
+
+def _check_parameters(model: ImportedModel, known: Card, told: str) -> None:
     """Refuse another model than the card's, where no hash tells them apart."""
     found = sum(parameter.numel() for parameter in model.separator.parameters())
     if known.parameters and found != known.parameters:
-        raise ModelError(f"{path} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
-
-
-def _complete(model: ImportedModel, known: Card | None, path: Path, digest: str) -> dict[str, Any]:
-    """What the importer and the known card say, with the file as it was found."""
-    card = {**model.card, **(known.to_dict() if known else {})}
-    published = known.files[0] if known else None
-    card["files"] = [
-        {
-            "filename": published.filename if published else _slug(path.name),
-            "url": published.url if published else "",
-            "sha256": digest,
-            "size": path.stat().st_size,
-        }
-    ]
-    return card
+        raise ModelError(f"{told} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
 
 
 def _slug(text: str) -> str:

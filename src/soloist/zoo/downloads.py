@@ -1,7 +1,7 @@
 """Downloads of published checkpoints: resumed, checked by hash, in their place only when whole.
 
-Where nobody could say what a file's hash is, the first download that proves to be the model records it,
-and every later one is held to that.
+Where nobody could say what a file's hash is, or only how it begins, the first download that proves to be the
+model records it, and every later one is held to that.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ _ATTEMPTS = 5
 _TIMEOUT = (15, 60)
 # Of a connection that breaks, the bytes since the last whole block are lost.
 _BLOCK = 4096
+_DIGITS = 64
 
 
 def download(name: str, progress: Progress | None = None, notice: Notice | None = None) -> Path:
@@ -56,26 +58,64 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         return card.folder
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
-    published = card.files[0]
-    expected = published.sha256 or _recorded().get(_key(published), "")
+    files: list[_File] = []
+    for published in card.files:
+        before = sum(file.path.stat().st_size for file in files)
+        files.append(_obtain(card, published, _in_all(card, before, progress)))
+    try:
+        folder = import_checkpoint([file.path for file in files], card.folder, card.name)
+    except ModelError:
+        # Without its hash, this alone tells a model from a page that asks to log in.
+        for file in files:
+            if not file.certain and not file.by_hand:
+                file.path.unlink()
+        raise
+    for file in files:
+        if not file.certain:
+            _record(file.published, sha256(file.path), notice)
+        if not file.by_hand:
+            file.path.unlink()
+    return folder
+
+
+@dataclass(frozen=True)
+class _File:
+    """A published file in the downloads folder.
+
+    Attributes:
+        published: What is known of it.
+        path: Where it is.
+        by_hand: Whether it was there before.
+        certain: Whether all of its hash was known.
+    """
+
+    published: PublishedFile
+    path: Path
+    by_hand: bool
+    certain: bool
+
+
+def _obtain(card: Card, published: PublishedFile, progress: Progress | None) -> _File:
+    """Take a file from the downloads folder, or download it to there."""
+    expected = published.sha256
+    if len(expected) < _DIGITS:
+        expected = _recorded().get(_key(published), expected)
     path = downloads_folder() / published.filename
     by_hand = path.is_file()
     if by_hand:
         _check_file(path, expected)
     else:
         _fetch(card, published, expected, progress)
-    try:
-        folder = import_checkpoint(path, card.folder, card.name)
-    except ModelError:
-        # Without a hash, this alone tells a model from a page that asks to log in.
-        if not expected and not by_hand:
-            path.unlink()
-        raise
-    if not expected:
-        _record(published, sha256(path), notice)
-    if not by_hand:
-        path.unlink()
-    return folder
+    return _File(published, path, by_hand, certain=len(expected) == _DIGITS)
+
+
+def _in_all(card: Card, before: int, progress: Progress | None) -> Progress | None:
+    """The progress of one file as that of all files of a card, of which so many bytes are there already."""
+    if progress is None or len(card.files) == 1:
+        return progress
+    sizes = [file.size for file in card.files if file.size is not None]
+    total = sum(sizes) if len(sizes) == len(card.files) else None
+    return lambda received, _: progress(before + received, total)
 
 
 class _ResumingDownloader:
@@ -85,8 +125,9 @@ class _ResumingDownloader:
     with the first part.
     """
 
-    def __init__(self, part: Path, progress: Progress | None) -> None:
+    def __init__(self, part: Path, expected: str, progress: Progress | None) -> None:
         self.part = part
+        self.expected = expected
         self.tag = part.with_name(f"{part.name}.tag")
         self.progress = progress
 
@@ -99,8 +140,11 @@ class _ResumingDownloader:
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
                 if self._received() <= before or attempt == _ATTEMPTS - 1:
                     raise
-        os.replace(self.part, output_file)
         self.tag.unlink(missing_ok=True)
+        if not sha256(self.part).startswith(self.expected):
+            self.part.unlink()
+            raise ValueError("the file has another hash")
+        os.replace(self.part, output_file)
 
     def _received(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
@@ -160,10 +204,11 @@ def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progre
     try:
         pooch.retrieve(
             url,
-            known_hash=f"sha256:{expected}" if expected else None,
+            # Of some, no more than the first digits are known: the downloader compares them.
+            known_hash=None,
             fname=published.filename,
             path=folder,
-            downloader=_ResumingDownloader(folder / f"{published.filename}.part", progress),
+            downloader=_ResumingDownloader(folder / f"{published.filename}.part", expected, progress),
         )
     except requests.HTTPError as error:
         raise ModelError(f"cannot download: {one_line(error)}. {by_hand}") from error
@@ -187,7 +232,7 @@ def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
 
 
 def _check_file(path: Path, expected: str) -> None:
-    if expected and (found := sha256(path)) != expected:
+    if not (found := sha256(path)).startswith(expected):
         raise ModelError(f"{path} has sha256 {found}, not {expected}: delete it and try again")
 
 
@@ -211,6 +256,6 @@ def _record(published: PublishedFile, digest: str, notice: Notice | None) -> Non
     scratch.replace(_trust_file())
     if notice is not None:
         notice(
-            f"no hash of {published.filename} was known: this download is trusted from now on "
+            f"the hash of {published.filename} was not known in full: this download is trusted from now on "
             f"(sha256 {digest}, recorded in {_trust_file()})"
         )
