@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from soloist.networks.frames import FrameConv, Slope, channels_last
 from soloist.networks.mask_network import MaskNetwork
@@ -52,7 +53,13 @@ class MaskAlongFilters(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, filters, frames)` to `(batch, outputs, filters, frames)`."""
-        return self.conv(x[:, None])[:, :, : x.shape[1]]
+        # As the product with the matrix whose rows are the shifted taps, which needs a fraction of the time
+        # and memory of a convolution that is as long as its input.
+        count = x.shape[1]
+        offset = int(self.conv.padding[0])
+        taps = pad(self.conv.weight[:, 0, :, 0], (count - 1 - offset, offset - 1))
+        logits = torch.einsum("o n i, b i t -> b o n t", taps.unfold(-1, count, 1).flip(1), x)
+        return logits if self.conv.bias is None else logits + self.conv.bias[:, None, None]
 
 
 class OriginalSuDoRMRF(MaskNetwork):
