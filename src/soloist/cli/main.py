@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from soloist import __version__
-from soloist.cli import data, evaluate, info, models, report, runs, score, separate, test, train
+from soloist.cli import data, evaluate, info, init, models, report, runs, score, separate, sweep, test, train
 from soloist.errors import SoloistError
 
 INTERRUPTED = 130
@@ -29,7 +29,9 @@ app.command("info")(info.info)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("init")(init.init)
 app.command("train", context_settings={"ignore_unknown_options": True})(train.train)
+app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
 app.command("runs")(runs.runs)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
 app.add_typer(models.app, name="models")

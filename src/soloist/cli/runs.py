@@ -47,7 +47,7 @@ def runs(
         headings = list(dict.fromkeys(key for row in rows for key in row))
         _print_csv(headings, ([row.get(key) for key in headings] for row in rows))
     else:
-        _print_table(_HEADINGS, [_cells(run) for run in found])
+        print_table(_HEADINGS, [_cells(run) for run in found])
     if damaged:
         raise typer.Exit(1)
 
@@ -79,7 +79,7 @@ def _show_differences(names: list[str], table: dict[str, list[Any]], as_json: bo
     if as_csv:
         _print_csv(["key", *names], rows)
     elif rows:
-        _print_table(["key", *names], rows)
+        print_table(["key", *names], rows)
     else:
         typer.echo("the recipes are the same")
 
@@ -116,7 +116,8 @@ def _describe_size(parameters: int) -> str:
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
 
 
-def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print lines under headings; into a pipe they are not wrapped."""
     from rich.console import Console
     from rich.table import Table
 

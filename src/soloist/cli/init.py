@@ -1,0 +1,64 @@
+"""`soloist init`: a recipe of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soloist.errors import UsageError
+
+
+def init(
+    name: Annotated[
+        Path | None,
+        typer.Argument(help="Name of the training; its recipe is NAME.yaml.", show_default=False),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="The network; --list names them.", show_default=False)
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Begin from this shipped recipe, of whatever network.", show_default=False),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the corpus, where the recipe reads one.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List families and recipes, and stop.")] = False,
+) -> None:
+    """Write a commented recipe to change and to train.
+
+    It begins from a small recipe of the family, which needs no corpus, or from any shipped recipe.
+
+    `soloist init my_model --family tfc-tdf`
+
+    `soloist init my_model --recipe sudormrf-wham --root corpora/wham`
+    """
+    from soloist.training.recipe_template import recipe_of_family, write_template
+
+    if list_them:
+        _list()
+        return
+    if name is None:
+        raise UsageError("what is the training to be called? soloist init NAME --family FAMILY")
+    if (family is None) == (recipe is None):
+        raise UsageError("give one of --family and --recipe; --list names them")
+    source = recipe if recipe is not None else recipe_of_family(family or "")
+    file = name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
+    write_template(
+        source, file, root=None if root is None else str(root.expanduser().resolve()), overwrite=overwrite
+    )
+    typer.echo(file)
+
+
+def _list() -> None:
+    from soloist.cli.runs import print_table
+    from soloist.training.recipe_template import FAMILIES, describe_recipes, recipe_of_family
+
+    described = describe_recipes()
+    print_table(["family", "what"], [[family, described[recipe_of_family(family)]] for family in FAMILIES])
+    typer.echo()
+    print_table(["recipe", "what"], described.items())

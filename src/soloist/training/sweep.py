@@ -1,0 +1,256 @@
+"""Sweeps: the same recipe trained with other values, to find the best ones.
+
+Optuna chooses the values and keeps what came out in a file, which any number of processes may work on.
+T. Akiba, S. Sano, T. Yanase, T. Ohta and M. Koyama, "Optuna: a next-generation hyperparameter optimization
+framework", KDD 2019.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+import torch
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from soloist.errors import Interrupted, SoloistError, TrainingError, UsageError
+from soloist.mixing.example import Mixer
+from soloist.training.folder import RunFolder, write_whole
+from soloist.training.overrides import override
+from soloist.training.recipe import Recipe
+from soloist.training.run import train
+from soloist.training.runs import read_run
+from soloist.training.sweep_values import GridByNumber, SweepConfig
+
+STORAGE = "sweep.db"
+RECIPE = "sweep.yaml"
+BEST = "best.yaml"
+ERROR = "error.txt"
+
+State = Literal["done", "failed", "running"]
+
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "done",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+_VALUES = "values"
+
+
+@dataclass(frozen=True)
+class SweepTrial:
+    """One training of a sweep.
+
+    Attributes:
+        folder: Its run.
+        values: What was tried, as YAML, by dotted key.
+        state: Whether it is done.
+        figure: The best value of what the recipe monitors; None where there is none.
+        error: Why it failed.
+    """
+
+    folder: Path
+    values: Mapping[str, str]
+    state: State
+    figure: float | None
+    error: str | None
+
+
+def sweep(
+    recipe: Recipe, folder: Path, *, jobs: int = 1, resume: bool = False, quiet: bool = False
+) -> list[SweepTrial]:
+    """Train a recipe with the values that its section `sweep` names, each in a run of its own.
+
+    A sweep that is there is gone on with; other processes may be at work on it. The recipe with the best
+    values is written to `best.yaml`.
+
+    Args:
+        recipe: What is trained, and what is tried.
+        folder: The folder of the sweep.
+        jobs: Trainings at a time.
+        resume: Finish interrupted trials first; no other process may be at work on the sweep then.
+        quiet: Show no progress.
+
+    Returns:
+        All trials of the sweep, the best first.
+
+    Raises:
+        UsageError: The recipe says nothing to try, something else is in the folder, or a corpus is not there.
+        Interrupted: Somebody pressed Ctrl-C.
+    """
+    if jobs < 1:
+        raise UsageError(f"jobs must be at least 1, not {jobs}")
+    config = SweepConfig.of(recipe)
+    recipe.build(recipe.data.train, Mixer)
+    _claim(recipe, folder, resume=resume)
+    work = _Work(recipe, config, folder, quiet=quiet or jobs > 1)
+    if resume:
+        work.finish_interrupted()
+    if jobs == 1:
+        work.go_on()
+    else:
+        _share(recipe, folder, jobs)
+    trials = work.trials()
+    if trials and trials[0].state == "done":
+        best = Recipe.parse(_values_of(recipe, trials[0].values), BEST)
+        write_whole(folder / BEST, best.to_yaml())
+    return trials
+
+
+class _Work:
+    """What one process does for a sweep.
+
+    Args:
+        recipe: What is trained.
+        config: What is tried.
+        folder: The folder of the sweep.
+        quiet: Show no progress.
+        job: Which of the processes that were started together.
+    """
+
+    def __init__(
+        self, recipe: Recipe, config: SweepConfig, folder: Path, *, quiet: bool, job: int = 0
+    ) -> None:
+        self.recipe = recipe
+        self.config = config
+        self.folder = folder
+        self.quiet = quiet
+        self.study = _open_study(recipe, config, folder, job)
+
+    def go_on(self) -> None:
+        """Train with other values until there are as many trials as are wanted."""
+        while len(self.study.get_trials(deepcopy=False)) < self.config.count:
+            trial = self.study.ask()
+            if trial.number >= self.config.count:
+                # Another process was faster.
+                self.study.tell(trial, state=TrialState.PRUNED)
+                return
+            values = self.config.choose(trial)
+            trial.set_user_attr(_VALUES, values)
+            self._train(trial.number, values)
+
+    def finish_interrupted(self) -> None:
+        """Go on with what another process began and did not end."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if (values := trial.user_attrs.get(_VALUES)) is None:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+            else:
+                self._train(trial.number, values)
+
+    def trials(self) -> list[SweepTrial]:
+        """All trials, the best first, those without a figure last."""
+        minimize = self.recipe.monitor_mode == "min"
+        known = [self._describe(trial) for trial in self.study.get_trials() if trial.state in _STATES]
+        done = [trial for trial in known if trial.figure is not None]
+        done.sort(key=lambda trial: trial.figure or 0.0, reverse=not minimize)
+        return [*done, *(trial for trial in known if trial.figure is None)]
+
+    def _train(self, number: int, values: Mapping[str, str]) -> None:
+        """Train with some values and tell the study what came out.
+
+        What fails is told, too, and is no reason to stop: other values may do.
+        """
+        folder = self._folder(number)
+        try:
+            recipe = Recipe.parse(_values_of(self.recipe, values), f"trial {number}")
+            train(recipe, folder, resume=RunFolder(folder).recipe.is_file(), quiet=self.quiet)
+            figure = read_run(folder.name, folder).best
+            if figure is None:
+                raise TrainingError(f"{folder} has no {recipe.monitor}")
+        except Interrupted:
+            raise
+        except SoloistError as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / ERROR, f"{error}\n")
+            self.study.tell(number, state=TrialState.FAIL)
+        else:
+            self.study.tell(number, figure)
+
+    def _describe(self, trial: FrozenTrial) -> SweepTrial:
+        folder = self._folder(trial.number)
+        failed = trial.state is TrialState.FAIL and (folder / ERROR).is_file()
+        return SweepTrial(
+            folder,
+            trial.user_attrs.get(_VALUES, {}),
+            _STATES[trial.state],
+            trial.value if trial.state is TrialState.COMPLETE else None,
+            (folder / ERROR).read_text(encoding="utf-8").strip() if failed else None,
+        )
+
+    def _folder(self, number: int) -> Path:
+        return self.folder / f"trial-{number:03}"
+
+
+def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
+    """Begin a sweep in a folder, or see that the one that is there tries the same.
+
+    Raises:
+        UsageError: The folder holds something else, or the sweep of another recipe.
+    """
+    stated = folder / RECIPE
+    # More trials may be wanted later.
+    text = replace(recipe, sweep={**recipe.sweep, "trials": None}).to_yaml()
+    if stated.is_file():
+        if stated.read_text(encoding="utf-8") != text:
+            raise UsageError(f"{folder} holds the sweep of another recipe: choose another folder (-o)")
+    elif resume:
+        raise UsageError(f"there is no sweep in {folder} to go on with: {RECIPE} is missing")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} holds something else than a sweep: choose another folder (-o)")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(stated, text)
+
+
+def _open_study(recipe: Recipe, config: SweepConfig, folder: Path, job: int) -> Study:
+    """The study in a sweep's folder."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # SQLite lets one process write at a time; the others wait.
+    storage = RDBStorage(f"sqlite:///{folder / STORAGE}", engine_kwargs={"connect_args": {"timeout": 60}})
+    direction = StudyDirection.MINIMIZE if recipe.monitor_mode == "min" else StudyDirection.MAXIMIZE
+    study = optuna.create_study(
+        storage=storage, study_name=recipe.name, direction=direction, load_if_exists=True
+    )
+    study.sampler = _make_sampler(recipe, config, [len(study.get_trials(deepcopy=False)), job])
+    return study
+
+
+def _make_sampler(recipe: Recipe, config: SweepConfig, place: list[int]) -> BaseSampler:
+    """What chooses the values; `place` tells processes apart that must not draw the same."""
+    if config.method == "grid":
+        return GridByNumber(config.values)
+    seed = int(np.random.SeedSequence([recipe.seed, *place]).generate_state(1)[0])
+    return RandomSampler(seed) if config.method == "random" else TPESampler(seed=seed)
+
+
+def _share(recipe: Recipe, folder: Path, jobs: int) -> None:
+    """Go on with a sweep in several processes of this machine."""
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        works = [pool.submit(_go_on, recipe.to_dict(), folder, job, jobs) for job in range(jobs)]
+        for work in works:
+            work.result()
+
+
+def _go_on(values: dict[str, Any], folder: Path, job: int, jobs: int) -> None:
+    """One of several processes, with its share of the processor."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    recipe = Recipe.parse(values, str(folder / RECIPE))
+    _Work(recipe, SweepConfig.of(recipe), folder, quiet=True, job=job).go_on()
+
+
+def _values_of(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """The keys and values of a recipe with those of a trial in their places, and without a sweep."""
+    values = {**recipe.to_dict(), "sweep": {}}
+    for key, text in chosen.items():
+        override(values, key, text)
+    return values
