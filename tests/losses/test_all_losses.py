@@ -19,6 +19,7 @@ from soloist.losses.ratios import SDSDR, SISDR, SNR, ThresholdedSNR
 from soloist.losses.spectrogram import SpectrogramDivergence, SpectrogramLoss
 from soloist.losses.variational import KLDivergence
 from soloist.losses.waveform import WaveformLoss
+from soloist.losses.weighted_sdr import WeightedSDR
 from soloist.losses.zero_references import ReleasedZeroReferenceSNR, ZeroReferenceSNR
 from soloist.transforms.stft import STFT
 
@@ -41,8 +42,11 @@ OF_ESTIMATES = {
     "zero-reference snr": ZeroReferenceSNR(),
     "released zero-reference snr": ReleasedZeroReferenceSNR(),
     "resolutions": MultiResolutionSTFT((8, 16), (3, 5), (8, 12)),
+    "weighted sdr": WeightedSDR(),
     "permutations": PermutationInvariant(SNR()),
+    "permutations in a mixture": PermutationInvariant(WeightedSDR()),
     "combinations": Combinations(SNR()),
+    "combinations in a mixture": Combinations(WeightedSDR()),
     "both domains": MultiDomain(SpectrogramLoss("mse"), SISDR()),
     "consistency": MixtureConsistency(WaveformLoss("mse")),
     "sum": WeightedSum([SNR(), WaveformLoss("l1")], [0.1, 2.0]),

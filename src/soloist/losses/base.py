@@ -76,7 +76,8 @@ class Loss(nn.Module):
 class SourceLoss(Loss):
     """A loss that compares each estimate with one reference, so that it can be tried in any order.
 
-    A subclass implements `compare`, and `views` where it compares something else than waveforms.
+    A subclass implements `compare`, and `views` where it compares something else than waveforms; or
+    `comparison`, where the mixture matters.
     """
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,10 +96,14 @@ class SourceLoss(Loss):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement compare")
 
+    def comparison(self, prediction: Prediction) -> Callable[[Tensor, Tensor], Tensor]:
+        """What compares the views of a mixture's estimates: `compare`, or something that knows the mixture."""
+        return self.compare
+
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
         """The mean over the sources, each compared with the reference in its place; `(batch,)`."""
         check_shapes(prediction, references)
-        return self.compare(*self.views(prediction, references)).mean(dim=1)
+        return self.comparison(prediction)(*self.views(prediction, references)).mean(dim=1)
 
 
 def check_shapes(prediction: Prediction, references: Tensor) -> None:

@@ -65,7 +65,7 @@ class MixtureConsistency(Loss):
         """The loss of the sum; `(batch,)`."""
         check_shapes(prediction, references)
         estimates, mixture = self.loss.views(prediction, prediction.mixture[:, None])
-        return self.loss.compare(estimates.sum(dim=1, keepdim=True), mixture)[:, 0]
+        return self.loss.comparison(prediction)(estimates.sum(dim=1, keepdim=True), mixture)[:, 0]
 
 
 class Combinations(Loss):
@@ -100,7 +100,7 @@ class Combinations(Loss):
             estimates, targets = (
                 torch.einsum("n s, b s ... -> b n ...", members, views) for views in (estimates, targets)
             )
-        return self.loss.compare(estimates, targets)
+        return self.loss.comparison(prediction)(estimates, targets)
 
 
 class MultiDomain(Loss):

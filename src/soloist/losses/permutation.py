@@ -46,9 +46,8 @@ class PermutationInvariant(Loss):
         count, available = targets.shape[1], estimates.shape[1]
         if available < count or (available > count and not self.spare):
             raise UsageError(f"{available} estimates cannot be matched with {count} references")
-        rows = [
-            self.loss.compare(estimates, targets[:, [index]].expand_as(estimates)) for index in range(count)
-        ]
+        compare = self.loss.comparison(prediction)
+        rows = [compare(estimates, targets[:, [index]].expand_as(estimates)) for index in range(count)]
         return torch.stack(rows, dim=1)
 
     def order(self, pairs: Tensor) -> Tensor:
