@@ -17,7 +17,9 @@ RATE = 8000
 
 def make(design=None, **options):
     torch.manual_seed(0)
-    arguments = {"sources": ["drums", "bass", "other"], "sample_rate": RATE, "bandwidth": 3000.0} | options
+    """A small separator without a Wiener filter."""
+    arguments = {"sources": ["drums", "bass", "other"], "sample_rate": RATE, "bandwidth": 3000.0}
+    arguments |= {"wiener_iterations": 0} | options
     transform = SliCQ("bark", 24, 80.0, sample_rate=RATE)
     return SliCQSeparator(transform, design or Autoencoder((3, 4)), **arguments).eval()
 
@@ -92,10 +94,50 @@ def test_predictions_are_at_the_mixture_s_level(normalization):
         torch.testing.assert_close(prediction.estimates, separator(audio), atol=1e-6, rtol=0)
 
 
-def test_silence_stays_silent():
+@pytest.mark.parametrize("iterations", [0, 1])
+def test_silence_stays_silent(iterations):
     silence = torch.zeros(1, 2, 5000)
-    prediction = make().predict(silence)
-    assert (prediction.estimates == 0).all()
+    separator = make(wiener_iterations=iterations)
+    assert (separator.predict(silence).estimates == 0).all()
+    assert (separator(silence) == 0).all()
+
+
+@pytest.mark.parametrize("options", [{"wiener_iterations": 1}, {"wiener_iterations": 0, "soft_mask": True}])
+def test_what_is_filtered_adds_up_to_the_mixture(options):
+    """Also above the bandwidth, where each source alone would get the whole mixture."""
+    audio = mixture(9000)
+    with torch.no_grad():
+        filtered = make(**options)(audio)
+        masked = make()(audio)
+    lacking, doubled = (
+        ((estimates.sum(dim=1) - audio).square().mean() / audio.square().mean()).item()
+        for estimates in (filtered, masked)
+    )
+    assert lacking < 1e-3
+    assert doubled > 0.1
+
+
+def test_a_filtered_estimate_depends_on_the_whole_chunk():
+    separator = make(wiener_iterations=1)
+    assert separator.receptive_field is None
+    audio = mixture(40_000)
+    with torch.no_grad():
+        chunked = separate_chunked(separator, audio, Chunking.of(separator))
+        whole = separator(audio)
+    assert (chunked - whole).square().mean() < 1e-3 * whole.square().mean()
+
+
+@pytest.mark.parametrize("design", [Autoencoder((3, 4)), BiLSTM()])
+def test_what_is_optimised_estimates_the_same(design):
+    separator = make(design)
+    for module in separator.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+    audio = mixture(9000)
+    with torch.no_grad():
+        before = separator(audio)
+        torch.testing.assert_close(separator.optimize()(audio), before, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("normalization", ["none", "chunk"])

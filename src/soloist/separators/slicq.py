@@ -10,9 +10,11 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.estimation.wiener import WienerEM
 from soloist.losses.base import Prediction
 from soloist.networks.xumx_slicq import BlockShape, MaskDesign, XumxSliCQ
 from soloist.separators.base import Level, Normalization, Separator, is_silent
+from soloist.separators.statistics import mean_and_deviation, moments
 from soloist.transforms.slicq import SliCQ, overlap_slices
 
 
@@ -29,6 +31,9 @@ class SliCQSeparator(Separator):
         channels: Channels of the mixture and of each estimate.
         bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there,
             which only the Wiener filter then shares among them. None for all blocks.
+        wiener_iterations: How often the mixture is filtered by what the masks leave of it, which makes the
+            estimates add up to it; 0 for not at all.
+        soft_mask: Begin with the masks as shares of their sum, in place of the masks as they are.
         chunk_slices: Slices that are best given at once.
         normalization: What the audio is normalised by; see `Separator`.
 
@@ -45,6 +50,8 @@ class SliCQSeparator(Separator):
         sample_rate: int,
         channels: int = 2,
         bandwidth: float | None = 16000.0,
+        wiener_iterations: int = 1,
+        soft_mask: bool = False,
         chunk_slices: int = 48,
         normalization: Normalization = "none",
     ) -> None:
@@ -64,6 +71,7 @@ class SliCQSeparator(Separator):
             num_bins=sum(frequency <= limit for frequency in transform.frequencies),
             design=network,
         )
+        self.wiener = WienerEM(wiener_iterations, "mask" if soft_mask else "phase", window=None)
         self.chunk_slices = chunk_slices
 
     @property
@@ -73,9 +81,14 @@ class SliCQSeparator(Separator):
 
     @property
     def receptive_field(self) -> int | None:
-        """What the network sees beyond a slice, that slice, and what overlaps with it; None if unbounded."""
+        """What a slice and what the network sees beyond it depend on; None where there is no bound.
+
+        There is none for a Wiener filter, which models all that it is given.
+        """
         radius = self.network.radius
-        return None if radius is None else math.ceil((radius + 2) * self.transform.slice_length)
+        if radius is None or self.wiener.iterations:
+            return None
+        return math.ceil((1 + radius) * self.transform.slice_length) + self.transform.reach
 
     @property
     def stride(self) -> int:
@@ -89,7 +102,11 @@ class SliCQSeparator(Separator):
             Estimates `(batch, sources, channels, samples)`.
         """
         mixed = self.transform(mixture)
-        return self.synthesize(apply_masks(self.run_network(mixed), mixed), mixture.shape[-1])
+        masks = self.run_network(mixed)
+        if self.wiener.iterations or self.wiener.start == "mask":
+            magnitudes = [mask * block.abs()[:, None] for mask, block in zip(masks, mixed, strict=True)]
+            return self.synthesize(self.wiener.filter_blocks(mixed, magnitudes), mixture.shape[-1])
+        return self.synthesize(apply_masks(masks, mixed), mixture.shape[-1])
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`: blocks of coefficients and masks.
@@ -145,20 +162,14 @@ class SliCQSeparator(Separator):
         Args:
             mixtures: Audio `(batch, channels, samples)`, in pieces.
         """
-        count, total, squares = torch.stack([self._moments(mixture) for mixture in mixtures]).sum(dim=0)
-        mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
-        self.network.set_statistics(mean.float(), deviation.float())
+        self.network.set_statistics(*mean_and_deviation(self._moments(mixture) for mixture in mixtures))
 
     def _moments(self, mixture: Tensor) -> Tensor:
-        """How many magnitudes of each bin there are, their sum and that of their squares, `(3, bins)`."""
+        """The `moments` of the magnitudes of each bin, `(3, bins)`."""
         level = None if self.normalization == "none" else Level.of(mixture)
-        moments = []
-        for block in self.transform(mixture if level is None else level.normalize(mixture)):
-            magnitudes = rearrange(overlap_slices(block.abs()).mean(dim=1), "b f t -> f (b t)").double()
-            count = torch.full_like(magnitudes[:, 0], magnitudes.shape[1])
-            moments.append(torch.stack([count, magnitudes.sum(dim=1), magnitudes.square().sum(dim=1)]))
-        return torch.cat(moments, dim=1)
+        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        spectrograms = (overlap_slices(block.abs()).mean(dim=1) for block in mixed)
+        return torch.cat([moments(rearrange(x, "b f t -> f (b t)")) for x in spectrograms], dim=1)
 
 
 def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:

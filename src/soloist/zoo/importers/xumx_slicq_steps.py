@@ -1,0 +1,158 @@
+"""What xumx-sliCQ does around its networks: transform, overlap-add, mixture's phase, Wiener filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.estimation.masks import with_phase_of
+from soloist.estimation.wiener import WienerEM
+from soloist.transforms.slicq import ScaleName, SliCQ, overlap_slices
+
+Config = Mapping[str, Any]
+"""What reference vectors record."""
+
+SCALES: dict[str, ScaleName] = {
+    "bark": "bark",
+    "mel": "mel",
+    "cqlog": "constant-q",
+    "vqlog": "variable-q",
+    "oct": "octave",
+}
+"""The scales by the original's names."""
+
+OUTPUTS = ("vocals", "drums", "bass", "other")
+"""The order in which the original returns sources, and filters them."""
+
+
+def make_transform(arguments: Config) -> SliCQ:
+    """The transform of the original's arguments.
+
+    Raises:
+        KeyError: The scale is unknown, or an argument is missing.
+    """
+    return SliCQ(
+        SCALES[arguments["scale"]],
+        arguments["fbins"],
+        arguments["fmin"],
+        sample_rate=arguments["fs"],
+        gamma=arguments.get("gamma", 25.0),
+        form="matrix" if arguments.get("matrixform") else "ragged",
+        as_released=True,
+    )
+
+
+def _transform(config: Config) -> Callable[[Tensor], list[Tensor]]:
+    """Audio `[channels, samples]` to blocks `[1, channels, frequency, slices, coefficients, part]`."""
+    transform = make_transform(config["args"])
+    return lambda audio: [torch.view_as_real(block) for block in transform(torch.as_tensor(audio)[None])]
+
+
+def _overlap_add(config: Config) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+    """Blocks of magnitudes to spectrograms with one axis of time."""
+    return lambda blocks: [overlap_slices(torch.as_tensor(block)) for block in blocks]
+
+
+def _mix_phase(config: Config) -> Callable[[Sequence[Tensor], Sequence[Tensor]], list[Tensor]]:
+    """Blocks of the mixture and blocks of magnitudes to the latter with the phase of the former."""
+
+    def run(mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
+        pairs = zip(map(torch.as_tensor, mixture), map(torch.as_tensor, magnitudes), strict=True)
+        return [
+            torch.view_as_real(with_phase_of(size, torch.view_as_complex(block))) for block, size in pairs
+        ]
+
+    return run
+
+
+def _wiener(config: Config) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """Magnitudes `[frames, bins, channels, sources]` and the mixture to the estimates of each run."""
+    filters = {
+        name: _filter(run["iterations"], run["softmask"], residual=run.get("residual", False))
+        for name, run in config["runs"].items()
+    }
+
+    def run(magnitudes: Tensor, mixture: Tensor) -> dict[str, Tensor]:
+        whole = rearrange(torch.view_as_complex(torch.as_tensor(mixture)), "t f c -> 1 c f t")
+        # Where the original takes the phase of the mixture, it writes a one over each zero of it.
+        written = torch.where(whole == 0, torch.ones_like(whole), whole)
+        sources = rearrange(torch.as_tensor(magnitudes), "t f c s -> 1 s c f t")
+        estimates = {
+            name: torch.view_as_real(wiener(whole if wiener.start == "mask" else written, sources))
+            for name, wiener in filters.items()
+        }
+        return {
+            name: rearrange(estimate, "1 s c f t part -> t f c part s")
+            for name, estimate in estimates.items()
+        }
+
+    return run
+
+
+def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
+    """Audio `[channels, samples]` to estimates `[sources, channels, samples]`; magnitudes are given, too.
+
+    Their names are `source/block`.
+    """
+    arguments = config["args"]
+    transform = make_transform(arguments)
+    on_blocks = _filter(arguments["niter"], arguments["softmask"])
+    on_frames = _filter(arguments["niter"], arguments["softmask"], window=arguments["wiener_win_len"])
+    stft = {"n_fft": arguments["n_fft"], "hop_length": arguments["n_hop"]}
+
+    def run(audio: Tensor, magnitudes: Mapping[str, Tensor]) -> Tensor:
+        mixture = torch.as_tensor(audio)[None]
+        mixed = transform(mixture)
+        sizes = [
+            torch.stack([torch.as_tensor(magnitudes[f"{source}/{index}"]) for source in OUTPUTS], dim=1)
+            for index in range(len(mixed))
+        ]
+        if not arguments["stft_wiener"]:
+            return _synthesize(transform, on_blocks.filter_blocks(mixed, sizes), mixture.shape[-1])
+        blocks = [with_phase_of(size, block[:, None]) for size, block in zip(sizes, mixed, strict=True)]
+        estimates = _synthesize(transform, blocks, mixture.shape[-1])
+        spectra = [_stft(signals.flatten(0, -2), **stft) for signals in (mixture[0], estimates)]
+        return _filter_frames(on_frames, *spectra, stft, mixture.shape[-1])
+
+    return run
+
+
+def _filter(iterations: int, soft: bool, *, residual: bool = False, window: int | None = None) -> WienerEM:
+    return WienerEM(iterations, "mask" if soft else "phase", residual=residual, window=window)
+
+
+def _synthesize(transform: SliCQ, blocks: Sequence[Tensor], length: int) -> Tensor:
+    """Audio `(sources, channels, length)` of blocks of one item."""
+    return transform.inverse([block[0] for block in blocks], length)
+
+
+def _filter_frames(
+    wiener: WienerEM, mixture: Tensor, estimates: Tensor, stft: Mapping[str, int], length: int
+) -> Tensor:
+    """Filter spectra `(channels, frequency, frames)` and `(sources * channels, frequency, frames)`."""
+    channels = mixture.shape[0]
+    sizes = rearrange(estimates.abs(), "(s c) f t -> 1 s c f t", c=channels)
+    filtered = rearrange(wiener(mixture[None], sizes), "1 s c f t -> (s c) f t")
+    window = torch.ones(stft["n_fft"], dtype=filtered.real.dtype)
+    audio = torch.istft(filtered, **stft, window=window, length=length)
+    return rearrange(audio, "(s c) t -> s c t", c=channels)
+
+
+def _stft(signals: Tensor, n_fft: int, hop_length: int) -> Tensor:
+    """Spectra of `(signals, samples)` without a window, as the original's call leaves it out."""
+    window = signals.new_ones(n_fft)
+    return torch.stft(signals, n_fft, hop_length, window=window, return_complex=True)
+
+
+STEPS: Mapping[str, Callable[[Config], Callable[..., Any]]] = {
+    "transform": _transform,
+    "ola": _overlap_add,
+    "phasemix": _mix_phase,
+    "wiener": _wiener,
+    "separator": _separator,
+}
+"""By the kind of a vector what is around the networks."""
