@@ -15,8 +15,9 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 
 from soloist.errors import ConfigError, Interrupted, TrainingError
 from soloist.mixing.example import Mixer
+from soloist.separators.base import Measuring, Separator
 from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
-from soloist.training.data import BatchSampler, in_batches, make_loader, share_of
+from soloist.training.data import BatchSampler, ExampleDataset, in_batches, make_loader, share_of
 from soloist.training.finish import finish
 from soloist.training.folder import RunFolder
 from soloist.training.guard import FiniteGuard, UnreadableFiles, is_first_process
@@ -35,6 +36,9 @@ _OURS = (
     "use_distributed_sampler",
 )
 """Arguments of the `Trainer` that are not the recipe's business."""
+
+MEASURED = 200
+"""Training examples that a separator takes statistics of, if it begins with any."""
 
 
 class RunData(L.LightningDataModule):
@@ -79,6 +83,14 @@ class RunData(L.LightningDataModule):
             world_size=trainer.world_size,
         )
         return make_loader(self.valid_mixer, batches, workers=data.workers, pin_memory=self._pinned)
+
+    def show_to(self, separator: Separator) -> None:
+        """Let a separator begin with the statistics of examples, if it is one that does."""
+        if isinstance(separator, Measuring):
+            examples = ExampleDataset(self.train_mixer)
+            count = min(MEASURED, self.recipe.data.examples_per_epoch)
+            drawn = (examples[index][0] for index in range(count))
+            separator.measure(torch.from_numpy(example.mixture)[None] for example in drawn)
 
     @property
     def _trainer(self) -> L.Trainer:
@@ -137,6 +149,8 @@ def train(
         last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
         if last is not None:
             read_checkpoint(last)
+        else:
+            data.show_to(task.separator)
         if is_first_process():
             run.go_on(recipe) if resume else run.begin(recipe)
         with _errors_explained(recipe, folder, trainer):
