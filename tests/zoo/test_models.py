@@ -1,5 +1,6 @@
 import copy
 import sys
+from typing import ClassVar
 
 import pytest
 import torch
@@ -299,3 +300,62 @@ class TestOverrides:
     def test_a_model_with_weights_takes_none(self, folder):
         with pytest.raises(UsageError, match="sample_rate"):
             zoo.load(folder, sample_rate=8000)
+
+
+class TestShippedModels:
+    """Models that are part of the package: no download, half precision on disk, not to be removed."""
+
+    SHIPPED: ClassVar = [card.name for card in zoo.list_cards() if card.shipped]
+
+    def test_there_are_some(self):
+        assert {"tiny-sudormrf-digits", "tiny-tfc-tdf-songs"} <= set(self.SHIPPED)
+
+    @pytest.mark.parametrize("name", SHIPPED)
+    def test_they_are_small_loaded_in_single_precision_and_separate(self, name):
+        card = zoo.find(name)
+        assert card.on_disk
+        assert (card.folder / "model.safetensors").stat().st_size < 6e6
+        assert card.quality
+        assert card.training_data
+        assert card.licence.weights
+        separator = zoo.load(name)
+        assert {parameter.dtype for parameter in separator.parameters()} == {torch.float32}
+        mixture = torch.randn(1, separator.channels, separator.sample_rate // 2)
+        with torch.no_grad():
+            assert separator(mixture).isfinite().all()
+
+    @pytest.mark.parametrize("name", SHIPPED)
+    def test_they_stay(self, name):
+        with pytest.raises(ModelError, match="part of Soloist"):
+            zoo.remove(name)
+        assert zoo.find(name).on_disk
+
+
+class TestCopies:
+    """What a training leaves, kept under another name."""
+
+    def test_half_precision_takes_half_the_space_and_separates_alike(self, folder, tmp_path):
+        zoo.copy_model(folder, tmp_path / "whole", "copy")
+        zoo.copy_model(folder, tmp_path / "half", half=True)
+        assert {value.dtype for value in load_file(tmp_path / "half/model.safetensors").values()} == {
+            torch.half
+        }
+        assert {value.dtype for value in load_file(tmp_path / "whole/model.safetensors").values()} == {
+            torch.float
+        }
+        assert zoo.card_of(tmp_path / "whole").name == "copy"
+        assert zoo.card_of(tmp_path / "half").name == "half"
+        original, half = zoo.load(folder), zoo.load(tmp_path / "half")
+        for key, value in original.state_dict().items():
+            assert torch.allclose(half.state_dict()[key].double(), value.double(), rtol=1e-3, atol=1e-6)
+
+    def test_what_half_precision_cannot_hold_is_refused(self, folder, tmp_path):
+        weights = folder / "model.safetensors"
+        state = load_file(weights)
+        save_file(
+            {key: value + 1e6 if value.is_floating_point() else value for key, value in state.items()},
+            weights,
+        )
+        with pytest.raises(ModelError, match="half precision cannot hold"):
+            zoo.copy_model(folder, tmp_path / "half", half=True)
+        assert not (tmp_path / "half").exists()

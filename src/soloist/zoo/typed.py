@@ -16,13 +16,17 @@ from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
 from soloist.errors import ConfigError
 
 T = TypeVar("T")
 
 _KEY = "value"
+
+# The values have been read from YAML already: a text with a colon in it is not a mapping to be read again.
+_AS_IS = "as-is"
+set_loader(_AS_IS, lambda text: text)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _parse(
 
 @cache
 def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tuple[str, ...]]:
-    parser = ArgumentParser(exit_on_error=False)
+    parser = ArgumentParser(exit_on_error=False, parser_mode=_AS_IS)
     # A parameter without a type hint is accepted as it is: the class checks it.
     added = parser.add_class_arguments(cls, _KEY, fail_untyped=False, skip=set(skipped))
     return parser, tuple(key.removeprefix(f"{_KEY}.") for key in added)
