@@ -97,7 +97,7 @@ class SourceLoss(Loss):
         raise NotImplementedError(f"{type(self).__name__} does not implement compare")
 
     def comparison(self, prediction: Prediction) -> Callable[[Tensor, Tensor], Tensor]:
-        """What compares the views of a mixture's estimates: `compare`, or something that knows the mixture."""
+        """What compares views of a mixture's estimates: `compare`, or something that knows the mixture."""
         return self.compare
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from soloist.losses.base import Prediction, SourceLoss
 class WeightedSDR(SourceLoss):
     """One less the cosine of estimate and reference, and that of what each leaves of the mixture, by energy.
 
-    It is 0 where both agree, and at most 2. Of a silent reference only the rest counts. Each channel is compared
-    by itself.
+    It is 0 where both agree, and at most 2. Of a silent reference only the rest counts. Each channel is
+    compared by itself.
 
     H.-S. Choi, J.-H. Kim, J. Huh, A. Kim, J.-W. Ha and K. Lee, "Phase-aware speech enhancement with deep
     complex U-Net", ICLR 2019.
