@@ -1,1 +1,1 @@
-"""Masks and mixture consistency: from a network's output to estimates."""
+"""Masks, Wiener filter and mixture consistency: from a network's output to estimates."""

@@ -116,7 +116,7 @@ class STFT(Transform):
 
     def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
         """Centre of each bin, Hz, from 0 to half the sample rate."""
-        return np.fft.rfftfreq(self.n_fft, 1 / sample_rate)
+        return np.arange(self.num_bins, dtype=np.float64) * (sample_rate / self.n_fft)
 
     def spectrogram(self, coefficients: Tensor) -> list[Tensor]:
         """Amplitudes of sinusoids `(batch, channels, frequency, frames)`, one column for each frame."""

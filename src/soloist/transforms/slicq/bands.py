@@ -44,17 +44,20 @@ class BandMap:
     Args:
         windows: The window of each bin.
         widths: Coefficients of each bin: at least the length of its window; the rest of the band is zero.
+        mirrored: Whether what was cut from the mirror image is added back.
     """
 
-    def __init__(self, windows: BinWindows, widths: NDArray[np.int64]) -> None:
+    def __init__(self, windows: BinWindows, widths: NDArray[np.int64], *, mirrored: bool = True) -> None:
         self.num_bins = windows.slice_length // 2 + 1
         self.blocks = _plan(widths)
         places, gains = _bands(windows, widths)
         self.margin = int(max(-places.min(), places.max() - self.num_bins + 1, 1))
         synthesis = np.repeat(widths, widths) * gains / windows.frame(widths)[places % windows.slice_length]
-        # The bins at 0 Hz and at half the sample rate are their own mirror images, which `join` adds.
-        synthesis[: widths[0]] /= 2
-        synthesis[-widths[-1] :] /= 2
+        self.mirrored = mirrored
+        if mirrored:
+            # The bins at 0 Hz and at half the sample rate are their own mirror images, which `join` adds.
+            synthesis[: widths[0]] /= 2
+            synthesis[-widths[-1] :] /= 2
         self._places = torch.from_numpy(places + self.margin)
         self._analysis = torch.from_numpy(gains)
         self._synthesis = torch.from_numpy(synthesis)
@@ -75,6 +78,8 @@ class BandMap:
         places, _, synthesis = self._on(bands)
         extended = bands.new_zeros(*bands.shape[:-1], self.num_bins + 2 * self.margin)
         extended = extended.index_add(-1, places, weigh(bands, synthesis))
+        if not self.mirrored:
+            return extended[..., self.margin : -self.margin]
         # The mirror image about 0 Hz, and that about half the sample rate.
         below = extended[..., : self.margin + 1].flip(-1).conj()
         above = extended[..., -self.margin - 1 :].flip(-1).conj()

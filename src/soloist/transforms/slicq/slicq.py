@@ -50,6 +50,8 @@ class SliCQ(Transform):
         transition: Samples over which one slice gives way to the next, even; None for a quarter of a slice.
         form: "ragged": a block for each run of bins with equally many coefficients. "matrix": one block, in
             which all bins have as many as the widest.
+        as_released: Synthesise as the published code does, without what the lowest and highest bands reach
+            beyond 0 Hz and half the sample rate. Not exact where they do, as in one of three settings.
 
     Raises:
         UsageError: A setting is out of range, or a slice cannot hold the scale.
@@ -66,6 +68,7 @@ class SliCQ(Transform):
         slice_length: int | None = None,
         transition: int | None = None,
         form: Literal["ragged", "matrix"] = "ragged",
+        as_released: bool = False,
     ) -> None:
         super().__init__()
         frequencies = make_scale(scale, bins, fmin, sample_rate, gamma=gamma)
@@ -81,7 +84,7 @@ class SliCQ(Transform):
         windows = BinWindows.of(frequencies, slice_length, sample_rate)
         widest = windows.lengths.max()
         widths = windows.lengths if form == "ragged" else np.full_like(windows.lengths, widest)
-        self._bands = BandMap(windows, widths)
+        self._bands = BandMap(windows, widths, mirrored=not as_released)
         self._frequencies = (0.0, *frequencies.frequencies.tolist(), sample_rate / 2)
         # No buffer: it would not stay in double precision when the module is converted.
         self._window = torch.from_numpy(transition_window(slice_length, transition))

@@ -1,0 +1,292 @@
+"""The multichannel Wiener filter, and its improvement by expectation maximisation.
+
+[1] N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using
+a full-rank spatial covariance model", IEEE TASLP 18(7), 2010.
+[2] A. A. Nugraha, A. Liutkus and E. Vincent, "Multichannel audio source separation with deep neural
+networks", IEEE/ACM TASLP 24(9), 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isqrt
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.masks import with_phase_of
+
+_LOUD = 10.0
+"""Magnitude above which mixtures are scaled down, so that `eps` means the same for all."""
+_ROOT = 2**0.5
+
+
+@dataclass(frozen=True)
+class WienerEM:
+    """Estimates sources from their magnitudes and the mixture, so that channels agree and all add up [2].
+
+    A source is modelled by its power at each time and frequency, averaged over channels, and by the
+    covariance of its channels at each frequency. Each iteration filters the mixture by the models of all
+    sources [1], and models the sources anew by what comes out. It is computed in double precision: of a
+    source that is panned, the covariance has rank one, which single precision could not invert.
+
+    Attributes:
+        iterations: How often the mixture is filtered; 0 returns what the filter begins with.
+        start: What it begins with. "phase": the magnitudes with the phase of the mixture; "mask": the mixture
+            shared in proportion to the magnitudes.
+        residual: Whether what the sources lack of the mixture is one more source, the last.
+        window: Frames (or slices) that are modelled together; memory does not depend on more than these. None
+            for all.
+        eps: What powers and covariances are regularised by.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    iterations: int = 1
+    start: Literal["phase", "mask"] = "phase"
+    residual: bool = False
+    window: int | None = 300
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        if self.iterations < 0:
+            raise UsageError(f"iterations {self.iterations} must not be negative")
+        if self.window is not None and self.window < 1:
+            raise UsageError(f"window {self.window} must be at least 1 frame, or none")
+        if self.start not in ("phase", "mask"):
+            raise UsageError(f"start {self.start!r} must be phase or mask")
+        if not self.eps > 0:
+            raise UsageError(f"eps {self.eps:g} must be positive")
+
+    def __call__(self, mixture: Tensor, magnitudes: Tensor) -> Tensor:
+        """Estimate sources on a spectrogram.
+
+        Args:
+            mixture: Complex `(batch, channels, frequency, frames)`.
+            magnitudes: Of the sources, `(batch, sources, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`; one source more with `residual`.
+
+        Raises:
+            UsageError: The shapes do not fit.
+        """
+        (estimates,) = self.filter_blocks([mixture], [magnitudes])
+        return estimates
+
+    def filter_blocks(self, mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
+        """Estimate sources on blocks of bins that each have a time resolution of their own.
+
+        A bin's statistics are its own, so that it makes no difference whether blocks are filtered one by one
+        or padded with zeros to one matrix.
+
+        Args:
+            mixture: Complex `(batch, channels, frequency, slices, coefficients)`.
+            magnitudes: Of the sources, `(batch, sources, channels, frequency, slices, coefficients)`.
+
+        Returns:
+            Complex, shaped like the magnitudes; one source more with `residual`.
+
+        Raises:
+            UsageError: The shapes do not fit.
+        """
+        _check(mixture, magnitudes)
+        length = mixture[0].shape[3]
+        windows: list[list[Tensor]] = []
+        for first in range(0, length, self.window or length):
+            part = slice(first, first + (self.window or length))
+            mixed = [block[:, :, :, part] for block in mixture]
+            gain = _gain(mixed)
+            windows.append(
+                [
+                    self._filter(block, sources[:, :, :, :, part], gain)
+                    for block, sources in zip(mixed, magnitudes, strict=True)
+                ]
+            )
+        return [torch.cat(parts, dim=4) for parts in zip(*windows, strict=True)]
+
+    def _filter(self, mixture: Tensor, magnitudes: Tensor, gain: Tensor) -> Tensor:
+        """Estimates shaped like the magnitudes, of all times together.
+
+        Args:
+            mixture: `(batch, channels, frequency, ...)`.
+            magnitudes: `(batch, sources, channels, frequency, ...)`.
+            gain: By how much the mixture is too loud, `(batch,)`.
+        """
+        times = mixture.shape[3:]
+        mixture, magnitudes = mixture.flatten(3), magnitudes.flatten(4)
+        begun = self._begin(mixture.abs(), magnitudes)
+        if not self.iterations:
+            return with_phase_of(begun, mixture[:, None]).unflatten(-1, times)
+        # In place of dividing everything by the gain.
+        floor, eps = (number * gain.double().square() for number in (self.eps**0.5, self.eps))
+        heard = rearrange(mixture, "b c f t -> b f c t").to(torch.complex128)
+        models = rearrange(begun, "b s c f t -> b f s c t").contiguous().double()
+        sources = _Sources.with_phase_of(heard, models, eps)
+        for _ in range(self.iterations - 1):
+            sources = sources.filtered(sources.whiten(heard, floor), eps)
+        estimates = sources.estimate(sources.whiten(heard, floor), mixture.real.dtype)
+        return rearrange(estimates, "b f s c t -> b s c f t").unflatten(-1, times)
+
+    def _begin(self, mixture: Tensor, magnitudes: Tensor) -> Tensor:
+        """Magnitudes that the estimates begin with; negative where they oppose the mixture."""
+        whole = mixture[:, None]
+        if self.start == "mask":
+            magnitudes = whole * (magnitudes / (self.eps + magnitudes.sum(dim=1, keepdim=True)))
+        if not self.residual:
+            return magnitudes
+        return torch.cat([magnitudes, whole - magnitudes.sum(dim=1, keepdim=True)], dim=1)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What is known of each source: its power at each time, and the covariance of its channels.
+
+    Hermitian matrices of `channels` rows are kept as `channels ** 2` real numbers, whose inner products are
+    those of the matrices, so that sums over sources and over time are products of real matrices.
+
+    Attributes:
+        powers: `(batch, frequency, sources, frames)`.
+        covariances: `(batch, frequency, sources, channels ** 2)`.
+    """
+
+    powers: Tensor
+    covariances: Tensor
+
+    @classmethod
+    def of(cls, powers: Tensor, moments: Tensor, eps: Tensor) -> _Sources:
+        """Take the powers out of channels' moments, packed and summed over time; `eps` is `(batch,)`."""
+        return cls(powers, moments / (eps.reshape(-1, 1, 1, 1) + powers.sum(dim=-1, keepdim=True)))
+
+    @classmethod
+    def with_phase_of(cls, mixture: Tensor, magnitudes: Tensor, eps: Tensor) -> _Sources:
+        """Measure magnitudes `(batch, frequency, sources, channels, frames)` with the mixture's phase."""
+        squares = magnitudes.square()
+        powers = squares.mean(dim=3)
+        energies = mixture.real.square() + mixture.imag.square()
+        silent = energies == 0
+        # The phase of a zero is 0.
+        aligned = _across(mixture * energies.masked_fill(silent, 1).rsqrt() + silent)
+        products = [first * second for first, second in _pairs(magnitudes, 3)]
+        parts = [
+            product @ planes[:, :, index, :, None]
+            for planes in (aligned.real, aligned.imag)
+            for index, product in enumerate(products)
+        ]
+        return cls.of(powers, torch.cat([squares.sum(dim=-1), *parts], dim=3), eps)
+
+    def whiten(self, mixture: Tensor, floor: Tensor) -> Tensor:
+        """The inverse of the mixture's covariance, `floor` added to its diagonal, times the mixture.
+
+        Args:
+            mixture: `(batch, frequency, channels, frames)`.
+            floor: `(batch,)`.
+
+        Returns:
+            Shaped like the mixture.
+        """
+        channels = mixture.shape[2]
+        packed = self.covariances.mT @ self.powers
+        packed[:, :, :channels].add_(floor.reshape(-1, 1, 1, 1))
+        if channels == 1:
+            return mixture / packed
+        if channels == 2:
+            # In closed form, much faster than a solver of many small systems.
+            first, second = packed[:, :, 0], packed[:, :, 1]
+            across = torch.complex(packed[:, :, 2], packed[:, :, 3]) / _ROOT
+            left, right = mixture.unbind(dim=2)
+            determinant = first * second - packed[:, :, 2:].square().sum(dim=2) / 2
+            adjugate = [second * left - across * right, first * right - across.conj() * left]
+            return torch.stack(adjugate, dim=2) / determinant[:, :, None]
+        return torch.linalg.solve(_unpack(packed.mT), mixture.mT[..., None])[..., 0].mT
+
+    def estimate(self, whitened: Tensor, dtype: torch.dtype) -> Tensor:
+        """Estimates `(batch, frequency, sources, channels, frames)` of what was whitened.
+
+        Args:
+            whitened: What `whiten` returns.
+            dtype: Type of the real and imaginary parts.
+        """
+        matrices = rearrange(_unpack(self.covariances), "b f s c d -> b f (s c) d")
+        # In real numbers: twice as fast as complex matrices that are small, and the powers are real.
+        planes = rearrange(torch.view_as_real(whitened), "b f c t part -> b f (part c) t")
+        parts = [
+            torch.cat(halves, dim=3) @ planes
+            for halves in ([matrices.real, -matrices.imag], [matrices.imag, matrices.real])
+        ]
+        shape = (self.powers.shape[2], whitened.shape[2])
+        real, imaginary = (
+            (part.unflatten(2, shape) * self.powers[:, :, :, None]).to(dtype) for part in parts
+        )
+        return torch.complex(real, imaginary)
+
+    def filtered(self, whitened: Tensor, eps: Tensor) -> _Sources:
+        """Measure what `estimate` would return, without making it."""
+        matrices, outer = _unpack(self.covariances), _outer(whitened)
+        squares = self.powers.square()
+        powers = squares * (_pack(matrices @ matrices) @ outer / whitened.shape[2])
+        return self.of(powers, _pack(matrices @ _unpack(squares @ outer.mT) @ matrices), eps)
+
+
+def _outer(signals: Tensor) -> Tensor:
+    """Signals `(batch, frequency, channels, frames)` times their own conjugates, packed at each frame."""
+    across = _across(signals)
+    return torch.cat([signals.real.square() + signals.imag.square(), across.real, across.imag], dim=2)
+
+
+def _across(signals: Tensor) -> Tensor:
+    """Of signals `(batch, frequency, channels, frames)` the products of different channels, packed."""
+    pairs = [first * second.conj() for first, second in _pairs(signals, 2)]
+    return _ROOT * torch.stack(pairs, dim=2) if pairs else signals[:, :, :0]
+
+
+def _pairs(signals: Tensor, dim: int) -> list[tuple[Tensor, Tensor]]:
+    """Each two channels of signals, in the order in which matrices are packed."""
+    return list(combinations(signals.unbind(dim), 2))
+
+
+def _pack(matrices: Tensor) -> Tensor:
+    """Hermitian `(..., channels, channels)` as real `(..., channels ** 2)`."""
+    channels = matrices.shape[-1]
+    first, second = torch.triu_indices(channels, channels, 1)
+    across = matrices[..., first, second] * _ROOT
+    return torch.cat([matrices.diagonal(dim1=-2, dim2=-1).real, across.real, across.imag], dim=-1)
+
+
+def _unpack(packed: Tensor) -> Tensor:
+    """The matrices that `_pack` was given."""
+    channels = isqrt(packed.shape[-1])
+    first, second = torch.triu_indices(channels, channels, 1)
+    diagonal, real, imaginary = packed.split([channels, len(first), len(first)], dim=-1)
+    across = torch.complex(real, imaginary) / _ROOT
+    matrices = torch.diag_embed(diagonal).to(across.dtype)
+    matrices[..., first, second] = across
+    matrices[..., second, first] = across.conj()
+    return matrices
+
+
+def _gain(blocks: Sequence[Tensor]) -> Tensor:
+    """By how much the blocks of each item are too loud, at least 1; `(batch,)`."""
+    peaks = torch.stack([block.abs().flatten(1).amax(dim=1) for block in blocks]).amax(dim=0)
+    return (peaks / _LOUD).clamp(min=1.0)
+
+
+def _check(mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> None:
+    fits = len(mixture) == len(magnitudes) > 0 and all(
+        whole.ndim >= 4 and sources.ndim == whole.ndim + 1 and sources[:, 0].shape == whole.shape
+        for whole, sources in zip(mixture, magnitudes, strict=True)
+    )
+    if not fits:
+        shapes = [tuple(block.shape) for block in (*mixture[:1], *magnitudes[:1])]
+        raise UsageError(
+            f"magnitudes must be (batch, sources, channels, frequency, ...) and the mixture like one of "
+            f"them: these are {len(magnitudes)} and {len(mixture)} blocks, the first {shapes}"
+        )
+    if len({(block.shape[0], block.shape[3]) for block in mixture}) > 1:
+        raise UsageError("all blocks must have as many items and slices")
