@@ -7,11 +7,14 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
 from published import published_state
+from published_open_unmix import STEMS, open_unmix_state
 
 
 @pytest.fixture
@@ -106,6 +109,34 @@ def test_import_path_and_remove(run, home, checkpoint):
     assert run("import", checkpoint, "--overwrite").code == 0
     assert "removed" in run("remove", "talkers").out
     assert list((home / "models").iterdir()) == []
+
+
+@pytest.fixture
+def stems(tmp_path):
+    folder = tmp_path / "four"
+    folder.mkdir()
+    for seed, source in enumerate(STEMS):
+        state = open_unmix_state(hidden=4, num_bins=65, input_bins=40, layers=1, seed=seed)
+        torch.save(state, folder / f"{source}.pth")
+    return [folder / f"{source}.pth" for source in STEMS]
+
+
+def test_files_of_several_sources_are_one_model_that_separates(run, soloist, home, stems, tmp_path):
+    imported = run("import", *stems)
+    assert imported.out.strip() == str(home / "models" / "four"), imported.err
+    song = 0.1 * np.random.default_rng(0).standard_normal((44100, 2))
+    soundfile.write(tmp_path / "song.wav", song, 44100, subtype="FLOAT")
+    result = soloist("separate", tmp_path / "song.wav", "-m", "four", "-o", tmp_path / "out")
+    assert result.code == 0, result.err
+    written = {path.stem: path for path in (tmp_path / "out").rglob("*.wav")}
+    assert {name for name in written for stem in STEMS if stem in name} == set(written)
+    assert len(written) == len(STEMS)
+    total = sum(soundfile.read(path)[0] for path in written.values())
+    assert np.abs(total - song).max() < 1e-3
+
+
+def test_a_folder_among_checkpoint_files_is_refused(run, stems):
+    refused(run("import", stems[0], stems[0].parent), "is a folder", code=2)
 
 
 def test_import_to_a_folder_of_the_users_own(run, home, checkpoint, tmp_path):

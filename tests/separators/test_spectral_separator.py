@@ -6,7 +6,9 @@ from torch import nn
 
 from soloist.errors import UsageError
 from soloist.estimation.masks import complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation.wiener import WienerEM
 from soloist.networks.base import SpectralNetwork
+from soloist.networks.open_unmix import OpenUnmix
 from soloist.networks.unet import UNet
 from soloist.networks.unet_blocks import TDC, TDCRNN, TFC, TFCTDF
 from soloist.separators.chunking import Chunking, separate_chunked
@@ -173,3 +175,91 @@ def test_a_configuration_builds_it():
 def test_a_transform_of_another_size_is_refused():
     with pytest.raises(UsageError, match="17 bins and was given 33"):
         make(unet(TDC(1), num_bins=17))(torch.randn(1, 2, 500))
+
+
+MASKING = {"representation": "magnitude", "mode": "masking"}
+
+
+class TestWienerFilter:
+    """The magnitudes of the network's estimates go through the filter, whatever the network gave."""
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            MASKING,
+            {"representation": "magnitude", "mode": "mapping"},
+            {"mode": "mapping"},
+            {"mode": "masking"},
+        ],
+    )
+    def test_estimates_are_what_the_filter_makes_of_their_magnitudes(self, options):
+        mixture = torch.randn(2, 2, 1000)
+        plain = make(Scale([0.7, 0.2]), **options)
+        wiener = WienerEM(2, window=7)
+        separator = make(Scale([0.7, 0.2]), wiener=wiener, **options)
+        mixed = separator.transform(mixture)
+        expected = wiener(mixed, plain.estimate_coefficients(mixed).abs())
+        assert not torch.allclose(expected, plain.estimate_coefficients(mixed))
+        torch.testing.assert_close(separator.estimate_coefficients(mixed), expected)
+        torch.testing.assert_close(separator(mixture), separator.synthesize(expected, 1000))
+
+    @pytest.mark.parametrize("iterations", [0, 1])
+    @pytest.mark.parametrize("normalization", ["none", "track"])
+    def test_the_residual_is_the_last_source(self, iterations, normalization):
+        options = {**MASKING, "normalization": normalization}
+        separator = make(Scale([0.3], ones=True), wiener=WienerEM(iterations, residual=True), **options)
+        mixture = torch.randn(1, 2, 700)
+        estimates = separator(mixture)
+        assert estimates.shape == (1, 2, 2, 700)
+        torch.testing.assert_close(estimates.sum(dim=1), mixture, rtol=0, atol=1e-3)
+        if not iterations and normalization == "none":
+            torch.testing.assert_close(estimates[:, 1], 0.7 * mixture, rtol=0, atol=1e-5)
+        prediction = separator.predict(mixture)
+        assert prediction.coefficients.shape[:3] == (1, 2, 2)
+        torch.testing.assert_close(prediction.estimates.sum(dim=1), mixture, rtol=0, atol=1e-4)
+
+    def test_a_loss_sees_what_comes_before_the_filter(self):
+        mixture = torch.randn(1, 2, 700)
+        plain, separator = (
+            make(Scale([0.7, 0.2], ones=True), wiener=wiener, **MASKING) for wiener in (None, WienerEM())
+        )
+        torch.testing.assert_close(separator.predict(mixture).estimates, plain(mixture))
+
+    def test_it_sees_all_that_it_is_given(self):
+        assert make(unet(TFC(1)), wiener=WienerEM()).receptive_field is None
+        assert make(unet(TFC(1)), wiener=WienerEM(0, residual=True)).receptive_field is not None
+
+    def test_one_source_alone_is_refused(self):
+        with pytest.raises(UsageError, match=r"one source alone cannot be filtered.*residual"):
+            make(Scale([1.0]), sources=["vocals"], wiener=WienerEM())
+
+
+class TestStatistics:
+    def test_a_network_that_normalises_begins_with_those_of_the_mixtures(self):
+        network = OpenUnmix(2, 2, num_bins=33, num_input_bins=20, hidden_size=4, layers=1)
+        separator = make(network, **MASKING)
+        pieces = [torch.randn(2, 2, 640), 3 * torch.randn(1, 2, 1280)]
+        separator.measure(iter(pieces))
+        seen = torch.cat(
+            [separator.transform(piece).abs().mean(dim=1).transpose(1, 2).flatten(0, 1) for piece in pieces]
+        )[:, :20]
+        for encoder in network.encoders:
+            torch.testing.assert_close(encoder.whitening.shift[0], -seen.mean(dim=0))
+            torch.testing.assert_close(encoder.whitening.scale[0], 1 / seen.std(dim=0, correction=0))
+
+    def test_of_one_that_does_not_nothing_is_read(self):
+        pieces = iter([torch.randn(1, 2, 640)])
+        make(unet(TFC(1))).measure(pieces)
+        assert len(list(pieces)) == 1
+
+
+def test_a_recurrent_network_with_a_filter_separates_a_stream_in_chunks():
+    network = OpenUnmix(2, 2, num_bins=33, num_input_bins=20, hidden_size=4, layers=1)
+    separator = make(network, chunk_frames=60, wiener=WienerEM(window=30), **MASKING)
+    mixture = torch.randn(1, 2, 20_000)
+    chunking = Chunking.of(separator)
+    assert (chunking.length, chunking.step) == (59 * 32, 44 * 32)
+    chunked = separate_chunked(separator, mixture, chunking)
+    whole = separator(mixture)
+    assert chunked.shape == whole.shape
+    assert (chunked - whole).square().mean() < 0.1 * whole.square().mean()

@@ -1,6 +1,7 @@
 """Downloads from a real server on this machine that misbehaves as it is told to."""
 
 import hashlib
+import io
 import re
 import socket
 import threading
@@ -8,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import published_open_unmix
 from soloist import zoo
 from soloist.errors import ModelError
 
@@ -17,14 +20,14 @@ FILE = "published.pt"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one content under every path.
+    """Serves one content under every path but those of `contents`.
 
     `cuts` holds, for each coming answer, after how many bytes of its body the connection is closed.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.tag = b"", '"first"'
+        self.content, self.contents, self.tag = b"", {}, '"first"'
         self.cuts, self.ranges = [], []
         self.supports_ranges, self.status = True, 200
 
@@ -42,17 +45,18 @@ class Handler(BaseHTTPRequestHandler):
         if server.status != 200:
             self.send_error(server.status)
             return
+        content = server.contents.get(self.path, server.content)
         start = 0
         if asked and server.supports_ranges and self.headers.get("If-Range") == server.tag:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked).group(1))
-            if start >= len(server.content):
+            if start >= len(content):
                 self.send_error(416)
                 return
-        body = server.content[start:]
+        body = content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         if start:
-            last = len(server.content) - 1
+            last = len(content) - 1
             self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
         if server.tag:
             self.send_header("ETag", server.tag)
@@ -295,3 +299,93 @@ class TestTrustOnFirstUse:
         server.content = model
         zoo.download("talkers")
         assert zoo.load("talkers")
+
+
+class TestSeveralFiles:
+    """A model whose sources are published in a file each."""
+
+    @pytest.fixture
+    def parts(self):
+        sizes = {"hidden": 4, "num_bins": 33, "input_bins": 20, "layers": 1}
+        contents = {}
+        for seed, source in enumerate(("vocals", "rest")):
+            with io.BytesIO() as file:
+                torch.save(published_open_unmix.open_unmix_state(seed=seed, **sizes), file)
+                contents[f"{source}.pth"] = file.getvalue()
+        return contents
+
+    @pytest.fixture
+    def publish_parts(self, server, parts, home):
+        server.contents = {f"/files/{name}": content for name, content in parts.items()}
+
+        def write(digits):
+            card = {
+                "name": "two",
+                "system": "Open-Unmix",
+                "title": "Two stems",
+                "sources": ["vocals", "rest"],
+                "files": [
+                    {
+                        "filename": name,
+                        "url": server.url.rpartition("/")[0] + f"/{name}",
+                        "sha256": hashlib.sha256(content).hexdigest()[:digits],
+                        "size": len(content),
+                        "source": name.removesuffix(".pth"),
+                    }
+                    for name, content in parts.items()
+                ],
+            }
+            path = home / "models" / "two" / "card.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(yaml.safe_dump(card))
+            return home / "downloads"
+
+        return write
+
+    @pytest.mark.parametrize("digits", [0, 8, 64])
+    def test_they_become_one_model(self, publish_parts, parts, home, digits):
+        downloads = publish_parts(digits)
+        seen, notices = [], []
+        zoo.download("two", progress=lambda *counts: seen.append(counts), notice=notices.append)
+        assert zoo.load("two").sources == ("vocals", "rest")
+        assert list(downloads.iterdir()) == []
+        whole = sum(len(content) for content in parts.values())
+        assert seen[-1] == (whole, whole)
+        assert [received for received, _ in seen] == sorted(received for received, _ in seen)
+        assert len(notices) == (0 if digits == 64 else 2)
+        recorded = home / "models" / "trusted-hashes.yaml"
+        assert recorded.exists() == (digits < 64)
+
+    @pytest.mark.parametrize("digits", [8, 64])
+    def test_one_that_is_another_file_is_refused_and_the_others_are_kept(
+        self, server, publish_parts, parts, home, digits
+    ):
+        downloads = publish_parts(digits)
+        server.contents["/files/rest.pth"] = b"something else"
+        with pytest.raises(ModelError, match=hashlib.sha256(parts["rest.pth"]).hexdigest()[:digits]):
+            zoo.download("two")
+        assert [path.name for path in downloads.iterdir()] == ["vocals.pth"]
+        asked = len(server.ranges)
+        server.contents["/files/rest.pth"] = parts["rest.pth"]
+        zoo.download("two")
+        assert len(server.ranges) == asked + 1
+        assert zoo.load("two")
+
+    def test_a_hash_of_which_the_beginning_was_known_is_recorded_in_full(self, server, publish_parts, parts):
+        publish_parts(8)
+        zoo.download("two")
+        zoo.remove("two")
+        publish_parts(0)
+        server.contents["/files/rest.pth"] += b"\0"
+        with pytest.raises(ModelError, match=hashlib.sha256(parts["rest.pth"]).hexdigest()):
+            zoo.download("two")
+
+    def test_a_file_put_there_by_hand_is_held_to_what_is_known(self, publish_parts, parts):
+        downloads = publish_parts(8)
+        downloads.mkdir(parents=True)
+        (downloads / "vocals.pth").write_bytes(b"something else")
+        with pytest.raises(ModelError, match="delete it"):
+            zoo.download("two")
+        (downloads / "vocals.pth").write_bytes(parts["vocals.pth"])
+        zoo.download("two")
+        assert [path.name for path in downloads.iterdir()] == ["vocals.pth"]

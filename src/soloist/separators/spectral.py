@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from soloist.errors import UsageError
 from soloist.estimation.masks import PlaneOrder, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation.wiener import WienerEM
 from soloist.losses.base import Prediction
-from soloist.networks.base import SpectralNetwork
+from soloist.networks.base import SpectralNetwork, Standardizing
 from soloist.separators.base import Level, Normalization, Separator, is_silent
+from soloist.separators.statistics import mean_and_deviation, moments
 from soloist.transforms.stft import STFT
 
 
@@ -33,6 +36,12 @@ class SpectralSeparator(Separator):
             phase.
         chunk_frames: Frames that are best given at once.
         normalization: What the audio is normalised by; see `Separator`.
+        wiener: The filter that the magnitudes of the network's estimates, and the mixture, then go through;
+            None for none. With its `residual`, the last source is what the others leave, and the network
+            estimates one source less. Training minimises what is wrong before the filter.
+
+    Raises:
+        UsageError: One source alone is to be filtered.
     """
 
     def __init__(
@@ -48,16 +57,20 @@ class SpectralSeparator(Separator):
         mode: Literal["mapping", "masking"] = "mapping",
         chunk_frames: int = 128,
         normalization: Normalization = "none",
+        wiener: WienerEM | None = None,
     ) -> None:
         super().__init__(
             sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
         )
+        if wiener is not None and len(self.sources) < 2:
+            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
         self.transform = transform
         self.network = network
         self.representation = representation
         self.plane_order: PlaneOrder = plane_order
         self.mode = mode
         self.chunk_frames = chunk_frames
+        self.wiener = wiener
 
     @property
     def chunk_length(self) -> int:
@@ -66,9 +79,14 @@ class SpectralSeparator(Separator):
 
     @property
     def receptive_field(self) -> int | None:
-        """The network's field, and the window's half on the way in and on the way out; None if unbounded."""
+        """The network's field, and the window's half on the way in and on the way out; None if unbounded.
+
+        There is no bound for a Wiener filter, which models all that it is given.
+        """
         frames = self.network.receptive_field
-        return None if frames is None else frames * self.transform.hop_length + self.transform.n_fft
+        if frames is None or (self.wiener is not None and self.wiener.iterations):
+            return None
+        return frames * self.transform.hop_length + self.transform.n_fft
 
     @property
     def stride(self) -> int:
@@ -86,19 +104,23 @@ class SpectralSeparator(Separator):
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`.
 
-        The coefficients are those of the estimates, at the level of the mixture whatever the normalisation;
-        the masks are there where magnitudes are masked.
+        The coefficients are those of the estimates before they are filtered, at the level of the mixture
+        whatever the normalisation; the masks are there where magnitudes are masked.
         """
         self._check(mixture)
         level = None if self.normalization == "none" else Level.of(mixture)
         mixed = self.transform(mixture if level is None else level.normalize(mixture))
         output = self.run_network(self.represent(mixed))
         coefficients = self.make_estimates(output, mixed)
+        residual = self.wiener is not None and self.wiener.residual
+        if residual:
+            rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
+            coefficients = torch.cat([coefficients, rest], dim=1)
         if level is not None:
             ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
             coefficients = level.restore_coefficients(coefficients, ones)
         coefficients = coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
-        masked = self.representation == "magnitude" and self.mode == "masking"
+        masked = self.representation == "magnitude" and self.mode == "masking" and not residual
         return Prediction(
             mixture,
             lambda: self.synthesize(coefficients, mixture.shape[-1]),
@@ -106,6 +128,23 @@ class SpectralSeparator(Separator):
             coefficients=coefficients,
             masks=output if masked else None,
         )
+
+    @torch.no_grad()
+    def measure(self, mixtures: Iterable[Tensor]) -> None:
+        """Begin with the statistics of examples of what comes, where the network normalises by them.
+
+        Args:
+            mixtures: Audio `(batch, channels, samples)`, in pieces; not read where the network does not.
+        """
+        if isinstance(self.network, Standardizing):
+            pieces = (moments(self._magnitudes(mixture)) for mixture in mixtures)
+            self.network.set_statistics(*mean_and_deviation(pieces))
+
+    def _magnitudes(self, mixture: Tensor) -> Tensor:
+        """The mean over the channels of the magnitudes of a mixture, `(frequency, frames of all items)`."""
+        level = None if self.normalization == "none" else Level.of(mixture)
+        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        return rearrange(mixed.abs().mean(dim=1), "b f t -> f (b t)")
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.
@@ -116,7 +155,8 @@ class SpectralSeparator(Separator):
         Returns:
             Complex `(batch, sources, channels, frequency, frames)`.
         """
-        return self.make_estimates(self.run_network(self.represent(coefficients)), coefficients)
+        estimates = self.make_estimates(self.run_network(self.represent(coefficients)), coefficients)
+        return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
 
     def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
         """Audio `(batch, sources, channels, length)` of what `estimate_coefficients` gives."""
