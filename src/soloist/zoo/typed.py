@@ -132,7 +132,7 @@ def one_line(error: object) -> str:
 def _parse(
     cls: type[Any], values: Mapping[str, Any], where: str, skipped: frozenset[str] = frozenset()
 ) -> tuple[ArgumentParser, Namespace]:
-    parser, keys = _parser(cls, skipped)
+    parser, keys = _parser(cls, skipped)  # type: ignore[arg-type]
     check_keys(values, keys, where)
     try:
         return parser, parser.parse_object({_KEY: dict(values)})
