@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import yaml
-from numbered_tracks import write_numbered
 
+from numbered_tracks import write_numbered
 from soloist.errors import ConfigError
 from soloist.mixing.example import Mixer
 from soloist.training.recipe import Recipe
