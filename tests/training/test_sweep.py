@@ -54,7 +54,7 @@ def test_a_grid_is_every_combination_and_its_best_a_recipe(briefly, tmp_path):
 
 def test_more_trials_go_on_with_what_is_there(briefly, tmp_path):
     folder = tmp_path / "sweep"
-    section = {"method": "random", "values": {"optimizer.lr": {"low": "1e-4", "high": 0.1, "log": True}}}
+    section = {"method": "tpe", "values": {"optimizer.lr": {"low": "1e-4", "high": 0.1, "log": True}}}
     (first,) = sweep(briefly(**section, trials=1), folder, quiet=True)
     written = (first.folder / "metrics.csv").stat().st_mtime_ns
     both = sweep(briefly(**section, trials=2), folder, quiet=True)
@@ -117,7 +117,7 @@ def test_a_folder_of_something_else_is_left_alone(briefly, tmp_path):
     [
         ({}, "there is none"),
         ({"values": {}}, "names nothing to try"),
-        ({"values": {"optimizer.rl": [1.0]}, "trials": 2}, "did you mean 'lr'"),
+        ({"values": {"separator.network.num_block": [1]}, "trials": 2}, "did you mean 'num_blocks'"),
         ({"values": RATES, "trails": 2}, "did you mean 'trials'"),
         ({"values": RATES}, "sweep.trials is missing"),
         ({"values": RATES, "trials": 0}, "at least 1"),
