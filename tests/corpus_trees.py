@@ -87,6 +87,14 @@ def write_musdb18(root: Path) -> None:
         write_multi_stream(root / f"{name}.stem.mp4", synthesize_band(SECONDS, seed=seed))
 
 
+def write_musdb18hq(root: Path) -> None:
+    """MUSDB18-HQ: a song of each split."""
+    for seed, name in enumerate(("train/A - One", "train/Leaf - Summerghost", "test/B - Two")):
+        (root / name).mkdir(parents=True)
+        for stem, audio in synthesize_band(SECONDS, seed=seed).items():
+            soundfile.write(root / name / f"{stem}.wav", audio.T, 44100)
+
+
 def write_digits(root: Path) -> None:
     """The Free Spoken Digit Dataset."""
     for place, talker in enumerate(("george", "jackson", "lucas", "nicolas", "theo", "yweweler")):
@@ -127,6 +135,9 @@ TREES: dict[str, Callable[[Path], None]] = {
     "tdc-musdb18": write_musdb18,
     "tdf-musdb18": write_musdb18,
     "tdc-rnn-musdb18": write_musdb18,
+    "umx-musdb18hq": write_musdb18hq,
+    "xumx-musdb18hq": write_musdb18hq,
+    "xumx-slicq-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
     "small-sudormrf-speech": write_read_speech,
     "tiny-sudormrf-esc10": write_esc10,

@@ -22,6 +22,7 @@ FAMILIES = (
     "tdc",
     "tdf",
     "tdc-rnn",
+    "umx",
 )
 """Networks, each with the recipe `tiny-<family>` that trains it without any corpus."""
 

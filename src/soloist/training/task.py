@@ -101,7 +101,7 @@ class SeparationTask(L.LightningModule):
         return LRSchedulerConfigType(
             scheduler=scheduler,
             interval="epoch",
-            frequency=self.trainer.check_val_every_n_epoch or 1,
+            frequency=self.recipe.trainer.get("check_val_every_n_epoch") or 1,
             monitor=self.recipe.monitor,
         )
 
