@@ -55,3 +55,25 @@ def test_a_hop_that_leaves_gaps_is_refused(hop):
 def test_an_unknown_window_is_refused():
     with pytest.raises(UsageError, match="kaiser"):
         STFT(64, 16, "kaiser")
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("samples", [8000, 8192])
+def test_a_sinusoid_has_its_amplitude_in_the_spectrogram(samples, scaled):
+    stft = STFT(512, 128, scaled=scaled)
+    audio = 0.8 * torch.cos(2 * torch.pi * 32 / 512 * torch.arange(float(samples)))
+    (picture,) = stft.spectrogram(stft(audio[None, None]), samples)
+    assert picture.shape == (1, 1, stft.num_bins, -(-samples // 128))
+    assert abs(float(picture[0, 0, 32, 30]) - 0.8) < 1e-3
+    assert stft.bin_frequencies(8000)[32] == 500
+
+
+def test_nothing_beyond_its_reach_is_seen():
+    stft = STFT(64, 16)
+    audio = torch.randn(1, 1, 1000, dtype=torch.float64)
+    changed = audio.clone()
+    changed[..., 500] += 1
+    gains = torch.linspace(0.1, 2, stft.num_bins, dtype=torch.float64)[:, None]
+    first, second = (stft.inverse(stft(signal) * gains, 1000) for signal in (audio, changed))
+    places = (second - first)[0, 0].abs().gt(1e-12).nonzero()[:, 0]
+    assert stft.reach - 16 <= int((places - 500).abs().max()) <= stft.reach

@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from soloist import __version__
-from soloist.cli import data, evaluate, info, init, models, report, runs, score, separate, sweep, test, train
+from soloist.cli import (
+    data,
+    evaluate,
+    info,
+    init,
+    models,
+    plot,
+    report,
+    runs,
+    score,
+    separate,
+    sweep,
+    test,
+    train,
+)
 from soloist.errors import SoloistError
 
 INTERRUPTED = 130
@@ -26,6 +40,7 @@ app = typer.Typer(
 )
 app.command("separate")(separate.separate)
 app.command("info")(info.info)
+app.command("plot")(plot.plot)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)

@@ -40,11 +40,12 @@ class Transform(nn.Module):
         """Centre of each bin, Hz, from 0 to half the sample rate."""
         raise NotImplementedError
 
-    def spectrogram(self, coefficients: Any) -> list[Tensor]:
-        """The amplitudes that sinusoids of these coefficients would have.
+    def spectrogram(self, coefficients: Any, length: int) -> list[Tensor]:
+        """The amplitudes that sinusoids of the coefficients of `length` samples would have.
 
         Returns:
             For each run of bins with a time resolution of its own `(batch, channels, frequency, columns)`.
-            The first column begins with the signal, and a whole number of them makes a `hop_length`.
+            The first column begins with the signal. A whole number of columns makes a `hop_length`, and as
+            many hops as the signal has begun are there.
         """
         raise NotImplementedError

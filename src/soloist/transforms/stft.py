@@ -118,9 +118,10 @@ class STFT(Transform):
         """Centre of each bin, Hz, from 0 to half the sample rate."""
         return np.arange(self.num_bins, dtype=np.float64) * (sample_rate / self.n_fft)
 
-    def spectrogram(self, coefficients: Tensor) -> list[Tensor]:
-        """Amplitudes of sinusoids `(batch, channels, frequency, frames)`, one column for each frame."""
-        return [coefficients.abs() * (2 / float(self.window.sum()) / self.scale)]
+    def spectrogram(self, coefficients: Tensor, length: int) -> list[Tensor]:
+        """Amplitudes of sinusoids `(batch, channels, frequency, frames)`, one column for each hop."""
+        hops = -(-length // self.hop_length)
+        return [coefficients[..., :hops].abs() * (2 / float(self.window.sum()) / self.scale)]
 
     def _pad(self, audio: Tensor) -> Tensor:
         half = self.n_fft // 2

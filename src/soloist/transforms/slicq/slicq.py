@@ -158,18 +158,21 @@ class SliCQ(Transform):
             raise UsageError(f"this sliCQ is one for {self.sample_rate} Hz, not for {sample_rate} Hz")
         return np.array(self.frequencies)
 
-    def spectrogram(self, coefficients: Sequence[Tensor]) -> list[Tensor]:
-        """The amplitudes that sinusoids of these coefficients would have, overlapping slices added up.
+    def spectrogram(self, coefficients: Sequence[Tensor], length: int) -> list[Tensor]:
+        """The amplitudes that sinusoids of the coefficients would have, overlapping slices added up.
 
         Returns:
-            For each block `(batch, channels, frequency, slices * coefficients / 2)`, from the first sample
-            on.
+            For each block `(batch, channels, frequency, hops * coefficients / 2)`, from the first sample on.
+
+        Raises:
+            UsageError: The blocks are not those of this transform for that length.
         """
+        hops = self._check(coefficients, length) - 1
         pictures = []
         for block in coefficients:
-            width = block.shape[-1]
-            amplitudes = overlap_slices(block.abs())[..., width // 2 :]
-            pictures.append(amplitudes * (2 * width / self.slice_length))
+            half = block.shape[-1] // 2
+            amplitudes = overlap_slices(block.abs())[..., half : (hops + 1) * half]
+            pictures.append(amplitudes * (4 * half / self.slice_length))
         return pictures
 
     def _analyze(self, padded: Tensor) -> list[Tensor]:

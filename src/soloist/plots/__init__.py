@@ -1,0 +1,1 @@
+"""Pictures of sounds, drawn with Matplotlib and without its global state."""
