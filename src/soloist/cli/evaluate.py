@@ -27,6 +27,13 @@ def evaluate(
     ] = False,
     window: Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")] = 1.0,
     hop: Annotated[float, typer.Option(help="Distance of the windows, in s.")] = 1.0,
+    transform: Annotated[
+        str | None,
+        typer.Option(
+            help="What oracles mask: stft:4096:1024, slicq:bark:262:32.9; default: frames of 46 ms.",
+            show_default=False,
+        ),
+    ] = None,
     rank_tolerance: Annotated[
         float, typer.Option(help="Directions that band-limited references lack; 0: solve as museval does.")
     ] = 1e-8,
@@ -49,7 +56,8 @@ def evaluate(
 
     The corpus is a folder of track folders (mixture.wav, vocals.wav, ...), of MUSDB18 files (*.stem.mp4), or
     one such track. Tracks that have scores are not done again. Oracles know the references: oracle:irm1,
-    oracle:ibm, oracle:mwf and others; oracle:mixture is a lower bound.
+    oracle:ibm, oracle:mwf and others; oracle:mixture is a lower bound. An oracle may name the transform that
+    it works on: oracle:mpi@stft:4096:1024.
 
     `soloist evaluate repet-sim tdc17-vocals-1 oracle:irm1 musdb18/test -o results`
     """
@@ -58,13 +66,15 @@ def evaluate(
     from soloist.errors import UsageError
     from soloist.evaluation.runner import Evaluation, EvaluationSettings
     from soloist.evaluation.scoring import ScoreSettings
-    from soloist.evaluation.systems import SystemSettings, check_system
+    from soloist.evaluation.systems import SystemSettings, check_system, use_transform
     from soloist.inference.engines import find_device
     from soloist.inference.stream import StreamSettings
 
     *models, corpus = arguments
     if not models:
         raise UsageError("name at least one model or oracle, and then the folder of the corpus")
+    if transform is not None:
+        models = use_transform(models, transform)
     settings = EvaluationSettings(
         results=output,
         systems=SystemSettings(find_device(device), StreamSettings(chunk, overlap, shifts, batch_size)),

@@ -81,12 +81,12 @@ class Evaluation:
         """Evaluate a system; what has scores already is not done again.
 
         Args:
-            name: A model's name or folder, or `oracle:` and a kind.
+            name: A model's name or folder, or an oracle; see `OracleName`.
             notify: Called with every outcome as it comes.
 
         Raises:
             ModelError: The model is unknown or not on disk.
-            UsageError: There is no such oracle.
+            UsageError: There is no such oracle, or no such transform.
             SoloistError: A process died.
         """
         title = check_system(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,12 +26,16 @@ from soloist.inference.stems import Block, StemSelection
 from soloist.inference.stream import StreamSettings
 from soloist.separators.oracles import ORACLES, Oracle
 from soloist.separators.training_free.base import frame_length
+from soloist.transforms.base import Transform
+from soloist.transforms.specification import parse_transform
 from soloist.transforms.stft import STFT
 from soloist.zoo import card_of
 
 ORACLE_PREFIX = "oracle:"
 _ORACLE_FRAME = 0.046
 """Seconds of the frames of oracles: 2048 samples at 44.1 kHz, as in the 2018 campaign."""
+_CD_RATE = 44100
+"""Hz; for a first look at a transform, before the rate of a track is known."""
 
 _FLOAT_WAV = WriteOptions(format="wav", bit_depth=32, clip="none")
 
@@ -128,10 +132,14 @@ class OracleSystem:
         kind: One of `ORACLES`.
         settings: Device.
         folder: Where the estimates are written, each track's in a folder of its own.
+        transform: What its masks are on, as `parse_transform` takes it; None for the campaign's STFT.
     """
 
-    def __init__(self, kind: str, settings: SystemSettings, folder: Path) -> None:
+    def __init__(
+        self, kind: str, settings: SystemSettings, folder: Path, transform: str | None = None
+    ) -> None:
         self._kind, self._device, self._folder = kind, find_device(settings.device), folder
+        self._transform = transform
 
     def separate(self, track: StemTrack) -> Separation:
         """Estimate all stems of a track, and its accompaniment, from its mixture and its references.
@@ -155,8 +163,12 @@ class OracleSystem:
         return Separation(files, time.perf_counter() - begun, self._device)
 
     def _oracle(self, sample_rate: int) -> Oracle:
-        n_fft = frame_length(sample_rate, _ORACLE_FRAME)
-        return Oracle(self._kind, STFT(n_fft, n_fft // 4, "hann", pad_mode="constant").to(self._device))
+        if self._transform is None:
+            n_fft = frame_length(sample_rate, _ORACLE_FRAME)
+            transform: Transform = STFT(n_fft, n_fft // 4, "hann", pad_mode="constant")
+        else:
+            transform = parse_transform(self._transform, sample_rate)
+        return Oracle(self._kind, transform.to(self._device))
 
     def _estimate(self, oracle: Oracle, mixture: Block, references: Mapping[str, Block]) -> dict[str, Block]:
         sources = torch.from_numpy(np.stack(list(references.values())))[None].to(self._device)
@@ -164,15 +176,57 @@ class OracleSystem:
         return dict(zip(references, estimates.cpu().numpy(), strict=True))
 
 
+@dataclass(frozen=True)
+class OracleName:
+    """What the name of an oracle says: `oracle:mpi`, or `oracle:mpi@slicq:bark:262:32.9`.
+
+    Attributes:
+        kind: One of `ORACLES`.
+        transform: What its masks are on, as `parse_transform` takes it; None for the campaign's STFT.
+    """
+
+    kind: str
+    transform: str | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> OracleName:
+        """Take a name apart.
+
+        Raises:
+            UsageError: There is no such oracle, or no such transform.
+        """
+        kind, _, transform = name.removeprefix(ORACLE_PREFIX).partition("@")
+        if kind not in ORACLES:
+            raise UsageError(f"there is no oracle {kind!r}; there are {', '.join(ORACLES)}")
+        if "@" in name:
+            parse_transform(transform, _CD_RATE)
+        return cls(kind, transform or None)
+
+
+def use_transform(names: Sequence[str], transform: str) -> list[str]:
+    """Systems whose oracles have a transform: this one, unless their names say another.
+
+    Raises:
+        UsageError: There is no oracle among them, or no such transform.
+    """
+    if not any(name.startswith(ORACLE_PREFIX) for name in names):
+        raise UsageError("a transform is for oracles: name one, such as oracle:mpi")
+    return [
+        f"{name}@{transform}" if name.startswith(ORACLE_PREFIX) and "@" not in name else name
+        for name in names
+    ]
+
+
 def make_system(name: str, settings: SystemSettings, folder: Path) -> System:
-    """A system by the name that the user gave it: a model, or `oracle:` and a kind.
+    """A system by the name that the user gave it: a model, or an oracle; see `OracleName`.
 
     Raises:
         ModelError: The model is unknown, damaged or not on disk.
         UsageError: There is no such oracle, or the device is not there.
     """
     if name.startswith(ORACLE_PREFIX):
-        return OracleSystem(name.removeprefix(ORACLE_PREFIX), settings, folder)
+        oracle = OracleName.parse(name)
+        return OracleSystem(oracle.kind, settings, folder, oracle.transform)
     return ModelSystem(name, settings, folder)
 
 
@@ -184,9 +238,7 @@ def check_system(name: str) -> str:
         UsageError: There is no such oracle.
     """
     if name.startswith(ORACLE_PREFIX):
-        kind = name.removeprefix(ORACLE_PREFIX)
-        if kind not in ORACLES:
-            raise UsageError(f"there is no oracle {kind!r}; there are {', '.join(ORACLES)}")
+        OracleName.parse(name)
         return name
     card = card_of(name)
     if card.name == name and not card.on_disk:

@@ -112,8 +112,8 @@ def phase_sensitive_mask(mixture: Tensor, sources: Tensor) -> Tensor:
 
 
 def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:
-    """The sources' true magnitudes with the phase of the mixture."""
-    return with_phase_of(sources.abs(), mixture[:, None])
+    """The sources' true magnitudes with the phase of their sum, which a lossy mixture differs from."""
+    return with_phase_of(sources.abs(), sources.sum(dim=1, keepdim=True))
 
 
 def multichannel_wiener(mixture: Tensor, sources: Tensor) -> Tensor:
