@@ -19,6 +19,7 @@ from soloist.cli import (
     report,
     runs,
     score,
+    search,
     separate,
     sweep,
     test,
@@ -49,6 +50,7 @@ app.command("train", context_settings={"ignore_unknown_options": True})(train.tr
 app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
 app.command("runs")(runs.runs)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
+app.add_typer(search.app, name="search")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 

@@ -1,8 +1,6 @@
 """Sweeps: the same recipe trained with other values, to find the best ones.
 
 Optuna chooses the values and keeps what came out in a file, which any number of processes may work on.
-T. Akiba, S. Sano, T. Yanase, T. Ohta and M. Koyama, "Optuna: a next-generation hyperparameter optimization
-framework", KDD 2019.
 """
 
 from __future__ import annotations
@@ -15,12 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import optuna
 import torch
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import RDBStorage
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from soloist.errors import Interrupted, SoloistError, TrainingError, UsageError
@@ -30,6 +24,7 @@ from soloist.training.overrides import override
 from soloist.training.recipe import Recipe
 from soloist.training.run import train
 from soloist.training.runs import read_run
+from soloist.training.studies import make_sampler, open_study
 from soloist.training.sweep_values import GridByNumber, SweepConfig
 
 STORAGE = "sweep.db"
@@ -214,23 +209,14 @@ def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
 
 def _open_study(recipe: Recipe, config: SweepConfig, folder: Path, job: int) -> Study:
     """The study in a sweep's folder."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # SQLite lets one process write at a time; the others wait.
-    storage = RDBStorage(f"sqlite:///{folder / STORAGE}", engine_kwargs={"connect_args": {"timeout": 60}})
-    direction = StudyDirection.MINIMIZE if recipe.monitor_mode == "min" else StudyDirection.MAXIMIZE
-    study = optuna.create_study(
-        storage=storage, study_name=recipe.name, direction=direction, load_if_exists=True
+    study = open_study(folder / STORAGE, recipe.name, maximize=recipe.monitor_mode == "max")
+    place = [len(study.get_trials(deepcopy=False)), job]
+    study.sampler = (
+        GridByNumber(config.values)
+        if config.method == "grid"
+        else make_sampler(config.method, recipe.seed, place)
     )
-    study.sampler = _make_sampler(recipe, config, [len(study.get_trials(deepcopy=False)), job])
     return study
-
-
-def _make_sampler(recipe: Recipe, config: SweepConfig, place: list[int]) -> BaseSampler:
-    """What chooses the values; `place` tells processes apart that must not draw the same."""
-    if config.method == "grid":
-        return GridByNumber(config.values)
-    seed = int(np.random.SeedSequence([recipe.seed, *place]).generate_state(1)[0])
-    return RandomSampler(seed) if config.method == "random" else TPESampler(seed=seed)
 
 
 def _share(recipe: Recipe, folder: Path, jobs: int) -> None:
