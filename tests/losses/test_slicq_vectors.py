@@ -18,29 +18,12 @@ WAVEFORM = SISDR(stabilization="ratio", channels="apart")
 SPECTROGRAM = SpectrogramLoss("mse", weighting="blocks")
 
 
-class ReleasedSliCQ(SliCQ):
-    """Its synthesis leaves out what bands about 0 Hz and half the sample rate have in the mirror image."""
-
-    def __init__(self):
-        super().__init__("bark", 40, 100.0)
-        self._bands.join = self.join
-
-    def join(self, coefficients):
-        bands = self._bands
-        places, _, synthesis = bands._on(coefficients)
-        whole = torch.ones_like(synthesis)
-        whole[: bands.blocks[0].width] = whole[-bands.blocks[-1].width :] = 2
-        spectrum = coefficients.new_zeros(*coefficients.shape[:-1], bands.num_bins + 2 * bands.margin)
-        spectrum = spectrum.index_add(-1, places, coefficients * synthesis * whole)
-        return spectrum[..., bands.margin : bands.margin + bands.num_bins]
-
-
 class Case:
     """Predicted magnitudes with the phase of the mixture, the targets' audio, and what came out."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
-        transform = ReleasedSliCQ()
+        transform = SliCQ("bark", 40, 100.0, as_released=True)
         mixture = self["input/mix"]
         mixed = transform(mixture)
         magnitudes = [
