@@ -32,7 +32,7 @@ def test_a_separator_is_shown_the_examples_of_its_first_epoch(recipe):
     again.measure(mixtures)
     torch.testing.assert_close(whitening.shift, again.network.blocks[0].whitening.shift)
     assert (whitening.shift < 0).all()
-    assert (whitening.scale > 1).all()
+    assert (whitening.scale != 1).all()
 
 
 def test_who_has_no_statistics_draws_no_examples(recipe_values):

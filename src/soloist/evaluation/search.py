@@ -24,14 +24,14 @@ from soloist.evaluation.excerpts import choose_tracks
 from soloist.metrics.ratios import sdr
 from soloist.separators.oracles import Oracle
 from soloist.training.studies import Method, make_sampler, open_study
-from soloist.transforms.slicq import make_scale
+from soloist.transforms.slicq import ScaleName, make_scale
 from soloist.transforms.specification import parse_transform
 
 STORAGE = "search.db"
 BASELINE = "stft:4096:1024"
 """What a sliCQ is compared with."""
 
-_SCALES = ("bark", "mel", "constant-q", "variable-q")
+_SCALES: tuple[ScaleName, ...] = ("bark", "mel", "constant-q", "variable-q")
 _BINS = (10, 300)
 _FMIN = (10.0, 130.0)
 _STRETCH = (0.5, 2.0)
@@ -214,7 +214,7 @@ def _load(path: TrackPath, seconds: float) -> Excerpt:
 
 def _suggest(trial: Trial, sample_rate: int) -> tuple[str, int]:
     """A transform as `parse_transform` takes it, and the samples of its slices."""
-    scale = trial.suggest_categorical("scale", _SCALES)
+    scale: ScaleName = trial.suggest_categorical("scale", _SCALES)  # type: ignore[assignment]
     bins = trial.suggest_int("bins", *_BINS)
     fmin = round(trial.suggest_float("fmin", *_FMIN, log=True), 1)
     stretch = trial.suggest_float("stretch", *_STRETCH, log=True)

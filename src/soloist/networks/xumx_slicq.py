@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -127,7 +128,7 @@ class AutoencoderMasks(BlockMasks):
         kinds = (nn.Conv2d, nn.Conv2d, nn.ConvTranspose2d, nn.ConvTranspose2d)
         self.layers = nn.Sequential(
             *(
-                ConvNorm(kind(before, after, **options), "relu")  # type: ignore[arg-type]
+                ConvNorm(kind(before, after, **options), "relu")
                 for kind, before, after in zip(kinds, widths, widths[1:], strict=False)
             )
         )
@@ -306,10 +307,11 @@ class XumxSliCQ(nn.Module):
     @property
     def radius(self) -> float | None:
         """Slices on either side that the masks of one can depend on, a fraction; None where unbounded."""
-        radii = [network.radius for network in self.blocks]
-        if None in radii:
-            return None
-        return max(radius / shape.width for radius, shape in zip(radii, self.shapes, strict=True))
+        networks = cast(Sequence[BlockMasks], self.blocks)
+        points = [network.radius for network in networks]
+        widths = [shape.width for shape in self.shapes]
+        bounded = [radius / width for radius, width in zip(points, widths, strict=True) if radius is not None]
+        return max(bounded) if len(bounded) == len(points) else None
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Begin with the mean and the deviation of the magnitudes of each bin, `(bins,)`, from 0 Hz on."""

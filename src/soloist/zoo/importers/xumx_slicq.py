@@ -231,12 +231,12 @@ def _translate(states: States) -> dict[str, Tensor]:
     if _is_recurrent(states):
         return _translate_recurrent(states)
     names = {"head.weight": "cdae.12.weight", "head.bias": "cdae.12.bias"}
-    for ours in range(4):
-        names[f"layers.{ours}.conv.weight"] = f"cdae.{3 * ours}.weight"
-        names |= {f"layers.{ours}.norm.{part}": f"cdae.{3 * ours + 1}.{part}" for part in _NORM}
+    for place in range(4):
+        names[f"layers.{place}.conv.weight"] = f"cdae.{3 * place}.weight"
+        names |= {f"layers.{place}.norm.{part}": f"cdae.{3 * place + 1}.{part}" for part in _NORM}
     weights = {ours: _side_by_side([state[theirs] for state in states]) for ours, theirs in names.items()}
-    for ours, theirs in (("shift", "input_mean"), ("scale", "input_scale")):
-        weights[f"whitening.{ours}"] = torch.stack([state[theirs] for state in states])
+    for part, theirs in (("shift", "input_mean"), ("scale", "input_scale")):
+        weights[f"whitening.{part}"] = torch.stack([state[theirs] for state in states])
     return weights
 
 

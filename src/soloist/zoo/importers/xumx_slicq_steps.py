@@ -102,7 +102,6 @@ def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tenso
     transform = make_transform(arguments)
     on_blocks = _filter(arguments["niter"], arguments["softmask"])
     on_frames = _filter(arguments["niter"], arguments["softmask"], window=arguments["wiener_win_len"])
-    stft = {"n_fft": arguments["n_fft"], "hop_length": arguments["n_hop"]}
 
     def run(audio: Tensor, magnitudes: Mapping[str, Tensor]) -> Tensor:
         mixture = torch.as_tensor(audio)[None]
@@ -115,8 +114,7 @@ def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tenso
             return _synthesize(transform, on_blocks.filter_blocks(mixed, sizes), mixture.shape[-1])
         blocks = [with_phase_of(size, block[:, None]) for size, block in zip(sizes, mixed, strict=True)]
         estimates = _synthesize(transform, blocks, mixture.shape[-1])
-        spectra = [_stft(signals.flatten(0, -2), **stft) for signals in (mixture[0], estimates)]
-        return _filter_frames(on_frames, *spectra, stft, mixture.shape[-1])
+        return _filter_frames(on_frames, mixture[0], estimates, arguments["n_fft"], arguments["n_hop"])
 
     return run
 
@@ -131,21 +129,18 @@ def _synthesize(transform: SliCQ, blocks: Sequence[Tensor], length: int) -> Tens
 
 
 def _filter_frames(
-    wiener: WienerEM, mixture: Tensor, estimates: Tensor, stft: Mapping[str, int], length: int
+    wiener: WienerEM, mixture: Tensor, estimates: Tensor, n_fft: int, hop_length: int
 ) -> Tensor:
-    """Filter spectra `(channels, frequency, frames)` and `(sources * channels, frequency, frames)`."""
-    channels = mixture.shape[0]
-    sizes = rearrange(estimates.abs(), "(s c) f t -> 1 s c f t", c=channels)
-    filtered = rearrange(wiener(mixture[None], sizes), "1 s c f t -> (s c) f t")
-    window = torch.ones(stft["n_fft"], dtype=filtered.real.dtype)
-    audio = torch.istft(filtered, **stft, window=window, length=length)
-    return rearrange(audio, "(s c) t -> s c t", c=channels)
-
-
-def _stft(signals: Tensor, n_fft: int, hop_length: int) -> Tensor:
-    """Spectra of `(signals, samples)` without a window, as the original's call leaves it out."""
-    window = signals.new_ones(n_fft)
-    return torch.stft(signals, n_fft, hop_length, window=window, return_complex=True)
+    """Filter audio `(sources, channels, samples)` on frames without a window, which the original forgets."""
+    window = mixture.new_ones(n_fft)
+    whole, parts = (
+        torch.stft(signals.flatten(0, -2), n_fft, hop_length, window=window, return_complex=True)
+        for signals in (mixture, estimates)
+    )
+    sizes = rearrange(parts.abs(), "(s c) f t -> 1 s c f t", c=len(mixture))
+    filtered = rearrange(wiener(whole[None], sizes), "1 s c f t -> (s c) f t")
+    audio = torch.istft(filtered, n_fft, hop_length, window=window, length=mixture.shape[-1])
+    return audio.unflatten(0, (-1, len(mixture)))
 
 
 STEPS: Mapping[str, Callable[[Config], Callable[..., Any]]] = {
