@@ -162,7 +162,7 @@ class TestRefusals:
     def test_weights_that_are_missing_are_named(self):
         state = {f"vocals.{name}": value for name, value in published.open_unmix_state(**SIZES).items()}
         del state["vocals.bn2.running_mean"]
-        with pytest.raises(ModelError, match="do not fit an OpenUnmix"):
+        with pytest.raises(ModelError, match="do not fit OpenUnmix"):
             recognize(state)
 
 

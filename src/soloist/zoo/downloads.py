@@ -218,12 +218,14 @@ def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progre
     except OSError as error:
         raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
     except ValueError as error:
-        raise ModelError(f"what {url} holds now does not have sha256 {expected}: it was not kept") from error
+        raise ModelError(
+            f"what {url} holds now does not have sha256 {_told(expected)}: it was not kept"
+        ) from error
 
 
 def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
     """How to do without the network: which file to get, and where to put it."""
-    digest = f" (sha256 {expected})" if expected else ""
+    digest = f" (sha256 {_told(expected)})" if expected else ""
     where = f" from {published.url or card.origin}" if published.url or card.origin else ""
     return (
         f"Get {published.filename}{digest}{where} in another way, put it at "
@@ -233,7 +235,12 @@ def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
 
 def _check_file(path: Path, expected: str) -> None:
     if not (found := sha256(path)).startswith(expected):
-        raise ModelError(f"{path} has sha256 {found}, not {expected}: delete it and try again")
+        raise ModelError(f"{path} has sha256 {found}, not {_told(expected)}: delete it and try again")
+
+
+def _told(expected: str) -> str:
+    """A hash, or what is known of it."""
+    return expected if len(expected) == _DIGITS else f"{expected}..."
 
 
 def _key(published: PublishedFile) -> str:

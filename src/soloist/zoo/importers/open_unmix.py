@@ -90,12 +90,12 @@ def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
         return None
     kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
     config = _config(kind, parts)
-    separator = build(config, f"the configuration of an {kind}")
+    separator = build(config, f"the configuration of {kind}")
     assert isinstance(separator, SpectralSeparator)
     try:
         separator.network.load_state_dict(translate(list(parts.values())))
     except RuntimeError as error:
-        raise ModelError(f"the weights do not fit an {kind}: {str(error).splitlines()[-1].strip()}") from None
+        raise ModelError(f"the weights do not fit {kind}: {str(error).splitlines()[-1].strip()}") from None
     title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
     return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
 
