@@ -11,6 +11,7 @@ from einops import rearrange
 from hypothesis import given
 from hypothesis import strategies as st
 
+import soloist.estimation.wiener as module
 from soloist.errors import UsageError
 from soloist.estimation.masks import with_phase_of
 from soloist.estimation.wiener import WienerEM
@@ -70,7 +71,7 @@ def test_estimates_and_residual_add_up_to_the_mixture(seed, channels, residual, 
     estimates = WienerEM(iterations, start, residual)(mixture, magnitudes)
     assert estimates.shape == (2, 3 + residual, channels, 4, 9)
     if residual or (start == "mask" and not iterations):
-        torch.testing.assert_close(estimates.sum(dim=1), mixture, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(estimates.sum(dim=1), mixture, atol=5e-3, rtol=1e-3)
 
 
 @given(seed=st.integers(0, 99), start=st.sampled_from(["phase", "mask"]), residual=st.booleans())
@@ -91,6 +92,14 @@ def test_a_window_is_filtered_by_itself():
         part = slice(first, first + 10)
         alone = WienerEM(window=None)(mixture[..., part], magnitudes[..., part])
         torch.testing.assert_close(windowed[..., part], alone)
+
+
+@pytest.mark.parametrize("group", [1, 100])
+def test_groups_of_bins_change_nothing(monkeypatch, group):
+    mixture, magnitudes = coefficients(2, 2, 7, 25), coefficients(2, 3, 2, 7, 25, seed=1).abs()
+    expected = WienerEM(2)(mixture, magnitudes)
+    monkeypatch.setattr(module, "_GROUP", group * 25)
+    torch.testing.assert_close(WienerEM(2)(mixture, magnitudes), expected)
 
 
 def test_the_input_is_left_alone():

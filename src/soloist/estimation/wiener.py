@@ -24,6 +24,8 @@ from soloist.estimation.masks import with_phase_of
 _LOUD = 10.0
 """Magnitude above which mixtures are scaled down, so that `eps` means the same for all."""
 _ROOT = 2**0.5
+_GROUP = 2**19
+"""Values of all sources in the bins that are filtered at once: what stays in the cache is twice as fast."""
 
 
 @dataclass(frozen=True)
@@ -121,27 +123,36 @@ class WienerEM:
         """
         times = mixture.shape[3:]
         mixture, magnitudes = mixture.flatten(3), magnitudes.flatten(4)
-        begun = self._begin(mixture.abs(), magnitudes)
+        bins = max(1, _GROUP * mixture.shape[2] // magnitudes.numel())
+        groups = zip(mixture.split(bins, dim=2), magnitudes.split(bins, dim=3), strict=True)
+        estimates = torch.cat([self._filter_bins(*group, gain) for group in groups], dim=3)
+        return estimates.unflatten(-1, times)
+
+    def _filter_bins(self, mixture: Tensor, magnitudes: Tensor, gain: Tensor) -> Tensor:
+        begun = self._begin(mixture, magnitudes)
         if not self.iterations:
-            return with_phase_of(begun, mixture[:, None]).unflatten(-1, times)
+            return with_phase_of(begun, mixture[:, None])
         # In place of dividing everything by the gain.
         floor, eps = (number * gain.double().square() for number in (self.eps**0.5, self.eps))
         heard = rearrange(mixture, "b c f t -> b f c t").to(torch.complex128)
-        models = rearrange(begun, "b s c f t -> b f s c t").contiguous().double()
+        models = rearrange(begun, "b s c f t -> b f s c t")
+        models = models.to(torch.float64, memory_format=torch.contiguous_format)
         sources = _Sources.with_phase_of(heard, models, eps)
         for _ in range(self.iterations - 1):
             sources = sources.filtered(sources.whiten(heard, floor), eps)
         estimates = sources.estimate(sources.whiten(heard, floor), mixture.real.dtype)
-        return rearrange(estimates, "b f s c t -> b s c f t").unflatten(-1, times)
+        return rearrange(estimates, "b f s c t -> b s c f t")
 
     def _begin(self, mixture: Tensor, magnitudes: Tensor) -> Tensor:
         """Magnitudes that the estimates begin with; negative where they oppose the mixture."""
-        whole = mixture[:, None]
         if self.start == "mask":
-            magnitudes = whole * (magnitudes / (self.eps + magnitudes.sum(dim=1, keepdim=True)))
+            magnitudes = mixture.abs()[:, None] * (
+                magnitudes / (self.eps + magnitudes.sum(dim=1, keepdim=True))
+            )
         if not self.residual:
             return magnitudes
-        return torch.cat([magnitudes, whole - magnitudes.sum(dim=1, keepdim=True)], dim=1)
+        rest = mixture.abs() - magnitudes.sum(dim=1)
+        return torch.cat([magnitudes, rest[:, None]], dim=1)
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class EnergyRatio(SourceLoss):
 
     Args:
         zero_mean: Remove the mean of each channel first.
-        limit: Nothing beyond so many dB counts, in either direction: what is separated well enough already
-            does not pull at the weights. None for no limit.
+        limit: What is better than so many dB counts no more: it does not pull at the weights. None for no
+            limit.
         eps: What keeps silence and perfection finite.
         stabilization: Where `eps` is added.
         channels: How channels count.
@@ -71,7 +71,7 @@ class EnergyRatio(SourceLoss):
         if self.channels == "scaled":
             signal, noise = signal.sum(dim=-1, keepdim=True), noise.sum(dim=-1, keepdim=True)
         loss = -10 * torch.log10(self._ratio(signal, noise)).mean(dim=-1)
-        return loss if self.limit is None else loss.clamp(-self.limit, self.limit)
+        return loss if self.limit is None else loss.clamp(min=-self.limit)
 
     def _ratio(self, signal: Tensor, noise: Tensor) -> Tensor:
         if self.stabilization == "energies":
@@ -92,8 +92,8 @@ class SISDR(EnergyRatio):
 
     Args:
         zero_mean: Remove the mean of each channel first.
-        limit: Nothing beyond so many dB counts, in either direction: what is separated well enough already
-            does not pull at the weights. None for no limit.
+        limit: What is better than so many dB counts no more: it does not pull at the weights. None for no
+            limit.
         eps: What keeps silence and perfection finite.
         stabilization: Where `eps` is added. "correlation": to the squared correlation of estimate and
             reference, and to what it lacks of one, so that nothing is beyond `10 log10(1 / eps)`; less exact
