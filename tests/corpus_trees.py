@@ -8,7 +8,7 @@ from pathlib import Path
 import soundfile
 
 from soloist.datasets.synthetic_band import synthesize_band
-from stem_corpora import noises, write_multi_stream, write_track
+from stem_corpora import noises, write_multi_stream
 
 SECONDS = 0.5
 
@@ -95,13 +95,6 @@ def write_musdb18hq(root: Path) -> None:
             soundfile.write(root / name / f"{stem}.wav", audio.T, 44100)
 
 
-def write_musdb18_hq(root: Path) -> None:
-    """MUSDB18-HQ: a song of each split."""
-    for seed, name in enumerate(("train/A - One", "train/Leaf - Summerghost", "test/B - Two")):
-        stems = synthesize_band(SECONDS, seed=seed)
-        write_track(root / name, {**stems, "mixture": sum(stems.values())}, 44100)
-
-
 def write_digits(root: Path) -> None:
     """The Free Spoken Digit Dataset."""
     for place, talker in enumerate(("george", "jackson", "lucas", "nicolas", "theo", "yweweler")):
@@ -142,7 +135,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "tdc-musdb18": write_musdb18,
     "tdf-musdb18": write_musdb18,
     "tdc-rnn-musdb18": write_musdb18,
-    "xumx-slicq-musdb18hq": write_musdb18_hq,
+    "xumx-slicq-musdb18hq": write_musdb18hq,
     "umx-musdb18hq": write_musdb18hq,
     "xumx-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
