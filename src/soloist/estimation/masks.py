@@ -26,6 +26,11 @@ def planes_to_complex(planes: Tensor, order: PlaneOrder = "parts") -> Tensor:
     return torch.complex(real, imaginary)
 
 
+def decibels(magnitudes: Tensor, floor: float = 1e-4) -> Tensor:
+    """Levels of magnitudes in dB; what lies below the floor counts as the floor."""
+    return 20 * magnitudes.clamp(min=floor).log10()
+
+
 def with_phase_of(magnitudes: Tensor, coefficients: Tensor) -> Tensor:
     """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with theirs."""
     return torch.polar(magnitudes, coefficients.angle().expand_as(magnitudes))

@@ -34,3 +34,16 @@ class Standardizing(Protocol):
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Begin with the mean and the deviation of the magnitudes of each bin, both `(frequency,)`."""
+
+
+@runtime_checkable
+class Variational(Protocol):
+    """A network with a random bottleneck, whose distribution a loss keeps near the standard normal one."""
+
+    def explain(self, spectrogram: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """What the network makes of a spectrogram, and how the bottleneck was distributed for it.
+
+        Returns:
+            The output, and the mean and the standard deviation, each `(batch, ...)`.
+        """
+        ...

@@ -10,13 +10,23 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.masks import PlaneOrder, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation.masks import (
+    PlaneOrder,
+    complex_to_planes,
+    decibels,
+    planes_to_complex,
+    with_phase_of,
+)
 from soloist.estimation.wiener import WienerEM
 from soloist.losses.base import Prediction
-from soloist.networks.base import SpectralNetwork, Standardizing
+from soloist.networks.base import SpectralNetwork, Standardizing, Variational
 from soloist.separators.base import Level, Normalization, Separator, is_silent
 from soloist.separators.statistics import mean_and_deviation, moments
 from soloist.transforms.stft import STFT
+
+
+Representation = Literal["complex", "magnitude", "decibels"]
+"""What a network sees of a spectrogram."""
 
 
 class SpectralSeparator(Separator):
@@ -29,11 +39,12 @@ class SpectralSeparator(Separator):
         sources: Names of the sources, in the order of the estimates.
         sample_rate: Rate that the network was trained at, in Hz.
         channels: Channels of the mixture and of each estimate.
-        representation: What the network sees: magnitudes, or the real and imaginary parts as channels.
-        plane_order: In which order these parts are stacked.
-        mode: "mapping": the network's output is the estimate; "masking": it is multiplied with what the
-            network sees (real and imaginary parts each by their own mask). Magnitudes get the mixture's
-            phase.
+        representation: What the network sees: the real and imaginary parts as channels, magnitudes, or these
+            in dB.
+        plane_order: In which order the parts are stacked.
+        mode: "mapping": the network's output is the estimate; "masking": it is multiplied with the mixture
+            (real and imaginary parts each by their own mask). Magnitudes get the mixture's phase. From levels
+            in dB come masks only.
         chunk_frames: Frames that are best given at once.
         normalization: What the audio is normalised by; see `Separator`.
         wiener: The filter that the magnitudes of the network's estimates, and the mixture, then go through;
@@ -41,7 +52,7 @@ class SpectralSeparator(Separator):
             estimates one source less. Training minimises what is wrong before the filter.
 
     Raises:
-        UsageError: One source alone is to be filtered.
+        UsageError: One source alone is to be filtered, or levels in dB are to be mapped.
     """
 
     def __init__(
@@ -52,7 +63,7 @@ class SpectralSeparator(Separator):
         sources: Sequence[str],
         sample_rate: int,
         channels: int = 2,
-        representation: Literal["complex", "magnitude"] = "complex",
+        representation: Representation = "complex",
         plane_order: PlaneOrder = "parts",
         mode: Literal["mapping", "masking"] = "mapping",
         chunk_frames: int = 128,
@@ -64,9 +75,11 @@ class SpectralSeparator(Separator):
         )
         if wiener is not None and len(self.sources) < 2:
             raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
+        if representation == "decibels" and mode == "mapping":
+            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
         self.transform = transform
         self.network = network
-        self.representation = representation
+        self.representation: Representation = representation
         self.plane_order: PlaneOrder = plane_order
         self.mode = mode
         self.chunk_frames = chunk_frames
@@ -107,27 +120,54 @@ class SpectralSeparator(Separator):
         The coefficients are those of the estimates before they are filtered, at the level of the mixture
         whatever the normalisation; the masks are there where magnitudes are masked.
         """
-        self._check(mixture)
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
-        output = self.run_network(self.represent(mixed))
+        mixed, level = self.analyze(mixture)
+        seen, latent = self.represent(mixed), None
+        if isinstance(self.network, Variational):
+            output, latent = self.network.explain(seen)
+            output = self._by_source(output, seen)
+        else:
+            output = self.run_network(seen)
         coefficients = self.make_estimates(output, mixed)
         residual = self.wiener is not None and self.wiener.residual
         if residual:
             rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
             coefficients = torch.cat([coefficients, rest], dim=1)
-        if level is not None:
-            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
-            coefficients = level.restore_coefficients(coefficients, ones)
-        coefficients = coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
-        masked = self.representation == "magnitude" and self.mode == "masking" and not residual
+        coefficients = self.restore(coefficients, mixture, level)
+        masked = self.representation != "complex" and self.mode == "masking" and not residual
         return Prediction(
             mixture,
             lambda: self.synthesize(coefficients, mixture.shape[-1]),
             analyze=self.transform,
             coefficients=coefficients,
             masks=output if masked else None,
+            latent=latent,
         )
+
+    def analyze(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
+        """The coefficients of a mixture `(batch, channels, samples)` at the level that the network sees.
+
+        Returns:
+            Complex `(batch, channels, frequency, frames)`, and what the mixture was normalised by.
+
+        Raises:
+            UsageError: The shape is not that of a mixture for this separator.
+        """
+        self._check(mixture)
+        level = None if self.normalization == "none" else Level.of(mixture)
+        return self.transform(mixture if level is None else level.normalize(mixture)), level
+
+    def restore(self, coefficients: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
+        """Estimated coefficients at the level of the mixture; those of digital silence are zero.
+
+        Args:
+            coefficients: Complex `(batch, sources, channels, frequency, frames)`.
+            mixture: Audio `(batch, channels, samples)`.
+            level: What the mixture was normalised by.
+        """
+        if level is not None:
+            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
+            coefficients = level.restore_coefficients(coefficients, ones)
+        return coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
 
     @torch.no_grad()
     def measure(self, mixtures: Iterable[Tensor]) -> None:
@@ -142,8 +182,7 @@ class SpectralSeparator(Separator):
 
     def _magnitudes(self, mixture: Tensor) -> Tensor:
         """The mean over the channels of the magnitudes of a mixture, `(frequency, frames of all items)`."""
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        mixed, _ = self.analyze(mixture)
         return rearrange(mixed.abs().mean(dim=1), "b f t -> f (b t)")
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
@@ -165,9 +204,11 @@ class SpectralSeparator(Separator):
 
     def run_network(self, seen: Tensor) -> Tensor:
         """The network's output for each source, `(batch, sources, planes, frequency, frames)`."""
+        return self._by_source(self.network(seen), seen)
+
+    def _by_source(self, output: Tensor, seen: Tensor) -> Tensor:
         # A network may be run in less precision than there are complex numbers in.
-        output = self.network(seen).to(seen.dtype)
-        return rearrange(output, "b (s c) f t -> b s c f t", c=seen.shape[1])
+        return rearrange(output.to(seen.dtype), "b (s c) f t -> b s c f t", c=seen.shape[1])
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """Make estimates of the network's output.
@@ -191,4 +232,5 @@ class SpectralSeparator(Separator):
         """What the network sees of complex coefficients `(batch, channels, frequency, frames)`."""
         if self.representation == "complex":
             return complex_to_planes(coefficients, self.plane_order)
-        return torch.abs(coefficients)
+        magnitudes = torch.abs(coefficients)
+        return magnitudes if self.representation == "magnitude" else decibels(magnitudes)
