@@ -40,6 +40,50 @@ class GlobalNorm(nn.Module):
         return torch.addcmul(self.shift[:, None], x, gain[:, :, None], out=x)
 
 
+class CumulativeNorm(nn.Module):
+    """Normalises each frame over the channels of all frames up to it; a gain and a shift for each channel.
+
+    The "cumulative layer norm" of causal Conv-TasNet (Luo and Mesgarani 2019, eq. 13-15).
+
+    Args:
+        channels: Channels of the input `(batch, channels, frames)`.
+        step: Frames that are known at once: each is normalised over all frames up to the end of its step.
+            The number of frames is a multiple of it.
+        eps: Added to the (biased) variance.
+        inplace: Whether the input may be overwritten where no gradients are wanted.
+    """
+
+    def __init__(self, channels: int, step: int = 1, eps: float = 1e-8, inplace: bool = False) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.step = step
+        self.eps = eps
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(batch, channels, frames)`; its layout in memory is kept."""
+        mean, scale = self._statistics(x)
+        gain, shift = self.gain[:, None], self.shift[:, None]
+        if torch.is_grad_enabled() or not self.inplace:
+            return torch.addcmul(shift, (x - mean) * scale, gain).to(x.dtype)
+        return x.sub_(mean).mul_(scale).mul_(gain).add_(shift)
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and one by the deviation of what each frame knows, both `(batch, 1, frames)`."""
+        # A sum over all frames so far exceeds what half precision can hold.
+        wide = x if x.dtype == torch.float64 else x.float()
+        power, mean = torch.var_mean(wide.unflatten(-1, (-1, self.step)), dim=(1, 3), correction=0)
+        steps = torch.arange(1, mean.shape[-1] + 1, device=x.device, dtype=mean.dtype)
+        so_far = mean.cumsum(-1) / steps
+        variance = (power + mean.square()).cumsum(-1) / steps - so_far.square()
+        scale = torch.rsqrt(variance.clamp(min=0) + self.eps)
+        return self._for_each_frame(so_far), self._for_each_frame(scale)
+
+    def _for_each_frame(self, of_steps: Tensor) -> Tensor:
+        return of_steps.repeat_interleave(self.step, -1)[:, None]
+
+
 def _power(x: Tensor) -> Tensor:
     """Mean square `(batch,)` of `(batch, channels, frames)`.
 
