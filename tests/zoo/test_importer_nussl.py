@@ -108,6 +108,45 @@ def test_arguments_take_effect_and_masks_are_complete(algorithm, arguments):
     assert not torch.allclose(outputs["mask/0"], from_reference(config, {})(mixture)["mask/0"])
 
 
+DUET_CONFIG = HPSS_CONFIG | {"class": "spatial.Duet", "args": {"num_sources": 2}}
+
+
+def test_meets_the_vector_of_duet(shared):
+    with np.load(shared / "reference" / "nussl" / "duet.npz") as stored:
+        vector = dict(stored)
+    outputs = from_reference(json.loads(str(vector["config"])), {})(torch.from_numpy(vector["input"]))
+    assert set(outputs) == {"audio/0", "audio/1", "audio/2", "mask/0"}
+    assert (outputs["mask/0"].numpy() == vector["output/mask/0"]).mean() > 0.999
+    for index in range(3):
+        difference = outputs[f"audio/{index}"].numpy() - vector[f"output/audio/{index}"]
+        assert np.abs(difference).max() < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"attenuation_min": -2, "attenuation_max": 1, "num_attenuation_bins": 20},
+        {"delay_min": -1, "delay_max": 2, "num_delay_bins": 31, "delay_min_distance": 2},
+        {"peak_threshold": 0.2, "attenuation_min_distance": 9, "p": 0.5, "q": 1},
+    ],
+)
+def test_all_arguments_of_duet_have_an_effect(arguments):
+    mixture = torch.randn(2, 20_000, generator=torch.Generator().manual_seed(0))
+    mixture[1] += 0.7 * mixture[0]
+    plain = from_reference(DUET_CONFIG, {})(mixture)
+    changed = from_reference(DUET_CONFIG | {"args": {"num_sources": 2, **arguments}}, {})(mixture)
+    assert not torch.equal(plain["mask/0"], changed["mask/0"])
+
+
+def test_what_is_missing_or_unknown_in_duet_is_named():
+    with pytest.raises(ModelError, match="num_sources"):
+        from_reference(DUET_CONFIG | {"args": {}}, {})
+    with pytest.raises(ModelError, match="delay_mini"):
+        from_reference(DUET_CONFIG | {"args": {"num_sources": 2, "delay_mini": 0}}, {})
+    with pytest.raises(ModelError, match="no weights"):
+        from_reference(DUET_CONFIG, {"weight": torch.zeros(1)})
+
+
 def test_weights_are_refused():
     with pytest.raises(ModelError, match="no weights"):
         from_reference(HPSS_CONFIG, {"weight": torch.zeros(1)})

@@ -21,10 +21,21 @@ def frame_length(sample_rate: int, seconds: float) -> int:
     return max(16, 2 ** round(math.log2(seconds * sample_rate)))
 
 
+def numbered_sources(count: int) -> tuple[str, ...]:
+    """Names of sources that nobody can name: `source1`, `source2`, ...
+
+    Raises:
+        UsageError: There is none.
+    """
+    if count < 1:
+        raise UsageError(f"num_sources {count} must be at least 1")
+    return tuple(f"source{index}" for index in range(1, count + 1))
+
+
 class MaskSeparator(Separator):
     """Masks the mixture's STFT by a rule on its magnitudes; the mixture's phase is kept.
 
-    A subclass implements `masks`.
+    A subclass implements `masks`, or `spectrum_masks` where phases matter to its rule.
 
     Args:
         sources: Names of the sources, in the order of the masks.
@@ -33,6 +44,7 @@ class MaskSeparator(Separator):
         n_fft: Length of the window, samples.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
+        ordered: Whether the order of the sources means something.
     """
 
     def __init__(
@@ -44,8 +56,9 @@ class MaskSeparator(Separator):
         n_fft: int,
         hop_length: int | None = None,
         window: Window = "sqrt_hann",
+        ordered: bool = True,
     ) -> None:
-        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels)
+        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels, ordered=ordered)
         self.stft = STFT(n_fft, hop_length or n_fft // 4, window, pad_mode="constant", scaled=True)
 
     @property
@@ -56,12 +69,24 @@ class MaskSeparator(Separator):
     def estimate(self, mixture: Tensor) -> Tensor:
         """Mask a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
         spectrum = self.stft(mixture)
-        masks = self.masks(spectrum.abs())
+        masks = self.spectrum_masks(spectrum)
         length = mixture.shape[-1]
         return torch.stack([self.stft.inverse(spectrum * mask, length) for mask in masks.unbind(1)], dim=1)
 
+    def spectrum_masks(self, spectrum: Tensor) -> Tensor:
+        """The rule where it needs more than magnitudes.
+
+        Args:
+            spectrum: Complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`; of one channel where all share
+            theirs.
+        """
+        return self.masks(spectrum.abs())
+
     def masks(self, magnitudes: Tensor) -> Tensor:
-        """The rule.
+        """The rule on magnitudes.
 
         Args:
             magnitudes: Magnitudes of the mixture `(batch, channels, frequency, frames)`.

@@ -107,13 +107,21 @@ def _build(config: Mapping[str, Any], arguments: Arguments, channels: int) -> Ma
     unknown = set(arguments) - set(_ARGUMENTS[name])
     if unknown:
         raise ModelError(f"nussl's {name} has no argument {sorted(unknown)[0]!r}")
+    options = {_ARGUMENTS[name][key]: value for key, value in arguments.items()}
+    return _BUILDERS[name](options | stft_options(config) | {"channels": channels})
+
+
+def stft_options(config: Mapping[str, Any]) -> Arguments:
+    """What a reference vector says about the rate and the transform, under the names of `MaskSeparator`.
+
+    Raises:
+        ModelError: There is no such window.
+    """
     n_fft, hop_length, window = config["stft"]
     if window not in get_args(Window):
         raise ModelError(f"the window {window!r} is none of {', '.join(get_args(Window))}")
-    options = {_ARGUMENTS[name][key]: value for key, value in arguments.items()}
-    options |= {"sample_rate": config["sample_rate"], "channels": channels}
-    options |= {"n_fft": n_fft, "hop_length": hop_length, "window": window}
-    return _BUILDERS[name](options)
+    rate = {"sample_rate": config["sample_rate"]}
+    return rate | {"n_fft": n_fft, "hop_length": hop_length, "window": window}
 
 
 def _hpss(options: Arguments) -> MaskSeparator:
