@@ -327,8 +327,17 @@ class XumxSliCQ(nn.Module):
             magnitudes: Of the mixture, `(batch, channels, frequency, slices, coefficients)` for each block.
         """
         masks = [network(block) for network, block in zip(self.blocks, magnitudes, strict=False)]
+        return self.complete(masks, magnitudes)
+
+    def complete(self, masks: Sequence[Tensor], blocks: Sequence[Tensor]) -> list[Tensor]:
+        """The masks of the blocks below the bandwidth, and ones for those beyond it.
+
+        Args:
+            masks: `(batch, sources, channels, frequency, slices, coefficients)` for each block below.
+            blocks: All of the mixture, `(batch, channels, frequency, slices, coefficients)`.
+        """
         passed = [
-            block.new_ones(()).expand(len(block), self.num_sources, *block.shape[1:])
-            for block in magnitudes[len(masks) :]
+            block.real.new_ones(()).expand(len(block), self.num_sources, *block.shape[1:])
+            for block in blocks[len(masks) :]
         ]
-        return masks + passed
+        return [*masks, *passed]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -13,6 +13,9 @@ from soloist.errors import UsageError
 from soloist.losses.base import Prediction
 
 Normalization = Literal["none", "track", "chunk"]
+
+Finish = Callable[[Sequence[Tensor]], Tensor]
+"""Makes estimates `(batch, sources, channels, samples)` of what a graph returned."""
 
 
 @runtime_checkable
@@ -81,8 +84,8 @@ class Level:
 class Separator(nn.Module):
     """Maps a mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`.
 
-    A subclass implements `estimate`. Everything that works with separators (inference, training,
-    evaluation, export) knows this interface and nothing below it.
+    A subclass implements `estimate`, or `graph` and `stage`. Everything that works with separators
+    (inference, training, evaluation, export) knows this interface and nothing below it.
 
     Args:
         sources: Names of the sources, in the order of the estimates.
@@ -171,7 +174,31 @@ class Separator(nn.Module):
         Returns:
             Estimates `(batch, sources, channels, samples)`.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not implement estimate")
+        graph = self.graph
+        if graph is None:
+            raise NotImplementedError(f"{type(self).__name__} does not implement estimate")
+        inputs, finish = self.stage(mixture)
+        outputs = graph(*inputs)
+        return finish([outputs] if isinstance(outputs, Tensor) else outputs)
+
+    @property
+    def graph(self) -> nn.Module | None:
+        """What of `estimate` other engines can run: a module from real tensors to one or several such.
+
+        Analysis and synthesis by complex numbers stay outside of it. None where there is no such module.
+        """
+        return None
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """What `estimate` does around the `graph`.
+
+        Args:
+            mixture: Normalised audio `(batch, channels, samples)` of at least `minimum_length` samples.
+
+        Returns:
+            What the graph is given, and what makes estimates of that which it returns.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement stage")
 
     def estimate_any_length(self, mixture: Tensor) -> Tensor:
         """`estimate` for any length from one sample: what is too short is padded and cut again."""

@@ -7,14 +7,14 @@ from typing import Literal
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
 from soloist.networks.frames import channels_last
 from soloist.networks.mask_network import MaskNetwork
-from soloist.separators.base import Normalization, Separator
+from soloist.separators.base import Finish, Normalization, Separator
 from soloist.transforms.filterbank import LearnedFilterbank
 
 
@@ -115,6 +115,17 @@ class FilterbankSeparator(Separator):
             return estimates
         return project_onto_mixture(estimates, mixture, self.consistency)
 
+    @property
+    def graph(self) -> nn.Module:
+        """All of it, on whole multiples of `pad_multiple` samples."""
+        return _Whole(self)
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Padding before the graph, and cutting after it."""
+        samples = mixture.shape[-1]
+        padded = pad(mixture, (0, -samples % self.pad_multiple))
+        return (padded,), lambda outputs: outputs[0][..., :samples]
+
     def synthesize(self, mixture: Tensor) -> Tensor:
         """What the network and the filterbank alone make of a mixture `(batch, channels, samples)`.
 
@@ -130,3 +141,14 @@ class FilterbankSeparator(Separator):
             output = output * features[:, None] if torch.is_grad_enabled() else output.mul_(features[:, None])
         audio = self.filterbank.inverse(output, samples)
         return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
+
+
+class _Whole(nn.Module):
+    """A separator's `estimate` as a module."""
+
+    def __init__(self, separator: FilterbankSeparator) -> None:
+        super().__init__()
+        self.separator = separator
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        return self.separator.estimate(mixture)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.estimation.wiener import WienerEM
 from soloist.losses.base import Prediction
 from soloist.networks.xumx_slicq import BlockShape, MaskDesign, XumxSliCQ
-from soloist.separators.base import Level, Normalization, Separator, is_silent
+from soloist.separators.base import Finish, Level, Normalization, Separator, is_silent
 from soloist.separators.statistics import mean_and_deviation, moments
 from soloist.transforms.slicq import SliCQ, overlap_slices
 
@@ -95,18 +95,27 @@ class SliCQSeparator(Separator):
         """The grid of slices."""
         return self.transform.hop_length
 
-    def estimate(self, mixture: Tensor) -> Tensor:
-        """Estimate the sources of a mixture `(batch, channels, samples)`.
+    @property
+    def graph(self) -> nn.Module:
+        """The networks of the blocks below the bandwidth."""
+        return _Masks(self.network)
 
-        Returns:
-            Estimates `(batch, sources, channels, samples)`.
-        """
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Analysis before the networks; masks, the filter and synthesis after them."""
         mixed = self.transform(mixture)
-        masks = self.run_network(mixed)
-        if self.wiener.iterations or self.wiener.start == "mask":
-            magnitudes = [mask * block.abs()[:, None] for mask, block in zip(masks, mixed, strict=True)]
-            return self.synthesize(self.wiener.filter_blocks(mixed, magnitudes), mixture.shape[-1])
-        return self.synthesize(apply_masks(masks, mixed), mixture.shape[-1])
+        seen = tuple(block.abs() for block in mixed[: len(self.network.blocks)])
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            masks = self._match(self.network.complete(outputs, mixed), mixed)
+            return self.synthesize(self._filter(masks, mixed), mixture.shape[-1])
+
+        return seen, finish
+
+    def _filter(self, masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
+        if not self.wiener.iterations and self.wiener.start != "mask":
+            return apply_masks(masks, mixed)
+        magnitudes = [mask * block.abs()[:, None] for mask, block in zip(masks, mixed, strict=True)]
+        return self.wiener.filter_blocks(mixed, magnitudes)
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`: blocks of coefficients and masks.
@@ -143,11 +152,11 @@ class SliCQSeparator(Separator):
         Returns:
             `(batch, sources, channels, frequency, slices, coefficients)` for each block.
         """
-        magnitudes = [block.abs() for block in mixed]
+        return self._match(self.network([block.abs() for block in mixed]), mixed)
+
+    def _match(self, masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
         # A network may be run in less precision than there are complex numbers in.
-        return [
-            masks.to(block.dtype) for masks, block in zip(self.network(magnitudes), magnitudes, strict=True)
-        ]
+        return [mask.to(block.real.dtype) for mask, block in zip(masks, mixed, strict=True)]
 
     def synthesize(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
         """Audio `(batch, sources, channels, length)` of blocks of the sources' coefficients."""
@@ -170,6 +179,17 @@ class SliCQSeparator(Separator):
         mixed = self.transform(mixture if level is None else level.normalize(mixture))
         spectrograms = (overlap_slices(block.abs()).mean(dim=1) for block in mixed)
         return torch.cat([moments(rearrange(x, "b f t -> f (b t)")) for x in spectrograms], dim=1)
+
+
+class _Masks(nn.Module):
+    """The networks of the blocks below the bandwidth, from and to tensors one by one."""
+
+    def __init__(self, network: XumxSliCQ) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *magnitudes: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network(magnitudes))
 
 
 def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:

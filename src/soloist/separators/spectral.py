@@ -20,10 +20,9 @@ from soloist.estimation.masks import (
 from soloist.estimation.wiener import WienerEM
 from soloist.losses.base import Prediction
 from soloist.networks.base import SpectralNetwork, Standardizing, Variational
-from soloist.separators.base import Level, Normalization, Separator, is_silent
+from soloist.separators.base import Finish, Level, Normalization, Separator, is_silent
 from soloist.separators.statistics import mean_and_deviation, moments
 from soloist.transforms.stft import STFT
-
 
 Representation = Literal["complex", "magnitude", "decibels"]
 """What a network sees of a spectrogram."""
@@ -106,13 +105,20 @@ class SpectralSeparator(Separator):
         """The grid of frames, and of frames that the network takes together."""
         return self.network.stride * self.transform.hop_length
 
-    def estimate(self, mixture: Tensor) -> Tensor:
-        """Estimate the sources of a mixture `(batch, channels, samples)`.
+    @property
+    def graph(self) -> SpectralNetwork:
+        """The network."""
+        return self.network
 
-        Returns:
-            Estimates `(batch, sources, channels, samples)`.
-        """
-        return self.synthesize(self.estimate_coefficients(self.transform(mixture)), mixture.shape[-1])
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Analysis before the network; masks or mappings, the filter and synthesis after it."""
+        mixed = self.transform(mixture)
+        seen = self.represent(mixed)
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            return self.synthesize(self.finish(outputs[0], mixed), mixture.shape[-1])
+
+        return (seen,), finish
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`.
@@ -123,10 +129,10 @@ class SpectralSeparator(Separator):
         mixed, level = self.analyze(mixture)
         seen, latent = self.represent(mixed), None
         if isinstance(self.network, Variational):
-            output, latent = self.network.explain(seen)
-            output = self._by_source(output, seen)
+            planes, latent = self.network.explain(seen)
         else:
-            output = self.run_network(seen)
+            planes = self.network(seen)
+        output = self.split_sources(planes, mixed)
         coefficients = self.make_estimates(output, mixed)
         residual = self.wiener is not None and self.wiener.residual
         if residual:
@@ -194,7 +200,19 @@ class SpectralSeparator(Separator):
         Returns:
             Complex `(batch, sources, channels, frequency, frames)`.
         """
-        estimates = self.make_estimates(self.run_network(self.represent(coefficients)), coefficients)
+        return self.finish(self.network(self.represent(coefficients)), coefficients)
+
+    def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """What the network's output makes of the mixture.
+
+        Args:
+            output: `(batch, sources * planes, frequency, frames)`.
+            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`.
+        """
+        estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
         return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
 
     def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
@@ -202,13 +220,15 @@ class SpectralSeparator(Separator):
         audio = self.transform.inverse(rearrange(coefficients, "b s c f t -> b (s c) f t"), length)
         return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
 
-    def run_network(self, seen: Tensor) -> Tensor:
-        """The network's output for each source, `(batch, sources, planes, frequency, frames)`."""
-        return self._by_source(self.network(seen), seen)
+    def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """The network's output `(batch, sources * planes, frequency, frames)` source by source.
 
-    def _by_source(self, output: Tensor, seen: Tensor) -> Tensor:
-        # A network may be run in less precision than there are complex numbers in.
-        return rearrange(output.to(seen.dtype), "b (s c) f t -> b s c f t", c=seen.shape[1])
+        Returns:
+            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients: a
+            network may be run in less than there are complex numbers in.
+        """
+        planes = coefficients.shape[1] * (2 if self.representation == "complex" else 1)
+        return rearrange(output.to(coefficients.real.dtype), "b (s c) f t -> b s c f t", c=planes)
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """Make estimates of the network's output.
