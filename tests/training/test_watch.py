@@ -24,6 +24,7 @@ from soloist.errors import UsageError
 from soloist.losses.base import Prediction
 from soloist.metrics.ratios import si_sdr
 from soloist.mixing.example import Mixer
+from soloist.training.curriculum import Curriculum
 from soloist.training.data import BatchSampler, make_loader
 from soloist.training.recipe import Recipe
 from soloist.training.task import SeparationTask
@@ -122,7 +123,7 @@ def fit(recipe: Recipe, folder: Path, callbacks: list[Callback], checkpoint: Pat
     )
     train: Mixer = recipe.build(recipe.data.train, Mixer)
     valid: Mixer = recipe.build(recipe.data.mixer(recipe.data.valid), Mixer)
-    batches = BatchSampler(2, STEPS, lambda: trainer.global_step)
+    batches = BatchSampler(Curriculum(STEPS, 2), lambda: trainer.global_step)
     trainer.fit(
         SeparationTask(recipe),
         make_loader(train, batches, workers=0),

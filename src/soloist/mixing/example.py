@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,12 @@ class Mixer(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Examples after which everything has been drawn about once."""
+
+
+def arguments_of(mixer: Mixer) -> dict[str, Any]:
+    """The arguments of `Mixer` that make another like one: for mixers that draw from others."""
+    names = ("sources", "sample_rate", "channels", "seed", "duration")
+    return {name: getattr(mixer, name) for name in names}
 
 
 def generator(owner: object, seed: int, index: int, purpose: str = "") -> np.random.Generator:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from soloist.errors import UsageError
-from soloist.mixing.example import Example, Mixer, generator
+from soloist.mixing.example import Example, Mixer, arguments_of, generator
 
 
 class PriorMixer(Mixer):
@@ -35,13 +35,7 @@ class PriorMixer(Mixer):
             if len(found := {getattr(mixer, aspect): None for mixer in mixers}) > 1:
                 different = " and ".join(map(str, found))
                 raise UsageError(f"mixers that are used together differ in {aspect}: {different}")
-        super().__init__(
-            sources=first.sources,
-            sample_rate=first.sample_rate,
-            channels=first.channels,
-            seed=seed,
-            duration=first.duration,
-        )
+        super().__init__(**{**arguments_of(first), "seed": seed})
         self.mixers = tuple(mixers)
         self.priors = np.array(priors) / sum(priors)
 

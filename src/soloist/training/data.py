@@ -13,11 +13,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.mixing.example import Example, Mixer
+from soloist.training.curriculum import Curriculum
 
 MAX_SKIPS = 20
 """Examples that cannot be read, one after the other, after which the corpus is given up."""
 
-_RETRY_STRIDE = 1 << 40
+RETRY_STRIDE = 1 << 40
 """Numbers of the examples that replace unreadable ones begin here, beyond all others."""
 
 
@@ -77,7 +78,7 @@ class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
         skipped: list[Skip] = []
         for attempt in range(MAX_SKIPS):
             try:
-                return self.mixer.draw(index + attempt * _RETRY_STRIDE), skipped
+                return self.mixer.draw(index + attempt * RETRY_STRIDE), skipped
             except AudioError as error:
                 skipped.append(Skip(error.path or str(error), str(error)))
         raise SoloistError(
@@ -92,8 +93,7 @@ class BatchSampler(Sampler[list[int]]):
     a step are the same whoever shares them and wherever a training that was interrupted goes on.
 
     Args:
-        batch_size: Examples of a step, of all processes together.
-        batches: Steps of an epoch.
+        curriculum: Says which examples a batch has.
         next_batch: Tells, when an epoch begins or goes on, which number its next batch has.
         rank: Which of the processes.
         world_size: How many processes.
@@ -104,27 +104,28 @@ class BatchSampler(Sampler[list[int]]):
 
     def __init__(
         self,
-        batch_size: int,
-        batches: int,
+        curriculum: Curriculum,
         next_batch: Callable[[], int],
         *,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.batch_size = batch_size
-        self.batches = batches
+        self.curriculum = curriculum
         self.next_batch = next_batch
         self.rank = rank
-        self.share = share_of(batch_size, world_size)
+        self.world_size = world_size
+        for batch_size in curriculum.batch_sizes:
+            share_of(batch_size, world_size)
 
     def __len__(self) -> int:
-        return self.batches
+        return self.curriculum.batches
 
     def __iter__(self) -> Iterator[list[int]]:
         first = self.next_batch()
-        for batch in range(first, first + self.batches):
-            start = batch * self.batch_size + self.rank * self.share
-            yield list(range(start, start + self.share))
+        for batch in range(first, first + len(self)):
+            examples = self.curriculum.examples(batch)
+            share = share_of(len(examples), self.world_size)
+            yield list(examples[self.rank * share : (self.rank + 1) * share])
 
 
 def share_of(batch_size: int, world_size: int) -> int:

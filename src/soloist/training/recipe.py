@@ -14,64 +14,13 @@ import yaml
 from soloist.datasets.corpus import Corpus
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
+from soloist.training.data_config import DataConfig, check_least
 from soloist.training.overrides import Config, check_key, override
 from soloist.training.watch.config import WatchConfig
 from soloist.zoo.build import build_object, check, find_class
 from soloist.zoo.typed import nearest, one_line, read_yaml, record
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the examples of a training come from.
-
-    Attributes:
-        train: The mixer of the training examples. The others are either such a configuration or only the
-            arguments in which they differ from it: `{split: valid}`.
-        root: The folder of the corpora; a `root` of a corpus in the recipe is relative to it.
-        valid: The mixer of the validation examples; None for a training without validation.
-        test: Mixers of the test sets, by name.
-        batch_size: Examples of a step, of all processes together: a recipe means the same on one GPU and on
-            eight.
-        examples_per_epoch: Training examples, of all processes together, after which there is a validation.
-        valid_examples: Validation examples; None for as many as the mixer has.
-        test_examples: Examples of each test set; None for as many as its mixer has.
-        workers: Processes that prepare examples; 0 prepares them in the training's own.
-        remix: Remixes each training batch, on the device; None for not at all.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    train: Config
-    root: str | None = None
-    valid: Config | None = None
-    test: dict[str, Config] = field(default_factory=dict)
-    batch_size: int = 4
-    examples_per_epoch: int = 1000
-    valid_examples: int | None = None
-    test_examples: int | None = None
-    workers: int = 1
-    remix: Config | None = None
-
-    def __post_init__(self) -> None:
-        if self.test is None:  # `test:` with nothing after it
-            object.__setattr__(self, "test", {})
-        if not 1 <= self.batch_size <= self.examples_per_epoch:
-            raise ConfigError(
-                f"data.batch_size {self.batch_size} must be from 1 to examples_per_epoch "
-                f"{self.examples_per_epoch}"
-            )
-        for name in ("valid_examples", "test_examples"):
-            _check_least(f"data.{name}", getattr(self, name), 1)
-        _check_least("data.workers", self.workers, 0)
-
-    def mixer(self, part: Config) -> Config:
-        """The whole configuration of a mixer that may be stated by its differences from `train`."""
-        if "class_path" in part:
-            return part
-        return {**self.train, "init_args": {**self.train.get("init_args", {}), **part}}
 
 
 @dataclass(frozen=True)
@@ -133,9 +82,9 @@ class Recipe:
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be from 0 to below 1, not {self.ema}")
         for name in ("patience", "keep", "checkpoint_every"):
-            _check_least(name, getattr(self, name), 1)
+            check_least(name, getattr(self, name), 1)
         for name in ("seed", "warmup"):
-            _check_least(name, getattr(self, name), 0)
+            check_least(name, getattr(self, name), 0)
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:
@@ -177,8 +126,16 @@ class Recipe:
         Raises:
             ConfigError: The configuration is not valid.
         """
-        where = f"the recipe {self.name}"
-        return build_object(self._inherit(part, where), where, kind, **arguments)
+        return build_object(self.resolve(part), f"the recipe {self.name}", kind, **arguments)
+
+    def resolve(self, part: Config) -> Config:
+        """The configuration of a part with what it inherits from the recipe: all that its object depends on.
+
+        Raises:
+            ConfigError: The configuration is not valid.
+        """
+        resolved: Config = self._inherit(part, f"the recipe {self.name}")
+        return resolved
 
     def build_separator(self) -> Separator:
         """The separator, with fresh weights, ready to be trained."""
@@ -206,7 +163,7 @@ class Recipe:
     def _root(self, stated: str) -> str:
         if self.data.root is None and not Path(stated).is_absolute():
             raise ConfigError(f"where is the corpus of {self.name}? Give its folder: --data.root PATH")
-        return str(Path(self.data.root or ".").expanduser() / stated)
+        return str(Path(self.data.root or ".").expanduser().absolute() / stated)
 
     def _inherited(self, cls: type[Any]) -> Config:
         offered = {"seed": self.seed}
@@ -253,11 +210,6 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
     for key, _ in overrides:
         check_key(values, key)
     return recipe
-
-
-def _check_least(name: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise ConfigError(f"{name} must be {least} or more, not {value}")
 
 
 def _import(modules: Sequence[str], where: str) -> None:

@@ -14,14 +14,12 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 
 from soloist.errors import ConfigError, Interrupted, TrainingError
-from soloist.mixing.example import Mixer
-from soloist.separators.base import Measuring, Separator
 from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
-from soloist.training.data import BatchSampler, ExampleDataset, in_batches, make_loader, share_of
 from soloist.training.finish import finish
 from soloist.training.folder import RunFolder
 from soloist.training.guard import FiniteGuard, UnreadableFiles, is_first_process
 from soloist.training.recipe import Recipe
+from soloist.training.run_data import RunData
 from soloist.training.task import SeparationTask
 from soloist.training.testing import Advance, TestSet
 from soloist.training.watch.assembly import callbacks_for, loggers_for
@@ -36,70 +34,6 @@ _OURS = (
     "use_distributed_sampler",
 )
 """Arguments of the `Trainer` that are not the recipe's business."""
-
-MEASURED = 200
-"""Training examples that a separator takes statistics of, if it begins with any."""
-
-
-class RunData(L.LightningDataModule):
-    """The loaders of a recipe.
-
-    Raises:
-        ConfigError: A mixer's configuration is not valid.
-        UsageError: A corpus is not there.
-    """
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.train_mixer: Mixer = recipe.build(recipe.data.train, Mixer)
-        valid = recipe.data.valid
-        self.valid_mixer: Mixer | None = (
-            None if valid is None else recipe.build(recipe.data.mixer(valid), Mixer)
-        )
-
-    def train_dataloader(self) -> object:
-        """Batches from the one on that comes next."""
-        trainer, data = self._trainer, self.recipe.data
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        sampler = BatchSampler(
-            data.batch_size,
-            data.examples_per_epoch // data.batch_size,
-            lambda: progress.total.ready,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        return make_loader(self.train_mixer, sampler, workers=data.workers, pin_memory=self._pinned)
-
-    def val_dataloader(self) -> object:
-        """The same examples each time."""
-        if self.valid_mixer is None:
-            return []
-        trainer, data = self._trainer, self.recipe.data
-        batches = in_batches(
-            data.valid_examples or len(self.valid_mixer),
-            data.batch_size,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-        )
-        return make_loader(self.valid_mixer, batches, workers=data.workers, pin_memory=self._pinned)
-
-    def show_to(self, separator: Separator) -> None:
-        """Let a separator begin with the statistics of examples, if it is one that does."""
-        if isinstance(separator, Measuring):
-            examples = ExampleDataset(self.train_mixer)
-            count = min(MEASURED, self.recipe.data.examples_per_epoch)
-            drawn = (examples[index][0] for index in range(count))
-            separator.measure(torch.from_numpy(example.mixture)[None] for example in drawn)
-
-    @property
-    def _trainer(self) -> L.Trainer:
-        assert self.trainer is not None
-        return self.trainer
-
-    @property
-    def _pinned(self) -> bool:
-        return self._trainer.strategy.root_device.type == "cuda"
 
 
 class Patience(EarlyStopping):
@@ -145,7 +79,7 @@ def train(
     with _lightning_quiet():
         data, task = RunData(recipe), SeparationTask(recipe)
         trainer = make_trainer(recipe, folder, quiet=quiet)
-        share_of(recipe.data.batch_size, trainer.world_size)
+        data.check_shares(trainer.world_size)
         last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
         if last is not None:
             read_checkpoint(last)

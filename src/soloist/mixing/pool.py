@@ -1,0 +1,108 @@
+"""Examples that are drawn once and then used again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from soloist.audio.staging import Staging
+from soloist.errors import SoloistError, UsageError
+from soloist.mixing.example import Example, Mixer, arguments_of, take_in_turn
+
+_NAME = "name"
+
+
+class PoolMixer(Mixer):
+    """Draws from the first so many examples of a mixer: each once, in random order, before any again.
+
+    Args:
+        mixer: What draws them.
+        examples: How many there are.
+
+    Raises:
+        UsageError: There would be no example.
+    """
+
+    def __init__(self, mixer: Mixer, examples: int) -> None:
+        if examples < 1:
+            raise UsageError(f"a pool must have at least 1 example, not {examples}")
+        super().__init__(**arguments_of(mixer))
+        self.mixer = mixer
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return self.examples
+
+    def draw(self, index: int) -> Example:
+        """Example number `index`; see `Mixer.draw`."""
+        return self.mixer.draw(take_in_turn(self, self.seed, index, self.examples))
+
+
+class KeptMixer(Mixer):
+    """Draws each example of a mixer once, however slowly, and keeps it.
+
+    In memory each process keeps what it has drawn. A folder is shared by all processes and by later
+    trainings: an example is there whole or not at all, and one that is damaged is drawn again.
+
+    Args:
+        mixer: What draws them.
+        folder: Where they are kept, a file for each; no other mixer may use it. None for the memory.
+    """
+
+    def __init__(self, mixer: Mixer, folder: Path | None = None) -> None:
+        super().__init__(**arguments_of(mixer))
+        self.mixer = mixer
+        self.folder = folder
+        self._memory: dict[int, Example] = {}
+
+    def __len__(self) -> int:
+        return len(self.mixer)
+
+    def draw(self, index: int) -> Example:
+        """Example number `index`; see `Mixer.draw`.
+
+        Raises:
+            SoloistError: It cannot be written to the folder.
+        """
+        if (kept := self._recall(index)) is not None:
+            return kept
+        example = self.mixer.draw(index)
+        if self.folder is None:
+            self._memory[index] = example
+        else:
+            _write(self._file(self.folder, index), example)
+        return example
+
+    def _recall(self, index: int) -> Example | None:
+        if self.folder is None:
+            return self._memory.get(index)
+        return _read(self._file(self.folder, index))
+
+    def _file(self, folder: Path, index: int) -> Path:
+        return folder / f"{index}.safetensors"
+
+
+def _read(path: Path) -> Example | None:
+    """The example in a file; None where there is none, or none that is whole."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return Example(file.get_tensor("mixture"), file.get_tensor("references"), file.metadata()[_NAME])
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def _write(path: Path, example: Example) -> None:
+    content = save({"mixture": example.mixture, "references": example.references}, {_NAME: example.name})
+    staging = Staging()
+    try:
+        staging.target(path).write_bytes(content)
+        staging.promote()
+    except OSError as error:
+        raise SoloistError(
+            f"cannot keep examples in {path.parent}: {error.strerror or error}; make room, or leave out "
+            "data.cache"
+        ) from error
+    finally:
+        staging.discard()
