@@ -47,11 +47,12 @@ class FrameConv(nn.Conv1d):
         """Convolve `(batch, channels, frames)` with other weights of the same shape."""
         if x.stride(1) != 1:
             return self._conv_forward(x, weight, self.bias)
-        if self.kernel_size == (1,):
+        if self.kernel_size == (1,) and self.groups == 1:
             return F.linear(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
         row, weight = x[:, :, None], weight[:, :, None]
         stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
-        return F.conv2d(row, weight, self.bias, stride, padding, groups=self.groups)[:, :, 0]
+        dilation = (1, self.dilation[0])
+        return F.conv2d(row, weight, self.bias, stride, padding, dilation, self.groups)[:, :, 0]
 
 
 class Slope(nn.PReLU):
