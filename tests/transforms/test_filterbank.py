@@ -51,3 +51,36 @@ def test_a_frame_sees_what_it_may(causal, past, future):
 def test_a_hop_that_would_lose_samples_is_refused():
     with pytest.raises(UsageError, match="hop_length 12"):
         LearnedFilterbank(8, 21, hop_length=12)
+
+
+def test_shared_synthesis_is_the_same_for_all_outputs():
+    filterbank = LearnedFilterbank(6, 8, channels=2, num_sources=2, synthesis="shared").double()
+    features = torch.randn(3, 4, 6, 11, dtype=torch.float64)
+    conv = filterbank.synthesis
+    assert conv.weight.shape == (6, 1, 8)
+    expected = F.conv_transpose1d(features.flatten(0, 1), conv.weight, stride=4, padding=4)
+    assert torch.allclose(filterbank.inverse(features, 40).flatten(0, 1), expected[:, 0])
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_gated_filters_are_those_of_normalised_frames(causal):
+    """ReLU(Ux / |x|) * sigmoid(Vx / |x|), brought back to the level |x| (Luo and Mesgarani 2018)."""
+    filterbank = LearnedFilterbank(6, 8, channels=2, activation="gated", causal=causal).double()
+    audio = torch.randn(2, 2, 40, dtype=torch.float64)
+    filters, gates = filterbank.analysis.weight, filterbank.gate.weight
+    if causal:
+        filters, gates = filters[..., :8], gates[..., :8]
+    segments = F.pad(audio, (7, 0) if causal else (4, 4)).unfold(-1, 8, 4)
+    level = segments.square().sum(dim=(1, 3)).sqrt()[:, None]
+    unit = segments / level[..., None]
+    filtered, gated = (torch.einsum("b c t k, n c k -> b n t", unit, weight) for weight in (filters, gates))
+    expected = level * filtered.relu() * gated.sigmoid()
+    assert torch.allclose(filterbank(audio)[..., : expected.shape[-1]], expected, atol=1e-6)
+
+
+def test_a_gate_bears_silence():
+    filterbank, audio = LearnedFilterbank(6, 8, activation="gated"), torch.zeros(1, 1, 40, requires_grad=True)
+    features = filterbank(audio)
+    features.sum().backward()
+    assert not features.any()
+    assert audio.grad.isfinite().all()

@@ -26,15 +26,20 @@ class LearnedFilterbank(nn.Module):
         channels: Channels of the audio, on the way in and of each source on the way out.
         num_sources: Sources that are synthesised.
         synthesis: "joint": each output is a sum over the features of all of them; "separate": over its
-            own features only.
-        activation: What follows the analysis.
-        bias: Whether filters have biases.
+            own features only; "shared": that too, by the same filters for all outputs.
+        activation: What follows the analysis: nothing, a ReLU, or a ReLU and a gate ("gated"): a sigmoid of
+            what other filters make of the frame, whatever its level [1].
+        bias: Whether filters have biases; those of the gate have none.
         causal: Whether a frame sees no sample after its own. The filters of the analysis then reach
             `kernel_size` samples back; as published, they are stored with twice the length, of which the
             second half is masked out.
 
     Raises:
         UsageError: The hop is longer than half a kernel, so that samples would be lost.
+
+    [1] Y. Luo and N. Mesgarani, "TasNet: Time-domain audio separation network for real-time, single-channel
+        speech separation", ICASSP 2018. There each frame is brought to unit norm, and what is synthesised
+        back to its level; for a ReLU and a linear synthesis that is the same as to do so for the gate alone.
     """
 
     past: Tensor | None
@@ -46,8 +51,8 @@ class LearnedFilterbank(nn.Module):
         hop_length: int | None = None,
         channels: int = 1,
         num_sources: int = 2,
-        synthesis: Literal["joint", "separate"] = "joint",
-        activation: Literal["identity", "relu"] = "identity",
+        synthesis: Literal["joint", "separate", "shared"] = "joint",
+        activation: Literal["identity", "relu", "gated"] = "identity",
         bias: bool = False,
         causal: bool = False,
     ) -> None:
@@ -63,10 +68,16 @@ class LearnedFilterbank(nn.Module):
         self.num_outputs = outputs = num_sources * channels
         taps = 2 * kernel_size - 1 if causal else kernel_size
         self.analysis = nn.Conv1d(channels, num_filters, taps, hop_length, padding=taps // 2, bias=bias)
-        self.activation = nn.ReLU() if activation == "relu" else nn.Identity()
-        groups = 1 if synthesis == "joint" else outputs
+        self.activation = nn.Identity() if activation == "identity" else nn.ReLU()
+        self.gate = None
+        if activation == "gated":
+            self.gate = nn.Conv1d(channels, num_filters, taps, hop_length, padding=taps // 2, bias=False)
+            nn.init.xavier_uniform_(self.gate.weight)
+        self.joint = synthesis == "joint"
+        groups = outputs if synthesis == "separate" else 1
+        synthesised = 1 if synthesis == "shared" else outputs
         self.synthesis = nn.ConvTranspose1d(
-            outputs * num_filters, outputs, kernel_size, hop_length, groups=groups, bias=bias
+            synthesised * num_filters, synthesised, kernel_size, hop_length, groups=groups, bias=bias
         )
         past = (torch.arange(taps) < kernel_size).float() if causal else None
         self.register_buffer("past", past, persistent=False)
@@ -80,23 +91,31 @@ class LearnedFilterbank(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into features `(batch, filters, frames)`."""
-        conv = self.analysis
+        features: Tensor = self.activation(self._analyze(audio, self.analysis))
+        return features if self.gate is None else features * self._gate(audio, self.gate)
+
+    def _analyze(self, audio: Tensor, conv: nn.Conv1d) -> Tensor:
         weight = conv.weight if self.past is None else conv.weight * self.past
-        features: Tensor = self.activation(
-            F.conv1d(audio, weight, conv.bias, self.hop_length, int(conv.padding[0]))
-        )
-        return features
+        return F.conv1d(audio, weight, conv.bias, self.hop_length, int(conv.padding[0]))
+
+    def _gate(self, audio: Tensor, conv: nn.Conv1d) -> Tensor:
+        """What a gate lets through of audio `(batch, channels, samples)`: `(batch, filters, frames)`."""
+        ones = conv.weight.new_ones(1, *conv.weight.shape[1:])
+        ones = ones if self.past is None else ones * self.past
+        power = F.conv1d(audio.square(), ones, None, self.hop_length, int(conv.padding[0]))
+        return torch.sigmoid(self._analyze(audio, conv) * torch.rsqrt(power + 1e-8))
 
     def inverse(self, features: Tensor, length: int) -> Tensor:
         """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
         # The transposed convolution as the matrix product and the overlap-add that it is, which a CPU
         # does several times faster than conv_transpose1d.
         weight, bias = self.synthesis.weight, self.synthesis.bias
-        if self.synthesis.groups == 1:
+        if self.joint:
             stacked = rearrange(features, "b o n t -> b (o n) t")
             frames = torch.einsum("b i t, i o k -> b o k t", stacked, weight)
         else:
             own = rearrange(weight, "(o n) 1 k -> o n k", n=self.num_filters)
+            own = own.expand(self.num_outputs, -1, -1)
             frames = torch.einsum("b o n t, o n k -> b o k t", features, own)
         audio = self._overlap_add(frames)[..., self.kernel_size // 2 :][..., :length]
         return audio if bias is None else audio + bias[:, None]
