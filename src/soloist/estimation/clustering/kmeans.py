@@ -1,0 +1,119 @@
+"""K-means, and k-means whose points belong to several clusters at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.clustering.base import Clusterer, Fit
+from soloist.estimation.clustering.cloud import Cloud
+from soloist.estimation.clustering.search import Partition, Start, means_of
+
+
+@dataclass(frozen=True)
+class DistanceFit(Fit):
+    """Clusters that points belong to by their distance `d` from the centres.
+
+    The posteriors are `exp(-exponent * d) + floor`, or `exp(-exponent * d ** 2) + floor`, over their sum.
+
+    Attributes:
+        exponent: How fast a point's share falls with its distance.
+        squared: Whether by the squared distance.
+        floor: What every cluster has a share by.
+    """
+
+    exponent: float
+    squared: bool
+    floor: float = 0.0
+
+    def scores(self, points: Tensor) -> Tensor:
+        """Minus the distances, `(batch, clusters, points)`."""
+        # Not by products of matrices: differences of large squares have no small distances.
+        distances = torch.cdist(self.centres.to(points), points, compute_mode="donot_use_mm_for_euclid_dist")
+        scores = -self.exponent * (distances.square() if self.squared else distances)
+        return scores if not self.floor else scores.exp().add(self.floor).log()
+
+
+class KMeans(Clusterer):
+    """K-means: each point counts for the cluster of its nearest centre.
+
+    Args:
+        exponent: Of the posteriors: how fast a point's share falls with its distance from a centre.
+        floor: Added to what the posteriors are shares of.
+        restarts: Attempts; see `Clusterer`.
+        iterations: Steps of an attempt.
+        tolerance: When an attempt rests.
+        seed: Of the attempts.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        exponent: float = 5.0,
+        floor: float = 0.0,
+        restarts: int = 10,
+        iterations: int = 100,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(restarts, iterations, tolerance, seed)
+        if exponent < 0 or floor < 0:
+            raise UsageError(f"exponent {exponent:g} and floor {floor:g} must not be negative")
+        self.exponent = exponent
+        self.floor = floor
+
+    def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> DistanceFit:
+        """The partition as it is."""
+        mass = found.shares.sum(dim=-1)
+        return DistanceFit(found.centres + cloud.mean, found.used, mass, self.exponent, False, self.floor)
+
+
+class SoftKMeans(Clusterer):
+    """Soft k-means: each point counts for all clusters by its posteriors, with squared distances.
+
+    Y. Isik, J. Le Roux, Z. Chen, S. Watanabe and J. R. Hershey, "Single-channel multi-speaker separation
+    using deep clustering", Interspeech 2016.
+
+    Args:
+        exponent: How hard the clusters are: the inverse of twice the variance of a cluster, as it were.
+        restarts: Attempts at the hard partition that it begins with; see `Clusterer`.
+        iterations: Steps of an attempt, and of what follows.
+        tolerance: When the centres rest.
+        seed: Of the attempts.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    def __init__(
+        self,
+        exponent: float = 5.0,
+        restarts: int = 10,
+        iterations: int = 100,
+        tolerance: float = 1e-6,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(restarts, iterations, tolerance, seed)
+        if exponent < 0:
+            raise UsageError(f"exponent {exponent:g} must not be negative")
+        self.exponent = exponent
+
+    def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> DistanceFit:
+        """Move the centres to the means of all points, weighted by their posteriors, until they rest."""
+        still = self.search.tolerance * cloud.variance
+        moving = torch.ones_like(still, dtype=torch.bool)
+        fit = DistanceFit(found.centres, found.used, found.shares.sum(dim=-1), self.exponent, True)
+        for _ in range(self.search.iterations):
+            shares = fit.posteriors(cloud.points).mT * cloud.weights[:, None]
+            moved = means_of(cloud, shares[:, None], prior)[:, 0]
+            moved = torch.where(moving[:, None, None] & found.used[..., None], moved, fit.centres)
+            moving = moving & ((moved - fit.centres).square().sum(dim=(1, 2)) > still)
+            fit = DistanceFit(moved, found.used, shares.sum(dim=-1), self.exponent, True)
+            if not moving.any():
+                break
+        return DistanceFit(fit.centres + cloud.mean, fit.used, fit.mass, self.exponent, True)
