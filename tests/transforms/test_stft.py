@@ -34,6 +34,21 @@ def test_frames_are_those_of_the_definition():
     np.testing.assert_allclose(computed.numpy(), frame, atol=1e-6)
 
 
+@given(samples=st.integers(1, 900), length=st.integers(32, 64), scaled=st.booleans())
+def test_a_window_may_be_shorter_than_the_transform(samples, length, scaled):
+    stft = STFT(64, 16, scaled=scaled, window_length=length)
+    audio = torch.rand(1, 1, samples, generator=torch.Generator().manual_seed(samples)) * 2 - 1
+    coefficients = stft(audio)
+    assert coefficients.shape == (1, 1, 33, stft.num_frames(samples))
+    torch.testing.assert_close(stft.inverse(coefficients, samples), audio, atol=2e-6, rtol=0)
+
+
+def test_a_window_that_leaves_gaps_is_refused():
+    for length in (31, 65):
+        with pytest.raises(UsageError, match=rf"window_length {length} must lie in .* \(32\.\.64\)"):
+            STFT(64, 16, window_length=length)
+
+
 def test_a_scaled_sinusoid_has_half_its_amplitude():
     stft = STFT(512, 128, "sqrt_hann", "constant", scaled=True)
     audio = 0.8 * torch.cos(2 * torch.pi * 32 / 512 * torch.arange(8192.0))

@@ -49,6 +49,8 @@ class STFT(Transform):
         pad_mode: What stands beyond the ends of the signal: its reflection, or zeros ("constant").
         scaled: Divide the coefficients by the sum of the window, so that a sinusoid's magnitude is
             half its amplitude whatever the window.
+        window_length: Length of a window that is shorter than the Fourier transform, and stands in the middle
+            of its samples; None for one as long.
     """
 
     def __init__(
@@ -58,14 +60,22 @@ class STFT(Transform):
         window: Window = "hann",
         pad_mode: Literal["reflect", "constant"] = "reflect",
         scaled: bool = False,
+        window_length: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 < hop_length <= n_fft // 2:
             raise UsageError(f"hop_length {hop_length} must lie in 1..n_fft/2 (n_fft is {n_fft})")
+        length = n_fft if window_length is None else window_length
+        if not 2 * hop_length <= length <= n_fft:
+            raise UsageError(
+                f"window_length {length} must lie in 2 hop_length..n_fft ({2 * hop_length}..{n_fft})"
+            )
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.pad_mode = pad_mode
-        self.register_buffer("window", make_window(window, n_fft), persistent=False)
+        before = (n_fft - length) // 2
+        taps = nn.functional.pad(make_window(window, length), (before, n_fft - length - before))
+        self.register_buffer("window", taps, persistent=False)
         self.scale = float(1 / self.window.sum()) if scaled else 1.0
 
     window: Tensor

@@ -61,7 +61,8 @@ def import_checkpoint(
     states = {each: read_state(each) for each in paths}
     files, known = _identify(paths, name)
     told = ", ".join(str(each) for each in paths)
-    model = _recognize({file.source or _source(each): states[each] for each, file in files.items()})
+    by_source = {file.source or _source(each): states[each] for each, file in files.items()}
+    model = _recognize(by_source, paths[0].resolve().parent)
     if model is None:
         first = states[paths[0]]
         raise ModelError(
@@ -233,9 +234,9 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     return named
 
 
-def _recognize(states: Mapping[str, Mapping[str, Tensor]]) -> ImportedModel | None:
-    """What an importer makes of one state dict; or of those of several sources, by their names, as one."""
-    alone = recognize(next(iter(states.values()))) if len(states) == 1 else None
+def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path) -> ImportedModel | None:
+    """What an importer makes of one state dict in a folder; or of those of several sources, as one."""
+    alone = recognize(next(iter(states.values())), folder) if len(states) == 1 else None
     if alone is not None:
         return alone
     return recognize(

@@ -5,7 +5,9 @@ An importer module defines
 - `handles(config) -> bool`: whether a reference vector's configuration is of its code base;
 - `from_reference(config, state)`: the callable that reproduces what its authors' code computed;
 - `recognize(state) -> ImportedModel | None` (where checkpoints were published): the separator of a
-  state dict that it knows by its names and shapes.
+  state dict that it knows by its names and shapes;
+- `recognize_in(folder, state)` (where a file beside the weights says what these do not): the same of a
+  checkpoint in a folder that has such a file, None elsewhere.
 
 Names inside Soloist are our own; importers translate. What the originals get wrong lives here, or
 behind an option that only an importer switches on.
@@ -17,6 +19,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -60,10 +63,23 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
     raise ModelError(f"no importer knows the system {config.get('system')!r}, class {config.get('class')!r}")
 
 
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator that a published state dict belongs to; None where no importer knows it."""
+def recognize(state: Mapping[str, Tensor], folder: Path | None = None) -> ImportedModel | None:
+    """The separator that a published state dict belongs to; None where no importer knows it.
+
+    Args:
+        state: The weights.
+        folder: Where they lie, if they come from a file.
+
+    Raises:
+        ModelError: An importer knows the names, but not what else is there.
+    """
     for importer in _importers():
-        if hasattr(importer, "recognize") and (found := importer.recognize(state)) is not None:
+        found: ImportedModel | None = None
+        if folder is not None and hasattr(importer, "recognize_in"):
+            found = importer.recognize_in(folder, state)
+        if found is None and hasattr(importer, "recognize"):
+            found = importer.recognize(state)
+        if found is not None:
             return found
     return None
 
