@@ -19,12 +19,14 @@ class Cloud:
     Attributes:
         points: `(batch, points, dimensions)`; those beyond an item's last one have no weight.
         weights: `(batch, points)`.
+        squares: Squared distances from the mean, `(batch, points)`.
         mean: What has been subtracted, `(batch, 1, dimensions)`.
         resolution: Squared distance up to which two points count as equal, `(batch,)`.
     """
 
     points: Tensor
     weights: Tensor
+    squares: Tensor
     mean: Tensor
     resolution: Tensor
 
@@ -34,28 +36,29 @@ class Cloud:
         points, weights = _compact(points, weights)
         total = weights.sum(dim=1).clamp(min=torch.finfo(weights.dtype).tiny)
         mean = (weights[:, None] @ points) / total[:, None, None]
-        sizes = points.square().sum(dim=-1).masked_fill(weights == 0, 0.0)
-        around = (points - mean).masked_fill(weights[..., None] == 0, 0.0)
-        return cls(around, weights, mean, _EQUAL**2 * sizes.amax(dim=1))
+        around = points - mean
+        squares = around.square().sum(dim=-1)
+        # The longest of them is at most so long.
+        lengths = squares.amax(dim=1).sqrt() + mean[:, 0].norm(dim=1)
+        return cls(around, weights, squares, mean, (_EQUAL * lengths).square())
 
     @property
     def variance(self) -> Tensor:
         """Mean squared distance from the mean, `(batch,)`."""
         total = self.weights.sum(dim=1).clamp(min=torch.finfo(self.weights.dtype).tiny)
-        return (self.weights * self.points.square().sum(dim=-1)).sum(dim=1) / total
+        return (self.weights * self.squares).sum(dim=1) / total
 
 
 def _compact(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Only what has a weight, and zeros behind it where another item of the batch has more."""
+    """Only what has a weight; where another item of the batch has more, its first one again, without weight."""
     present = weights > 0
     item, place = present.nonzero(as_tuple=True)
     slot = present.cumsum(dim=1)[item, place] - 1
-    most = max(1, int(present.sum(dim=1).max()))
-    kept = points.new_zeros(points.shape[0], most, points.shape[2])
-    kept_weights = weights.new_zeros(points.shape[0], most)
-    kept[item, slot] = points[item, place]
-    kept_weights[item, slot] = weights[item, place]
-    return kept, kept_weights
+    shape = (len(points), max(1, int(present.sum(dim=1).max())))
+    places = present.to(torch.uint8).argmax(dim=1, keepdim=True).expand(shape).contiguous()
+    kept = weights.new_zeros(shape)
+    places[item, slot], kept[item, slot] = place, weights[item, place]
+    return points[torch.arange(len(points), device=points.device)[:, None], places], kept
 
 
 def loudest(magnitudes: Tensor, percentile: float) -> Tensor:

@@ -88,11 +88,13 @@ class Search:
     def _best(self, cloud: Cloud, centres: Tensor, used: Tensor, start: Start | None) -> Partition:
         """Bring all attempts to rest and take the one of least squared distances."""
         centres, used = self._settle(cloud, centres, used, start)
-        shares, distances = share_points(cloud, centres, used)
+        shares, least = share_points(cloud, centres, used)
+        distances = (least * cloud.weights[:, None]).sum(dim=2)
         if start is not None:
             moves = (centres - start.centres[:, None]).square().sum(dim=-1)
             distances = distances + (start.mass[:, None] * moves).sum(dim=-1)
-        best = distances.argmin(dim=1)
+        # Without points there is no distance either, and no attempt is better than another.
+        best = distances.nan_to_num(nan=0.0).argmin(dim=1)
         item = torch.arange(len(best), device=best.device)
         return Partition(centres[item, best], used[item, best], shares[item, best])
 
@@ -118,18 +120,17 @@ class Search:
 
 
 def share_points(cloud: Cloud, centres: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Give each point to its nearest centre.
+    """Give each point to its nearest centre, or to all of the nearest.
 
     Returns:
         The weight of each point at its centre and zero elsewhere, `(batch, attempts, clusters, points)`, and
-        the sum of squared distances less those from the mean, `(batch, attempts)`.
+        its squared distance less that from the mean, `(batch, attempts, points)`.
     """
-    scores = _distances(cloud, centres).masked_fill_(~used[..., None], torch.inf)
-    least, nearest = scores.min(dim=2, keepdim=True)
-    least = least[:, :, 0].masked_fill(~used.any(dim=2, keepdim=True), 0.0)
-    clusters = torch.arange(centres.shape[2], device=centres.device)[:, None]
-    shares = (nearest == clusters) * cloud.weights[:, None, None]
-    return shares * used[..., None], (least * cloud.weights[:, None]).sum(dim=2)
+    scores = _distances(cloud, centres, used)
+    least = scores.amin(dim=2, keepdim=True)
+    shares = (scores == least).to(scores.dtype)
+    shares *= cloud.weights[:, None, None] / shares.sum(dim=2, keepdim=True)
+    return shares, least[:, :, 0]
 
 
 def means_of(cloud: Cloud, shares: Tensor, start: Start | None) -> Tensor:
@@ -160,11 +161,8 @@ def seed_centres(cloud: Cloud, draws: Tensor, limit: Tensor, start: Start | None
     used = torch.zeros(batch, attempts, clusters, dtype=torch.bool, device=centres.device)
     if start is not None:
         centres, used = centres + start.centres[:, None], used | start.known[:, None]
-    sizes = cloud.points.square().sum(dim=-1)[:, None]
     chances = cloud.weights[:, None].expand(-1, attempts, -1)
-    nearest = (
-        (_distances(cloud, centres) + sizes[:, None]).masked_fill_(~used[..., None], torch.inf).amin(dim=2)
-    )
+    nearest = _distances(cloud, centres, used).amin(dim=2) + cloud.squares[:, None]
     for index in range(clusters):
         first = ~used.any(dim=2, keepdim=True)
         far = torch.where(nearest > cloud.resolution[:, None, None], nearest, 0.0)
@@ -174,8 +172,8 @@ def seed_centres(cloud: Cloud, draws: Tensor, limit: Tensor, start: Start | None
         fresh = ~used[:, :, index] & (weighted.amax(dim=2) > 0) & (used.sum(dim=2) < limit[:, None])
         centres[:, :, index] = torch.where(fresh[..., None], place, centres[:, :, index])
         used[:, :, index] |= fresh
-        to_this = (_distances(cloud, centres[:, :, index : index + 1]) + sizes[:, None])[:, :, 0]
-        nearest = torch.where(fresh[..., None], torch.minimum(nearest, to_this), nearest)
+        to_this = _distances(cloud, centres[:, :, [index]], fresh[..., None])[:, :, 0]
+        nearest = torch.minimum(nearest, to_this + cloud.squares[:, None])
     return centres, used
 
 
@@ -188,18 +186,21 @@ def _draw(chances: Tensor, draws: Tensor) -> Tensor:
     return drawn.clamp(max=chances.shape[2] - 1)
 
 
-def _distances(cloud: Cloud, centres: Tensor) -> Tensor:
-    """Squared distances less the points' own squares, `(batch, attempts, clusters, points)`."""
+def _distances(cloud: Cloud, centres: Tensor, used: Tensor) -> Tensor:
+    """Squared distances less the points' own squares, `(batch, attempts, clusters, points)`.
+
+    Centres that are not used are infinitely far away.
+    """
     flat = centres.flatten(1, 2)
-    products = torch.baddbmm(flat.square().sum(dim=-1, keepdim=True), flat, cloud.points.mT, alpha=-2)
+    squares = flat.square().sum(dim=-1).masked_fill_(~used.flatten(1), torch.inf)
+    products = torch.baddbmm(squares[..., None], flat, cloud.points.mT, alpha=-2)
     return products.unflatten(1, centres.shape[1:3])
 
 
 def _seed_again(cloud: Cloud, centres: Tensor, used: Tensor, empty: Tensor) -> tuple[Tensor, Tensor]:
     """Put centres that have lost all their points at those that are farthest from any other centre."""
-    sizes = cloud.points.square().sum(dim=-1)[:, None]
-    others = _distances(cloud, centres).masked_fill_((empty | ~used)[..., None], torch.inf)
-    distances = (others.amin(dim=2) + sizes).masked_fill_(cloud.weights[:, None] == 0, 0.0)
+    distances = _distances(cloud, centres, used & ~empty).amin(dim=2) + cloud.squares[:, None]
+    distances = distances.masked_fill_(cloud.weights[:, None] == 0, 0.0)
     count = min(centres.shape[2], distances.shape[2])
     farthest, places = distances.topk(count, dim=2)
     rank = (empty.cumsum(dim=2) - 1).clamp(0, count - 1)
