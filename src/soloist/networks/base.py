@@ -19,6 +19,11 @@ class SpectralNetwork(nn.Module):
         return None
 
     @property
+    def lookahead(self) -> int | None:
+        """Frames of the future that an output frame can depend on; None where there is no bound."""
+        return self.receptive_field
+
+    @property
     def stride(self) -> int:
         """Frames by which an input may be shifted so that the output only shifts with it."""
         return 1

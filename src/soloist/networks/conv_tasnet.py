@@ -146,6 +146,12 @@ class ConvTasNet(MaskNetwork):
         self.masks = MaskHead(skip_channels, num_filters, num_outputs, activation)
         self.convolved_frames = 1 + num_repeats * (kernel_size - 1) * (2**num_blocks - 1)
         """Frames that the convolutions see, the paper's receptive field; the normalisations see more."""
+        self.causal = causal
+
+    @property
+    def lookahead(self) -> int | None:
+        """Nothing of the future in a causal network; all of it otherwise, for the normalisations."""
+        return 0 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""

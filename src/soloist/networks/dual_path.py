@@ -172,6 +172,7 @@ class DualPathRNN(MaskNetwork):
         if chunk_size < 2 or chunk_size % 2:
             raise UsageError(f"chunk_size {chunk_size} must be even: chunks overlap by half")
         self.chunk_size = chunk_size
+        self.causal = causal
         self.norm = CumulativeNorm(num_filters) if causal else GlobalNorm(num_filters)
         self.bottleneck = FrameConv(num_filters, channels, 1)
 
@@ -190,6 +191,11 @@ class DualPathRNN(MaskNetwork):
         )
         self.slope = Slope()
         self.masks = MaskHead(channels, num_filters, num_outputs, activation)
+
+    @property
+    def lookahead(self) -> int | None:
+        """The rest of its chunks for a frame of a causal network; no bound otherwise."""
+        return self.chunk_size - 1 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""

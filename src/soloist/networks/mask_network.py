@@ -23,6 +23,11 @@ class MaskNetwork(nn.Module):
         """Frames on either side that an output frame can depend on; None where there is no bound."""
         return None
 
+    @property
+    def lookahead(self) -> int | None:
+        """Frames of the future that an output frame can depend on; None where there is no bound."""
+        return self.receptive_field
+
     def forward(self, features: Tensor) -> Tensor:
         """Estimate masks for the features, or the sources' features."""
         raise NotImplementedError

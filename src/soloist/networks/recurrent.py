@@ -85,6 +85,12 @@ class RecurrentNetwork(SpectralNetwork):
         nn.init.zeros_(self.head.bias)
         softmax = nn.Softmax(dim=1)
         self.activation = softmax if activation == "softmax" else make_activation(activation)
+        self.causal = not bidirectional and normalization != "instance"
+
+    @property
+    def lookahead(self) -> int | None:
+        """Nothing of the future for layers of one direction, unless an item is normalised as a whole."""
+        return 0 if self.causal else None
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Planes `(batch, outputs, num_bins, frames)` for a spectrogram `(batch, inputs, num_bins, frames)`.

@@ -113,6 +113,11 @@ class CausalSuDoRMRF(MaskNetwork):
         coarsest = 2 ** (self.depth - 1)
         return len(self.blocks) * (self.kernel_size // 2) * coarsest + coarsest - 1
 
+    @property
+    def lookahead(self) -> int:
+        """None of the future."""
+        return 0
+
     def forward(self, features: Tensor) -> Tensor:
         """The sources' features `(batch, outputs, filters, frames)` from `(batch, filters, frames)`."""
         x = self.estimate(self.blocks(self.bottleneck(channels_last(features))))

@@ -133,6 +133,11 @@ class Separator(nn.Module):
         return None
 
     @property
+    def lookahead(self) -> int | None:
+        """Samples of the future that an output sample can depend on; None where there is no bound."""
+        return self.receptive_field
+
+    @property
     def stride(self) -> int:
         """Samples by which an input may be shifted so that the output only shifts with it.
 

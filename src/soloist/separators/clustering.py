@@ -136,6 +136,10 @@ class ClusteringSeparator(SpectralSeparator):
                 f"{self.embedding_size} be at least 1"
             )
 
+    def _in_samples(self, frames: int | None) -> int | None:
+        # Clusters are found among all that is given.
+        return None if self.inference == "clusters" else super()._in_samples(frames)
+
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`.
 

@@ -100,6 +100,18 @@ class FilterbankSeparator(Separator):
         return None if frames is None else frames * self.filterbank.hop_length + self.filterbank.reach
 
     @property
+    def lookahead(self) -> int | None:
+        """What the network and the filters see of the future; None if unbounded.
+
+        There is no bound where the estimates' powers over the whole mixture decide how they are made
+        consistent.
+        """
+        frames = self.network.lookahead
+        if frames is None or self.consistency == "magsq":
+            return None
+        return frames * self.filterbank.hop_length + self.filterbank.lookahead
+
+    @property
     def stride(self) -> int:
         """The grid of frames, and of frames that the network takes together."""
         return self.filterbank.hop_length * self.network.frame_multiple

@@ -95,7 +95,14 @@ class SpectralSeparator(Separator):
 
         There is no bound for a Wiener filter, which models all that it is given.
         """
-        frames = self.network.receptive_field
+        return self._in_samples(self.network.receptive_field)
+
+    @property
+    def lookahead(self) -> int | None:
+        """What the network sees of the future, and the window's half on the way in and on the way out."""
+        return self._in_samples(self.network.lookahead)
+
+    def _in_samples(self, frames: int | None) -> int | None:
         if frames is None or (self.wiener is not None and self.wiener.iterations):
             return None
         return frames * self.transform.hop_length + self.transform.n_fft

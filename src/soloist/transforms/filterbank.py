@@ -89,6 +89,11 @@ class LearnedFilterbank(nn.Module):
         """Samples on either side that analysis followed by synthesis can depend on."""
         return self.kernel_size // 2 + (self.kernel_size // 2 if self.past is None else self.kernel_size - 1)
 
+    @property
+    def lookahead(self) -> int:
+        """Samples of the future that analysis followed by synthesis can depend on."""
+        return self.kernel_size // 2 * (2 if self.past is None else 1)
+
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into features `(batch, filters, frames)`."""
         features: Tensor = self.activation(self._analyze(audio, self.analysis))
