@@ -38,6 +38,7 @@ class SpectralSeparator(Separator):
         sources: Names of the sources, in the order of the estimates.
         sample_rate: Rate that the network was trained at, in Hz.
         channels: Channels of the mixture and of each estimate.
+        ordered: Whether the order of the sources means something; that of talkers does not.
         representation: What the network sees: the real and imaginary parts as channels, magnitudes, or these
             in dB.
         plane_order: In which order the parts are stacked.
@@ -62,6 +63,7 @@ class SpectralSeparator(Separator):
         sources: Sequence[str],
         sample_rate: int,
         channels: int = 2,
+        ordered: bool = True,
         representation: Representation = "complex",
         plane_order: PlaneOrder = "parts",
         mode: Literal["mapping", "masking"] = "mapping",
@@ -70,7 +72,11 @@ class SpectralSeparator(Separator):
         wiener: WienerEM | None = None,
     ) -> None:
         super().__init__(
-            sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
+            sources=sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            ordered=ordered,
+            normalization=normalization,
         )
         if wiener is not None and len(self.sources) < 2:
             raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
