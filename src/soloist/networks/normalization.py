@@ -29,7 +29,8 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(batch, channels, frames)`; without gradients its layout in memory is kept."""
-        if torch.is_grad_enabled() or x.dtype not in (torch.float32, torch.float64):
+        plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if plain or x.dtype not in (torch.float32, torch.float64):
             return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
         return self._overwrite(x if self.inplace else x.clone())
 

@@ -1,0 +1,65 @@
+"""TasNet: masks for the features of a filterbank by a stack of LSTMs.
+
+Luo and Mesgarani, "TasNet: Time-domain audio separation network for real-time, single-channel speech
+separation", ICASSP 2018.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.networks.mask_head import MaskActivation, MaskHead
+from soloist.networks.mask_network import MaskNetwork
+from soloist.networks.recurrent import Cell, make_rnn
+
+
+class TasNet(MaskNetwork):
+    """Masks by recurrent layers over the frames, each of which is normalised by itself.
+
+    From the second layer on, what a pair of layers makes is added to what it saw.
+
+    Args:
+        num_filters: Filters of the filterbank.
+        hidden_size: Features of a layer, for each direction; published were 500 in two, and 1000 in one.
+        layers: Recurrent layers, an even number.
+        num_outputs: Channels of all sources.
+        cell: "lstm" or "gru".
+        bidirectional: Whether a frame depends on later ones too.
+        dropout: Probability with which a feature between two layers of a pair is left out in training.
+        activation: What makes masks: "softmax" over the outputs as published, "sigmoid", or "relu".
+
+    Raises:
+        UsageError: The number of layers is odd, or there is no such cell or activation.
+    """
+
+    def __init__(
+        self,
+        num_filters: int = 500,
+        hidden_size: int = 500,
+        layers: int = 4,
+        num_outputs: int = 2,
+        cell: Cell = "lstm",
+        bidirectional: bool = True,
+        dropout: float = 0.0,
+        activation: MaskActivation = "softmax",
+    ) -> None:
+        super().__init__()
+        if layers < 2 or layers % 2:
+            raise UsageError(f"layers {layers} must be an even number: pairs of them have a skip connection")
+        features = (1 + bidirectional) * hidden_size
+        self.norm = nn.LayerNorm(num_filters, eps=1e-8)
+        self.pairs = nn.ModuleList(
+            make_rnn(cell, inputs, hidden_size, layers=2, bidirectional=bidirectional, dropout=dropout)
+            for inputs in [num_filters] + [features] * (layers // 2 - 1)
+        )
+        self.masks = MaskHead(features, num_filters, num_outputs, activation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        first, *others = self.pairs
+        x, _ = first(self.norm(features.transpose(1, 2)))
+        for pair in others:
+            change, _ = pair(x)
+            x = x + change
+        return self.masks(x.transpose(1, 2))
