@@ -21,6 +21,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from soloist.errors import UsageError
+from soloist.inference.look import loud_points
 from soloist.losses.base import Prediction
 from soloist.metrics.ratios import si_sdr
 from soloist.mixing.example import Mixer
@@ -29,7 +30,7 @@ from soloist.training.data import BatchSampler, make_loader
 from soloist.training.recipe import Recipe
 from soloist.training.task import SeparationTask
 from soloist.training.watch import callbacks_for, loggers_for
-from soloist.training.watch.examples import Examples, loud_points
+from soloist.training.watch.examples import Examples
 from soloist.training.watch.loggers import Board
 from soloist.training.watch.progress import LineProgress, LiveProgress, NoProgress, make_progress
 from soloist.training.watch.timing import Timing

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from soloist.plots.panels import project
 from soloist.training.watch.pictures import (
     draw_embeddings,
     draw_spectrograms,
     draw_waveforms,
-    project,
     to_pixels,
 )
 

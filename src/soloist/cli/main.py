@@ -24,6 +24,7 @@ from soloist.cli import (
     sweep,
     test,
     train,
+    visualize,
 )
 from soloist.errors import SoloistError
 
@@ -50,6 +51,7 @@ app.command("train", context_settings={"ignore_unknown_options": True})(train.tr
 app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
 app.command("runs")(runs.runs)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
+app.command("visualize", context_settings={"ignore_unknown_options": True})(visualize.visualize)
 app.add_typer(search.app, name="search")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ FORMATS = ("png", "pdf", "svg")
 RANGE_DB = 80.0
 ROWS = 400
 
+_TIMELESS: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _LOWEST = 20.0  # Hz
 _QUIETEST = -100.0  # dB; what is quieter is dark
 _TICKS = [digit * 10.0**decade for decade in range(1, 6) for digit in (1, 2, 5)]
@@ -75,13 +77,16 @@ def picture_format(path: Path) -> str:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the path's suffix; it appears when it is complete.
 
+    The same figure is the same file, whenever it is written.
+
     Raises:
         UsageError: There is no such format.
         OSError: The file cannot be written.
     """
     kind, staging = picture_format(path), Staging()
     try:
-        figure.savefig(staging.target(path), format=kind)
+        with rc_context({"svg.hashsalt": "soloist"}):
+            figure.savefig(staging.target(path), format=kind, metadata=_TIMELESS[kind])
         staging.promote()
     finally:
         staging.discard()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.losses.base import Prediction
 from soloist.separators.base import Separator
 from soloist.transforms.stft import STFT, Window
 
@@ -72,6 +73,19 @@ class MaskSeparator(Separator):
         masks = self.spectrum_masks(spectrum)
         length = mixture.shape[-1]
         return torch.stack([self.stft.inverse(spectrum * mask, length) for mask in masks.unbind(1)], dim=1)
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What there is to see of a mixture `(batch, channels, samples)`: masks, and what they leave."""
+        self._check(mixture)
+        spectrum = self.stft(mixture)
+        masks = self.spectrum_masks(spectrum)
+        return Prediction(
+            mixture,
+            lambda: self(mixture),
+            analyze=self.stft,
+            coefficients=spectrum[:, None] * masks,
+            masks=masks,
+        )
 
     def spectrum_masks(self, spectrum: Tensor) -> Tensor:
         """The rule where it needs more than magnitudes.

@@ -14,8 +14,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from soloist.inference.look import loud_points
 from soloist.losses.base import Prediction
-from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
 from soloist.metrics.ratios import permuted, si_sdr
 from soloist.separators.base import Separator
 from soloist.training.data import Batch
@@ -27,9 +27,6 @@ from soloist.training.watch.pictures import (
     draw_waveforms,
     to_pixels,
 )
-
-LOUD_DB = -40.0
-"""Level below that of the loudest coefficient beyond which an embedding says nothing."""
 
 
 @dataclass(frozen=True)
@@ -139,25 +136,6 @@ def write_audio(writer: SummaryWriter, tag: str, audio: Tensor, sample_rate: int
     # SummaryWriter.add_audio knows one channel only.
     summary = Summary(value=[Summary.Value(tag=tag, audio=sound)])
     writer.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]
-
-
-def loud_points(prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings of the coefficients at which the mixture is loud, and which source each belongs to.
-
-    Args:
-        prediction: Of one mixture.
-        references: `(1, sources, channels, samples)`.
-
-    Returns:
-        Embeddings `(points, dimensions)` and the index of the loudest source `(points,)`, on the CPU.
-    """
-    assert prediction.embeddings is not None
-    assert prediction.analyze is not None
-    sources = as_vectors(analyze_sources(prediction.analyze, references))[0].abs()
-    mixture = as_vectors(analyze_sources(prediction.analyze, prediction.mixture[:, None]))[0, 0].abs()
-    embeddings = torch.cat([block[0].flatten(0, -2) for block in as_blocks(prediction.embeddings)])
-    loud = mixture >= mixture.max() * 10 ** (LOUD_DB / 20)
-    return embeddings[loud].float().cpu(), sources.argmax(dim=0)[loud].cpu()
 
 
 def _look(separator: Separator, prediction: Prediction, references: Tensor) -> Look:
