@@ -58,11 +58,12 @@ def import_checkpoint(
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
         check_name(name)
-    states = {each: read_state(each) for each in paths}
+    contents = {each: _read(each) for each in paths}
+    states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
     told = ", ".join(str(each) for each in paths)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
-    model = _recognize(by_source, paths[0].resolve().parent)
+    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
     if model is None:
         first = states[paths[0]]
         raise ModelError(
@@ -89,9 +90,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: The file is missing, not such a checkpoint, damaged, or holds no weights.
     """
+    return _state_in(_read(path), path)
+
+
+def _read(path: Path) -> Any:
+    """What is in a checkpoint file."""
     _check_container(path)
     try:
-        content = _load_inert(path)
+        return _load_inert(path)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds code, not only weights, and is refused: save the state_dict() of its module"
@@ -99,6 +105,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     # What the reader stumbles over in a damaged file is of many kinds.
     except Exception as error:
         raise ModelError(f"{path} is damaged, or not a PyTorch checkpoint") from error
+
+
+def _state_in(content: Any, path: Path) -> dict[str, Tensor]:
     state = dict(_tensors(content))
     if not state:
         raise ModelError(f"{path} holds no weights: neither a state dict nor a module")
@@ -117,8 +126,12 @@ def sha256(path: Path) -> str:
 class _Record:
     """Stands for an object of a class that is not imported: keeps its attributes, does nothing."""
 
-    def __new__(cls, *_arguments: Any) -> _Record:
-        return super().__new__(cls)
+    arguments: tuple[Any, ...]
+
+    def __new__(cls, *arguments: Any) -> _Record:
+        record = super().__new__(cls)
+        record.arguments = arguments
+        return record
 
     def __init__(self, *_arguments: Any) -> None:
         pass
@@ -178,6 +191,25 @@ def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]
             yield from _module_tensors(child, f"{prefix}{name}.")
 
 
+def _plain(content: Any, depth: int = 10) -> Any:
+    """What a file says in plain values; weights are left out, and a record is what it was made of.
+
+    What lies deeper is left out too: a file can hold a list that holds itself.
+    """
+    if depth == 0:
+        return None
+    if isinstance(content, Mapping):
+        return {
+            str(key): _plain(value, depth - 1)
+            for key, value in content.items()
+            if key not in _NESTED and not isinstance(value, Tensor)
+        }
+    items = content.arguments if isinstance(content, _Record) else content
+    if isinstance(items, (list, tuple)):
+        return [_plain(value, depth - 1) for value in items]
+    return items if isinstance(items, (str, int, float)) else None
+
+
 def _entries(attributes: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
     entries = attributes.get(kind)
     return [(str(key), value) for key, value in entries.items()] if isinstance(entries, Mapping) else []
@@ -234,9 +266,9 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     return named
 
 
-def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path) -> ImportedModel | None:
-    """What an importer makes of one state dict in a folder; or of those of several sources, as one."""
-    alone = recognize(next(iter(states.values())), folder) if len(states) == 1 else None
+def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path, told: Any) -> ImportedModel | None:
+    """What an importer makes of one state dict, with what else there is; or of those of several as one."""
+    alone = recognize(next(iter(states.values())), folder, told) if len(states) == 1 else None
     if alone is not None:
         return alone
     return recognize(

@@ -7,7 +7,8 @@ An importer module defines
 - `recognize(state) -> ImportedModel | None` (where checkpoints were published): the separator of a
   state dict that it knows by its names and shapes;
 - `recognize_in(folder, state)` (where a file beside the weights says what these do not): the same of a
-  checkpoint in a folder that has such a file, None elsewhere.
+  checkpoint in a folder that has such a file, None elsewhere;
+- `recognize_told(state, told)` (where the file of the weights says it): the same of a file that does.
 
 Names inside Soloist are our own; importers translate. What the originals get wrong lives here, or
 behind an option that only an importer switches on.
@@ -63,12 +64,15 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
     raise ModelError(f"no importer knows the system {config.get('system')!r}, class {config.get('class')!r}")
 
 
-def recognize(state: Mapping[str, Tensor], folder: Path | None = None) -> ImportedModel | None:
+def recognize(
+    state: Mapping[str, Tensor], folder: Path | None = None, told: Any = None
+) -> ImportedModel | None:
     """The separator that a published state dict belongs to; None where no importer knows it.
 
     Args:
         state: The weights.
         folder: Where they lie, if they come from a file.
+        told: What the file holds besides, in plain values.
 
     Raises:
         ModelError: An importer knows the names, but not what else is there.
@@ -77,6 +81,8 @@ def recognize(state: Mapping[str, Tensor], folder: Path | None = None) -> Import
         found: ImportedModel | None = None
         if folder is not None and hasattr(importer, "recognize_in"):
             found = importer.recognize_in(folder, state)
+        if found is None and told is not None and hasattr(importer, "recognize_told"):
+            found = importer.recognize_told(state, told)
         if found is None and hasattr(importer, "recognize"):
             found = importer.recognize(state)
         if found is not None:

@@ -78,6 +78,23 @@ class MelProjection(nn.Module):
         return projected.clamp(0, 1) if self.clamp else projected
 
 
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softmax": lambda values: values.softmax(dim=-1),
+    "unit_norm": lambda values: F.normalize(values, dim=-1),
+    "l1_norm": lambda values: F.normalize(values, p=1.0, dim=-1),
+}
+
+
+def activations(named: str | Sequence[str]) -> list[str]:
+    """What an embedding goes through of what is named: a function, then a norm; the first of each alone."""
+    functions, norms = list(_ACTIVATIONS)[:4], list(_ACTIVATIONS)[4:]
+    first = (next((name for name in kind if name in named), None) for kind in (functions, norms))
+    return [name for name in first if name is not None]
+
+
 class Embedding(nn.Module):
     """A linear layer, and the activations that its configuration names.
 
@@ -126,19 +143,8 @@ class Embedding(nn.Module):
         return self._activate(self.linear(data).reshape(*kept, *self.shape))
 
     def _activate(self, data: Tensor) -> Tensor:
-        first: dict[str, Callable[[Tensor], Tensor]] = {
-            "sigmoid": torch.sigmoid,
-            "tanh": torch.tanh,
-            "relu": torch.relu,
-            "softmax": lambda values: values.softmax(dim=-1),
-        }
-        for name, function in first.items():
-            if name in self.activation:
-                data = function(data)
-                break
-        for name, order in (("unit_norm", 2.0), ("l1_norm", 1.0)):
-            if name in self.activation:
-                return F.normalize(data, p=order, dim=-1)
+        for name in activations(self.activation):
+            data = _ACTIVATIONS[name](data)
         return data
 
 

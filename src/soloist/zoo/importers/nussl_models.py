@@ -1,0 +1,280 @@
+"""Saved models of nussl 1.1.9: its recurrent networks on spectrograms, as separators of ours.
+
+What a file says of itself decides: weights tell neither activations nor sample rates. A projection onto mel
+bands is linear, as recurrent layers are in what they see: it is folded into the first of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+import torch
+from einops import EinopsError, rearrange
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.networks.layers import Activation
+from soloist.separators.clustering import EmbeddingActivation, MaskActivation
+from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.training_free.base import numbered_sources
+from soloist.transforms.stft import Window
+from soloist.zoo.build import build
+from soloist.zoo.importers import ImportedModel
+from soloist.zoo.importers.nussl_modules import activations
+from soloist.zoo.importers.nussl_parts import Part, Parts
+from soloist.zoo.typed import one_line
+
+CHUNK_FRAMES = 1250
+"""Frames that are given to the network at once, which sees as far as these go."""
+
+CARD = {
+    "system": "nussl",
+    "licence": {"code": "MIT"},
+    "citation": (
+        "Ethan Manilow, Prem Seetharaman, Bryan Pardo. The Northwestern University Source Separation "
+        "Library. ISMIR 2018."
+    ),
+}
+
+State = Mapping[str, Tensor]
+
+# nussl's names of what follows a linear layer, and ours.
+_NORMS = {"unit_norm": "unit", "l1_norm": "l1"}
+_EPS = 1e-5  # of PyTorch's normalisations
+
+
+def recognize(state: State) -> None:
+    """Refuse weights of nussl's without what its files say of them.
+
+    Raises:
+        ModelError: These are such weights.
+    """
+    if "layers.recurrent_stack.rnn.weight_ih_l0" in state:
+        raise ModelError(
+            "these are weights of nussl's without their configuration: import the file that its "
+            "SeparationModel.save wrote"
+        )
+
+
+def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | None:
+    """The separator of a file that nussl saved.
+
+    Args:
+        state: The weights.
+        told: What the file says besides, somewhere: the `config` of the network, the `sample_rate` in Hz, and
+            the `stft_params`, which are nussl's defaults for the number of bins where they are not there.
+
+    Raises:
+        ModelError: The network is none that Soloist has, or the file does not say its sample rate.
+    """
+    graph = _find(told, "config")
+    graph = json.loads(graph) if isinstance(graph, str) and graph.startswith("{") else graph
+    if not isinstance(graph, Mapping) or not {"modules", "connections"} <= graph.keys():
+        return None
+    parts = Parts.of(graph)
+    sizes = _Sizes.of(parts, told)
+    config = _config(parts, sizes, told)
+    separator = build(config, "the configuration of nussl's model")
+    assert isinstance(separator, SpectralSeparator)
+    weights = {name.removeprefix("layers."): value for name, value in state.items()}
+    try:
+        separator.network.load_state_dict(_translate(parts, sizes, weights))
+    except KeyError as error:
+        raise ModelError(f"nussl's model is incomplete: it has no {error}") from None
+    except (RuntimeError, EinopsError) as error:
+        raise ModelError(f"the weights do not fit nussl's model: {one_line(error)}") from None
+    return ImportedModel(separator, config, _card(parts))
+
+
+def _find(told: Any, key: str) -> Any:
+    """What is under a key of mappings in mappings, nearest to the top; None where it is nowhere."""
+    level = [told]
+    while level := [value for value in level if isinstance(value, Mapping)]:
+        for mapping in level:
+            if mapping.get(key) is not None:
+                return mapping[key]
+        level = [value for mapping in level for value in mapping.values()]
+    return None
+
+
+class _Sizes(NamedTuple):
+    """How many of what there are."""
+
+    bins: int
+    channels: int
+    sources: int
+    embedding: int
+
+    @classmethod
+    def of(cls, parts: Parts, told: Mapping[str, Any]) -> _Sizes:
+        """Read them from the heads.
+
+        Raises:
+            ModelError: The heads do not agree.
+        """
+        heads = [head.args for head in (parts.embedding, parts.mask) if head is not None]
+        shapes = {(int(args["num_features"]), int(args.get("num_audio_channels", 1))) for args in heads}
+        if len(shapes) > 1:
+            raise ModelError("the heads of nussl's model are not of the same bins and channels")
+        ((bins, channels),) = shapes
+        sources = parts.mask.args["embedding_size"] if parts.mask else _find(told, "num_sources") or 2
+        return cls(bins, channels, sources, parts.embedding.args["embedding_size"] if parts.embedding else 0)
+
+
+def _config(parts: Parts, sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+    rate = _find(told, "sample_rate")
+    if not isinstance(rate, int) or rate < 1:
+        raise ModelError(
+            "the file of nussl's model does not say its sample rate: add sample_rate, in Hz, to its metadata"
+        )
+    common = {
+        "sources": list(numbered_sources(sizes.sources)),
+        "sample_rate": rate,
+        "channels": sizes.channels,
+        "ordered": False,
+        "representation": "decibels" if parts.decibels else "magnitude",
+        "chunk_frames": CHUNK_FRAMES,
+        "transform": {"class_path": "soloist.transforms.stft.STFT", "init_args": _stft(sizes, told)},
+    }
+    if parts.embedding is None:
+        kind = "spectral.SpectralSeparator"
+        special: dict[str, Any] = {"mode": "masking"}
+        network = _network(parts, sizes, _mask_activation(parts, [*get_args(Activation), "softmax"]))
+    else:
+        kind = "clustering.ClusteringSeparator"
+        special = {
+            "embedding_size": sizes.embedding,
+            "embedding_activation": _activations(parts.embedding, get_args(EmbeddingActivation)),
+            "mask_activation": _mask_activation(parts, get_args(MaskActivation)) if parts.mask else None,
+            "inference": "masks" if parts.mask else "clusters",
+        }
+        network = _network(parts, sizes, "identity")
+    return {
+        "class_path": f"soloist.separators.{kind}",
+        "init_args": {**common, **special, "network": network},
+    }
+
+
+def _network(parts: Parts, sizes: _Sizes, activation: str) -> dict[str, Any]:
+    stack = parts.stack.args
+    if not stack.get("batch_first", True):
+        raise ModelError("the recurrent stack of nussl's model runs over the batch (batch_first is false)")
+    outputs = sizes.channels * (sizes.embedding + (sizes.sources if parts.mask else 0))
+    init_args = {
+        "inputs": sizes.channels,
+        "outputs": outputs,
+        "num_bins": sizes.bins,
+        "hidden_size": stack["hidden_size"],
+        "layers": stack["num_layers"],
+        "cell": stack.get("rnn_type", "lstm"),
+        "bidirectional": stack["bidirectional"],
+        "dropout": stack["dropout"],
+        "normalization": _normalization(parts.norm, sizes),
+        "activation": activation,
+    }
+    return {"class_path": "soloist.networks.recurrent.RecurrentNetwork", "init_args": init_args}
+
+
+def _normalization(norm: Part | None, sizes: _Sizes) -> str:
+    if norm is None:
+        return "none"
+    args = dict(norm.args)
+    groups, axis = args.pop("num_features", 1), args.pop("feature_dim", 2)
+    if norm.kind == "InstanceNorm" and (groups, axis) == (1, 2) and not args:
+        return "instance"
+    known = {"eps", "momentum", "affine"}
+    if norm.kind == "BatchNorm" and groups in (1, sizes.bins) and axis == 2 and args.keys() <= known:
+        return "batch" if groups == 1 else "bins"
+    raise ModelError(f"nussl's model has a {norm.kind} that Soloist has not: {dict(norm.args)}")
+
+
+def _mask_activation(parts: Parts, known: Sequence[str]) -> str:
+    assert parts.mask is not None
+    found = _activations(parts.mask, known) or ["identity"]
+    if len(found) > 1 or found[0] not in known:
+        raise ModelError(
+            f"Soloist has no masks whose activation is {' and '.join(found)}, as nussl's model has"
+        )
+    return found[0]
+
+
+def _activations(head: Part, known: Sequence[str]) -> list[str]:
+    """What follows a head, by our names."""
+    named = head.args["activation"]
+    found = [_NORMS.get(name, name) for name in activations(named)]
+    strange = ["gated_tanh"] if "gated_tanh" in named else [name for name in found if name not in known]
+    if strange:
+        raise ModelError(f"Soloist has no {head.name} whose activation is {strange[0]}, as nussl's model has")
+    return found
+
+
+def _stft(sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the transform; what is not said is as nussl has it: sqrt_hann, a hop of a quarter."""
+    n_fft = 2 * (sizes.bins - 1)
+    said = _find(told, "stft_params")
+    names = ("window_length", "hop_length", "window_type")
+    given = said if isinstance(said, Mapping) else dict(zip(names, said or (), strict=False))
+    length, hop, window = (given.get(name) for name in names)
+    if length not in (None, n_fft):
+        raise ModelError(f"nussl's model is of {sizes.bins} bins, and its windows have {length} samples")
+    if window not in (None, *get_args(Window)):
+        raise ModelError(
+            f"nussl's model has the window {window!r}, which is none of {', '.join(get_args(Window))}"
+        )
+    return {
+        "n_fft": n_fft,
+        "hop_length": hop or n_fft // 4,
+        "window": window or "sqrt_hann",
+        "pad_mode": "constant",
+        "scaled": True,
+    }
+
+
+def _translate(parts: Parts, sizes: _Sizes, weights: State) -> dict[str, Tensor]:
+    """The state dict of our network, whose features are those of the first channel first, not of a bin."""
+    prefix = f"{parts.stack.name}.rnn."
+    rnn = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
+        matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
+        if parts.mel is not None:
+            there, shift = (weights[f"{parts.mel.name}.transform.{name}"] for name in ("weight", "bias"))
+            bias = f"bias_ih_l0{direction}"
+            rnn[bias] = rnn[bias] + (matrix @ shift).sum(dim=1)
+            matrix = matrix @ there
+        rnn[f"weight_ih_l0{direction}"] = matrix.flatten(1)
+    ours = {f"rnn.{name}": value for name, value in rnn.items()}
+    # Of embeddings first the planes of a channel, of masks first those of a source.
+    orders = ((parts.embedding, "(f c e) ... -> (c e f) ..."), (parts.mask, "(f c e) ... -> (e c f) ..."))
+    heads = [_head(head, weights, sizes, order) for head, order in orders if head is not None]
+    ours |= {f"head.{name}": torch.cat([head[name] for head in heads]) for name in heads[0]}
+    return ours | (_statistics(parts.norm, weights) if parts.norm else {})
+
+
+def _head(head: Part, weights: State, sizes: _Sizes, order: str) -> dict[str, Tensor]:
+    weight = weights[f"{head.name}.linear.weight"]
+    bias = (
+        weights[f"{head.name}.linear.bias"] if head.args.get("bias", True) else weight.new_zeros(len(weight))
+    )
+    lengths = {"f": sizes.bins, "c": sizes.channels}
+    return {"weight": rearrange(weight, order, **lengths), "bias": rearrange(bias, order, **lengths)}
+
+
+def _statistics(norm: Part, weights: State) -> dict[str, Tensor]:
+    """What our normalisation holds of theirs, whose small constant may be another."""
+    prefix = f"{norm.name}.batch_norm."
+    values = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    if values:
+        variance = values["running_var"]
+        values = {"weight": torch.ones_like(variance), "bias": torch.zeros_like(variance)} | values
+        values["running_var"] = variance + (norm.args.get("eps", _EPS) - _EPS)
+    return {f"normalization.norm.{name}": value for name, value in values.items()}
+
+
+def _card(parts: Parts) -> dict[str, Any]:
+    how = "masks" if parts.mask else "clusters of embeddings"
+    notes = "What the sources are is not stored: they are numbered."
+    if not parts.mask:
+        notes += " Nor is how many there are, where the metadata do not hold num_sources: two."
+    return {**CARD, "title": f"Sources by {how} from a recurrent network", "notes": notes}

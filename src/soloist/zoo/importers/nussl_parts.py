@@ -1,0 +1,119 @@
+"""What the graph of a saved model of nussl consists of, where that is a recurrent network on spectrograms.
+
+magnitudes - (levels in dB) - (normalisation) - (mel bands) - recurrent stack -+- (embeddings)
+                                                                               +- (masks)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from soloist.errors import ModelError
+
+# What may lie before the recurrent stack, in this order.
+_PLACES = {"AmplitudeToDB": "decibels", "BatchNorm": "norm", "InstanceNorm": "norm", "MelProjection": "mel"}
+_FRONT = ("decibels", "norm", "mel")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module of the graph.
+
+    Attributes:
+        name: Its name, which those of its weights begin with.
+        kind: nussl's class.
+        args: What it was made with.
+    """
+
+    name: str
+    kind: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of a graph, by what they do; None for what is not there."""
+
+    stack: Part
+    decibels: Part | None = None
+    norm: Part | None = None
+    mel: Part | None = None
+    embedding: Part | None = None
+    mask: Part | None = None
+
+    @classmethod
+    def of(cls, graph: Mapping[str, Any]) -> Parts:
+        """Find the modules of a configuration.
+
+        Raises:
+            ModelError: There are others, or they are not connected like those of such a network.
+        """
+        try:
+            return cls._of(graph)
+        except _StrangeError as error:
+            name = graph.get("name", "network")
+            raise ModelError(
+                f"nussl's {name} cannot be imported: {error}; what can be is a recurrent network on "
+                "spectrograms with heads of embeddings, of masks, or of both"
+            ) from None
+
+    @classmethod
+    def _of(cls, graph: Mapping[str, Any]) -> Parts:
+        reads = {
+            name: [item for item in items if isinstance(item, str)] for name, items in graph["connections"]
+        }
+        parts = {
+            name: Part(name, module["class"], module.get("args") or {})
+            for name, module in graph["modules"].items()
+            if "class" in module and name in reads
+        }
+        stacks = [part for part in parts.values() if part.kind == "RecurrentStack"]
+        if len(stacks) != 1:
+            raise _StrangeError(f"it has {len(stacks)} recurrent stacks")
+        front = _front(stacks[0], parts, reads)
+        heads = _heads(stacks[0], parts, reads)
+        masks = [part for part in parts.values() if part.kind == "Mask"]
+        known = {part.name for part in (*stacks, *front.values(), *heads.values(), *masks)}
+        if strange := [part.kind for part in parts.values() if part.name not in known]:
+            raise _StrangeError(f"it has a module {strange[0]} where there is none in ours")
+        return cls(stacks[0], **front, **heads)
+
+
+class _StrangeError(Exception):
+    """Why a graph is none of ours."""
+
+
+Reads = Mapping[str, list[str]]
+
+
+def _front(stack: Part, parts: Mapping[str, Part], reads: Reads) -> dict[str, Part]:
+    """The modules between the input and the stack, by their places."""
+    chain: list[Part] = []
+    name = stack.name
+    while len(reads[name]) == 1 and (before := parts.get(reads[name][0])) is not None:
+        if before in chain:
+            raise _StrangeError("it is connected in a circle")
+        chain.insert(0, before)
+        name = before.name
+    if strange := [part.kind for part in chain if part.kind not in _PLACES]:
+        raise _StrangeError(f"it has a module {strange[-1]} before the recurrent stack")
+    places = [_PLACES[part.kind] for part in chain]
+    if places != sorted(set(places), key=_FRONT.index):
+        raise _StrangeError(
+            f"the modules before the recurrent stack are {', '.join(part.kind for part in chain)}"
+        )
+    return dict(zip(places, chain, strict=True))
+
+
+def _heads(stack: Part, parts: Mapping[str, Part], reads: Reads) -> dict[str, Part]:
+    """The modules after the stack: that whose output masks the input, and that whose output does not."""
+    masks = {name for part in parts.values() if part.kind == "Mask" for name in reads[part.name]}
+    heads = [part for part in parts.values() if reads[part.name] == [stack.name]]
+    found = {"mask" if part.name in masks else "embedding": part for part in heads}
+    if len(found) != len(heads) or not heads:
+        raise _StrangeError(f"{len(heads)} modules read the recurrent stack")
+    if strange := [part.kind for part in heads if part.kind != "Embedding"]:
+        raise _StrangeError(f"a module {strange[0]} reads the recurrent stack")
+    return found
