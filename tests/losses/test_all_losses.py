@@ -16,7 +16,7 @@ from soloist.losses.masks import ComponentLoss, MaskLoss
 from soloist.losses.multi_resolution import MultiResolutionSTFT
 from soloist.losses.permutation import PermutationInvariant
 from soloist.losses.ratios import SDSDR, SISDR, SNR, ThresholdedSNR
-from soloist.losses.spectrogram import SpectrogramDivergence, SpectrogramLoss
+from soloist.losses.spectrogram import PhaseSensitiveLoss, SpectrogramDivergence, SpectrogramLoss
 from soloist.losses.variational import KLDivergence
 from soloist.losses.waveform import WaveformLoss
 from soloist.losses.weighted_sdr import WeightedSDR
@@ -29,6 +29,7 @@ FRAMED = ["distortion", "sdr_like", "sdr", "dsr", "ldsr", "ncs", "nlcs"]
 OF_ESTIMATES = {
     **{f"waveform {name}": WaveformLoss(name) for name in ("l1", "mse", "rmse")},
     **{f"spectrogram {name}": SpectrogramLoss("mse", name) for name in ("magnitude", "complex", "log")},
+    "phase-sensitive magnitudes": PhaseSensitiveLoss(),
     "divergence of spectrograms": SpectrogramDivergence(),
     "released divergence of spectrograms": SpectrogramDivergence(as_released=True),
     **{f"framed {name}": FramedLoss(name, 8, 4) for name in FRAMED},

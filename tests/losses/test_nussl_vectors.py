@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from soloist.losses.base import Prediction
 from soloist.losses.clustering import DeepClustering, WhitenedKMeans
 from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR, SNR
+from soloist.losses.ratios import SISDR, SNR, inner
 from soloist.losses.spectrogram import SpectrogramDivergence
 from soloist.losses.waveform import WaveformLoss
 
@@ -109,6 +109,10 @@ def test_ratios(vectors):
     ratio = SISDR(stabilization="ratio")
     each = ratio.compare(estimates, references)
     assert_close(each, vectors["output/SISDR_none"], rtol=1e-5, atol=0)
+    assert_close(each.mean(), vectors["output/SISDR"], rtol=1e-5, atol=0)
+    # What is clipped there lies below all that is in the batch.
+    clipped = SISDR(stabilization="ratio", limit=30.0).compare(estimates, references)
+    assert_close(clipped.mean(), vectors["output/SISDR_clip"], rtol=1e-5, atol=0)
     assert_close(each.sum(), vectors["output/SISDR_sum"], rtol=1e-5, atol=0)
     plain = SISDR(zero_mean=False, stabilization="ratio").compare(estimates, references)
     assert_close(plain.mean(), vectors["output/SISDR_nozm"], rtol=1e-5, atol=0)
@@ -116,3 +120,12 @@ def test_ratios(vectors):
     assert_close(snr.compare(estimates, references).mean(), vectors["output/SNR"], rtol=1e-5, atol=0)
     assert_close(least(ratio, estimates, references), vectors["output/PIT_SISDR"], rtol=1e-5, atol=0)
     assert_close(least(snr, estimates, references), vectors["output/PIT_SNR"], rtol=1e-5, atol=0)
+
+
+def test_the_scale_of_the_references(vectors):
+    estimates, references = (
+        audio - audio.mean(dim=-1, keepdim=True)
+        for audio in (vectors.audio("audio"), vectors.audio("source_audio"))
+    )
+    scale = inner(estimates, references) / inner(references, references)
+    assert_close(scale, vectors["output/SISDR_scale"].mT, rtol=1e-5, atol=1e-8)

@@ -4,7 +4,7 @@ from torch.testing import assert_close
 
 from soloist.errors import UsageError
 from soloist.losses.base import Prediction
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.spectrogram import PhaseSensitiveLoss, SpectrogramLoss
 from soloist.losses.waveform import WaveformLoss
 from soloist.transforms.stft import STFT
 
@@ -106,3 +106,25 @@ def test_gradients(representation, distance):
 def test_a_wrong_choice_is_refused(wrong):
     with pytest.raises(UsageError, match="must be"):
         SpectrogramLoss(**wrong)
+
+
+@pytest.mark.parametrize("distance", ["l1", "mse"])
+def test_the_best_mask_for_the_mixture_s_phase_is_what_is_asked_for(distance):
+    """Of all real masks in [0, 1], that which comes nearest to the source, found by trying."""
+    stft, references = STFT(32, 16), torch.randn(2, 3, 1, 100)
+    mixture = references.sum(1)
+    mixed, sources = stft(mixture), torch.stack([stft(source) for source in references.unbind(1)], dim=1)
+    tried = torch.linspace(0, 1, 1001)
+    distances = (tried * mixed[:, None, ..., None] - sources[..., None]).abs()
+    best = tried[distances.argmin(dim=-1)]
+
+    def prediction(masks):
+        coefficients = masks * mixed[:, None]
+        return Prediction(mixture, lambda: 1 / 0, analyze=stft, coefficients=coefficients)
+
+    loss = PhaseSensitiveLoss(distance)
+    assert_close(loss(prediction(best), references), torch.zeros(2), atol=1e-2, rtol=0)
+    plain = SpectrogramLoss(distance)
+    magnitudes = sources.abs() / mixed[:, None].abs()
+    assert_close(plain(prediction(magnitudes), references), torch.zeros(2), atol=1e-5, rtol=0)
+    assert (loss(prediction(magnitudes), references) > 0.1).all()

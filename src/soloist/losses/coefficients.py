@@ -29,6 +29,20 @@ def as_vectors(blocks: list[Tensor]) -> Tensor:
     return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
 
 
+def phase_sensitive_ratio(mixture: Tensor, sources: Tensor) -> Tensor:
+    """The real number in [0, 1] by which the mixture's coefficient comes nearest to the source's.
+
+    H. Erdogan, J. R. Hershey, S. Watanabe and J. Le Roux, "Phase-sensitive and recognition-boosted speech
+    separation using deep recurrent neural networks", ICASSP 2015.
+
+    Args:
+        mixture: Complex, of a shape that broadcasts with that of the sources.
+        sources: Complex.
+    """
+    power = mixture.abs().square().clamp(min=torch.finfo(sources.dtype).tiny)
+    return ((sources * mixture.conj()).real / power).clamp(0, 1)
+
+
 def analysis(prediction: Prediction, loss: nn.Module) -> Callable[[Tensor], Coefficients]:
     """The separator's own transform.
 

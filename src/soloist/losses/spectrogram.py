@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.losses.base import Prediction
-from soloist.losses.coefficients import analysis, analyze_sources, as_blocks, as_vectors
+from soloist.losses.base import Coefficients, Prediction
+from soloist.losses.coefficients import (
+    analysis,
+    analyze_sources,
+    as_blocks,
+    as_vectors,
+    phase_sensitive_ratio,
+)
 from soloist.losses.distances import Distance, DistanceLoss
 
 Representation = Literal["magnitude", "complex", "log"]
@@ -59,13 +65,18 @@ class SpectrogramLoss(DistanceLoss):
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
         """What is compared of all blocks, one after the other: twice `(batch, sources, numbers)`."""
+        analyze, estimated = self._analysis(prediction)
+        return self._flatten(estimated), self._flatten(analyze_sources(analyze, references))
+
+    def _analysis(self, prediction: Prediction) -> tuple[Callable[[Tensor], Coefficients], list[Tensor]]:
+        """What analyses, and the blocks of the estimates."""
         if self.transform is None:
             analyze, estimated = analysis(prediction, self), prediction.coefficients
         else:
             analyze, estimated = self.transform, None
         if estimated is None:
             estimated = analyze_sources(analyze, prediction.estimates)
-        return self._flatten(as_blocks(estimated)), self._flatten(analyze_sources(analyze, references))
+        return analyze, as_blocks(estimated)
 
     def _flatten(self, blocks: list[Tensor]) -> Tensor:
         views = [self._represent(block) for block in blocks]
@@ -83,6 +94,42 @@ class SpectrogramLoss(DistanceLoss):
         if self.representation == "magnitude":
             return torch.abs
         return lambda block: torch.log(block.abs() + self.floor)
+
+
+class PhaseSensitiveLoss(SpectrogramLoss):
+    """Mean distance of each estimate's magnitudes from what of its reference is in phase with the mixture.
+
+    That is the magnitude, up to that of the mixture, with which the mixture's phase comes nearest to the
+    reference: where the two differ in phase, a mask that keeps the reference's magnitude adds noise.
+
+    H. Erdogan, J. R. Hershey, S. Watanabe and J. Le Roux, "Phase-sensitive and recognition-boosted speech
+    separation using deep recurrent neural networks", ICASSP 2015.
+
+    Args:
+        distance: See `SpectrogramLoss`.
+        transform: See `SpectrogramLoss`.
+        weighting: See `SpectrogramLoss`.
+        eps: See `SpectrogramLoss`.
+    """
+
+    def __init__(
+        self,
+        distance: Distance = "l1",
+        transform: nn.Module | None = None,
+        weighting: Weighting = "coefficients",
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(distance, "magnitude", transform, weighting, eps=eps)
+
+    def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitudes of all blocks, one after the other: twice `(batch, sources, numbers)`."""
+        analyze, estimated = self._analysis(prediction)
+        mixture = analyze_sources(analyze, prediction.mixture[:, None])
+        targets = [
+            phase_sensitive_ratio(whole, block) * whole.abs()
+            for whole, block in zip(mixture, analyze_sources(analyze, references), strict=True)
+        ]
+        return self._flatten(estimated), self._flatten(targets)
 
 
 class SpectrogramDivergence(SpectrogramLoss):

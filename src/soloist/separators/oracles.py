@@ -28,6 +28,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.estimation.masks import with_phase_of
+from soloist.losses.coefficients import phase_sensitive_ratio
 from soloist.transforms.base import Transform
 
 Rule = Callable[[Tensor, Tensor], Tensor]
@@ -107,8 +108,7 @@ def ideal_ratio_mask(mixture: Tensor, sources: Tensor, power: float = 1.0) -> Te
 def phase_sensitive_mask(mixture: Tensor, sources: Tensor) -> Tensor:
     """The real mask in [0, 1] whose product with the mixture is nearest to the source [3]."""
     whole = mixture[:, None]
-    ratio = (sources * whole.conj()).real / whole.abs().square().clamp(min=torch.finfo(sources.dtype).tiny)
-    return ratio.clamp(0, 1) * whole
+    return phase_sensitive_ratio(whole, sources) * whole
 
 
 def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:

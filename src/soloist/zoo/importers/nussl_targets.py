@@ -1,0 +1,74 @@
+"""Importer of nussl 1.1.9: what its networks are trained to estimate.
+
+A point that several sources share equally belongs to none there, and to the first of them with us; and the
+points in which a source is the loudest are sought among its phase-sensitive magnitudes, where these are asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.losses.clustering import DeepClustering
+from soloist.losses.coefficients import phase_sensitive_ratio
+from soloist.transforms.stft import STFT
+
+
+def handles(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of nussl's training targets."""
+    return str(config.get("system", "")).startswith("nussl") and config.get("kind") == "tf_transforms"
+
+
+def from_reference(
+    config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """The targets of a reference vector.
+
+    Args:
+        config: `stft`, which is [window length, hop length, window].
+        state: Nothing; they have no weights.
+
+    Returns:
+        A callable on the mixture `(channels, samples)` and the sources `(sources, channels, samples)` that
+        returns, with axes (frequency, frames, channels, sources), the magnitudes of the mixture, those of the
+        sources, their ideal binary masks, and the weights of points.
+
+    Raises:
+        ModelError: The transform is none of ours.
+    """
+    if state:
+        raise ModelError(f"targets of nussl have no weights, but were given {sorted(state)[0]}")
+    n_fft, hop_length, window = config["stft"]
+    stft = STFT(n_fft, hop_length, window, pad_mode="constant", scaled=True)
+
+    def targets(mixture: Tensor, sources: Tensor) -> dict[str, Tensor]:
+        whole, parts = stft(torch.as_tensor(mixture)[None]), stft(torch.as_tensor(sources))
+        in_phase = phase_sensitive_ratio(whole, parts) * whole.abs()
+        weights = DeepClustering("magnitude").weigh(whole.abs().flatten(1)) / len(mixture) ** 0.5
+        made = {
+            "msa/mix_magnitude": whole.abs(),
+            "msa/source_magnitudes": parts.abs(),
+            "msa/ideal_binary_mask": _loudest(parts.abs()),
+            "msa/weights": weights.view_as(whole),
+            "psa/source_magnitudes": in_phase,
+            "psa/ideal_binary_mask": _loudest(in_phase),
+        }
+        alone = ("msa/mix_magnitude", "msa/weights")
+        return {
+            name: rearrange(value, "1 c f t -> f t c" if name in alone else "s c f t -> f t c s")
+            for name, value in made.items()
+        }
+
+    return targets
+
+
+def _loudest(magnitudes: Tensor) -> Tensor:
+    """One where a source of `(sources, ...)` is louder than all others, zero elsewhere."""
+    most = magnitudes == magnitudes.amax(dim=0)
+    return (most & (most.sum(dim=0) == 1)).to(magnitudes.dtype)
