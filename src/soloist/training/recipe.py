@@ -42,7 +42,10 @@ class Recipe:
         trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
         ema: Decay of the exponential moving average of the weights, which is then what is validated and
             saved; None for no average.
-        patience: Validations without improvement after which training stops; None to go on.
+        patience: Validations without improvement that are a plateau, at whose end training stops; None to go
+            on.
+        max_plateaus: Plateaus after which it stops, where one is not enough.
+        min_delta: By how much the best value so far must be surpassed to count as an improvement.
         monitor: The figure that decides which checkpoint is best; a loss is best when low, all others when
             high.
         keep: How many of the best checkpoints are kept.
@@ -69,6 +72,8 @@ class Recipe:
     trainer: dict[str, Any] = field(default_factory=dict)
     ema: float | None = None
     patience: int | None = None
+    max_plateaus: int = 1
+    min_delta: float = 0.0
     monitor: str = "valid/si_sdri"
     keep: int = 1
     checkpoint_every: int | None = None
@@ -81,7 +86,11 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be from 0 to below 1, not {self.ema}")
-        for name in ("patience", "keep", "checkpoint_every"):
+        if self.min_delta < 0:
+            raise ConfigError(f"min_delta must be 0 or more, not {self.min_delta:g}")
+        if self.patience is None and (self.max_plateaus != 1 or self.min_delta != 0):
+            raise ConfigError("max_plateaus and min_delta say how long to wait: state patience as well")
+        for name in ("patience", "max_plateaus", "keep", "checkpoint_every"):
             check_least(name, getattr(self, name), 1)
         for name in ("seed", "warmup"):
             check_least(name, getattr(self, name), 0)

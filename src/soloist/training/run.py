@@ -11,13 +11,14 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
 from soloist.errors import ConfigError, Interrupted, TrainingError
 from soloist.training.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
 from soloist.training.finish import finish
 from soloist.training.folder import RunFolder
 from soloist.training.guard import FiniteGuard, UnreadableFiles, is_first_process
+from soloist.training.patience import Patience
 from soloist.training.recipe import Recipe
 from soloist.training.run_data import RunData
 from soloist.training.task import SeparationTask
@@ -34,15 +35,6 @@ _OURS = (
     "use_distributed_sampler",
 )
 """Arguments of the `Trainer` that are not the recipe's business."""
-
-
-class Patience(EarlyStopping):
-    """Stops when the figure has not become better for some validations, and stays stopped."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A training that had stopped and is called again has nothing to do."""
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
 
 
 def train(
@@ -143,7 +135,13 @@ def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
         if not validated:
             raise ConfigError(f"patience of the recipe {recipe.name}: there is no data.valid to wait for")
         callbacks.append(
-            Patience(recipe.monitor, patience=recipe.patience, mode=recipe.monitor_mode, check_finite=False)
+            Patience(
+                recipe.monitor,
+                recipe.monitor_mode,
+                recipe.patience,
+                plateaus=recipe.max_plateaus,
+                least=recipe.min_delta,
+            )
         )
     return callbacks
 
