@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.base import Separator
+from soloist.separators.base import Following, Note, Separator
+
+Estimate = Callable[[Tensor], Tensor]
+"""Mixtures `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""
 
 
 class Engine(Protocol):
@@ -19,6 +23,18 @@ class Engine(Protocol):
 
     def __call__(self, mixture: Tensor) -> Tensor:
         """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        ...
+
+    def follow(self, note: Note | None = None) -> Estimate | None:
+        """What estimates the chunks of one recording in their order; see `Following`.
+
+        Args:
+            note: Is told how clear each chunk was.
+
+        Returns:
+            It takes chunks of any multiple of the separator's channels; None where the separator remembers
+            nothing.
+        """
         ...
 
 
@@ -41,6 +57,19 @@ class TorchEngine:
     def __call__(self, mixture: Tensor) -> Tensor:
         """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
         return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+
+    def follow(self, note: Note | None = None) -> Estimate | None:
+        """What estimates the chunks of one recording in their order; None for a separator without memory."""
+        separator = self._separator
+        follower = separator.follow(note) if isinstance(separator, Following) else None
+        if follower is None:
+            return None
+
+        @torch.inference_mode()
+        def estimate(mixture: Tensor) -> Tensor:
+            return separator.run_staged(*follower.stage(mixture.to(self.device))).cpu()
+
+        return estimate
 
 
 def find_device(name: str = "auto") -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from einops import rearrange
 from torch import Tensor
 
 from soloist.estimation.permutation import align_sources
-from soloist.inference.engines import Engine
+from soloist.inference.engines import Estimate
 from soloist.separators.base import Level, Separator
 
-Estimate = Callable[[Tensor], Tensor]
 
-
-def make_estimate(separator: Separator, engine: Engine, level: Level | None = None) -> Estimate:
+def make_estimate(
+    separator: Separator, engine: Estimate, level: Level | None = None, *, follows: bool = False
+) -> Estimate:
     """The function that estimates a batch of chunks of any number of channels.
 
     Args:
         separator: Says what the engine expects.
         engine: Runs the separator's network.
         level: Level of the whole track, for a separator that is normalised by the track.
+        follows: Whether it follows the sources of one recording: it takes any multiple of the separator's
+            channels, and chunks in their order.
     """
-    adapted = _with_channels(engine, separator.channels, separator.ordered)
+    grouped = engine if follows else _in_groups(engine, separator.channels, separator.ordered)
+    adapted = _with_channels(grouped, separator.channels)
     return _with_silence(_with_level(adapted, separator, level), len(separator.sources))
 
 
@@ -54,29 +55,38 @@ def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -
     return normalized
 
 
-def _with_channels(engine: Engine, channels: int, ordered: bool) -> Estimate:
-    """Give a separator of `channels` channels a mixture of any number of them.
+def _with_channels(estimate: Estimate, channels: int) -> Estimate:
+    """Give what takes a multiple of `channels` channels a mixture of any number of them.
 
-    The mixture's channels are taken in groups of `channels`; a last group that is not full repeats its
-    last channel, whose estimates are then averaged.
+    The last channel is repeated until it is a multiple; its estimates are then averaged.
     """
 
     def adapted(mixture: Tensor) -> Tensor:
         present = mixture.shape[1]
-        if present == channels:
-            return engine(mixture)
         copies = (-present) % channels
-        full = torch.cat([mixture, mixture[:, -1:].expand(-1, copies, -1)], dim=1)
-        groups = full.shape[1] // channels
-        estimates = engine(rearrange(full, "b (g c) t -> (b g) c t", c=channels))
+        if not copies:
+            return estimate(mixture)
+        estimates = estimate(torch.cat([mixture, mixture[:, -1:].expand(-1, copies, -1)], dim=1))
+        last = estimates[:, :, present - 1 :].mean(dim=2, keepdim=True)
+        return torch.cat([estimates[:, :, : present - 1], last], dim=2)
+
+    return adapted
+
+
+def _in_groups(engine: Estimate, channels: int, ordered: bool) -> Estimate:
+    """Give a separator of `channels` channels a multiple of them, one group beside the other."""
+
+    def grouped(mixture: Tensor) -> Tensor:
+        groups = mixture.shape[1] // channels
+        if groups == 1:
+            return engine(mixture)
+        estimates = engine(rearrange(mixture, "b (g c) t -> (b g) c t", c=channels))
         estimates = rearrange(estimates, "(b g) s c t -> g b s c t", g=groups)
         if not ordered:
             everything = slice(0, mixture.shape[-1])
             shared = estimates[0].mean(dim=2, keepdim=True).expand_as(estimates[0])
             aligned = [align_sources(group, shared, everything) for group in estimates[1:]]
             estimates = torch.stack([estimates[0], *aligned])
-        joined = rearrange(estimates, "g b s c t -> b s (g c) t")
-        last = joined[:, :, present - 1 :].mean(dim=2, keepdim=True)
-        return torch.cat([joined[:, :, : present - 1], last], dim=2)
+        return rearrange(estimates, "g b s c t -> b s (g c) t")
 
-    return adapted
+    return grouped

@@ -13,6 +13,7 @@ from einops import rearrange
 
 from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
 from soloist.errors import UsageError
+from soloist.inference.confidence import MeanConfidence
 from soloist.inference.engines import Engine, TorchEngine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
@@ -83,6 +84,8 @@ class TrackReport:
         null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before levels are
             changed and samples are quantised.
         gain: The one gain that all stems were scaled with, 1 if none was needed.
+        confidence: How clearly sources were told apart, for separators that know: `silhouette` and
+            `posterior`, means over the chunks; see `Confidence`.
     """
 
     input: Path
@@ -94,6 +97,7 @@ class TrackReport:
     skipped: bool = False
     null_dbfs: float | None = None
     gain: float = 1.0
+    confidence: dict[str, float | None] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON. A level of -inf becomes -999."""
@@ -161,6 +165,7 @@ class FileJob:
             return plan
         separator, engine = self.separator_for(info)
         needs_level = separator.normalization == "track"
+        confidence = MeanConfidence()
         pairs = separate_stream(
             separator,
             _watch(self._read(track), info.sample_rate, plan.duration, progress),
@@ -168,6 +173,7 @@ class FileJob:
             engine=engine,
             level=measure_level(self._read(track)) if needs_level else None,
             settings=self.settings.stream,
+            note=confidence.note,
         )
         null_test = NullTest()
         stems = self._select(pairs, separator, null_test)
@@ -181,6 +187,7 @@ class FileJob:
             elapsed=time.perf_counter() - begun,
             null_dbfs=null_test.level,
             gain=writer.gain,
+            confidence=confidence.figures,
         )
 
     def _plan(self, track: Track, info: AudioInfo) -> TrackReport:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,10 +16,10 @@ from torch import Tensor
 
 from soloist.audio import resample_blocks
 from soloist.errors import UsageError
-from soloist.estimation.permutation import align_sources
+from soloist.estimation.permutation import OrderKeeper, align_sources
 from soloist.inference.engines import Engine, TorchEngine
-from soloist.inference.estimation import Estimate, make_estimate
-from soloist.separators.base import Level, Separator
+from soloist.inference.estimation import make_estimate
+from soloist.separators.base import Level, Note, Separator
 from soloist.separators.chunking import Chunking, separate_blocks
 
 Block = NDArray[np.float32]
@@ -63,6 +64,7 @@ def separate_stream(
     engine: Engine | None = None,
     level: Level | None = None,
     settings: StreamSettings | None = None,
+    note: Note | None = None,
 ) -> Iterator[tuple[Block, Block]]:
     """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
 
@@ -73,16 +75,17 @@ def separate_stream(
         engine: What runs the separator; PyTorch on the best device by default.
         level: Level of the whole track, for a separator normalised by the track (`measure_level`).
         settings: Chunks, overlap, shifts, batches.
+        note: Is told how clear each chunk was, by separators that know.
 
     Yields:
         Pairs of a block of the mixture `(channels, samples)` and its estimates
         `(sources, channels, samples)`: aligned, at the rate of the input, as long in all as the input.
     """
     settings = settings or StreamSettings()
-    estimate = make_estimate(separator, engine or TorchEngine(separator), level)
+    begin = partial(_Pass, separator, engine or TorchEngine(separator), level, settings, note)
     memory = _Memory(blocks)
     at_model_rate = resample_blocks(iter(memory), sample_rate, separator.sample_rate)
-    estimates = _average_shifts(estimate, _to_tensors(at_model_rate), separator, settings)
+    estimates = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
     folded = (rearrange(block[0].numpy(), "s c t -> (s c) t") for block in estimates)
     for block in resample_blocks(folded, separator.sample_rate, sample_rate):
         # The resampler may give a few samples more than went in.
@@ -143,34 +146,63 @@ def _to_tensors(blocks: Iterable[Block]) -> Iterator[Tensor]:
         yield torch.from_numpy(np.ascontiguousarray(block))[None]
 
 
+class _Pass:
+    """One pass over a stream, which begins `delay` samples early, and what is remembered of it."""
+
+    def __init__(
+        self,
+        separator: Separator,
+        engine: Engine,
+        level: Level | None,
+        settings: StreamSettings,
+        note: Note | None,
+        delay: int,
+    ) -> None:
+        following = engine.follow(note)
+        self.follows = following is not None
+        self.ordered = separator.ordered
+        self.estimate = make_estimate(separator, following or engine, level, follows=self.follows)
+        self.chunking = settings.chunking(separator)
+        self.batch_size = settings.batch_size
+        self.delay = delay
+        self._keeper = OrderKeeper()
+
+    def run(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The estimates of a track, in time with it."""
+        separated = separate_blocks(
+            self.estimate,
+            _delay(blocks, self.delay),
+            self.chunking,
+            batch_size=self.batch_size,
+            ordered=self.ordered,
+            follows=self.follows,
+        )
+        return _drop(separated, self.delay)
+
+    def align(self, estimates: Tensor, first: Tensor) -> Tensor:
+        """The next of these estimates in the order of another pass."""
+        if self.ordered:
+            return estimates
+        if self.follows:
+            return self._keeper.align(estimates, first, slice(None))
+        return align_sources(estimates, first, slice(None))
+
+
 def _average_shifts(
-    estimate: Estimate, blocks: Iterator[Tensor], separator: Separator, settings: StreamSettings
+    begin: Callable[[int], _Pass], blocks: Iterator[Tensor], separator: Separator, settings: StreamSettings
 ) -> Iterator[Tensor]:
     """Average passes over the same stream, each cut differently by starting so much earlier."""
-    chunking = settings.chunking(separator)
     most = round(SHIFT_SECONDS * separator.sample_rate)
-    delays = [round(most * index / settings.shifts) for index in range(settings.shifts)]
-    passes = [
-        _drop(
-            separate_blocks(
-                estimate,
-                _delay(copy, delay),
-                chunking,
-                batch_size=settings.batch_size,
-                ordered=separator.ordered,
-            ),
-            delay,
-        )
-        for copy, delay in zip(itertools.tee(blocks, settings.shifts), delays, strict=True)
-    ]
+    passes = [begin(round(most * index / settings.shifts)) for index in range(settings.shifts)]
+    copies = itertools.tee(blocks, settings.shifts)
+    streams = [one.run(copy) for one, copy in zip(passes, copies, strict=True)]
     if settings.shifts == 1:
-        yield from passes[0]
+        yield from streams[0]
         return
-    for parts in zip(*(_reblock(one, chunking.step) for one in passes), strict=True):
-        first, *others = parts
-        if not separator.ordered:
-            others = [align_sources(part, first, slice(None)) for part in others]
-        yield torch.stack([first, *others]).mean(dim=0)
+    length = passes[0].chunking.step
+    for first, *others in zip(*(_reblock(stream, length) for stream in streams), strict=True):
+        aligned = [one.align(part, first) for one, part in zip(passes[1:], others, strict=True)]
+        yield torch.stack([first, *aligned]).mean(dim=0)
 
 
 def _delay(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:

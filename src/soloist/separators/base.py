@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.estimation.clustering.confidence import Confidence
 from soloist.losses.base import Prediction
 
 Normalization = Literal["none", "track", "chunk"]
 
 Finish = Callable[[Sequence[Tensor]], Tensor]
 """Makes estimates `(batch, sources, channels, samples)` of what a graph returned."""
+
+Note = Callable[[Confidence], None]
+"""Is told how clear a separation was."""
 
 
 @runtime_checkable
@@ -32,6 +36,42 @@ class Measuring(Protocol):
 
     def measure(self, mixtures: Iterable[Tensor]) -> None:
         """Set these from audio `(batch, channels, samples)`, in pieces."""
+
+
+class Follower(Protocol):
+    """Separates consecutive chunks of one recording, and remembers what is what from one to the next.
+
+    It is to the chunks what `Separator.stage` is to a batch of mixtures that have nothing to do with each
+    other.
+    """
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """What is done around the separator's `graph`.
+
+        Args:
+            mixture: The next chunks, in their order: `(chunks, channels, samples)`, with a multiple of the
+                separator's channels.
+
+        Returns:
+            What the graph is given, and what makes estimates `(chunks, sources, channels, samples)` of that
+            which it returns.
+        """
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A separator of unordered sources that can follow these through a recording."""
+
+    def follow(self, note: Note | None = None) -> Follower | None:
+        """What separates one recording chunk by chunk.
+
+        Args:
+            note: Is told how clear each chunk was.
+
+        Returns:
+            A new one for each recording; None where nothing is to be remembered.
+        """
 
 
 @dataclass(frozen=True)
@@ -179,11 +219,14 @@ class Separator(nn.Module):
         Returns:
             Estimates `(batch, sources, channels, samples)`.
         """
-        graph = self.graph
-        if graph is None:
+        if self.graph is None:
             raise NotImplementedError(f"{type(self).__name__} does not implement estimate")
-        inputs, finish = self.stage(mixture)
-        outputs = graph(*inputs)
+        return self.run_staged(*self.stage(mixture))
+
+    def run_staged(self, inputs: tuple[Tensor, ...], finish: Finish) -> Tensor:
+        """Run the `graph` between the halves of a `stage`."""
+        assert self.graph is not None
+        outputs = self.graph(*inputs)
         return finish([outputs] if isinstance(outputs, Tensor) else outputs)
 
     @property

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
-from soloist.estimation.permutation import align_sources
+from soloist.estimation.permutation import OrderKeeper, align_sources
 from soloist.separators.base import Separator
 
 Estimate = Callable[[Tensor], Tensor]
@@ -126,6 +126,7 @@ def separate_blocks(
     *,
     batch_size: int = 1,
     ordered: bool = True,
+    follows: bool = False,
 ) -> Iterator[Tensor]:
     """Separate a stream of blocks into a stream of blocks; memory does not depend on its length.
 
@@ -138,13 +139,15 @@ def separate_blocks(
         batch_size: Chunks that are estimated at once.
         ordered: Whether sources keep their order; if not, each chunk is permuted to agree with the
             one before where they overlap.
+        follows: Whether it follows sources that have no order by itself, so that chunks are only permuted
+            where their overlap says so clearly.
 
     Yields:
         Consecutive pieces of the estimates `(batch, sources, channels, samples)`, as long in all as
         the mixture.
     """
     stream = _Stream(blocks)
-    glue = _Glue(chunking, ordered)
+    glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
     cut = {"signal": _cut_signal, "padded": _cut_padded, "zeros": _cut_zeros}[chunking.edges]
     waiting: list[_Chunk] = []
     for index in itertools.count():
@@ -254,9 +257,10 @@ class _Stream:
 class _Glue:
     """Adds chunk to chunk: fades the seam, keeps the order of the sources, hands out what is done."""
 
-    def __init__(self, chunking: Chunking, ordered: bool) -> None:
+    def __init__(self, chunking: Chunking, ordered: bool, keeper: OrderKeeper | None) -> None:
         self._chunking = chunking
         self._ordered = ordered
+        self._align_sources = align_sources if keeper is None else keeper.align
         fade = torch.arange(chunking.overlap, dtype=torch.float64) + 0.5
         self._fade_in = torch.sin(torch.pi / 2 * fade / max(1, chunking.overlap)) ** 2
         self._tail: Tensor | None = None
@@ -284,6 +288,6 @@ class _Glue:
             low, high = max(start, before_start), before_start + before.shape[-1]
             if low < high:
                 anchor = before[..., low - before_start :]
-                estimates = align_sources(estimates, anchor, slice(low - start, high - start))
+                estimates = self._align_sources(estimates, anchor, slice(low - start, high - start))
         self._previous = (start, estimates)
         return estimates

@@ -25,7 +25,8 @@ from soloist.estimation.clustering.cloud import loudest
 from soloist.estimation.clustering.counting import fit_some
 from soloist.losses.base import Prediction
 from soloist.networks.base import SpectralNetwork
-from soloist.separators.base import Normalization
+from soloist.separators.base import Normalization, Note
+from soloist.separators.following import ClusterFollower
 from soloist.separators.spectral import Representation, SpectralSeparator
 from soloist.transforms.stft import STFT
 
@@ -175,6 +176,10 @@ class ClusteringSeparator(SpectralSeparator):
         if masks is None or self.inference == "clusters":
             masks = self.share_points(self.find_clusters(embeddings, coefficients), embeddings)
         return masks * coefficients[:, None]
+
+    def follow(self, note: Note | None = None) -> ClusterFollower | None:
+        """What separates a recording chunk by chunk; None where the network's masks do."""
+        return ClusterFollower(self, note) if self.inference == "clusters" else None
 
     def split_heads(self, output: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor | None]:
         """Embeddings and masks from the network's planes.

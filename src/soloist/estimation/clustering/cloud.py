@@ -50,7 +50,7 @@ class Cloud:
 
 
 def _compact(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Only what has a weight; where another item of the batch has more, its first one again, without weight."""
+    """Only what has a weight; where another item has more, the first point again, without weight."""
     present = weights > 0
     item, place = present.nonzero(as_tuple=True)
     slot = present.cumsum(dim=1)[item, place] - 1

@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.estimation.clustering.base import Clusterer, Fit, Start
-from soloist.estimation.clustering.confidence import sample_points, silhouette
-
-LEAST_SILHOUETTE = 0.5
-"""Mean silhouette below which clusters are parts of one: halves of an even distribution have about this."""
+from soloist.estimation.clustering.confidence import LEAST_SILHOUETTE, sample_points, silhouette
 
 
 def fit_some(
