@@ -41,6 +41,10 @@ class TrainingError(SoloistError):
     """A training cannot go on: its loss is not a number, or its state cannot be saved."""
 
 
+class OutOfMemoryError(SoloistError):
+    """The memory does not suffice."""
+
+
 class Interrupted(SoloistError):  # noqa: N818 - nothing went wrong
     """Somebody stopped the work, which can be gone on with."""
 

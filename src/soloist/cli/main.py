@@ -16,6 +16,7 @@ from soloist.cli import (
     init,
     models,
     plot,
+    profile,
     report,
     runs,
     score,
@@ -50,6 +51,7 @@ app.command("init")(init.init)
 app.command("train", context_settings={"ignore_unknown_options": True})(train.train)
 app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
 app.command("runs")(runs.runs)
+app.command("profile")(profile.profile)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
 app.command("visualize", context_settings={"ignore_unknown_options": True})(visualize.visualize)
 app.add_typer(search.app, name="search")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 240
 _HEADINGS = ("name", "recipe", "state", "epochs", "steps", "best", "test", "parameters", "time")
+_NUMBERS = ("epochs", "steps", "parameters", "time")
 
 
 def runs(
@@ -116,15 +117,16 @@ def _describe_size(parameters: int) -> str:
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print lines under headings; into a pipe they are not wrapped."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str] = _NUMBERS
+) -> None:
+    """Print lines under headings, `numbers` among them to the right; into a pipe they are not wrapped."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
-        number = heading in ("epochs", "steps", "parameters", "time")
-        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console = Console(markup=False, highlight=False)

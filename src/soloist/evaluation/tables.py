@@ -30,7 +30,7 @@ def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
         for record in system.records
         for target in record.targets
     )
-    _write(path, ("system", "track", "target", *METRICS, *_COST_COLUMNS), rows)
+    write_csv(path, ("system", "track", "target", *METRICS, *_COST_COLUMNS), rows)
 
 
 def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:
@@ -42,7 +42,7 @@ def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:
         for target in record.targets
         for index, values in enumerate(zip(*(target.frames[metric] for metric in FRAME_METRICS), strict=True))
     )
-    _write(path, ("system", "track", "target", "time", "duration", *FRAME_METRICS), rows)
+    write_csv(path, ("system", "track", "target", "time", "duration", *FRAME_METRICS), rows)
 
 
 def summary_rows(systems: Sequence[SystemResults]) -> list[list[str]]:
@@ -64,14 +64,25 @@ memory.
 
 def markdown_table(systems: Sequence[SystemResults]) -> str:
     """The summary as a Markdown table, with the tracks that failed below it."""
-    rows = [SUMMARY_HEADINGS, ["---", "---", *["---:"] * (len(SUMMARY_HEADINGS) - 2)], *summary_rows(systems)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
+    table = markdown_rows(SUMMARY_HEADINGS, summary_rows(systems), words=2)
     failures = [
         f"- {system.name}: {track} has no scores: {reason}"
         for system in systems
         for track, reason in system.failures.items()
     ]
-    return "\n".join([*lines, *(["", *failures] if failures else []), ""])
+    return "\n".join([table, *(["", *failures] if failures else []), ""])
+
+
+def markdown_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
+    """A Markdown table, without the last line's end.
+
+    Args:
+        headings: Of the columns.
+        rows: Their cells.
+        words: How many columns, from the left, hold words; the others hold figures.
+    """
+    rules = ["---"] * words + ["---:"] * (len(headings) - words)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rules, *rows))
 
 
 def _cost_of(record: TrackRecord) -> tuple[object, ...]:
@@ -103,7 +114,8 @@ def _plain(value: float) -> float | str:
     return round(value, 5) if math.isfinite(value) else ""
 
 
-def _write(path: Path, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table; what is None is an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(headings)

@@ -1,0 +1,192 @@
+"""`soloist profile`: what models cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from soloist.profiling.runner import Profile, ProfileSettings
+
+Number = TypeVar("Number", int, float)
+
+_WHAT, _HOW, _OUTPUT = "What", "How", "Output"
+
+
+def profile(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Models by name (see: soloist models), folders of models or runs, or recipes.",
+            show_default=False,
+        ),
+    ],
+    duration: Annotated[
+        str, typer.Option(help="Lengths of the mixtures, in s.", rich_help_panel=_WHAT)
+    ] = "1,4,60",
+    batch: Annotated[str, typer.Option(help="Numbers of mixtures at once.", rich_help_panel=_WHAT)] = "1,4",
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for each time; at least three runs.", rich_help_panel=_HOW)
+    ] = 2.0,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write every figure as CSV.", rich_help_panel=_OUTPUT)
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write every figure as JSON.", rich_help_panel=_OUTPUT)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the tables as Markdown.", rich_help_panel=_OUTPUT)
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw quality against each cost (.png, .pdf, .svg), of the smallest case.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model's quality for the picture, in place of its card's.",
+            metavar="NAME=VALUE",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the tables, and errors.")] = False,
+) -> None:
+    """Measure what models cost: parameters, operations, memory, and time, forward and backward.
+
+    A recipe is measured with fresh weights. docs/profile.md says what each figure is.
+
+    `soloist profile tiny-sudormrf-digits two-stage-hpss --duration 1,10 --batch 1`
+
+    `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
+    """
+    from soloist.profiling.reports import ReportPaths, Reports
+    from soloist.profiling.runner import ProfileSettings
+
+    names = list(dict.fromkeys(models))
+    settings = ProfileSettings(
+        durations=_numbers("--duration", duration, float),
+        batches=_numbers("--batch", batch, int),
+        device=device,
+        threads=threads,
+        budget=budget,
+    )
+    qualities = _qualities(quality or [], names)
+    with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
+        profiles, failures = _measure(names, settings, quiet=quiet)
+        if profiles:
+            _show(profiles)
+            reports.write(profiles, failures, settings.threads)
+    if profiles and plot is not None:
+        _draw(profiles, qualities, plot)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _measure(
+    names: Sequence[str], settings: ProfileSettings, *, quiet: bool
+) -> tuple[list[Profile], dict[str, tuple[str, ...]]]:
+    """What could be measured of all models, and what could not; the latter is told."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from soloist.errors import SoloistError
+    from soloist.profiling.runner import profile as profile_model
+
+    profiles: list[Profile] = []
+    failures: dict[str, tuple[str, ...]] = {}
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        for name in names:
+            task = bar.add_task(name, total=None)
+            try:
+                _fetch(name, quiet=quiet)
+                advance = partial(_advance, bar, task)
+                profiles.append(profile_model(name, settings, advance))
+                told = profiles[-1].failures
+            except (SoloistError, OSError) as error:
+                told = (" ".join(str(error).split()),)
+            bar.remove_task(task)
+            if told:
+                failures[name] = told
+            for line in told:
+                console.print(f"soloist: {name}: {line}", markup=False, highlight=False, soft_wrap=True)
+    return profiles, failures
+
+
+def _advance(bar: Progress, task: TaskID, done: int, count: int) -> None:
+    bar.update(task, completed=done, total=count)
+
+
+def _fetch(name: str, *, quiet: bool) -> None:
+    """Download a model that is known and not on disk, as `soloist separate` does."""
+    from soloist.cli.models import fetch
+    from soloist.zoo import list_cards
+
+    if any(card.name == name and not card.on_disk for card in list_cards()):
+        fetch(name, quiet=quiet)
+
+
+def _show(profiles: Sequence[Profile]) -> None:
+    from soloist.cli.runs import print_table
+    from soloist.profiling.tables import (
+        COST_HEADINGS,
+        COST_WORDS,
+        FACT_HEADINGS,
+        FACT_WORDS,
+        cost_rows,
+        fact_rows,
+    )
+
+    print_table(FACT_HEADINGS, fact_rows(profiles), numbers=FACT_HEADINGS[FACT_WORDS:])
+    typer.echo()
+    print_table(COST_HEADINGS, cost_rows(profiles), numbers=COST_HEADINGS[COST_WORDS:])
+
+
+def _draw(profiles: Sequence[Profile], qualities: Mapping[str, float], path: Path) -> None:
+    from soloist.profiling.reports import draw_profiles
+
+    for name in draw_profiles(profiles, qualities, path):
+        typer.echo(f"{name} is not in the picture: give its --quality {name}=VALUE", err=True)
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
+    """The numbers of a list like 1,4,60."""
+    from soloist.errors import UsageError
+
+    try:
+        return tuple(kind(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise UsageError(f"{option} takes numbers with commas between them, not {text!r}") from error
+
+
+def _qualities(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """The quality of models, of NAME=VALUE."""
+    from soloist.errors import UsageError
+
+    qualities: dict[str, float] = {}
+    for text in given:
+        name, _, value = text.rpartition("=")
+        if name not in names:
+            raise UsageError(f"--quality {text}: give NAME=VALUE with one of {', '.join(names)}")
+        try:
+            qualities[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--quality {text}: {value!r} is not a number") from error
+    return qualities

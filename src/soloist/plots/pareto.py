@@ -1,0 +1,132 @@
+"""How good models are against what they cost.
+
+After E. Tzinis, Z. Wang, X. Jiang and P. Smaragdis, "Compute and memory efficient universal sound source
+separation", Journal of Signal Processing Systems 94, 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+
+_PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS, _DPI = 4.4, 3.6, 3, 120
+_SMALLEST, _LARGEST = 30.0, 900.0  # Areas of markers, square points.
+_MARKERS = "osD^vPX*"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model in the picture.
+
+    Attributes:
+        name: Its name.
+        quality: How good it is; more is better.
+        size: Number of its parameters, which is the area of its marker.
+        costs: What it costs, by the names of resources; None where that is not known.
+    """
+
+    name: str
+    quality: float
+    size: int
+    costs: Mapping[str, float | None]
+
+
+def pareto_front(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:
+    """Which models no other one beats: as cheap and better, or cheaper and as good.
+
+    Args:
+        costs: Less is better.
+        qualities: More is better.
+
+    Returns:
+        Their places, from the cheapest to the best.
+    """
+    front: list[int] = []
+    for index in sorted(range(len(costs)), key=lambda index: (costs[index], -qualities[index])):
+        better = not front or qualities[index] > qualities[front[-1]]
+        equal = front and (costs[index], qualities[index]) == (costs[front[-1]], qualities[front[-1]])
+        if better or equal:
+            front.append(index)
+    return front
+
+
+def draw_pareto(
+    candidates: Sequence[Candidate], resources: Sequence[str], *, quality: str, title: str = ""
+) -> Figure:
+    """Draw quality against each resource on a logarithmic axis, with the front of those that none beats.
+
+    Models that a resource is not known of, or that use none of it, are not in its panel.
+
+    Args:
+        candidates: The models.
+        resources: The names of the panels, as the candidates' costs have them.
+        quality: What quality is, with its unit.
+        title: Stands above all.
+    """
+    rows = -(-len(resources) // _COLUMNS)
+    size = (_PANEL_WIDTH * _COLUMNS, _PANEL_HEIGHT * rows + 0.3 * (1 + len(candidates) // 4))
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    grid = list(figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).flat)
+    for axes, resource in zip(grid, resources, strict=False):
+        _draw_panel(axes, candidates, resource)
+        axes.set(xlabel=resource)
+    for axes in grid[len(resources) :]:
+        axes.set_axis_off()
+    figure.supylabel(quality)
+    figure.suptitle(title, fontsize="medium")
+    explained = _one_of_each(grid)
+    legend = figure.legend(
+        list(explained.values()), list(explained), loc="outside lower center", ncols=4, frameon=False
+    )
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([60.0])
+    return figure
+
+
+def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> None:
+    known = [(place, model) for place, model in enumerate(candidates) if model.costs.get(resource)]
+    costs = [float(model.costs[resource] or 0) for _, model in known]
+    qualities = [model.quality for _, model in known]
+    front = pareto_front(costs, qualities)
+    axes.plot(
+        [costs[i] for i in front], [qualities[i] for i in front], color="grey", linestyle="--", zorder=1
+    )
+    for (place, model), cost in zip(known, costs, strict=True):
+        axes.scatter(
+            cost,
+            model.quality,
+            s=_area(model.size, candidates),
+            color=colormaps["tab20"](place % 20),
+            marker=_MARKERS[place // 20 % len(_MARKERS)],
+            alpha=0.8,
+            edgecolors="black",
+            linewidths=0.5,
+            label=model.name,
+            zorder=2,
+        )
+    axes.set_xscale("log")
+    axes.margins(0.15)
+    axes.grid(alpha=0.3, which="both")
+
+
+def _area(size: int, candidates: Sequence[Candidate]) -> float:
+    """In proportion to the parameters, within what can be seen and does not hide the others."""
+    largest = max(model.size for model in candidates)
+    return float(np.clip(_LARGEST * size / max(1, largest), _SMALLEST, _LARGEST))
+
+
+def _one_of_each(grid: Sequence[Axes]) -> dict[str, Artist]:
+    """What the legend explains: every model once, whichever panels it is in."""
+    pairs = [pair for axes in grid for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    found: dict[str, Artist] = {}
+    for handle, label in pairs:
+        found.setdefault(label, handle)
+    return found

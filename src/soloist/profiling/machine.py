@@ -1,0 +1,39 @@
+"""What was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from soloist import __version__
+
+
+def describe_machine(device: str, threads: int | None) -> dict[str, str]:
+    """Processor, threads, device and versions.
+
+    Args:
+        device: What was computed on.
+        threads: Processor threads that were asked for; None for PyTorch's own choice.
+    """
+    described = {
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
+        "threads": str(threads or torch.get_num_threads()),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "soloist": __version__,
+    }
+    if torch.device(device).type == "cuda":
+        described["gpu"] = torch.cuda.get_device_name(device)
+    return described
+
+
+def _processor() -> str:
+    """The processor's name, which Linux alone keeps where Python does not look."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

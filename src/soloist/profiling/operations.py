@@ -1,0 +1,44 @@
+"""Counting floating-point operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+Shape = Sequence[int]
+
+_aten = torch.ops.aten
+
+
+def count_operations(call: Callable[[], object]) -> int:
+    """The floating-point operations (FLOPs) of what a function computes with PyTorch, two for each product.
+
+    Counted are convolutions, transposed convolutions (at the length of their input), products of matrices,
+    attention, and the products with the weights of recurrent layers. Not counted are biases, normalisations,
+    activations, resampling, Fourier transforms, and the order statistics of separators without training. A
+    masked weight counts like any other.
+
+    Nothing is computed where the function's tensors are on the "meta" device.
+    """
+    with FlopCounterMode(display=False, custom_mapping=_RECURRENT) as counter:
+        call()
+    return int(counter.get_total_flops())
+
+
+def _mkldnn_layer(features: Shape, of_input: Shape, of_state: Shape, *_: Any, **__: Any) -> int:
+    """One direction of one layer on `(steps, batch, features)`."""
+    return 2 * features[0] * features[1] * (prod(of_input) + prod(of_state))
+
+
+def _cudnn_layers(features: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -> int:
+    """All layers and directions at once on `(steps, batch, features)` or `(batch, steps, features)`."""
+    return 2 * features[0] * features[1] * sum(prod(weight) for weight in weights if len(weight) == 2)
+
+
+# LSTMs in single precision on a CPU and all recurrent layers on CUDA are one operation, which PyTorch's
+# counter passes over; elsewhere it sees their products of matrices.
+_RECURRENT = {_aten.mkldnn_rnn_layer: _mkldnn_layer, _aten._cudnn_rnn: _cudnn_layers}

@@ -1,0 +1,170 @@
+"""Profiles of models, each measured in a process of its own, so that one that fails stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from types import TracebackType
+from typing import TypeVar
+
+from soloist.errors import OutOfMemoryError, UsageError
+from soloist.inference.engines import find_device
+from soloist.profiling import workers
+from soloist.profiling.measure import Case, Separating, Training
+from soloist.profiling.subjects import Facts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """What is measured of each model.
+
+    Attributes:
+        durations: Seconds of the mixtures.
+        batches: Numbers of mixtures at once.
+        device: "auto", "cpu", "cuda", ...
+        engines: What runs the separators.
+        threads: Processor threads; None for PyTorch's own choice.
+        budget: Seconds for each time.
+
+    Raises:
+        UsageError: A value is out of range, or the device is not there.
+    """
+
+    durations: tuple[float, ...] = (1.0, 4.0, 60.0)
+    batches: tuple[int, ...] = (1, 4)
+    device: str = "auto"
+    engines: tuple[str, ...] = ("torch",)
+    threads: int | None = None
+    budget: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.durations or not all(0 < duration < float("inf") for duration in self.durations):
+            raise UsageError(f"durations must be more than 0 s, not {_listed(self.durations)}")
+        if not self.batches or not all(batch >= 1 for batch in self.batches):
+            raise UsageError(f"batches must be at least 1, not {_listed(self.batches)}")
+        if not self.budget > 0:
+            raise UsageError(f"the time for a figure must be more than 0 s, not {self.budget:g}")
+        find_device(self.device)
+
+    def cases(self) -> list[Case]:
+        """Every engine, duration and batch once, by how much they separate."""
+        device = find_device(self.device)
+        cases = {
+            Case(duration, batch, device, engine): None
+            for engine in self.engines
+            for duration in self.durations
+            for batch in self.batches
+        }
+        return sorted(cases, key=lambda case: case.duration * case.batch)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A case, and what it cost.
+
+    Attributes:
+        case: What was separated.
+        separating: What that cost.
+        training: What a step of training costs; None where there is none, or it could not be measured.
+    """
+
+    case: Case
+    separating: Separating
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a separator costs.
+
+    Attributes:
+        facts: What is known of it before it is run.
+        measured: What was measured.
+        failures: What could not be measured, and why.
+    """
+
+    facts: Facts
+    measured: tuple[Measured, ...]
+    failures: tuple[str, ...] = ()
+
+
+def profile(
+    name: str, settings: ProfileSettings, notify: Callable[[int, int], None] = lambda done, count: None
+) -> Profile:
+    """Measure a model, from the smallest case to the largest.
+
+    After one for which the memory does not suffice, no larger one is tried.
+
+    Args:
+        name: A model or recipe; see `load_subject`.
+        settings: What is measured.
+        notify: Is told how many cases are done, and how many there are.
+
+    Raises:
+        SoloistError: There is no such model, or it cannot be loaded.
+    """
+    failures: list[str] = []
+    measured: list[Measured] = []
+    trains, cases = True, settings.cases()
+    with _Process(settings) as process:
+        facts = process.call(workers.describe, name)
+        for case in cases:
+            notify(len(measured), len(cases))
+            try:
+                separating = process.call(workers.separating, name, case, settings.budget)
+            except OutOfMemoryError as error:
+                failures.append(str(error))
+                break
+            training = None
+            try:
+                if trains:
+                    training = process.call(workers.training, name, case, settings.budget)
+            except OutOfMemoryError as error:
+                trains = False
+                failures.append(f"training: {error}")
+            measured.append(Measured(case, separating, training))
+    return Profile(facts, tuple(measured), tuple(failures))
+
+
+class _Process:
+    """A process that measures, and another one after it has died."""
+
+    def __init__(self, settings: ProfileSettings) -> None:
+        self._threads = settings.threads
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        # Spawned, because a fork of a process with PyTorch's threads may hang.
+        return ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=workers.start, initargs=(self._threads,)
+        )
+
+    def __enter__(self) -> _Process:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def call(self, work: Callable[..., T], name: str, *arguments: object) -> T:
+        """Have some work done.
+
+        Raises:
+            OutOfMemoryError: There was too little memory, for which systems may kill a process.
+        """
+        try:
+            return self._pool.submit(work, name, *arguments).result()
+        except BrokenProcessPool as error:
+            self._pool = self._start()
+            where = f" at {arguments[0]}" if arguments else ""
+            raise OutOfMemoryError(f"the process was killed{where}, as a rule for lack of memory") from error
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values) or "none"
