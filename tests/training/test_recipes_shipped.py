@@ -94,7 +94,8 @@ def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
     assert sum(moved) > 0.9 * len(moved)
     for part in (data.valid, *data.test.values()):
         mixer = _brief(recipe.build(data.mixer(part), Mixer))
-        assert mixer.draw(0).references.shape == batch.references.shape[1:]
+        # Their excerpts may be longer.
+        assert mixer.draw(0).references.shape[:2] == batch.references.shape[1:3]
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -76,7 +76,9 @@ class STFT(Transform):
         before = (n_fft - length) // 2
         taps = nn.functional.pad(make_window(window, length), (before, n_fft - length - before))
         self.register_buffer("window", taps, persistent=False)
-        self.scale = float(1 / self.window.sum()) if scaled else 1.0
+        # A number also where modules are made without memory.
+        with torch.device("cpu"):
+            self.scale = 1 / make_window(window, length).sum().item() if scaled else 1.0
 
     window: Tensor
 
