@@ -68,18 +68,19 @@ class CumulativeNorm(nn.Module):
         gain, shift = self.gain[:, None], self.shift[:, None]
         if torch.is_grad_enabled() or not self.inplace:
             return torch.addcmul(shift, (x - mean) * scale, gain).to(x.dtype)
-        return x.sub_(mean).mul_(scale).mul_(gain).add_(shift)
+        return torch.addcmul(shift, x.sub_(mean).mul_(scale), gain, out=x)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and one by the deviation of what each frame knows, both `(batch, 1, frames)`."""
         # A sum over all frames so far exceeds what half precision can hold.
         wide = x if x.dtype == torch.float64 else x.float()
-        power, mean = torch.var_mean(wide.unflatten(-1, (-1, self.step)), dim=(1, 3), correction=0)
+        mean, power = (
+            values.mean(dim=1).unflatten(-1, (-1, self.step)).mean(dim=-1) for values in (wide, wide.square())
+        )
         steps = torch.arange(1, mean.shape[-1] + 1, device=x.device, dtype=mean.dtype)
-        so_far = mean.cumsum(-1) / steps
-        variance = (power + mean.square()).cumsum(-1) / steps - so_far.square()
-        scale = torch.rsqrt(variance.clamp(min=0) + self.eps)
-        return self._for_each_frame(so_far), self._for_each_frame(scale)
+        mean, power = mean.cumsum(-1) / steps, power.cumsum(-1) / steps
+        variance = (power - mean.square()).clamp(min=0)
+        return self._for_each_frame(mean), self._for_each_frame(torch.rsqrt(variance + self.eps))
 
     def _for_each_frame(self, of_steps: Tensor) -> Tensor:
         return of_steps.repeat_interleave(self.step, -1)[:, None]
