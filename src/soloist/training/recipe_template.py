@@ -23,6 +23,9 @@ FAMILIES = (
     "tdf",
     "tdc-rnn",
     "umx",
+    "spectrogram-net",
+    "spectrogram-net-lstm",
+    "spectrogram-net-vae",
 )
 """Networks, each with the recipe `tiny-<family>` that trains it without any corpus."""
 
