@@ -214,6 +214,9 @@ def set_class(name, part):
         ("mask_inference", set_activation("mask", ["gated_tanh"]), {}, "activation is gated_tanh"),
         ("chimera", set_activation("mask", ["tanh"]), {}, "activation is tanh"),
         ("dpcl", lambda config, state: state.popitem(), {}, "incomplete: it has no .*linear.bias"),
+        ("dpcl", lambda config, state: config.update(modules=[1]), {}, "is damaged"),
+        ("dpcl", lambda config, state: config["modules"]["embedding"]["args"].clear(), {}, "is damaged"),
+        ("dpcl", lambda config, state: config["connections"].append(["again"]), {}, "is damaged"),
         (
             "mask_inference",
             set_class("normalization", {"class": "BatchNorm", "args": {"track_running_stats": False}}),

@@ -69,13 +69,14 @@ def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | Non
     Raises:
         ModelError: The network is none that Soloist has, or the file does not say its sample rate.
     """
-    graph = _find(told, "config")
-    graph = json.loads(graph) if isinstance(graph, str) and graph.startswith("{") else graph
-    if not isinstance(graph, Mapping) or not {"modules", "connections"} <= graph.keys():
+    if (graph := _graph(told)) is None:
         return None
-    parts = Parts.of(graph)
-    sizes = _Sizes.of(parts, told)
-    config = _config(parts, sizes, told)
+    try:
+        parts = Parts.of(graph)
+        sizes = _Sizes.of(parts, told)
+        config = _config(parts, sizes, told)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"the configuration of nussl's model is damaged: {one_line(error)}") from error
     separator = build(config, "the configuration of nussl's model")
     assert isinstance(separator, SpectralSeparator)
     weights = {name.removeprefix("layers."): value for name, value in state.items()}
@@ -86,6 +87,18 @@ def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | Non
     except (RuntimeError, EinopsError) as error:
         raise ModelError(f"the weights do not fit nussl's model: {one_line(error)}") from None
     return ImportedModel(separator, config, _card(parts))
+
+
+def _graph(told: Any) -> Mapping[str, Any] | None:
+    """The configuration of a network of nussl's; None where there is none."""
+    graph = _find(told, "config")
+    if isinstance(graph, str):
+        try:
+            graph = json.loads(graph)
+        except ValueError:
+            return None
+    is_graph = isinstance(graph, Mapping) and {"modules", "connections"} <= graph.keys()
+    return graph if is_graph else None
 
 
 def _find(told: Any, key: str) -> Any:
