@@ -18,6 +18,7 @@ from soloist.cli import (
     plot,
     profile,
     report,
+    run,
     runs,
     score,
     search,
@@ -51,6 +52,7 @@ app.command("init")(init.init)
 app.command("train", context_settings={"ignore_unknown_options": True})(train.train)
 app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
 app.command("runs")(runs.runs)
+app.command("run", context_settings={"ignore_unknown_options": True})(run.run)
 app.command("profile")(profile.profile)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
 app.command("visualize", context_settings={"ignore_unknown_options": True})(visualize.visualize)

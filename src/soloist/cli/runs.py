@@ -27,30 +27,48 @@ def runs(
     diff: Annotated[bool, typer.Option("--diff", help="Show in which keys the recipes differ.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the table to a file, .csv or .xlsx, instead.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Compare trainings: how far they are, how good, how large, and in what their recipes differ.
 
-    `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff`
+    `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff` · `soloist runs -o runs.xlsx`
     """
     from soloist.errors import UsageError
     from soloist.training.runs import compare_recipes, find_runs, sort_runs
+    from soloist.training.tables import check_format, format_csv, write_table
 
-    if as_json and as_csv:
-        raise UsageError("choose one of --json and --csv")
+    if sum((as_json, as_csv, output is not None)) > 1:
+        raise UsageError("choose one of --json, --csv and --output")
+    if output is not None:
+        check_format(output)
     found, damaged = _read(find_runs(folders or [Path("runs")]))
     found = sort_runs(found, sort) if sort else found
-    if diff:
-        _show_differences([run.name for run in found], compare_recipes(found), as_json, as_csv)
+    table = compare_recipes(found) if diff else {}
+    rows = _difference_rows(found, table) if diff else [run.to_row() for run in found]
+    if output is not None:
+        write_table(rows, output)
+    elif as_csv:
+        typer.echo(format_csv(rows), nl=False)
+    elif as_json and diff:
+        _print_json({key: dict(zip(_names(found), values, strict=True)) for key, values in table.items()})
     elif as_json:
         _print_json([run.to_dict() for run in found])
-    elif as_csv:
-        rows = [run.to_row() for run in found]
-        headings = list(dict.fromkeys(key for row in rows for key in row))
-        _print_csv(headings, ([row.get(key) for key in headings] for row in rows))
+    elif diff:
+        _show_differences(_names(found), rows)
     else:
-        print_table(_HEADINGS, [_cells(run) for run in found])
+        show_runs(found)
     if damaged:
         raise typer.Exit(1)
+
+
+def show_runs(runs: Iterable[Run]) -> None:
+    """Print a line for each run."""
+    print_table(_HEADINGS, [_cells(run) for run in runs])
 
 
 def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
@@ -67,20 +85,27 @@ def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
     return found, len(found) < len(folders)
 
 
-def _show_differences(names: list[str], table: dict[str, list[Any]], as_json: bool, as_csv: bool) -> None:
+def _names(runs: Iterable[Run]) -> list[str]:
+    return [run.name for run in runs]
+
+
+def _difference_rows(runs: Sequence[Run], table: dict[str, list[Any]]) -> list[dict[str, str]]:
+    """A row for each key in which recipes differ, with a column for each run; values as JSON."""
     import json
 
-    if as_json:
-        _print_json({key: dict(zip(names, values, strict=True)) for key, values in table.items()})
-        return
-    rows = [
-        [key, *("" if value is None else json.dumps(value, ensure_ascii=False) for value in values)]
+    return [
+        {"key": key}
+        | {
+            name: "" if value is None else json.dumps(value, ensure_ascii=False)
+            for name, value in zip(_names(runs), values, strict=True)
+        }
         for key, values in table.items()
     ]
-    if as_csv:
-        _print_csv(["key", *names], rows)
-    elif rows:
-        print_table(["key", *names], rows)
+
+
+def _show_differences(names: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
+    if rows:
+        print_table(["key", *names], [list(row.values()) for row in rows])
     else:
         typer.echo("the recipes are the same")
 
@@ -139,12 +164,3 @@ def _print_json(value: object) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_csv(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    import csv
-    import sys
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(headings)
-    writer.writerows(rows)

@@ -14,7 +14,7 @@ from soloist.errors import ConfigError
 from soloist.mixing.example import Mixer
 from soloist.mixing.pool import KeptMixer, PoolMixer
 from soloist.training.curriculum import Curriculum, PhasedMixer
-from soloist.training.data import RETRY_STRIDE
+from soloist.training.data import RETRY_STRIDE, in_batches, make_loader
 from soloist.training.overrides import Config
 from soloist.training.recipe import Recipe
 from soloist.zoo.build import check, find_class
@@ -27,13 +27,8 @@ def build_train_mixer(recipe: Recipe) -> Mixer:
         ConfigError: Its configuration is not valid.
         UsageError: A corpus is not there.
     """
-    data = recipe.data
-    if not data.phases:
-        return _pooled(recipe, data.train)
-    durations = [phase.duration for phase in data.phases]
-    parts = [data.train if d is None else with_duration(data.train, d, recipe.name) for d in durations]
-    mixers = [_pooled(recipe, part) for part in (*parts, data.train)]
-    return PhasedMixer(mixers, Curriculum.of(data), RETRY_STRIDE)
+    mixers = [_pooled(recipe, part) for part in _phases(recipe)]
+    return mixers[0] if len(mixers) == 1 else PhasedMixer(mixers, Curriculum.of(recipe.data), RETRY_STRIDE)
 
 
 def build_valid_mixer(recipe: Recipe) -> Mixer | None:
@@ -45,6 +40,27 @@ def build_valid_mixer(recipe: Recipe) -> Mixer | None:
     """
     valid = recipe.data.valid
     return None if valid is None else _kept(recipe, recipe.data.mixer(valid))
+
+
+def fill_cache(recipe: Recipe) -> int:
+    """Draw what is to be kept in a folder and is not there yet, with as many processes as a training has.
+
+    Returns:
+        How many examples are kept there.
+
+    Raises:
+        SoloistError: Too many examples in a row cannot be read, or they cannot be written.
+    """
+    data, cache = recipe.data, recipe.data.kept
+    if cache is None or cache.folder is None:
+        return 0
+    parts = [(_kept(recipe, part), cache.examples) for part in _phases(recipe)]
+    if (valid := build_valid_mixer(recipe)) is not None:
+        parts.append((valid, data.valid_examples or len(valid)))
+    for mixer, count in parts:
+        for _ in make_loader(mixer, in_batches(count, 1), workers=data.workers):
+            pass
+    return sum(count for _, count in parts)
 
 
 def with_duration(part: Config, duration: float, where: str) -> Config:
@@ -63,6 +79,13 @@ def with_duration(part: Config, duration: float, where: str) -> Config:
     if changed is part:
         raise ConfigError(f"data.curriculum of {where}: {part['class_path']} has no duration to change")
     return changed
+
+
+def _phases(recipe: Recipe) -> list[Config]:
+    """The configuration of the training mixer in each phase; the last one is that after all phases."""
+    train = recipe.data.train
+    durations = [phase.duration for phase in recipe.data.phases]
+    return [*(train if d is None else with_duration(train, d, recipe.name) for d in durations), train]
 
 
 def _pooled(recipe: Recipe, part: Config) -> Mixer:

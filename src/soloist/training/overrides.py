@@ -32,6 +32,15 @@ def override(values: Config, dotted: str, text: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--{dotted}: {text!r} is not YAML: {one_line(error)}") from error
+    put(values, dotted, value)
+
+
+def put(values: Config, dotted: str, value: Any) -> None:
+    """Put a value in the place that a dotted key names, as `override` does it with a text.
+
+    Raises:
+        ConfigError: The key leads through something that has no keys.
+    """
     *way, last = dotted.split(".")
     place = values
     for key in way:

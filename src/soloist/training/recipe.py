@@ -15,12 +15,17 @@ from soloist.datasets.corpus import Corpus
 from soloist.errors import ConfigError
 from soloist.separators.base import Separator
 from soloist.training.data_config import DataConfig, check_least
-from soloist.training.overrides import Config, check_key, override
+from soloist.training.overrides import Config, check_key, override, put
 from soloist.training.watch.config import WatchConfig
 from soloist.zoo.build import build_object, check, find_class
 from soloist.zoo.typed import nearest, one_line, read_yaml, record
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+
+Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
+"""What can be done with a recipe, in this order."""
+
+_BASE = "recipe"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Recipe:
         imports: Python modules to import first, that define classes which the recipe names.
         card: What the card of the trained model says, by the names of `Card`'s attributes.
         sweep: The values that `soloist sweep` tries.
+        stages: What `soloist run` does; none for everything.
 
     Raises:
         ConfigError: A value is out of range.
@@ -82,6 +88,7 @@ class Recipe:
     imports: list[str] = field(default_factory=list)
     card: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.ema is not None and not 0 <= self.ema < 1:
@@ -202,6 +209,9 @@ def find_recipe(name_or_path: str | Path) -> Path:
 def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe:
     """Read a recipe.
 
+    A file with the key `recipe` begins from that recipe, a file beside it or a shipped one: its other keys,
+    dotted as in `overrides`, are put in place of that recipe's.
+
     Args:
         name_or_path: A file, or the name of a shipped recipe.
         overrides: Dotted keys and YAML values in place of those of the file: `("data.root", "/corpora")`.
@@ -211,14 +221,34 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
         ConfigError: There is no such recipe, a key is unknown or missing, or a value is of the wrong type.
     """
     path = find_recipe(name_or_path)
-    values = read_yaml(path)
+    values, stated = _read_values(path)
     values.setdefault("name", path.stem)
     for key, value in overrides:
         override(values, key, value)
     recipe = Recipe.parse(values, str(path))
-    for key, _ in overrides:
+    for key in (*stated, *(key for key, _ in overrides)):
         check_key(values, key)
     return recipe
+
+
+def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, list[str]]:
+    """The values of a file on top of those of the recipe that it begins from, and the keys that it states."""
+    values = read_yaml(path)
+    base = values.pop(_BASE, None)
+    if base is None:
+        return values, []
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: recipe must be the name or the file of one, not {base!r}")
+    source = path.parent / base
+    source = source if source.is_file() else find_recipe(base)
+    followed = (*followed, path.resolve())
+    if source.resolve() in followed:
+        raise ConfigError(f"{path}: recipe {base} begins from this one, and this one from it")
+    below, _ = _read_values(source, followed)
+    below.pop("name", None)
+    for key, value in values.items():
+        put(below, key, value)
+    return below, list(values)
 
 
 def _import(modules: Sequence[str], where: str) -> None:

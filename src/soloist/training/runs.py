@@ -148,7 +148,7 @@ def compare_recipes(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """
     if len(runs) < 2:
         raise UsageError("differences are between at least two runs")
-    recipes = [_flatten(run.recipe) for run in runs]
+    recipes = [flatten(run.recipe) for run in runs]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe)
     table = {key: [recipe.get(key) for recipe in recipes] for key in keys}
     return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
@@ -208,11 +208,11 @@ def _low_is_best(runs: Sequence[Run]) -> bool:
     return bool(runs) and runs[0].monitor.endswith("loss")
 
 
-def _flatten(value: Any, key: str = "") -> dict[str, Any]:
-    """Dotted keys and their values, without `init_args`."""
+def flatten(value: Any, key: str = "") -> dict[str, Any]:
+    """The dotted keys of a recipe, as `soloist train` takes them without `init_args`, and their values."""
     if not isinstance(value, Mapping) or not value:
         return {key: value}
     flat: dict[str, Any] = {}
     for name, part in value.items():
-        flat |= _flatten(part, key if name == "init_args" else f"{key}.{name}".lstrip("."))
+        flat |= flatten(part, key if name == "init_args" else f"{key}.{name}".lstrip("."))
     return flat

@@ -1,0 +1,1 @@
+"""Experiments: everything that is done with a recipe, in stages, each once."""

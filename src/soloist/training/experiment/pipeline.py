@@ -1,0 +1,162 @@
+"""An experiment from its recipe to its tables and pictures, each stage once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from soloist.errors import UsageError
+from soloist.training.experiment.ledger import Files, Inputs, Ledger
+from soloist.training.experiment.stages import Experiment
+from soloist.training.guard import is_first_process
+from soloist.training.recipe import Recipe, Stage
+from soloist.training.runs import flatten
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+Tell = Callable[[Stage, str], None]
+"""Told of each stage what becomes of it, and why."""
+
+_UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    "prepare": (),
+    "train": (),
+    "evaluate": ("train",),
+    "visualize": ("train",),
+    "analyze": ("train", "evaluate"),
+}
+
+_TESTS = ("data.test", "data.test_examples", "card")
+_SHOWN = ("watch", "data.workers", "stages")
+"""What changes nothing that is computed."""
+
+_IGNORED: dict[Stage, tuple[str, ...]] = {
+    "prepare": ("card", *_SHOWN),
+    "train": (*_TESTS, "data.cache.folder", *_SHOWN),
+    "evaluate": _SHOWN,
+    "visualize": ("data.workers", "stages", "card"),
+    "analyze": _SHOWN,
+}
+"""Keys of the recipe that do not matter to a stage."""
+
+_LENGTHS = ("trainer.max_epochs", "trainer.max_steps", "sweep.trials")
+"""Keys that may grow without a training having to begin anew."""
+
+
+def run_experiment(
+    experiment: Experiment, tell: Tell, *, stages: Collection[Stage] = (), force: Collection[Stage] = ()
+) -> None:
+    """Do what is missing of an experiment.
+
+    A stage is done when what it left is complete, and the values of the recipe and the results of other
+    stages that it depends on are what they were. What was killed goes on.
+
+    Args:
+        experiment: What is to be done, and where.
+        tell: Told of each stage what becomes of it.
+        stages: Which stages; none for those of the recipe.
+        force: Stages to do again from the beginning.
+
+    Raises:
+        UsageError: There is something else in the folder, a stage is forced that is left out, or one needs
+            another that has not been done.
+        SoloistError: A stage cannot be done.
+        Interrupted: Somebody pressed Ctrl-C.
+    """
+    chosen = stages or experiment.recipe.stages or STAGES
+    if outside := [stage for stage in force if stage not in chosen]:
+        raise UsageError(
+            f"the stage {outside[0]} is left out, so it cannot be forced: there are {_list(chosen)}"
+        )
+    if not is_first_process():
+        # Of several processes that train together only the first does all the rest.
+        experiment.train(resume=True)
+        return
+    _check_folder(experiment.folder)
+    ledger = Ledger(experiment.folder)
+    for stage in (stage for stage in STAGES if stage in chosen):
+        if reason := _nothing_to_do(stage, experiment.recipe):
+            tell(stage, f"skipped: {reason}")
+            continue
+        inputs = _inputs(stage, experiment.recipe, ledger)
+        reason = "forced" if stage in force else ledger.why_not_done(stage, inputs)
+        if reason is None:
+            tell(stage, "skipped: done, and nothing it depends on has changed")
+            continue
+        tell(stage, reason)
+        resume = stage not in force and _goes_on(stage, inputs, ledger)
+        ledger.begin(stage, inputs)
+        outputs = _do(stage, experiment, resume=resume)
+        ledger.finish(stage, inputs, outputs)
+
+
+def _do(stage: Stage, experiment: Experiment, *, resume: bool) -> list[Path]:
+    if stage == "train":
+        return experiment.train(resume=resume)
+    work: dict[Stage, Callable[[], list[Path]]] = {
+        "prepare": experiment.prepare,
+        "evaluate": experiment.evaluate,
+        "visualize": experiment.visualize,
+        "analyze": experiment.analyze,
+    }
+    return work[stage]()
+
+
+def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
+    """What a stage depends on, as far as the recipe and what was done before say."""
+    values = recipe.to_dict()
+    if recipe.data.root is not None:
+        values["data"]["root"] = str(Path(recipe.data.root).expanduser().absolute())
+    ignored = _IGNORED[stage]
+    matters = {
+        key: _plain(value)
+        for key, value in flatten(values).items()
+        if not any(key == name or key.startswith(f"{name}.") for name in ignored)
+    }
+    upstream: dict[str, Files] = {}
+    for name in _UPSTREAM[stage]:
+        record = ledger.read(name)
+        upstream[name] = (record.outputs or {}) if record is not None else {}
+    return Inputs(matters, upstream)
+
+
+def _goes_on(stage: Stage, inputs: Inputs, ledger: Ledger) -> bool:
+    """Whether a training goes on with what is there: it is the same one, or one that ended earlier."""
+    record = ledger.read(stage)
+    if record is None:
+        return False
+    before, now = record.inputs.recipe, inputs.recipe
+    return all(
+        key in _LENGTHS and _grows(before.get(key), now.get(key)) for key in record.inputs.changes(inputs)
+    )
+
+
+def _grows(before: Any, now: Any) -> bool:
+    return isinstance(before, int) and isinstance(now, int) and 0 < before < now
+
+
+def _nothing_to_do(stage: Stage, recipe: Recipe) -> str | None:
+    if stage == "evaluate" and not recipe.data.test:
+        return "the recipe has no test sets"
+    if stage == "visualize" and not recipe.data.test and recipe.data.valid is None:
+        return "the recipe has no test and no validation examples"
+    if stage == "visualize" and not recipe.watch.examples:
+        return "watch.examples is 0"
+    return None
+
+
+def _check_folder(folder: Path) -> None:
+    ours = Ledger(folder).path
+    if folder.exists() and not ours.is_dir() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} holds something else than an experiment: choose another folder (-o)")
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _list(stages: Collection[str]) -> str:
+    return ", ".join(stages)

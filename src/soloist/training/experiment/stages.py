@@ -1,0 +1,173 @@
+"""What each stage of an experiment does, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from soloist.errors import SoloistError, UsageError
+from soloist.inference.look import look_at
+from soloist.inference.look_files import write_look
+from soloist.plots.curves import draw_curves
+from soloist.plots.figure import save_figure
+from soloist.training.excerpt import draw_excerpt
+from soloist.training.experiment.preparation import check_corpora
+from soloist.training.finish import finish
+from soloist.training.folder import RunFolder, write_whole
+from soloist.training.mixers import fill_cache
+from soloist.training.recipe import Recipe, read_recipe
+from soloist.training.run import train
+from soloist.training.runs import Run, find_runs, read_run, sort_runs
+from soloist.training.sweep import ERROR, sweep
+from soloist.training.sweep import RECIPE as SWEEP
+from soloist.training.tables import write_table
+from soloist.training.testing import Advance
+from soloist.training.watch.metrics_file import read_rows
+from soloist.zoo import load
+from soloist.zoo.cards import WEIGHTS
+
+CORPORA = "corpora.json"
+TABLE = "runs.csv"
+CURVES = "curves.png"
+
+_DRAWN = 6
+"""Runs of which curves are drawn, the best ones."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe and the folder that holds everything that is made with it.
+
+    Attributes:
+        recipe: With a section `sweep` it is many trainings.
+        folder: Where.
+        quiet: Show no progress.
+        advance: Told after each test example.
+    """
+
+    recipe: Recipe
+    folder: Path
+    quiet: bool = False
+    advance: Advance | None = None
+
+    @property
+    def training(self) -> Path:
+        """The folder of the training, or that of the sweep."""
+        return self.folder / ("sweep" if self.recipe.sweep else "run")
+
+    def prepare(self) -> list[Path]:
+        """Check the corpora and keep what is slow to draw; leaves what the corpora hold.
+
+        Raises:
+            SoloistError: A corpus cannot be trusted, or examples cannot be kept.
+        """
+        reports = [report.to_dict() for report in check_corpora(self.recipe)]
+        kept = fill_cache(self.recipe)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"corpora": reports, "kept": kept}, indent=2, ensure_ascii=False)
+        write_whole(self.folder / CORPORA, text + "\n")
+        return [self.folder / CORPORA]
+
+    def train(self, *, resume: bool) -> list[Path]:
+        """Train what the recipe says; leaves the weights of each model.
+
+        Args:
+            resume: Go on with what is there; otherwise it is replaced.
+
+        Raises:
+            SoloistError: The training cannot go on, or all trials of a sweep failed.
+            Interrupted: Somebody pressed Ctrl-C.
+        """
+        # Testing is a stage of its own.
+        recipe = replace(self.recipe, data=replace(self.recipe.data, test={}), stages=[])
+        if recipe.sweep:
+            self._sweep(recipe, resume=resume)
+        else:
+            there = RunFolder(self.training).recipe.is_file()
+            train(recipe, self.training, resume=resume and there, overwrite=True, quiet=self.quiet)
+        return [run.model / WEIGHTS for run in self.trained()]
+
+    def evaluate(self) -> list[Path]:
+        """Test what was trained, each run on the test sets of the recipe; leaves the figures.
+
+        Raises:
+            UsageError: Nothing has been trained yet.
+            SoloistError: A test set cannot be read.
+        """
+        files = []
+        for run in self.trained():
+            recipe = self._tested(read_recipe(run.recipe))
+            write_whole(run.recipe, recipe.to_yaml())
+            finish(recipe, run, advance=self.advance)
+            files += [run.results, run.results.with_suffix(".csv")]
+        return files
+
+    def visualize(self) -> list[Path]:
+        """Draw as many test examples as the recipe watches, separated by the best run."""
+        watch, folder = self.recipe.watch, self.folder / "examples"
+        shutil.rmtree(folder, ignore_errors=True)
+        separator = load(self.trained()[0].model)
+        files: list[Path] = []
+        for number in range(watch.examples):
+            excerpt = draw_excerpt(self.recipe, number, duration=watch.seconds)
+            files += write_look(look_at(separator, excerpt).separation, folder / str(number)).values()
+        return files
+
+    def analyze(self) -> list[Path]:
+        """Put all runs side by side: a table, as a sheet too where openpyxl is there, and curves.
+
+        Raises:
+            UsageError: Nothing has been trained yet.
+        """
+        self.trained()
+        runs = self.read_runs()
+        table, curves = self.folder / TABLE, self.folder / CURVES
+        files = [table, table.with_suffix(".xlsx")] if find_spec("openpyxl") else [table]
+        for path in files:
+            write_table([run.to_row() for run in runs], path)
+        shown = {run.name: (RunFolder(run.folder).metrics, run.monitor) for run in runs[:_DRAWN]}
+        figures = {
+            name: (read_rows(path)[1], monitor) for name, (path, monitor) in shown.items() if path.exists()
+        }
+        save_figure(draw_curves(figures), curves)
+        return [*files, curves]
+
+    def read_runs(self) -> list[Run]:
+        """The trainings, the best first; none where there are none yet."""
+        if not self.training.is_dir():
+            return []
+        runs = (read_run(name, path) for name, path in find_runs([self.training]).items())
+        return sort_runs(runs, "best")
+
+    def trained(self) -> list[RunFolder]:
+        """The trainings that came to their end, the best first.
+
+        Raises:
+            UsageError: There is none yet.
+        """
+        runs = [RunFolder(run.folder) for run in self.read_runs()]
+        if done := [run for run in runs if (run.model / WEIGHTS).is_file()]:
+            return done
+        raise UsageError(f"there is no model in {self.training} yet: the stage train makes it")
+
+    def failures(self) -> list[str]:
+        """Why trials of a sweep failed, a line for each that did."""
+        errors = sorted(self.training.glob(f"*/{ERROR}"))
+        return [f"{path.parent}: {path.read_text(encoding='utf-8').strip()}" for path in errors]
+
+    def _sweep(self, recipe: Recipe, *, resume: bool) -> None:
+        if not resume:
+            shutil.rmtree(self.training, ignore_errors=True)
+        there = (self.training / SWEEP).is_file()
+        trials = sweep(recipe, self.training, resume=there, quiet=self.quiet)
+        if all(trial.state == "failed" for trial in trials):
+            raise SoloistError(f"all trials of the sweep failed: {self.failures()[0]}")
+
+    def _tested(self, recipe: Recipe) -> Recipe:
+        """The recipe of a run with what this one says about tests and about the model's card."""
+        data = self.recipe.data
+        tested = replace(recipe.data, test=data.test, test_examples=data.test_examples)
+        return replace(recipe, data=tested, card=self.recipe.card)

@@ -1,0 +1,212 @@
+"""`soloist run`: an experiment is done once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import time
+from pathlib import Path
+
+import openpyxl
+import pytest
+import yaml
+
+pytest_plugins = ["training.conftest"]
+
+SMALL = {
+    "trainer": {"max_epochs": 2},
+    "data": {"test_examples": 2, "valid_examples": 2},
+    "watch": {"examples": 1, "seconds": 0.3},
+}
+STAGES = ["prepare", "train", "evaluate", "visualize", "analyze"]
+
+
+@pytest.fixture
+def experiment(write_recipe):
+    """The recipe of a second, of which little is tested and drawn."""
+
+    def write(**changes) -> Path:
+        return write_recipe(
+            **{key: {**SMALL.get(key, {}), **changes.get(key, {})} for key in {**SMALL, **changes}}
+        )
+
+    return write
+
+
+@pytest.fixture
+def run(soloist, tmp_path):
+    """Run an experiment in the folder `out`, and say what became of each stage."""
+
+    def start(recipe, *options) -> dict[str, str]:
+        result = soloist("run", recipe, "-o", tmp_path / "out", *options)
+        assert result.code == 0, result.err
+        lines = [line.split(": ", 1) for line in result.err.splitlines()]
+        return {line[0]: line[1] for line in lines if line[0] in STAGES}
+
+    return start
+
+
+def skipped(told: dict[str, str]) -> list[str]:
+    return [stage for stage, what in told.items() if what.startswith("skipped")]
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """When each file was written, and how large it is."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def test_everything_is_done_once_and_then_only_what_has_changed(experiment, run, tmp_path):
+    out = tmp_path / "out"
+    told = run(experiment())
+    assert told == dict.fromkeys(STAGES, "not done yet")
+    assert json.loads((out / "corpora.json").read_text())["corpora"][0]["errors"] == 0
+    names = ["mixture", "talker1", "talker1-reference", "talker2", "talker2-reference"]
+    assert sorted(path.name for path in (out / "examples" / "0").iterdir()) == [
+        *(f"{name}.wav" for name in names[:1]),
+        "picture.png",
+        *(f"{name}.wav" for name in ("talker1-reference", "talker1", "talker2-reference", "talker2")),
+    ]
+    (row,) = csv.DictReader((out / "runs.csv").open())
+    assert (row["name"], row["state"], row["epochs"]) == ("run", "finished", "2")
+    sheet = list(openpyxl.load_workbook(out / "runs.xlsx").active.values)
+    assert list(sheet[0]) == list(row)
+    assert sheet[1][sheet[0].index("test/held out/si_sdri")] == pytest.approx(
+        float(row["test/held out/si_sdri"])
+    )
+    before = contents(out)
+    assert skipped(run(experiment())) == STAGES
+    assert contents(out) == before
+    # Where files are shown and how fast they are read changes nothing; another test set is no other training.
+    assert skipped(run(experiment(data={"workers": 1}), "--stages", "train,evaluate")) == [
+        "train",
+        "evaluate",
+    ]
+    told = run(experiment(data={"test_examples": 3}))
+    assert skipped(told) == ["prepare", "train"] or skipped(told) == ["train"]
+    assert told["evaluate"] == "data.test_examples changed"
+    assert yaml.safe_load((out / "run" / "recipe.yaml").read_text())["data"]["test_examples"] == 3
+    (out / "run" / "results.json").unlink()
+    told = run(experiment(data={"test_examples": 3}))
+    assert told["evaluate"] == "run/results.json is missing"
+    assert skipped(told) == ["prepare", "train", "visualize", "analyze"]
+
+
+def test_longer_trainings_go_on_and_others_begin_anew(experiment, run, tmp_path):
+    def starts():
+        return len(yaml.safe_load((tmp_path / "out" / "run" / "environment.yaml").read_text()))
+
+    only = ("--stages", "train")
+    run(experiment(), *only)
+    assert run(experiment(trainer={"max_epochs": 3}), *only) == {"train": "trainer.max_epochs changed"}
+    assert starts() == 2
+    told = run(experiment(trainer={"max_epochs": 3}, optimizer={"init_args": {"lr": 0.02}}), *only)
+    assert told == {"train": "optimizer.lr changed"}
+    assert starts() == 1
+    longer = experiment(trainer={"max_epochs": 3}, optimizer={"init_args": {"lr": 0.02}})
+    weights = (tmp_path / "out" / "run" / "model" / "model.safetensors").read_bytes()
+    assert run(longer, *only, "--force", "train") == {"train": "forced"}
+    assert (tmp_path / "out" / "run" / "model" / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("when", ["checkpoints/last.ckpt", "model/model.safetensors"])
+def test_after_a_kill_only_the_rest_is_done(experiment, run, soloist_process, tmp_path, when):
+    recipe, out = experiment(trainer={"max_epochs": 4}), tmp_path / "out"
+    process = soloist_process("run", recipe, "-o", out)
+    killed_after = out / "run" / when if "checkpoints" in when else out / "stages" / "evaluate.json"
+    deadline = time.monotonic() + 120
+    while not killed_after.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    trained = contents(out / "run" / "checkpoints")
+    told = run(recipe)
+    if "checkpoints" in when:
+        assert told["train"] == "was interrupted"
+        assert len(yaml.safe_load((out / "run" / "environment.yaml").read_text())) == 2
+    else:
+        assert skipped(told)[:2] == ["prepare", "train"]
+        assert contents(out / "run" / "checkpoints") == trained
+    with (out / "run" / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(24))
+    assert skipped(run(recipe)) == STAGES
+
+
+def test_a_sweep_over_lists_becomes_one_table(experiment, run, tmp_path):
+    sweep = {"method": "grid", "values": {"optimizer.lr": [0.01, 0.001], "separator.network.channels": [2]}}
+    short = {"data": {"examples_per_epoch": 4}, "trainer": {"max_epochs": 1}}
+    recipe = experiment(sweep=sweep, **short)
+    run(recipe, "-q")
+    rows = list(csv.DictReader((tmp_path / "out" / "runs.csv").open()))
+    assert sorted(row["name"] for row in rows) == ["trial-000", "trial-001"]
+    assert all(float(row["test/held out/si_sdri"]) for row in rows)
+    best = [float(row["best"]) for row in rows]
+    assert best == sorted(best, reverse=True)
+    assert skipped(run(recipe)) == STAGES
+    more = {**sweep, "values": {**sweep["values"], "optimizer.lr": [0.01, 0.001, 0.1]}}
+    told = run(experiment(sweep=more, **short))
+    assert told["train"] == "sweep.values.optimizer.lr changed"
+    assert len(list((tmp_path / "out" / "sweep").glob("trial-*"))) == 3
+
+
+def test_an_experiment_may_begin_from_another_recipe(experiment, run, tmp_path):
+    experiment()
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("recipe: humming.yaml\ntrainer.max_epochs: 1\nstages: [train, analyze]\n")
+    assert list(run(mine)) == ["train", "analyze"]
+    values = yaml.safe_load((tmp_path / "out" / "run" / "recipe.yaml").read_text())
+    assert (values["name"], values["trainer"]["max_epochs"]) == ("mine", 1)
+
+
+def test_examples_are_kept_before_the_training(experiment, run, tmp_path):
+    cache = {"examples": 5, "folder": str(tmp_path / "cache")}
+    curriculum = [{"until": 1, "duration": 0.2}]
+    run(experiment(data={"cache": cache, "curriculum": curriculum}), "--stages", "prepare")
+    kept = [len(list(folder.iterdir())) for folder in (tmp_path / "cache").iterdir()]
+    assert sorted(kept) == [2, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stages", "train,tset"], "there is no stage 'tset'"),
+        (["--stages", "visualise"], "there is no stage 'visualise'; did you mean 'visualize'?"),
+        (
+            ["--stages", "train", "--force", "analyze"],
+            "the stage analyze is left out, so it cannot be forced",
+        ),
+        (["--stages", "evaluate"], "the stage train makes it"),
+        (["--stage", "train"], "there is no option --stage; did you mean '--stages'?"),
+        (["--data.root", "/nowhere"], "there is no folder /nowhere"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(soloist, experiment, tmp_path, options, message):
+    result = soloist("run", experiment(), "-o", tmp_path / "out", "-q", *options)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not (tmp_path / "out" / "run").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(soloist, experiment, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("years of work")
+    result = soloist("run", experiment(), "-o", tmp_path / "out")
+    assert result.code == 2
+    assert "holds something else than an experiment" in result.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_corpus_is_told_before_hours_of_training(soloist, experiment, hummers, tmp_path):
+    import shutil
+
+    root = tmp_path / "damaged"
+    shutil.copytree(hummers, root)
+    (root / "alt" / "1.wav").write_bytes(b"")
+    result = soloist("run", experiment(data={"root": str(root)}), "-o", tmp_path / "out", "-q")
+    assert result.code == 1
+    assert "1 error in the corpus" in result.err
+    assert "1.wav" in result.err
+    assert not (tmp_path / "out" / "run").exists()
