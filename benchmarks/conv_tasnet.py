@@ -95,7 +95,8 @@ def main() -> None:
     difference = (engine(mixture)[:, :, 0] - expected).abs().max() / expected.abs().max()
     ours, plain = compare(lambda: engine(mixture), lambda: plain_separation(separator, mixture), options.runs)
     ours_median, plain_median = statistics.median(ours), statistics.median(plain)
-    print(f"{options.seconds:g} s at {separator.sample_rate} Hz, {options.threads} threads, {options=}")
+    kind = "causal" if options.causal else "not causal"
+    print(f"{kind}, {options.seconds:g} s at {separator.sample_rate} Hz, {options.threads} threads")
     print(f"plain transcription  median {plain_median:.4f} s  fastest {min(plain):.4f} s")
     print(f"soloist              median {ours_median:.4f} s  fastest {min(ours):.4f} s")
     print(f"ratio {ours_median / plain_median:.3f} (of the fastest {min(ours) / min(plain):.3f})")
