@@ -197,6 +197,17 @@ def set_activation(head, activation):
     return lambda config, state: config["modules"][head]["args"].update(activation=activation)
 
 
+def insert_mel(**options):
+    """Mel bands of another kind before the recurrent stack."""
+
+    def change(config, state):
+        args = {"sample_rate": RATE, "num_frequencies": BINS, "num_mels": 5, **options}
+        config["modules"]["mel"] = {"class": "MelProjection", "args": args}
+        config["connections"][2:3] = [["mel", ["normalization"]], ["recurrent_stack", ["mel"]]]
+
+    return change
+
+
 def set_class(name, part):
     return lambda config, state: config["modules"].update({name: part})
 
@@ -214,6 +225,8 @@ def set_class(name, part):
         ("mask_inference", set_activation("mask", ["gated_tanh"]), {}, "activation is gated_tanh"),
         ("chimera", set_activation("mask", ["tanh"]), {}, "activation is tanh"),
         ("dpcl", lambda config, state: state.popitem(), {}, "incomplete: it has no .*linear.bias"),
+        ("dpcl", insert_mel(clamp=True), {}, "mel bands goes back from them, or is limited"),
+        ("dpcl", insert_mel(direction="backward"), {}, "mel bands goes back from them, or is limited"),
         ("dpcl", lambda config, state: config.update(modules=[1]), {}, "is damaged"),
         ("dpcl", lambda config, state: config["modules"]["embedding"]["args"].clear(), {}, "is damaged"),
         ("dpcl", lambda config, state: config["connections"].append(["again"]), {}, "is damaged"),

@@ -1,18 +1,15 @@
 """Saved models of nussl 1.1.9: its recurrent networks on spectrograms, as separators of ours.
 
-What a file says of itself decides: weights tell neither activations nor sample rates. A projection onto mel
-bands is linear, as recurrent layers are in what they see: it is folded into the first of them.
+What a file says of itself decides: weights tell neither activations nor sample rates.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-import torch
-from einops import EinopsError, rearrange
-from torch import Tensor
+from einops import EinopsError
 
 from soloist.errors import ModelError
 from soloist.networks.layers import Activation
@@ -23,7 +20,8 @@ from soloist.transforms.stft import Window
 from soloist.zoo.build import build
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.nussl_modules import activations
-from soloist.zoo.importers.nussl_parts import Part, Parts
+from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
+from soloist.zoo.importers.nussl_weights import State, translate
 from soloist.zoo.typed import one_line
 
 CHUNK_FRAMES = 1250
@@ -38,11 +36,8 @@ CARD = {
     ),
 }
 
-State = Mapping[str, Tensor]
-
 # nussl's names of what follows a linear layer, and ours.
 _NORMS = {"unit_norm": "unit", "l1_norm": "l1"}
-_EPS = 1e-5  # of PyTorch's normalisations
 
 
 def recognize(state: State) -> None:
@@ -73,7 +68,7 @@ def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | Non
         return None
     try:
         parts = Parts.of(graph)
-        sizes = _Sizes.of(parts, told)
+        sizes = Sizes.of(parts, _find(told, "num_sources") or 2)
         config = _config(parts, sizes, told)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the configuration of nussl's model is damaged: {one_line(error)}") from error
@@ -81,7 +76,7 @@ def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | Non
     assert isinstance(separator, SpectralSeparator)
     weights = {name.removeprefix("layers."): value for name, value in state.items()}
     try:
-        separator.network.load_state_dict(_translate(parts, sizes, weights))
+        separator.network.load_state_dict(translate(parts, sizes, weights))
     except KeyError as error:
         raise ModelError(f"nussl's model is incomplete: it has no {error}") from None
     except (RuntimeError, EinopsError) as error:
@@ -112,31 +107,7 @@ def _find(told: Any, key: str) -> Any:
     return None
 
 
-class _Sizes(NamedTuple):
-    """How many of what there are."""
-
-    bins: int
-    channels: int
-    sources: int
-    embedding: int
-
-    @classmethod
-    def of(cls, parts: Parts, told: Mapping[str, Any]) -> _Sizes:
-        """Read them from the heads.
-
-        Raises:
-            ModelError: The heads do not agree.
-        """
-        heads = [head.args for head in (parts.embedding, parts.mask) if head is not None]
-        shapes = {(int(args["num_features"]), int(args.get("num_audio_channels", 1))) for args in heads}
-        if len(shapes) > 1:
-            raise ModelError("the heads of nussl's model are not of the same bins and channels")
-        ((bins, channels),) = shapes
-        sources = parts.mask.args["embedding_size"] if parts.mask else _find(told, "num_sources") or 2
-        return cls(bins, channels, sources, parts.embedding.args["embedding_size"] if parts.embedding else 0)
-
-
-def _config(parts: Parts, sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _config(parts: Parts, sizes: Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
     rate = _find(told, "sample_rate")
     if not isinstance(rate, int) or rate < 1:
         raise ModelError(
@@ -170,7 +141,7 @@ def _config(parts: Parts, sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _network(parts: Parts, sizes: _Sizes, activation: str) -> dict[str, Any]:
+def _network(parts: Parts, sizes: Sizes, activation: str) -> dict[str, Any]:
     stack = parts.stack.args
     if not stack.get("batch_first", True):
         raise ModelError("the recurrent stack of nussl's model runs over the batch (batch_first is false)")
@@ -190,7 +161,7 @@ def _network(parts: Parts, sizes: _Sizes, activation: str) -> dict[str, Any]:
     return {"class_path": "soloist.networks.recurrent.RecurrentNetwork", "init_args": init_args}
 
 
-def _normalization(norm: Part | None, sizes: _Sizes) -> str:
+def _normalization(norm: Part | None, sizes: Sizes) -> str:
     if norm is None:
         return "none"
     args = dict(norm.args)
@@ -223,7 +194,7 @@ def _activations(head: Part, known: Sequence[str]) -> list[str]:
     return found
 
 
-def _stft(sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _stft(sizes: Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the transform; what is not said is as nussl has it: sqrt_hann, a hop of a quarter."""
     n_fft = 2 * (sizes.bins - 1)
     said = _find(told, "stft_params")
@@ -243,46 +214,6 @@ def _stft(sizes: _Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
         "pad_mode": "constant",
         "scaled": True,
     }
-
-
-def _translate(parts: Parts, sizes: _Sizes, weights: State) -> dict[str, Tensor]:
-    """The state dict of our network, whose features are those of the first channel first, not of a bin."""
-    prefix = f"{parts.stack.name}.rnn."
-    rnn = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
-        matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
-        if parts.mel is not None:
-            there, shift = (weights[f"{parts.mel.name}.transform.{name}"] for name in ("weight", "bias"))
-            bias = f"bias_ih_l0{direction}"
-            rnn[bias] = rnn[bias] + (matrix @ shift).sum(dim=1)
-            matrix = matrix @ there
-        rnn[f"weight_ih_l0{direction}"] = matrix.flatten(1)
-    ours = {f"rnn.{name}": value for name, value in rnn.items()}
-    # Of embeddings first the planes of a channel, of masks first those of a source.
-    orders = ((parts.embedding, "(f c e) ... -> (c e f) ..."), (parts.mask, "(f c e) ... -> (e c f) ..."))
-    heads = [_head(head, weights, sizes, order) for head, order in orders if head is not None]
-    ours |= {f"head.{name}": torch.cat([head[name] for head in heads]) for name in heads[0]}
-    return ours | (_statistics(parts.norm, weights) if parts.norm else {})
-
-
-def _head(head: Part, weights: State, sizes: _Sizes, order: str) -> dict[str, Tensor]:
-    weight = weights[f"{head.name}.linear.weight"]
-    bias = (
-        weights[f"{head.name}.linear.bias"] if head.args.get("bias", True) else weight.new_zeros(len(weight))
-    )
-    lengths = {"f": sizes.bins, "c": sizes.channels}
-    return {"weight": rearrange(weight, order, **lengths), "bias": rearrange(bias, order, **lengths)}
-
-
-def _statistics(norm: Part, weights: State) -> dict[str, Tensor]:
-    """What our normalisation holds of theirs, whose small constant may be another."""
-    prefix = f"{norm.name}.batch_norm."
-    values = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    if values:
-        variance = values["running_var"]
-        values = {"weight": torch.ones_like(variance), "bias": torch.zeros_like(variance)} | values
-        values["running_var"] = variance + (norm.args.get("eps", _EPS) - _EPS)
-    return {f"normalization.norm.{name}": value for name, value in values.items()}
 
 
 def _card(parts: Parts) -> dict[str, Any]:

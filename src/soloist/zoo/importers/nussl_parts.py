@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from soloist.errors import ModelError
 
@@ -81,6 +81,34 @@ class Parts:
         return cls(stacks[0], **front, **heads)
 
 
+class Sizes(NamedTuple):
+    """How many of what there are."""
+
+    bins: int
+    channels: int
+    sources: int
+    embedding: int
+
+    @classmethod
+    def of(cls, parts: Parts, sources: int) -> Sizes:
+        """Read them from the heads.
+
+        Args:
+            parts: What the network consists of.
+            sources: How many there are where there are no masks.
+
+        Raises:
+            ModelError: The heads do not agree.
+        """
+        heads = [head.args for head in (parts.embedding, parts.mask) if head is not None]
+        shapes = {(int(args["num_features"]), int(args.get("num_audio_channels", 1))) for args in heads}
+        if len(shapes) > 1:
+            raise ModelError("the heads of nussl's model are not of the same bins and channels")
+        ((bins, channels),) = shapes
+        count = parts.mask.args["embedding_size"] if parts.mask else sources
+        return cls(bins, channels, count, parts.embedding.args["embedding_size"] if parts.embedding else 0)
+
+
 class _StrangeError(Exception):
     """Why a graph is none of ours."""
 
@@ -99,6 +127,8 @@ def _front(stack: Part, parts: Mapping[str, Part], reads: Reads) -> dict[str, Pa
         name = before.name
     if strange := [part.kind for part in chain if part.kind not in _PLACES]:
         raise _StrangeError(f"it has a module {strange[-1]} before the recurrent stack")
+    if any(part.args.get("clamp") or part.args.get("direction") == "backward" for part in chain):
+        raise _StrangeError("its projection onto mel bands goes back from them, or is limited")
     places = [_PLACES[part.kind] for part in chain]
     if places != sorted(set(places), key=_FRONT.index):
         raise _StrangeError(
