@@ -39,7 +39,7 @@ def translate(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
 
 
 def _recurrent(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
-    """Those of the stack, whose first layer sees the first channel first with us, with nussl the first bin."""
+    """Those of the stack, whose first layer sees the first channel first with us, there the first bin."""
     rnn = _within(f"{parts.stack.name}.rnn.", weights)
     for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
         matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
