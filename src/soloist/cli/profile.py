@@ -41,6 +41,14 @@ def profile(
     budget: Annotated[
         float, typer.Option(help="Seconds for each time; at least three runs.", rich_help_panel=_HOW)
     ] = 2.0,
+    processes: Annotated[
+        bool,
+        typer.Option(
+            "--processes",
+            help="Also the memory of a whole process that separates; starts one for each row.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     csv: Annotated[
         Path | None, typer.Option(help="Write every figure as CSV.", rich_help_panel=_OUTPUT)
     ] = None,
@@ -86,6 +94,7 @@ def profile(
         device=device,
         threads=threads,
         budget=budget,
+        processes=processes,
     )
     qualities = _qualities(quality or [], names)
     with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
@@ -145,18 +154,11 @@ def _fetch(name: str, *, quiet: bool) -> None:
 
 def _show(profiles: Sequence[Profile]) -> None:
     from soloist.cli.runs import print_table
-    from soloist.profiling.tables import (
-        COST_HEADINGS,
-        COST_WORDS,
-        FACT_HEADINGS,
-        FACT_WORDS,
-        cost_rows,
-        fact_rows,
-    )
+    from soloist.profiling.tables import cost_table, fact_table
 
-    print_table(FACT_HEADINGS, fact_rows(profiles), numbers=FACT_HEADINGS[FACT_WORDS:])
-    typer.echo()
-    print_table(COST_HEADINGS, cost_rows(profiles), numbers=COST_HEADINGS[COST_WORDS:])
+    for table in (fact_table(profiles), cost_table(profiles)):
+        print_table(table.headings, table.rows, numbers=table.headings[table.words :])
+        typer.echo()
 
 
 def _draw(profiles: Sequence[Profile], qualities: Mapping[str, float], path: Path) -> None:

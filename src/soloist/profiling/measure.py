@@ -140,6 +140,17 @@ def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -
     return Training(memory, backward)
 
 
+def separate_once(separator: Separator, case: Case) -> None:
+    """Separate as `measure_separating` does, once.
+
+    Raises:
+        UsageError: The device or the engine is not there.
+        OutOfMemoryError: The memory does not suffice.
+    """
+    with _within_memory(case):
+        _separate(separator, make_engine(case.engine, separator, case.device), make_noise(separator, case))
+
+
 def make_engine(name: str, separator: Separator, device: str) -> Engine:
     """The engine of a name, which runs a separator on a device.
 

@@ -30,6 +30,7 @@ class ProfileSettings:
         engines: What runs the separators.
         threads: Processor threads; None for PyTorch's own choice.
         budget: Seconds for each time.
+        processes: Measure also the memory of a whole process that separates a case.
 
     Raises:
         UsageError: A value is out of range, or the device is not there.
@@ -41,6 +42,7 @@ class ProfileSettings:
     engines: tuple[str, ...] = ("torch",)
     threads: int | None = None
     budget: float = 2.0
+    processes: bool = False
 
     def __post_init__(self) -> None:
         if not self.durations or not all(0 < duration < float("inf") for duration in self.durations):
@@ -71,11 +73,14 @@ class Measured:
         case: What was separated.
         separating: What that cost.
         training: What a step of training costs; None where there is none, or it could not be measured.
+        process: The most memory that a process holds that does nothing but separate the case once, MB (10^6
+            bytes), PyTorch's own included; None where it was not asked for, or the system does not say.
     """
 
     case: Case
     separating: Separating
     training: Training | None = None
+    process: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,14 @@ def profile(
             except OutOfMemoryError as error:
                 trains = False
                 failures.append(f"training: {error}")
-            measured.append(Measured(case, separating, training))
+            resident = _process_memory(name, case, settings) if settings.processes else None
+            measured.append(Measured(case, separating, training, resident))
     return Profile(facts, tuple(measured), tuple(failures))
+
+
+def _process_memory(name: str, case: Case, settings: ProfileSettings) -> float | None:
+    with _Process(settings) as process:
+        return process.call(workers.process_memory, name, case)
 
 
 class _Process:

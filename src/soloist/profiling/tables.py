@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,31 @@ from soloist.evaluation.tables import NO_VALUE, markdown_rows, write_csv
 from soloist.profiling.runner import Measured, Profile
 from soloist.profiling.timing import Timing
 
-FACT_HEADINGS = ("model", "parameters", "trainable", "MB", "field (s)", "latency (s)", "chunk (s)")
-"""Headings of `fact_rows`: `MB` on disk; the receptive field is on either side."""
-
-COST_HEADINGS = (
-    *("model", "engine", "device", "s", "batch", "GFLOP/s", "MB", "MB training"),
+_FACTS = ("model", "parameters", "trainable", "MB", "field (s)", "latency (s)", "chunk (s)")
+_COSTS = (
+    *("model", "engine", "device", "s", "batch", "GFLOP/s", "MB", "MB training", "MB process"),
     *("forward (ms)", "real time", "backward (ms)"),
 )
-"""Headings of `cost_rows`: operations for a second of audio, peak memory, times of a batch with quartiles."""
-
-FACT_WORDS, COST_WORDS = 1, 3
-"""How many columns, from the left, hold words."""
 
 
-def fact_rows(profiles: Sequence[Profile]) -> list[list[str]]:
-    """A row for each model: its size, and how far it hears."""
-    return [
+@dataclass(frozen=True)
+class Table:
+    """Cells as people read them.
+
+    Attributes:
+        headings: Of the columns.
+        rows: The cells.
+        words: How many columns, from the left, hold words; the others hold figures.
+    """
+
+    headings: tuple[str, ...]
+    rows: list[list[str]]
+    words: int
+
+
+def fact_table(profiles: Sequence[Profile]) -> Table:
+    """A row for each model: its size in memory and on disk, and how far it hears to either side."""
+    rows = [
         [
             facts.model,
             str(facts.parameters),
@@ -39,22 +48,30 @@ def fact_rows(profiles: Sequence[Profile]) -> list[list[str]]:
         ]
         for facts in (profile.facts for profile in profiles)
     ]
+    return Table(_FACTS, rows, words=1)
 
 
-def cost_rows(profiles: Sequence[Profile]) -> list[list[str]]:
-    """A row for each model and case: what it costs."""
-    return [
+def cost_table(profiles: Sequence[Profile]) -> Table:
+    """A row for each model and case: what it costs. Columns that say nothing of any are left out.
+
+    Operations are for a second of audio, memory is the peak, times are for a batch, with quartiles, and "real
+    time" is the time for a second of audio.
+    """
+    rows = [
         [profile.facts.model, *_cost_cells(measured)] for profile in profiles for measured in profile.measured
     ]
+    kept = [place for place in range(len(_COSTS)) if any(row[place] != NO_VALUE for row in rows)]
+    headings = tuple(_COSTS[place] for place in kept)
+    return Table(headings, [[row[place] for place in kept] for row in rows], words=3)
 
 
 def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str]) -> str:
     """Both tables, and what they were measured on."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
-    tables = (
-        markdown_rows(FACT_HEADINGS, fact_rows(profiles), words=FACT_WORDS),
-        markdown_rows(COST_HEADINGS, cost_rows(profiles), words=COST_WORDS),
-    )
+    tables = [
+        markdown_rows(table.headings, table.rows, words=table.words)
+        for table in (fact_table(profiles), cost_table(profiles))
+    ]
     return "\n\n".join([*tables, f"Measured on {described}."]) + "\n"
 
 
@@ -98,6 +115,7 @@ def _cost_cells(measured: Measured) -> list[str]:
         NO_VALUE if separating.operations is None else f"{separating.operations / 1e9:.3f}",
         f"{separating.memory / 1e6:.1f}",
         NO_VALUE if training is None else f"{training.memory / 1e6:.1f}",
+        NO_VALUE if measured.process is None else f"{measured.process:.0f}",
         _milliseconds(separating.time),
         f"{real_time_factor(measured):.4f}",
         NO_VALUE if training is None else _milliseconds(training.backward),
@@ -120,6 +138,7 @@ def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
         **asdict(measured.case),
         "operations_per_second": separating.operations,
         "memory": separating.memory,
+        "process_memory": None if measured.process is None else round(1e6 * measured.process),
         **_flat_time("forward", separating.time),
         "real_time_factor": real_time_factor(measured),
         "training_memory": None if training is None else training.memory,

@@ -12,7 +12,9 @@ from soloist.profiling.measure import (
     Training,
     measure_separating,
     measure_training,
+    separate_once,
 )
+from soloist.profiling.memory import peak_memory
 from soloist.profiling.subjects import Facts, load_subject
 
 _load = lru_cache(maxsize=1)(load_subject)
@@ -37,3 +39,9 @@ def separating(name: str, case: Case, budget: float) -> Separating:
 def training(name: str, case: Case, budget: float) -> Training | None:
     """See `measure_training`."""
     return measure_training(_load(name).separator, case, budget=budget)
+
+
+def process_memory(name: str, case: Case) -> float | None:
+    """The most memory that this process has held, MB, if all it did was to separate a case once."""
+    separate_once(_load(name).separator, case)
+    return peak_memory()
