@@ -11,6 +11,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 import yaml
+from training.conftest import merged
 
 pytest_plugins = ["training.conftest"]
 
@@ -27,9 +28,7 @@ def experiment(write_recipe):
     """The recipe of a second, of which little is tested and drawn."""
 
     def write(**changes) -> Path:
-        return write_recipe(
-            **{key: {**SMALL.get(key, {}), **changes.get(key, {})} for key in {**SMALL, **changes}}
-        )
+        return write_recipe(**merged(SMALL, changes))
 
     return write
 
@@ -110,43 +109,64 @@ def test_longer_trainings_go_on_and_others_begin_anew(experiment, run, tmp_path)
     assert (tmp_path / "out" / "run" / "model" / "model.safetensors").read_bytes() == weights
 
 
-@pytest.mark.parametrize("when", ["checkpoints/last.ckpt", "model/model.safetensors"])
-def test_after_a_kill_only_the_rest_is_done(experiment, run, soloist_process, tmp_path, when):
-    recipe, out = experiment(trainer={"max_epochs": 4}), tmp_path / "out"
-    process = soloist_process("run", recipe, "-o", out)
-    killed_after = out / "run" / when if "checkpoints" in when else out / "stages" / "evaluate.json"
+def kill_when_there(process, file: Path) -> None:
     deadline = time.monotonic() + 120
-    while not killed_after.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+
+
+def steps(folder: Path) -> list[int]:
+    with (folder / "metrics.csv").open() as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_killed_after_the_training_it_does_only_the_rest(experiment, run, soloist_process, tmp_path):
+    recipe, out = experiment(), tmp_path / "out"
+    kill_when_there(soloist_process("run", recipe, "-o", out), out / "stages" / "evaluate.json")
     trained = contents(out / "run" / "checkpoints")
     told = run(recipe)
-    if "checkpoints" in when:
-        assert told["train"] == "was interrupted"
-        assert len(yaml.safe_load((out / "run" / "environment.yaml").read_text())) == 2
-    else:
-        assert skipped(told)[:2] == ["prepare", "train"]
-        assert contents(out / "run" / "checkpoints") == trained
-    with (out / "run" / "metrics.csv").open() as file:
-        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(24))
+    assert skipped(told) == ["prepare", "train"]
+    assert told["analyze"] == "not done yet"
+    assert contents(out / "run" / "checkpoints") == trained
+    assert steps(out / "run") == list(range(12))
     assert skipped(run(recipe)) == STAGES
+
+
+def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(
+    experiment, run, soloist, soloist_process, tmp_path
+):
+    recipe, out, only = (
+        experiment(trainer={"max_epochs": 4}),
+        tmp_path / "out",
+        ("--stages", "train,evaluate"),
+    )
+    assert soloist("run", recipe, "-o", tmp_path / "whole", "-q", *only).code == 0
+    kill_when_there(
+        soloist_process("run", recipe, "-o", out, *only), out / "run" / "checkpoints" / "last.ckpt"
+    )
+    assert run(recipe, *only) == {"train": "was interrupted", "evaluate": "not done yet"}
+    assert steps(out / "run") == list(range(24))
+    for file in ("model/model.safetensors", "results.csv"):
+        assert (out / "run" / file).read_bytes() == (tmp_path / "whole" / "run" / file).read_bytes()
 
 
 def test_a_sweep_over_lists_becomes_one_table(experiment, run, tmp_path):
     sweep = {"method": "grid", "values": {"optimizer.lr": [0.01, 0.001], "separator.network.channels": [2]}}
     short = {"data": {"examples_per_epoch": 4}, "trainer": {"max_epochs": 1}}
-    recipe = experiment(sweep=sweep, **short)
+    stages = ["train", "evaluate", "analyze"]
+    recipe = experiment(sweep=sweep, stages=stages, **short)
     run(recipe, "-q")
     rows = list(csv.DictReader((tmp_path / "out" / "runs.csv").open()))
     assert sorted(row["name"] for row in rows) == ["trial-000", "trial-001"]
     assert all(float(row["test/held out/si_sdri"]) for row in rows)
     best = [float(row["best"]) for row in rows]
     assert best == sorted(best, reverse=True)
-    assert skipped(run(recipe)) == STAGES
+    assert skipped(run(recipe)) == stages
     more = {**sweep, "values": {**sweep["values"], "optimizer.lr": [0.01, 0.001, 0.1]}}
-    told = run(experiment(sweep=more, **short))
+    told = run(experiment(sweep=more, stages=["train"], **short))
     assert told["train"] == "sweep.values.optimizer.lr changed"
     assert len(list((tmp_path / "out" / "sweep").glob("trial-*"))) == 3
 

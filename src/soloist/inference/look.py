@@ -138,13 +138,14 @@ def _match(separator: Separator, excerpt: Excerpt, estimates: Signal) -> dict[st
 
 
 def _at_model(separator: Separator, signals: Signal, sample_rate: int) -> Tensor:
-    """Signals `(signals, channels, samples)` at the rate and with the channels of a separator."""
+    """Signals `(signals, channels, samples)` as a separator wants them: rate, channels, least length."""
     count, channels = signals.shape[:2]
     folded = rearrange(signals, "n c t -> (n c) t")
     if sample_rate != separator.sample_rate:
         folded = resample_audio(folded, sample_rate, separator.sample_rate)
     fitted = [to_channels(signal, separator.channels) for signal in folded.reshape(count, channels, -1)]
-    return torch.from_numpy(np.stack(fitted))
+    missing = max(0, separator.minimum_length - folded.shape[-1])
+    return F.pad(torch.from_numpy(np.stack(fitted)), (0, missing))
 
 
 def _cluster(separator: ClusteringSeparator, prediction: Prediction) -> tuple[Tensor, Confidence]:
