@@ -64,8 +64,7 @@ class ClusterFollower:
         points, counted = self.separator.points(embeddings, coefficients)
         fit = self.separator.find_clusters(embeddings, coefficients, self.memory.start)
         if counted.any():
-            confidence = measure_confidence(fit, points, counted)
-            self.memory.remember(fit, confidence.silhouette)
+            self.memory.remember(fit, points, counted)
             if self.note is not None:
-                self.note(confidence)
+                self.note(measure_confidence(fit, points, counted))
         return self.separator.share_points(fit, embeddings) * coefficients[:, None]

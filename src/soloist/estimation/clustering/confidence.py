@@ -12,9 +12,6 @@ from soloist.estimation.clustering.base import Fit
 SAMPLE = 1000
 """Points that silhouettes are measured on."""
 
-LEAST_SILHOUETTE = 0.5
-"""Mean silhouette below which clusters are parts of one: halves of an even distribution have about this."""
-
 
 @dataclass(frozen=True)
 class Confidence:

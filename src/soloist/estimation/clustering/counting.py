@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from soloist.estimation.clustering.base import Clusterer, Fit, Start
-from soloist.estimation.clustering.confidence import LEAST_SILHOUETTE, sample_points, silhouette
+from soloist.estimation.clustering.gaps import measure_gaps
+
+LEAST_GAP = 0.5
+"""Gap that clusters must have between them, lest they are parts of one; see `measure_gaps`."""
 
 
 def fit_some(
@@ -14,9 +17,9 @@ def fit_some(
 ) -> Fit:
     """Find out how many clusters there are, and find these.
 
-    Of all numbers up to `most` it is the one of greatest mean silhouette; one cluster, if none is clear. The
-    Bayesian information criterion, which compares likelihoods, finds ever more clusters in ever more points,
-    because embeddings are not distributed as any model says.
+    It is the greatest number up to `most` of clusters with a gap between each and every other. The Bayesian
+    information criterion, which compares likelihoods, finds ever more clusters in ever more points, because
+    embeddings are not distributed as any model says; a silhouette cannot tell one cluster from two.
 
     Args:
         clusterer: What finds clusters.
@@ -28,16 +31,15 @@ def fit_some(
     Returns:
         A fit of `most` clusters, of which each item uses some.
     """
-    known = torch.zeros(len(points), dtype=torch.long, device=points.device)
-    known = known if start is None else start.known.sum(dim=1)
-    best = torch.ones_like(known).maximum(known)
-    score = torch.full(best.shape, LEAST_SILHOUETTE, device=points.device, dtype=points.dtype)
-    sampled, weights = sample_points(points, counted)
-    for number in range(1, most + 1):
-        limit = torch.full_like(best, number).maximum(known)
+    known = torch.zeros(len(points), most, dtype=torch.bool, device=points.device)
+    known = known if start is None else start.known
+    best = known.sum(dim=1).clamp(min=1)
+    for number in range(2, most + 1):
+        limit = torch.full_like(best, number)
         fit = clusterer.fit(points, counted, most, start, limit)
-        labels = fit.posteriors(sampled).argmax(dim=2)
-        clear = silhouette(sampled, labels, weights, most).nan_to_num(nan=LEAST_SILHOUETTE)
-        better = clear > score
-        best, score = torch.where(better, limit, best), torch.where(better, clear, score)
+        gaps = measure_gaps(fit, points, counted) + torch.eye(most, device=points.device)
+        # Known clusters are known to be such.
+        new = (fit.used & ~known)[:, None] & fit.used[:, :, None]
+        clear = ((gaps >= LEAST_GAP) | ~new).all(dim=(1, 2)) & (fit.used.sum(dim=1) == number)
+        best = torch.where(clear & (limit > best), limit, best)
     return clusterer.fit(points, counted, most, start, best)

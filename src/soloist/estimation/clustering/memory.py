@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.estimation.clustering.base import Fit, Start
-from soloist.estimation.clustering.confidence import LEAST_SILHOUETTE
+from soloist.estimation.clustering.gaps import measure_gaps
 
 HOLD = 0.5
 """Part of its points that a centre counts as much as in the next part: what is heard outweighs what was."""
@@ -15,23 +15,25 @@ HOLD = 0.5
 class ClusterMemory:
     """Clusters of a recording, as they are known from its parts up to now.
 
-    A source that is silent keeps its place, because nothing outweighs what is remembered of it. Clusters that
-    were not clear are hardly held on to: those that are found where one source speaks alone are parts of it.
+    A source that is silent keeps its place, because nothing outweighs what is remembered of it. Clusters
+    without a gap between them are hardly held on to: where one source speaks alone they are parts of it.
     """
 
     def __init__(self) -> None:
         self.start: Start | None = None
 
     @torch.no_grad()
-    def remember(self, fit: Fit, silhouette: Tensor) -> None:
+    def remember(self, fit: Fit, points: Tensor, counted: Tensor) -> None:
         """Take in what was found in the next part.
 
         Args:
             fit: Its clusters, found from `start` on.
-            silhouette: How clear they are, `(batch,)`; NaN where there is only one.
+            points: What they were found in, `(batch, points, dimensions)`.
+            counted: Which of the points count, `(batch, points)`.
         """
-        clear = silhouette.nan_to_num(nan=LEAST_SILHOUETTE).clamp(min=0)
-        mass = HOLD * clear[:, None] * fit.mass * fit.used
+        others = fit.used[:, None] & ~torch.eye(fit.used.shape[1], dtype=torch.bool, device=points.device)
+        clear = measure_gaps(fit, points, counted).masked_fill(~others, 1.0).amin(dim=2)
+        mass = HOLD * clear * fit.mass * fit.used
         if self.start is None:
             self.start = Start(fit.centres, mass, fit.used)
         else:
