@@ -246,6 +246,9 @@ class TestModels:
             ('{"name": "something else"}', "model.json is not auralflow's"),
             (json.dumps({**SETTINGS, "hidden_size": 7}), "do not fit the SpectrogramNet"),
             (json.dumps({**SETTINGS, "model_type": "AudioNetSimple"}), "'AudioNetSimple' is none of"),
+            (json.dumps({**SETTINGS, "num_fft": "many"}), "values that make no SpectrogramNet"),
+            (json.dumps({**SETTINGS, "hop_length": 0}), "values that make no SpectrogramNet"),
+            (json.dumps({**SETTINGS, "targets": 3}), "values that make no SpectrogramNet"),
         ],
     )
     def test_settings_of_something_else_are_refused(self, home, saved, written, message):

@@ -64,7 +64,7 @@ def from_reference(config: Options, state: Mapping[str, Tensor]) -> Callable[...
         ModelError: The configuration lacks an option, or the weights do not fit it.
     """
     try:
-        # The network that its mask models begin with.
+        # A network goes by its class; what is made with one says which it is.
         named = {"model_type": config["class"]} if config["kind"] == "afnet" else {}
         separator = _separator(separator_config({**config, **named}, "batch"), _of_network(state))
     except KeyError as error:
@@ -111,6 +111,8 @@ def _recognize(state: Mapping[str, Tensor], settings: Options) -> ImportedModel 
         config = separator_config({**told_by(weights), **settings}, "none")
     except KeyError as error:
         raise ModelError(f"the checkpoint of a SpectrogramNet is incomplete: it has no {error}") from None
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise ModelError(f"{SETTINGS} has values that make no SpectrogramNet: {one_line(error)}") from error
     separator = _separator(config, weights)
     title = f"{separator.sources[0].capitalize()}, by a U-Net on magnitudes"
     return ImportedModel(separator, config, {**CARD, "title": title})
