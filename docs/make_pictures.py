@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+import argparse
+import shutil
+import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +17,9 @@ from numpy.typing import NDArray
 
 from soloist import separate
 from soloist.audio import read_audio
+from soloist.plots.curves import draw_curves
+from soloist.plots.figure import save_figure
+from soloist.training.watch.metrics_file import read_rows
 from soloist.transforms.stft import STFT
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,27 +58,33 @@ def draw_example(path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def draw_curves(path: Path) -> None:
+def draw_all_curves(path: Path) -> None:
     """Loss and SI-SDR improvement, or SDR improvement of stems, of the trainings in `docs/results/curves`."""
-    runs = sorted((ROOT / "docs/results/curves").glob("*.csv"))
-    figure, grid = plt.subplots(
-        2, len(runs), figsize=(3.4 * len(runs), 5), sharex="col", layout="constrained"
-    )
-    for column, run in zip(grid.T, runs, strict=True):
-        with run.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        figure_name = "valid/sdri" if "songs" in run.stem else "valid/si_sdri"
-        for axes, names in zip(column, (("train/loss", "valid/loss"), (figure_name,)), strict=True):
-            for name in names:
-                points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
-                axes.plot(*zip(*points, strict=True), label=name, marker="." if "valid" in name else None)
-            axes.grid(alpha=0.3)
-            axes.legend(fontsize="small")
-        column[0].set_title(run.stem, fontsize="medium")
-        column[-1].set_xlabel("step")
-    figure.savefig(path, dpi=100)
+    runs = {
+        run.stem: (read_rows(run)[1], "valid/sdri" if "songs" in run.stem else "valid/si_sdri")
+        for run in sorted((ROOT / "docs/results/curves").glob("*.csv"))
+    }
+    save_figure(draw_curves(runs), path)
+
+
+def draw_separation(path: Path, model: str, corpus: str) -> None:
+    """What a model makes of two talkers who say digits, as `soloist visualize` draws it."""
+    with TemporaryDirectory() as folder:
+        command = ["soloist", "visualize", model, "--data.root", corpus, "-o", folder]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        shutil.copyfile(Path(folder) / "picture.png", path)
+
+
+def main() -> None:
+    """Draw everything that needs nothing but the repository, and what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--digits", nargs=2, metavar=("MODEL", "CORPUS"), help="draw a separation of digits")
+    arguments = parser.parse_args()
+    draw_example(ROOT / "docs/images/example.png")
+    draw_all_curves(ROOT / "docs/images/curves.png")
+    if arguments.digits:
+        draw_separation(ROOT / "docs/images/digits.png", *arguments.digits)
 
 
 if __name__ == "__main__":
-    draw_example(ROOT / "docs/images/example.png")
-    draw_curves(ROOT / "docs/images/curves.png")
+    main()

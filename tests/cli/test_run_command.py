@@ -11,6 +11,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 import yaml
+
 from training.conftest import merged
 
 pytest_plugins = ["training.conftest"]

@@ -87,6 +87,19 @@ def slicq():
     return SliCQSeparator(transform, Autoencoder((2, 3)), sources=SOURCES, sample_rate=RATE, channels=1)
 
 
+class LowPass(SliCQSeparator):
+    """Gives the first source all bins below 1 kHz, and the other the rest."""
+
+    def run_network(self, mixed):
+        low = torch.tensor([frequency < 1000 for frequency in self.transform.frequencies])
+        masks, first = [], 0
+        for block in mixed:
+            own = low[first : first + block.shape[2], None, None].expand(block.shape[1:])
+            masks.append(torch.stack([own, ~own])[None].to(block.real.dtype))
+            first += block.shape[2]
+        return masks
+
+
 FAMILIES = {
     "spectral": (spectral, True, False),
     "clustering": (clustering, True, True),
@@ -133,6 +146,16 @@ def test_a_mask_is_that_of_the_source_beside_it(make):
         level = torch.fft.rfft(audio[0]).abs()
         sounds_low = level[: len(level) // 2].sum() > level[len(level) // 2 :].sum()
         assert halves == pytest.approx((1, 0) if sounds_low else (0, 1), abs=1e-3)
+
+
+def test_masks_of_uneven_bins_are_drawn_on_even_frequencies():
+    transform = SliCQ(sample_rate=RATE, scale="mel", bins=40, fmin=100.0)
+    separator = LowPass(transform, Autoencoder((2, 3)), sources=SOURCES, sample_rate=RATE, channels=1)
+    masks = look_at(separator, excerpt()).separation.masks
+    frequencies = torch.linspace(0, RATE / 2, len(masks["low"]))
+    for rows, value in ((frequencies < 900, 1), (frequencies > 1100, 0)):
+        torch.testing.assert_close(masks["low"][rows], torch.full_like(masks["low"][rows], value))
+        torch.testing.assert_close(masks["high"][rows], torch.full_like(masks["high"][rows], 1 - value))
 
 
 def test_points_are_grouped_by_the_estimate_that_they_are_heard_in():

@@ -73,13 +73,15 @@ def show_points(axes: Axes, embeddings: Tensor, groups: Tensor, names: Sequence[
         groups: The number of the group of each point, `(points,)`.
         names: Names of the groups.
     """
-    ordinals = ("first", "second", "third")[: 3 if axes.name == "3d" else 2]
+    letters = "xyz" if axes.name == "3d" else "xy"
     step = -(-len(embeddings) // _POINTS)
-    places, groups = project(embeddings, len(ordinals))[::step], groups[::step]
+    places, groups = project(embeddings, len(letters))[::step], groups[::step]
     for group, name in enumerate(names):
         axes.scatter(*places[groups == group].T.numpy(), label=name, **_SCATTER)
-    for ordinal, letter in zip(ordinals, "xyz", strict=False):
-        axes.set(**{f"{letter}label": f"{ordinal} principal component"})
+    for number, letter in enumerate(letters, 1):
+        axes.set(**{f"{letter}label": f"component {number}"})
+    # One scale for all: what looks far apart is.
+    axes.set_aspect("equal", adjustable="datalim")
     axes.legend(markerscale=4)
 
 

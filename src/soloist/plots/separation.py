@@ -117,7 +117,7 @@ class _Panels:
         """Below the mixture, as high as there is place."""
         axes = self.figure.add_subplot(self._grid[2:, 0], projection="3d" if dimensions == 3 else None)
         show_points(axes, embeddings, groups, tuple(self._separation.estimates))
-        axes.set_title("embeddings", fontsize="medium")
+        axes.set_title("embeddings, principal components", fontsize="medium")
 
     def _panel(self, row: int, column: int, title: str = "") -> Axes:
         axes = self.figure.add_subplot(self._grid[row, column])
