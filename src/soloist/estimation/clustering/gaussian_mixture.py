@@ -40,6 +40,16 @@ class GaussianFit(Fit):
     covariances: Tensor
     whitening: Tensor
 
+    @classmethod
+    def of(
+        cls, centres: Tensor, covariances: Tensor, shares: Tensor, used: Tensor, mass: Tensor
+    ) -> GaussianFit:
+        """Gaussians of positive definite covariances that have such shares of all points."""
+        factors = torch.linalg.cholesky(covariances)
+        eye = torch.eye(centres.shape[-1]).to(centres)
+        whitening = torch.linalg.solve_triangular(factors, eye, upper=False)
+        return cls(centres, used, mass, shares.clamp(min=1e-12).log(), covariances, whitening)
+
     def scores(self, points: Tensor) -> Tensor:
         """Logarithms of the clusters' densities times their shares, `(batch, clusters, points)`."""
         # From the middle of the centres, lest large numbers hide small differences.
@@ -122,9 +132,8 @@ class GaussianMixture(Clusterer):
         ridge = self.regularization + _JITTER * cloud.variance / centres.shape[-1] + 1e-12
         eye = torch.eye(centres.shape[-1]).to(centres)
         covariances = covariances + ridge[:, None, None, None] * eye
-        whitening = torch.linalg.solve_triangular(torch.linalg.cholesky(covariances), eye, upper=False)
-        logs = (held / held.sum(dim=1, keepdim=True).clamp(min=1e-8)).clamp(min=1e-12).log()
-        return GaussianFit(centres, used, mass, logs, covariances, whitening)
+        shares_of_all = held / held.sum(dim=1, keepdim=True).clamp(min=1e-8)
+        return GaussianFit.of(centres, covariances, shares_of_all, used, mass)
 
     def _constrain(self, scatter: Tensor, mass: Tensor) -> Tensor:
         """Covariances of the kind asked for, from sums of squares and the masses that they are of."""

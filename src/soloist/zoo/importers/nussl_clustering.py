@@ -1,0 +1,135 @@
+"""Importer of nussl 1.1.9: masks from clusters of features.
+
+nussl leaves the clustering to scikit-learn, which ends it a little before it has come to rest, and where
+depends on the seed. The centres are therefore found by scikit-learn here too (the extra "factorization");
+what follows is Soloist's. Soloist's own clusterers find centres that are nearer to rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.estimation.clustering.base import Fit
+from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation.clustering.gaussian_mixture import GaussianFit
+from soloist.estimation.clustering.kmeans import DistanceFit
+from soloist.lazy import import_extra
+from soloist.transforms.stft import STFT
+
+_FLOOR = 1e-8
+"""Added to the responsibilities of k-means before they are divided by their sum."""
+
+_MODULES = {"KMeans": "cluster", "MiniBatchKMeans": "cluster", "GaussianMixture": "mixture"}
+
+
+def handles(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of nussl's clustering."""
+    return str(config.get("system", "")).startswith("nussl") and config.get("kind") == "clustering"
+
+
+def from_reference(
+    config: Mapping[str, Any], state: Mapping[str, Tensor]
+) -> Callable[..., dict[str, Tensor]]:
+    """The clusterings of a reference vector.
+
+    Args:
+        config: `num_sources`, `stft`, which is [window length, hop length, window], and `runs` by name, each
+            with nussl's arguments: `clustering_type`, `fit_clusterer`, `percentile`, `beta`, `mask_type`, and
+            those of scikit-learn. `init` may be "stored". Without runs there is one, of the arguments `args`.
+        state: Nothing; there are no weights.
+
+    Returns:
+        A callable on audio `(channels, samples)`, features `(frequency, frames, channels, dimensions)` and,
+        where centres are stored, these `(sources, dimensions)`. It returns masks `(frequency, frames,
+        channels, sources)` as `<run>/masks`.
+
+    Raises:
+        ModelError: An argument is not known.
+    """
+    if state:
+        raise ModelError(f"nussl's clustering has no weights, but was given {sorted(state)[0]}")
+    shared = dict(config.get("args") or {})
+    runs = {f"{name}/": shared | options for name, options in config.get("runs", {}).items()} or {"": shared}
+    n_fft, hop_length, window = config["stft"]
+    stft = STFT(n_fft, hop_length, window, pad_mode="constant", scaled=True)
+    return partial(_separate, stft, runs, int(config["num_sources"]))
+
+
+def _separate(
+    stft: STFT,
+    runs: Mapping[str, dict[str, Any]],
+    num_sources: int,
+    audio: Tensor,
+    features: Tensor,
+    centres: Tensor | None = None,
+) -> dict[str, Tensor]:
+    magnitudes = stft(torch.as_tensor(audio)[None])[0].abs()
+    points = torch.as_tensor(features)
+    loud = rearrange(magnitudes, "c f t -> 1 (f t c)")
+    vectors = rearrange(points, "f t c e -> 1 (f t c) e")
+    return {
+        f"{name}masks": _mask(dict(options), num_sources, loud, vectors, centres).reshape(
+            *points.shape[:3], num_sources
+        )
+        for name, options in runs.items()
+    }
+
+
+def _mask(
+    options: dict[str, Any], num_sources: int, magnitudes: Tensor, points: Tensor, centres: Tensor | None
+) -> Tensor:
+    """The masks `(points, sources)` of one run."""
+    percentile, beta = float(options.pop("percentile", 90)), float(options.pop("beta", 5.0))
+    kind, binary = options.pop("clustering_type", "KMeans"), options.pop("mask_type", "soft") == "binary"
+    if isinstance(options.get("init"), str) and options["init"] == "stored":
+        if centres is None:
+            raise ModelError("the configuration's init is stored: give the centres after the features")
+        options["init"] = torch.as_tensor(centres)
+    counted = loudest(magnitudes, percentile)
+    if not options.pop("fit_clusterer", True):
+        fit: Fit = _around(options["init"], beta)
+    else:
+        fit = _fit(kind, num_sources, points[counted], options, beta)
+    posteriors = fit.posteriors(points)[0]
+    return (posteriors == posteriors.amax(dim=1, keepdim=True)).to(posteriors) if binary else posteriors
+
+
+def _fit(kind: str, num_sources: int, points: Tensor, options: dict[str, Any], beta: float) -> Fit:
+    """What scikit-learn finds, as Soloist has it."""
+    if kind not in _MODULES:
+        raise ModelError(f"nussl's clustering {kind!r} is none of {', '.join(_MODULES)}")
+    cls = getattr(import_extra(f"sklearn.{_MODULES[kind]}", "factorization"), kind)
+    options = {key: value.numpy() if isinstance(value, Tensor) else value for key, value in options.items()}
+    try:
+        found = cls(num_sources, **options).fit(points.numpy())
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{kind} of scikit-learn: {error}") from error
+    if kind != "GaussianMixture":
+        return _around(torch.from_numpy(found.cluster_centers_), beta)
+    centres, shares = torch.from_numpy(found.means_)[None], torch.from_numpy(found.weights_)[None]
+    covariances = _as_full(
+        torch.from_numpy(found.covariances_), options.get("covariance_type", "full"), centres
+    )
+    return GaussianFit.of(centres, covariances, shares, torch.ones_like(shares, dtype=torch.bool), shares)
+
+
+def _around(centres: Tensor, beta: float) -> DistanceFit:
+    """Clusters around centres `(sources, dimensions)`."""
+    mass = centres.new_ones(1, len(centres))
+    return DistanceFit(centres[None], mass > 0, mass, exponent=beta, squared=False, floor=_FLOOR)
+
+
+def _as_full(covariances: Tensor, kind: str, centres: Tensor) -> Tensor:
+    """Covariances as scikit-learn has them as `(1, sources, dimensions, dimensions)`."""
+    _, sources, dimensions = centres.shape
+    if kind == "spherical":
+        covariances = covariances[:, None].expand(-1, dimensions)
+    full = torch.diag_embed(covariances) if kind in ("spherical", "diag") else covariances
+    return full.expand(1, sources, dimensions, dimensions).contiguous()
