@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -71,11 +71,19 @@ class MaskSeparator(Separator):
         """Mask a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
         spectrum = self.stft(mixture)
         masks = self.spectrum_masks(spectrum)
-        length = mixture.shape[-1]
-        return torch.stack([self.stft.inverse(spectrum * mask, length) for mask in masks.unbind(1)], dim=1)
+        return self.synthesize((spectrum * mask for mask in masks.unbind(1)), mixture.shape[-1])
+
+    def synthesize(self, spectra: Iterable[Tensor], length: int) -> Tensor:
+        """Audio `(batch, sources, channels, length)` of one spectrum for each source."""
+        return torch.stack([self.stft.inverse(spectrum, length) for spectrum in spectra], dim=1)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What there is to see of a mixture `(batch, channels, samples)`: masks, and what they leave."""
+        """What there is to see of a mixture `(batch, channels, samples)`: masks, and what they leave.
+
+        There are none where a subclass estimates in another way than by one of the rules.
+        """
+        if type(self).estimate is not MaskSeparator.estimate:
+            return super().predict(mixture)
         self._check(mixture)
         spectrum = self.stft(mixture)
         masks = self.spectrum_masks(spectrum)
@@ -150,8 +158,7 @@ class RepetitionSeparator(MaskSeparator):
         if high_pass < 0:
             raise UsageError(f"high_pass {high_pass:g} must be a frequency in Hz, or 0 for none")
         self.mask = mask
-        nearest = math.ceil(high_pass * self.stft.n_fft / sample_rate - 0.5)
-        self.first_vocal_bin = min(nearest, self.stft.num_bins - 1)
+        self.first_vocal_bin = nearest_bin(self.stft, high_pass, sample_rate)
 
     def masks(self, magnitudes: Tensor) -> Tensor:
         """Masks `(batch, 2, channels, frequency, frames)` of vocals and accompaniment; they sum to one."""
@@ -164,6 +171,11 @@ class RepetitionSeparator(MaskSeparator):
     def background(self, magnitudes: Tensor) -> Tensor:
         """The soft mask of what repeats, a new tensor of the shape of `magnitudes`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement background")
+
+
+def nearest_bin(stft: STFT, frequency: float, sample_rate: int) -> int:
+    """The bin that is nearest to a frequency in Hz; of two, the lower one."""
+    return min(math.ceil(frequency * stft.n_fft / sample_rate - 0.5), stft.num_bins - 1)
 
 
 def ratio_mask(part: Tensor, whole: Tensor) -> Tensor:

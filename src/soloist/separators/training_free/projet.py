@@ -1,0 +1,203 @@
+"""PROJET: sources by the mixture's projections on directions of the stereo image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.separators.training_free.nmf import divergence_gradients
+from soloist.separators.training_free.stereo import StereoSeparator
+from soloist.transforms.stft import Window
+
+_GROUP = 2**18
+"""Values that are modelled at once: what stays in the cache is twice as fast."""
+
+
+class Projet(StereoSeparator):
+    """Explains what is heard of a stereo mixture in many directions by sources at many places [1, 2].
+
+    The mixture is projected on directions, each of which cancels one place of the stereo image. The magnitude
+    of a projection is modelled as a sum over sources: the source's magnitude at a time and frequency, times
+    how much of what lies at its places is heard in that direction. Both are found by multiplicative updates,
+    and the projections are shared between the sources in these proportions and brought back to channels.
+    The estimates add up to the mixture. There may be more sources than channels, and a source may lie at
+    several places, or be wide.
+
+    Time and memory grow with the number of projections. Sources are modelled in what is given at once: in
+    chunks, which is how files are separated, anew in each, and then matched to those of the one before.
+
+    Args:
+        num_sources: How many sources to look for.
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture: two.
+        n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+        places: Places where a source can be: levels from the first channel to the second, and delays.
+        projections: Directions of projection, likewise.
+        max_delay: Largest delay of a place or direction, samples; delays are from minus that to that.
+        iterations: Updates.
+        beta: Order of the divergence between projections and model that is minimised: 2 is the squared
+            distance, 1 Kullback and Leibler's divergence, 0 Itakura and Saito's.
+        alpha: Exponent of the magnitudes that are taken to add up.
+        seed: Of the random places that the updates begin with.
+
+    References:
+        [1] D. FitzGerald, A. Liutkus and R. Badeau, "PROJET: spatial audio separation using projections",
+        ICASSP 2016.
+        [2] D. FitzGerald, A. Liutkus and R. Badeau, "Projection-based demixing of spatial audio", IEEE/ACM
+        TASLP 24(9), 2016.
+    """
+
+    def __init__(
+        self,
+        num_sources: int = 2,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        places: tuple[int, int] = (30, 1),
+        projections: tuple[int, int] = (10, 1),
+        max_delay: float = 0.0,
+        iterations: int = 50,
+        beta: float = 1.0,
+        alpha: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            num_sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            window=window,
+        )
+        if min(*places, *projections, iterations) < 1 or projections[0] < 2:
+            raise UsageError("PROJET needs places, at least 2 projections, and at least 1 iteration")
+        if max_delay < 0 or not alpha > 0:
+            raise UsageError("PROJET needs a max_delay that is not negative, and an alpha above 0")
+        self.places = places
+        self.projections = projections
+        self.max_delay = max_delay
+        self.iterations = iterations
+        self.beta = beta
+        self.alpha = alpha
+        self.seed = seed
+
+    @property
+    def chunk_length(self) -> int:
+        """A quarter of a minute, whose projections take some ten megabytes each."""
+        return 15 * self.sample_rate
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Separate a mixture `(batch, 2, samples)` into `(batch, sources, 2, samples)`."""
+        spectra = torch.stack([self._separate(item) for item in self.stft(mixture)])
+        return self.synthesize(spectra.unbind(1), mixture.shape[-1])
+
+    def _separate(self, spectrum: Tensor) -> Tensor:
+        """Spectra `(sources, 2, frequency, frames)` of one mixture `(2, frequency, frames)`."""
+        level = spectrum.abs().square().mean().sqrt().clamp(min=torch.finfo(spectrum.real.dtype).tiny)
+        mixture = rearrange(spectrum / level, "c f t -> f c t")
+        blocks = list(self._blocks(mixture))
+        magnitudes, places = self._begin(mixture)
+        for _ in range(self.iterations):
+            places = self._update(blocks, magnitudes, places)
+        estimates = [block.share(mixture[block.bins], magnitudes[block.bins], places) for block in blocks]
+        return rearrange(torch.cat(estimates), "f s c t -> s c f t") * level
+
+    def _begin(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
+        """Magnitudes `(frequency, sources, frames)` and places `(places, sources)` to begin with."""
+        generator = torch.Generator().manual_seed(self.seed)
+        frequency, _, frames = mixture.shape
+        drawn = torch.rand(self.places[0] * self.places[1], len(self.sources), generator=generator)
+        magnitudes = mixture.real.new_ones(frequency, len(self.sources), frames)
+        # Each source at a few places: sources that are everywhere are alike, and would stay so.
+        return magnitudes, drawn.pow(8).add(1e-3).to(magnitudes)
+
+    def _update(self, blocks: list[_Block], magnitudes: Tensor, places: Tensor) -> Tensor:
+        """Improve the magnitudes in place, and return better places."""
+        attraction, repulsion = torch.zeros_like(places), torch.zeros_like(places)
+        for block in blocks:
+            heard = block.gains @ places
+            model = magnitudes[block.bins]
+            pull, push = divergence_gradients(block.observed, heard @ model, self.beta)
+            model = model * (heard.mT @ pull) / (heard.mT @ push).clamp(min=_tiny(model))
+            magnitudes[block.bins] = model
+            pull, push = divergence_gradients(block.observed, heard @ model, self.beta)
+            attraction += (block.gains.mT @ (pull @ model.mT)).sum(dim=0)
+            repulsion += (block.gains.mT @ (push @ model.mT)).sum(dim=0)
+        return places * attraction / repulsion.clamp(min=_tiny(places))
+
+    def _blocks(self, mixture: Tensor) -> Iterator[_Block]:
+        frequencies = self.angular_frequencies(mixture)[:, 0]
+        directions = self._grid(self.projections, -torch.pi / 2, 0.0).to(frequencies)
+        places = self._grid(self.places, 0.0, torch.pi / 2).to(frequencies)
+        bins = max(1, _GROUP // (len(directions) * max(mixture.shape[-1], len(places))))
+        for start in range(0, len(frequencies), bins):
+            part = slice(start, start + bins)
+            ears = _steering(directions, frequencies[part]).conj()
+            gains = (ears @ _steering(places, frequencies[part]).mT).abs() ** self.alpha
+            yield _Block(part, ears, gains, (ears @ mixture[part]).abs() ** self.alpha)
+
+    def _grid(self, counts: tuple[int, int], low: float, high: float) -> Tensor:
+        """Angles of level and delays, `(points, 2)`."""
+        reach = self.max_delay if counts[1] > 1 else 0.0
+        angles, delays = torch.linspace(low, high, counts[0]), torch.linspace(-reach, reach, counts[1])
+        return torch.cartesian_prod(angles, delays).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A group of frequencies, and what is heard there in each direction.
+
+    Attributes:
+        bins: Which frequencies.
+        directions: By which a mixture is multiplied to be projected, `(frequency, projections, 2)`.
+        gains: What is heard of each place, `(frequency, projections, places)`.
+        observed: What is heard of the mixture, `(frequency, projections, frames)`.
+    """
+
+    bins: slice
+    directions: Tensor
+    gains: Tensor
+    observed: Tensor
+
+    def share(self, mixture: Tensor, magnitudes: Tensor, places: Tensor) -> Tensor:
+        """What each source gives to both channels.
+
+        Args:
+            mixture: `(frequency, 2, frames)`.
+            magnitudes: `(frequency, sources, frames)`.
+            places: `(places, sources)`.
+
+        Returns:
+            `(frequency, sources, 2, frames)`.
+        """
+        projected, back = self.directions @ mixture, torch.linalg.pinv(self.directions)
+        heard = self.gains @ places
+        total = (heard @ magnitudes).clamp(min=_tiny(magnitudes))
+        estimates = [
+            back @ (projected * (heard[:, :, [source]] * magnitudes[:, [source]] / total))
+            for source in range(places.shape[1] - 1)
+        ]
+        # The last one is the rest, so that all add up where nothing is modelled too.
+        return torch.stack([*estimates, mixture - sum(estimates)], dim=1)
+
+
+def _steering(points: Tensor, frequencies: Tensor) -> Tensor:
+    """Both channels `(frequency, points, 2)` of a source at each point, an angle of level and a delay."""
+    angles, delays = points.unbind(1)
+    phases = -frequencies[:, None] * delays
+    first = torch.complex(angles.cos(), torch.zeros_like(angles)).expand(phases.shape)
+    return torch.stack([first, torch.polar(angles.sin().abs(), phases) * angles.sin().sign()], dim=-1)
+
+
+def _tiny(like: Tensor) -> float:
+    return float(torch.finfo(like.dtype).tiny)

@@ -1,0 +1,100 @@
+"""Sources as clusters of points that differ alike between two channels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.clustering import Clusterer, Fit, KMeans
+from soloist.estimation.clustering.cloud import loudest
+from soloist.separators.training_free.stereo import Cues, StereoSeparator
+from soloist.transforms.stft import Window
+
+_LEVEL = 6.0
+"""Difference of level, dB, that counts as much as the largest delay."""
+_LARGEST_LEVEL = 30.0
+"""Difference of level, dB, beyond which all are alike."""
+
+
+class SpatialClustering(StereoSeparator):
+    """Clusters the points of a stereo spectrogram by their differences of level and phase [1].
+
+    Where few sources sound at the same time and frequency, the points of each lie close together: its level
+    in one channel relative to the other, and the delay that explains its phase. The clusters are those of
+    the loudest points; all others go to them by their posteriors, which are the masks. The estimates add up
+    to the mixture. Clusters of which there are too few points are silent.
+
+    The clusters are those of what is given at once: in chunks, which is how files are separated, those of
+    each chunk, which are then matched to those of the one before.
+
+    Args:
+        num_sources: How many sources to look for.
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture: two.
+        n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+        clusterer: How clusters are found; None for k-means.
+        percentile: Percent of the points that are too soft to look for clusters in.
+        max_delay: Largest delay between the channels, samples. Frequencies at which it is more than half a
+            period, so that several delays explain a phase, are not searched for clusters; a cluster then
+            takes each of their points for the delay that is nearest to its own.
+
+    References:
+        [1] S. Araki, H. Sawada, R. Mukai and S. Makino, "Underdetermined blind sparse source separation for
+        arbitrarily arranged multiple sensors", Signal Processing 87(8), 2007.
+    """
+
+    def __init__(
+        self,
+        num_sources: int = 2,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        clusterer: Clusterer | None = None,
+        percentile: float = 90.0,
+        max_delay: float = 1.0,
+    ) -> None:
+        super().__init__(
+            num_sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft,
+            hop_length=hop_length,
+            window=window,
+        )
+        if not 0 <= percentile < 100 or not max_delay > 0:
+            raise UsageError("spatial clustering needs a percentile in 0..100 and a max_delay above 0")
+        self.clusterer = clusterer or KMeans()
+        self.percentile = percentile
+        self.max_delay = max_delay
+
+    def spectrum_masks(self, spectrum: Tensor) -> Tensor:
+        """Masks `(batch, sources, 1, frequency, frames)`, the posteriors; see `MaskSeparator`."""
+        frequencies = self.angular_frequencies(spectrum)
+        cues = Cues.of(spectrum, frequencies)
+        levels = (20 * cues.attenuation.log10()).clamp(-_LARGEST_LEVEL, _LARGEST_LEVEL) / _LEVEL
+        points = torch.stack([levels, (cues.delay / self.max_delay).clamp(-1, 1)], dim=-1)
+        unambiguous = (frequencies > 0) & (frequencies * self.max_delay <= torch.pi)
+        loud = loudest(spectrum.abs().square().sum(dim=1).flatten(1), self.percentile)
+        counted = loud & unambiguous.expand_as(levels[0]).flatten()
+        fit = self.clusterer.fit(points.flatten(1, 2), counted, len(self.sources))
+        periods = 2 * torch.pi / (frequencies.clamp(min=frequencies[1]) * self.max_delay)
+        return self._posteriors(fit, points, periods)[:, :, None]
+
+    def _posteriors(self, fit: Fit, points: Tensor, periods: Tensor) -> Tensor:
+        """Of points `(batch, frequency, frames, 2)`: `(batch, sources, frequency, frames)`."""
+        levels, delays = points.unbind(-1)
+        scores = []
+        for index in range(len(self.sources)):
+            turns = ((fit.centres[:, index, 1, None, None] - delays) / periods).round()
+            nearest = torch.stack([levels, delays + turns * periods], dim=-1)
+            scores.append(fit.scores(nearest.flatten(1, 2))[:, index])
+        unused = ~fit.used[:, :, None]
+        # Where nothing sounds there is no cluster at all, and nothing to share.
+        shares = torch.stack(scores, dim=1).masked_fill(unused, -torch.inf).softmax(dim=1).nan_to_num(0.0)
+        return shares.unflatten(2, levels.shape[1:])
