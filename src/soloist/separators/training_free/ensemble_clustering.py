@@ -1,0 +1,168 @@
+"""One separator of several: points that most of them judge alike are clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from soloist.errors import UsageError
+from soloist.estimation.clustering import Clusterer, KMeans, Start
+from soloist.estimation.clustering.cloud import loudest
+from soloist.separators.base import Separator
+from soloist.separators.training_free.base import MaskSeparator, frame_length
+from soloist.separators.training_free.ft2d import FT2D
+from soloist.separators.training_free.repet import Repet
+from soloist.separators.training_free.repet_sim import RepetSim
+from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
+from soloist.transforms.stft import Window
+
+
+class EnsembleClustering(MaskSeparator):
+    """Clusters the points of a spectrogram by what several separators make of them [1, 2].
+
+    Each separator gives each point a mask for each of its sources. All masks together are the coordinates of
+    the point; the sources of the ensemble are clusters in this space, and the posteriors of these are its
+    masks. So a cue counts where it agrees with others, and one that tells nothing about a recording spreads
+    the points less than one that does.
+
+    Where all separators have the same sources, these are the ensemble's: its clusters begin at the points
+    that all give to one of them. Otherwise the clusters are sources in no particular order.
+
+    The clusters are those of what is given at once: in chunks, which is how files are separated, those of
+    each chunk.
+
+    Args:
+        separators: The separators; None for four cues of voice and accompaniment (two-stage HPSS, REPET,
+            REPET-SIM, 2DFT).
+        sources: Names of the sources; None for those that all separators have.
+        sample_rate: Rate of the mixture, Hz, and of the separators.
+        channels: Channels of the mixture, and of the separators; each is separated by itself.
+        n_fft: Length of the window, samples; None for the power of two nearest to 46 ms.
+        hop_length: Distance of the frames, samples; None for half the window.
+        window: Name of the window.
+        weights: How much each separator counts; None for all alike.
+        clusterer: How clusters are found; None for k-means, from the points where all agree if there are any.
+        percentile: Percent of the points that are too soft to look for clusters in.
+
+    Raises:
+        UsageError: The separators do not fit the ensemble, or its sources cannot be named.
+
+    References:
+        [1] E. Manilow, P. Seetharaman, F. Pishdadian and B. Pardo, "Predicting algorithm efficacy for
+        adaptive multi-cue source separation", WASPAA 2017.
+        [2] P. Seetharaman, "Bootstrapping the learning process for computer audition", dissertation,
+        Northwestern University, 2019.
+    """
+
+    def __init__(
+        self,
+        separators: Sequence[Separator] | None = None,
+        *,
+        sources: Sequence[str] | None = None,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        weights: Sequence[float] | None = None,
+        clusterer: Clusterer | None = None,
+        percentile: float = 90.0,
+    ) -> None:
+        if separators is None:
+            cues = (TwoStageHPSS, Repet, RepetSim, FT2D)
+            separators = [cue(sample_rate=sample_rate, channels=channels) for cue in cues]
+        _check(separators, sample_rate, channels)
+        shared = {separator.sources for separator in separators}
+        if sources is None and len(shared) > 1:
+            raise UsageError("these separators have different sources: name those of the ensemble")
+        self.shared = sources is None or shared == {tuple(sources)}
+        n_fft = n_fft or frame_length(sample_rate, 0.046)
+        super().__init__(
+            sources=sources or next(iter(shared)),
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft,
+            hop_length=hop_length or n_fft // 2,
+            window=window,
+            ordered=self.shared,
+        )
+        self.separators = nn.ModuleList(separators)
+        scales = torch.ones(len(separators)) if weights is None else torch.tensor(weights).float()
+        if scales.shape != (len(separators),) or scales.min() < 0 or not 0 <= percentile < 100:
+            raise UsageError(
+                f"an ensemble needs a weight for each of its {len(separators)} separators, none of them "
+                f"negative, and a percentile in 0..100"
+            )
+        self.scales = scales
+        self.clusterer = clusterer or KMeans(exponent=2.0, restarts=0 if self.shared else 10)
+        self.percentile = percentile
+
+    @property
+    def chunk_length(self) -> int:
+        """What the separators need, of which one may need much."""
+        return max(separator.chunk_length for separator in self.members)
+
+    @property
+    def minimum_length(self) -> int:
+        """What all separators can do with."""
+        return max(separator.minimum_length for separator in self.members)
+
+    @property
+    def members(self) -> list[Separator]:
+        """The separators."""
+        return [separator for separator in self.separators if isinstance(separator, Separator)]
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Separate a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
+        spectrum = self.stft(mixture)
+        masks = torch.cat(
+            [
+                scale * self.cue(separator, mixture)
+                for scale, separator in zip(self.scales, self.members, strict=True)
+            ],
+            dim=1,
+        )
+        points = rearrange(masks, "b d c f t -> b (c f t) d")
+        loud = loudest(spectrum.abs().flatten(1), self.percentile)
+        start = self._start(points) if self.shared else None
+        fit = self.clusterer.fit(points, loud, len(self.sources), start)
+        shares = rearrange(fit.posteriors(points), "b n s -> b s n").unflatten(2, spectrum.shape[1:])
+        return self.synthesize((spectrum * share for share in shares.unbind(1)), mixture.shape[-1])
+
+    def cue(self, separator: Separator, mixture: Tensor) -> Tensor:
+        """The masks `(batch, sources, channels, frequency, frames)` of a separator, which sum to one.
+
+        Args:
+            separator: One of the ensemble's.
+            mixture: `(batch, channels, samples)`.
+        """
+        estimates = separator(mixture)
+        sources = estimates.shape[1]
+        spectra = self.stft(rearrange(estimates, "b s c t -> b (s c) t")).abs()
+        spectra = rearrange(spectra, "b (s c) f t -> b s c f t", s=sources)
+        total = spectra.sum(dim=1, keepdim=True)
+        return torch.where(total > 0, spectra / total.masked_fill(total == 0, 1), 1 / sources)
+
+    def _start(self, points: Tensor) -> Start:
+        """Clusters that begin where all separators agree on a source."""
+        agreed = torch.eye(len(self.sources)).repeat(1, len(self.scales))
+        centres = agreed * self.scales.repeat_interleave(len(self.sources))
+        return Start.at(centres.to(points).expand(len(points), -1, -1))
+
+
+def _check(separators: Sequence[Separator], sample_rate: int, channels: int) -> None:
+    if not separators:
+        raise UsageError("an ensemble needs at least one separator")
+    for separator in separators:
+        if (separator.sample_rate, separator.channels) != (sample_rate, channels):
+            raise UsageError(
+                f"{type(separator).__name__} works at {separator.sample_rate} Hz on {separator.channels} "
+                f"channels, its ensemble at {sample_rate} Hz on {channels}: give both the same"
+            )
+        if not separator.ordered:
+            raise UsageError(
+                f"the sources of {type(separator).__name__} have no order, so that their masks say nothing"
+            )

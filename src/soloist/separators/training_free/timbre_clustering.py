@@ -1,0 +1,137 @@
+"""Sources as clusters of spectral templates of the same timbre."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.clustering import Clusterer, KMeans
+from soloist.networks.mel import mel_filters
+from soloist.separators.training_free.base import MaskSeparator, frame_length, numbered_sources
+from soloist.separators.training_free.nmf import factorize
+from soloist.transforms.stft import Window
+
+_MELS = 40
+_SOFTEST = 1e-2
+"""Level of a mel band, relative to the loudest of its template, below which all are alike."""
+
+
+class TimbreClustering(MaskSeparator):
+    """Factorises a spectrogram into templates, and takes those of similar timbre for one source [1].
+
+    Each template of the factorisation is a note or a stroke. Mel-frequency cepstral coefficients describe
+    the shape of its spectrum, whatever its pitch; clusters of these are the sources. A source's mask is its
+    share of the model, the same for all channels. The estimates add up to the mixture.
+
+    Templates and clusters are those of what is given at once: in chunks, which is how files are separated,
+    those of each chunk, whose sources are then matched to those of the one before. What the clusters tell
+    apart is not always what a listener would: expect drums from tones, rather than one singer from another.
+
+    Args:
+        num_sources: How many sources to look for.
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture.
+        n_fft: Length of the window, samples; None for the power of two nearest to 46 ms.
+        hop_length: Distance of the frames, samples; None for half the window.
+        window: Name of the window.
+        components: Templates.
+        coefficients: Cepstral coefficients of a template; the one that says how loud it is is not among them.
+        clusterer: How clusters are found; None for k-means.
+        iterations: Updates of the factorisation.
+        beta: Divergence that is minimised: 2 is the squared distance, 1 Kullback and Leibler's, 0 Itakura and
+            Saito's.
+        seed: Of the random factors to begin with.
+
+    References:
+        [1] M. Spiertz and V. Gnann, "Source-filter based clustering for monaural blind source separation",
+        DAFx 2009.
+    """
+
+    def __init__(
+        self,
+        num_sources: int = 2,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        components: int = 50,
+        coefficients: int = 13,
+        clusterer: Clusterer | None = None,
+        iterations: int = 100,
+        beta: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        n_fft = n_fft or frame_length(sample_rate, 0.046)
+        super().__init__(
+            sources=numbered_sources(num_sources),
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft,
+            hop_length=hop_length or n_fft // 2,
+            window=window,
+            ordered=False,
+        )
+        if components < num_sources or iterations < 1 or not 0 < coefficients < _MELS:
+            raise UsageError(
+                f"timbre clustering needs a component for each of the {num_sources} sources, an iteration, "
+                f"and coefficients in 1..{_MELS - 1}"
+            )
+        self.components = components
+        self.clusterer = clusterer or KMeans()
+        self.iterations = iterations
+        self.beta = beta
+        self.seed = seed
+        filters = mel_filters(self.stft.num_bins, _MELS, sample_rate)
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.register_buffer("cosines", _cosines(coefficients, _MELS), persistent=False)
+
+    filters: Tensor
+    cosines: Tensor
+
+    @property
+    def chunk_length(self) -> int:
+        """Half a minute, in which each source is likely to be heard."""
+        return 30 * self.sample_rate
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Masks `(batch, sources, 1, frequency, frames)` that sum to one; see `MaskSeparator`."""
+        templates, activations = factorize(
+            magnitudes.mean(dim=1),
+            self.components,
+            iterations=self.iterations,
+            beta=self.beta,
+            seed=self.seed,
+        )
+        belonging = self._cluster(templates)
+        weighted = templates[:, None] * belonging.mT[:, :, None]
+        models = weighted @ activations[:, None]
+        total = models.sum(dim=1, keepdim=True)
+        masks = torch.where(total > 0, models / total.masked_fill(total <= 0, 1), 1 / len(self.sources))
+        return masks[:, :, None]
+
+    def cepstra(self, templates: Tensor) -> Tensor:
+        """Cepstral coefficients `(batch, components, coefficients)` of `(batch, frequency, components)`."""
+        bands = (self.filters @ templates).mT
+        loudest = bands.amax(dim=-1, keepdim=True)
+        levels = (bands / loudest.masked_fill(loudest == 0, 1)).clamp(min=_SOFTEST).log()
+        return levels @ self.cosines
+
+    def _cluster(self, templates: Tensor) -> Tensor:
+        """How much of each component belongs to each source, `(batch, components, sources)`."""
+        points = self.cepstra(templates)
+        spread = points.std(dim=1, keepdim=True, correction=0).square().sum(dim=2, keepdim=True).sqrt()
+        points = points / spread.masked_fill(spread == 0, 1)
+        counted = templates.sum(dim=1) > 0
+        return self.clusterer.fit(points, counted, len(self.sources)).posteriors(points)
+
+
+def _cosines(coefficients: int, bands: int) -> Tensor:
+    """The discrete cosine transform `(bands, coefficients)` but for its first, constant function."""
+    orders = torch.arange(1, coefficients + 1)
+    places = torch.arange(bands)[:, None] + 0.5
+    return (torch.pi / bands * orders * places).cos() * math.sqrt(2 / bands)
