@@ -172,13 +172,21 @@ def test_a_sweep_over_lists_becomes_one_table(experiment, run, tmp_path):
     assert len(list((tmp_path / "out" / "sweep").glob("trial-*"))) == 3
 
 
-def test_an_experiment_may_begin_from_another_recipe(experiment, run, tmp_path):
+def test_an_experiment_may_begin_from_another_recipe(experiment, soloist, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     experiment()
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("recipe: humming.yaml\ntrainer.max_epochs: 1\nstages: [train, analyze]\n")
-    assert list(run(mine)) == ["train", "analyze"]
-    values = yaml.safe_load((tmp_path / "out" / "run" / "recipe.yaml").read_text())
+    Path("mine.yaml").write_text("recipe: humming.yaml\ntrainer.max_epochs: 1\nstages: [train, analyze]\n")
+    result = soloist("run", "mine.yaml")
+    assert result.code == 0, result.err
+    values = yaml.safe_load(Path("experiments/mine/run/recipe.yaml").read_text())
     assert (values["name"], values["trainer"]["max_epochs"]) == ("mine", 1)
+    assert sorted(path.name for path in Path("experiments/mine/stages").iterdir()) == [
+        "analyze.json",
+        "train.json",
+    ]
+    again = soloist("run", "mine.yaml", "-o", Path("experiments/mine").resolve())
+    assert again.err.count("skipped") == 2
+    assert soloist("visualize", "mine.yaml", "-o", "look").code == 0
 
 
 def test_examples_are_kept_before_the_training(experiment, run, tmp_path):

@@ -198,7 +198,7 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(soloist, folder, file, 
         (["best", "--diff"], "at least two runs"),
         (["best", "--sort", "bst"], "did you mean 'best'?"),
         (["best", "--json", "--csv"], "one of --json, --csv and --output"),
-            (["best", "-o", "table.txt"], "tables are written as .csv or .xlsx: give table.csv"),
+        (["best", "-o", "table.txt"], "tables are written as .csv or .xlsx: give table.csv"),
     ],
 )
 def test_wrong_usage_is_explained_in_one_line(soloist, folder, monkeypatch, arguments, said):

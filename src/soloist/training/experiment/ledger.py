@@ -73,7 +73,8 @@ class Ledger:
 
     def finish(self, stage: Stage, inputs: Inputs, outputs: Iterable[Path]) -> None:
         """Note that a stage is done, and what it left in the folder."""
-        files = {path.relative_to(self.folder).as_posix(): hash_file(path) for path in outputs}
+        folder = self.folder.resolve()
+        files = {path.resolve().relative_to(folder).as_posix(): hash_file(path) for path in outputs}
         self._write(stage, Record(inputs, files))
 
     def why_not_done(self, stage: Stage, inputs: Inputs) -> str | None:
