@@ -212,12 +212,14 @@ def _seed_again(cloud: Cloud, centres: Tensor, used: Tensor, empty: Tensor) -> t
 
 
 def _in_order_of(start: Start, found: Partition) -> tuple[Tensor, Tensor]:
-    """The centres of a partition in the order in which a start holds on to them least, as one attempt."""
+    """The centres of a partition in the order that fits a start best, as one attempt."""
     distances = torch.cdist(start.centres, found.centres).square()
     # What was not found is no match for what is known, but for the last of all.
     far = 10 * distances.amax(dim=(1, 2), keepdim=True)
     distances = torch.where(found.used[:, None], distances, far)
-    order = best_order(-start.mass[:, :, None] * distances)
+    # What is known without being held on to still says which order is nearest.
+    held = start.mass + 1e-3 * start.known
+    order = best_order(-held[:, :, None] * distances)
     centres = torch.take_along_dim(found.centres, order[..., None], dim=1)
     used = torch.take_along_dim(found.used, order, dim=1)
     centres = torch.where(used[..., None], centres, start.centres)
