@@ -57,6 +57,15 @@ def test_estimates_are_shaped_like_the_references(name, channels):
     torch.testing.assert_close(estimates[0], estimates[1])
 
 
+@pytest.mark.parametrize("name", ORACLES)
+def test_items_are_estimated_one_by_one(name):
+    references = torch.cat([sources(), 1e-3 * sources().flip(-1)])
+    oracle = Oracle(name, STFT(512, 128))
+    both = oracle(references.sum(dim=1), references)
+    alone = oracle(references[1:].sum(dim=1), references[1:])
+    torch.testing.assert_close(both[1:], alone, atol=1e-9, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", INFORMED)
 def test_the_informed_are_better_than_the_mixture(name):
     references = sources()

@@ -108,6 +108,13 @@ def test_arguments_take_effect_and_masks_are_complete(algorithm, arguments):
     assert not torch.allclose(outputs["mask/0"], from_reference(config, {})(mixture)["mask/0"])
 
 
+def test_high_and_low_frequencies_are_split_at_the_nearest_bin():
+    config = HPSS_CONFIG | {"class": "benchmark.HighLowPassFilter", "args": {"high_pass_cutoff_hz": 1010}}
+    outputs = from_reference(config, {})(torch.randn(2, 8000))
+    low = outputs["mask/0"][:, 0, 0]
+    assert low.tolist() == [1.0] * 32 + [0.0] * 225  # 1000 Hz is bin 32.
+
+
 DUET_CONFIG = HPSS_CONFIG | {"class": "spatial.Duet", "args": {"num_sources": 2}}
 
 

@@ -27,6 +27,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.estimation.local_gaussian import LocalGaussians
 from soloist.estimation.masks import with_phase_of
 from soloist.losses.coefficients import phase_sensitive_ratio
 from soloist.transforms.base import Transform
@@ -37,7 +38,7 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 _REGULARIZATION = 1e-10
 """What is added to the covariance of the mixture, relative to its mean power."""
 _SILENCE = 1e-30
-"""Power below all that is audible, with which the covariance of silence can still be inverted."""
+"""Power below all that is audible, with which silence still has a covariance that can be inverted."""
 
 
 class Oracle:
@@ -119,9 +120,12 @@ def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:
 def multichannel_wiener(mixture: Tensor, sources: Tensor) -> Tensor:
     """The Wiener filter of a local Gaussian model [4] with the sources' own powers and covariances."""
     # Of a source that is panned, the covariance has rank one: single precision could not invert their sum.
-    whole, models = mixture.to(torch.complex128), sources.to(torch.complex128)
-    floor = (_REGULARIZATION * whole.abs().square().mean()).clamp(min=_SILENCE)
-    return wiener_filter(whole, models, floor).to(sources.dtype)
+    heard = rearrange(mixture.flatten(3), "b c f t -> b f c t").to(torch.complex128)
+    models = rearrange(sources.flatten(4), "b s c f t -> b f s c t").to(torch.complex128)
+    floor = (_REGULARIZATION * heard.abs().square().flatten(1).mean(dim=1)).clamp(min=_SILENCE)
+    known = LocalGaussians.measure(models, torch.full_like(floor, _SILENCE))
+    estimates = known.estimate(known.whiten(heard, floor), sources.real.dtype)
+    return rearrange(estimates, "b f s c t -> b s c f t").reshape(sources.shape)
 
 
 def mixture_itself(mixture: Tensor, sources: Tensor) -> Tensor:
@@ -153,42 +157,3 @@ def share(weights: Tensor, floor: float = 0.0) -> Tensor:
     """Weights of sources `(batch, sources, ...)` as parts of their sum; equal parts where all are zero."""
     total = weights.sum(dim=1, keepdim=True) + floor
     return torch.where(total == 0, 1 / weights.shape[1], weights / total.masked_fill(total == 0, 1))
-
-
-def wiener_filter(mixture: Tensor, models: Tensor, floor: float | Tensor) -> Tensor:
-    """Filter a mixture by the powers and spatial covariances of models of its sources [4].
-
-    A source's power at a point is that of its model, averaged over channels; its covariance at a frequency is
-    the model's, averaged over time and normalised by the power.
-
-    Args:
-        mixture: `(batch, channels, frequency, ...)`.
-        models: `(batch, sources, channels, frequency, ...)`.
-        floor: Added to the diagonal of the mixture's covariance.
-
-    Returns:
-        Estimates, shaped like the models.
-    """
-    shape = models.shape
-    mixture, models = mixture.flatten(3), models.flatten(4)
-    powers = models.abs().square().mean(dim=2)
-    norm = powers.sum(dim=-1).clamp(min=torch.finfo(powers.dtype).tiny)
-    covariances = (
-        torch.einsum("b s c f t, b s d f t -> b s f c d", models, models.conj()) / norm[..., None, None]
-    )
-    whole = torch.einsum("b s f t, b s f c d -> b f t c d", powers.to(covariances.dtype), covariances)
-    whole = whole + floor * torch.eye(shape[2], dtype=whole.dtype, device=whole.device)
-    whitened = torch.einsum("b f t c d, b d f t -> b c f t", _inverse(whole), mixture)
-    filtered = torch.einsum("b s f c d, b d f t -> b s c f t", covariances, whitened)
-    return (powers[:, :, None] * filtered).reshape(shape)
-
-
-def _inverse(matrices: Tensor) -> Tensor:
-    """Inverses of Hermitian matrices `(..., channels, channels)`; in closed form, much faster, up to two."""
-    if matrices.shape[-1] == 1:
-        return 1 / matrices
-    if matrices.shape[-1] > 2:
-        return torch.linalg.inv(matrices)
-    (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(-2))
-    adjugate = torch.stack([torch.stack([d, -b], dim=-1), torch.stack([-c, a], dim=-1)], dim=-2)
-    return adjugate / (a * d - b * c)[..., None, None]

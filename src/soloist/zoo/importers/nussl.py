@@ -18,6 +18,7 @@ from torch import Tensor
 
 from soloist.errors import ModelError
 from soloist.separators.training_free.base import MaskSeparator
+from soloist.separators.training_free.crossover import Crossover
 from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS
 from soloist.separators.training_free.repet import Repet
@@ -52,6 +53,7 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
         "num_iterations": "max_iterations",
         "epsilon": "tolerance",
     },
+    "HighLowPassFilter": {"high_pass_cutoff_hz": "frequency"},
 }
 
 # nussl's names of FT2D's filter approaches, and ours.
@@ -158,6 +160,7 @@ _BUILDERS: dict[str, Callable[[Arguments], MaskSeparator]] = {
     "RepetSim": _repet_sim,
     "FT2D": _ft2d,
     "RPCA": lambda options: RPCA(**options),
+    "HighLowPassFilter": lambda options: Crossover(**options),
 }
 
 

@@ -1,7 +1,8 @@
-"""Importer of nussl 1.1.9: its oracles ("benchmark" separators).
+"""Importer of nussl 1.1.9: its oracles and bounds ("benchmark" separators).
 
-nussl's phase-sensitive masks are normalised to add up to one, which those of the paper are not; its Wiener
-filter starts from a ratio mask, whatever it is shown, and only magnitudes of its result are used.
+nussl's binary masks give what several sources share to none; its phase-sensitive masks are normalised to add
+up to one, which those of the paper are not; its Wiener filter is norbert's, of whose result it uses magnitudes
+only. `HighLowPassFilter` is `Crossover`, and found in `soloist.zoo.importers.nussl`.
 """
 
 from __future__ import annotations
@@ -15,51 +16,71 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.oracles import Rule, share, wiener_filter
+from soloist.estimation.wiener import WienerEM
+from soloist.separators.oracles import Rule, share
 from soloist.transforms.stft import STFT
 
 _FLOOR = 1e-8
 """Added to sums of magnitudes before they divide."""
-_WIENER_FLOOR = torch.finfo(torch.float64).eps ** 0.5
 
-_WINDOWS: dict[str, Callable[[Tensor], Tensor]] = {"hann": torch.clone, "sqrt_hann": torch.sqrt}
+_WINDOWS: dict[str, Callable[..., Tensor]] = {
+    "hann": torch.hann_window,
+    "sqrt_hann": lambda length, dtype: torch.hann_window(length, dtype=dtype).sqrt(),
+    "hamming": torch.hamming_window,
+    "blackman": torch.blackman_window,
+    "rectangular": torch.ones,
+}
+
+_MIXTURE = "benchmark.MixAsEstimate"
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's oracles that Soloist has."""
-    return str(config.get("system", "")).startswith("nussl") and config.get("class") in _RULES
+    """Whether a configuration is of nussl's oracles and bounds that Soloist has."""
+    known = config.get("class") in _RULES or config.get("class") == _MIXTURE
+    return str(config.get("system", "")).startswith("nussl") and known
 
 
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
-) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+) -> Callable[..., dict[str, Tensor]]:
     """The oracle of a reference vector.
 
     Args:
-        config: `class`, `args` and `stft`, which is [window length, hop length, window].
+        config: `class`, `args` (nussl's constructor arguments) and `stft`, which is [window length, hop
+            length, window].
         state: Nothing; oracles have no weights.
 
     Returns:
         A callable on the mixture `(channels, samples)` and the sources `(sources, channels, samples)` that
         returns the estimates as `audio/<i>` `(channels, samples)`, and the first one's mask as `mask/0`
-        `(frequency, frames, channels)`.
+        `(frequency, frames, channels)`. The mixture as an estimate needs no sources, and has no mask.
+
+    Raises:
+        ModelError: An argument is not one of the oracle's, or a window not one of nussl's.
     """
     if state:
         raise ModelError(f"{config['class']} of nussl has no weights, but was given {sorted(state)[0]}")
     arguments = dict(config["args"])
-    rule = _RULES[config["class"]]
-    if arguments.pop("approach", "psa") == "msa":
-        rule = _magnitude_mask
-    if arguments:
-        raise ModelError(f"{config['class']} of nussl has no argument {sorted(arguments)[0]!r} here")
-    n_fft, hop_length, window = config["stft"]
+    if config["class"] == _MIXTURE:
+        return partial(_copies, int(arguments["num_sources"]))
+    # A threshold is kept by nussl, and never used.
+    binary = str(arguments.pop("mask_type", "soft")).lower() == "binary"
+    arguments.pop("mask_threshold", None)
+    try:
+        rule = _RULES[config["class"]](binary, **arguments)
+    except TypeError as error:
+        raise ModelError(f"{config['class']} of nussl: {error}") from error
+    return partial(_separate, rule, _stft(*config["stft"]))
+
+
+def _stft(n_fft: int, hop_length: int, window: str) -> STFT:
     if window not in _WINDOWS:
         raise ModelError(f"the window {window!r} is none of {', '.join(_WINDOWS)}")
-    stft = STFT(n_fft, hop_length, window, pad_mode="constant", scaled=True)
+    stft = STFT(n_fft, hop_length, "hann", pad_mode="constant", scaled=True)
     # In double precision, so that masks of what is next to silent are the same too.
-    stft.window = _WINDOWS[window](torch.hann_window(n_fft, dtype=torch.float64))
+    stft.window = _WINDOWS[window](n_fft, dtype=torch.float64)
     stft.scale = float(1 / stft.window.sum())
-    return partial(_separate, rule, stft)
+    return stft
 
 
 def _separate(rule: Rule, stft: STFT, mixture: Tensor, sources: Tensor) -> dict[str, Tensor]:
@@ -71,29 +92,52 @@ def _separate(rule: Rule, stft: STFT, mixture: Tensor, sources: Tensor) -> dict[
     return outputs | {"mask/0": rearrange(masks[0], "c f t -> f t c")}
 
 
-def _binary_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    magnitudes = sources.abs()
-    return (magnitudes == magnitudes.amax(dim=1, keepdim=True)).to(magnitudes.dtype)
+def _copies(count: int, mixture: Tensor, sources: Tensor | None = None) -> dict[str, Tensor]:
+    return {f"audio/{index}": torch.as_tensor(mixture).clone() for index in range(count)}
 
 
-def _magnitude_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    return share(sources.abs(), _FLOOR)
+def _binary_masks(binary: bool) -> Rule:
+    def rule(mixture: Tensor, sources: Tensor) -> Tensor:
+        magnitudes = sources.abs()
+        loudest = magnitudes == magnitudes.amax(dim=1, keepdim=True)
+        return (loudest & (loudest.sum(dim=1, keepdim=True) == 1)).to(magnitudes.dtype)
+
+    return rule
 
 
-def _phase_sensitive_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    whole = mixture[:, None]
-    aligned = sources.abs() * (sources.angle() - whole.angle()).cos()
-    return share(torch.minimum(aligned.clamp(min=0), whole.abs()), _FLOOR)
+def _ratio_masks(binary: bool, approach: str = "psa", range_min: float = 0.0, range_max: float = 1.0) -> Rule:
+    if binary or approach not in ("psa", "msa"):
+        raise ModelError("the ideal ratio masks of nussl are soft, and of the approach psa or msa")
+
+    def rule(mixture: Tensor, sources: Tensor) -> Tensor:
+        if approach == "msa":
+            return share(sources.abs(), _FLOOR)
+        whole = mixture[:, None]
+        aligned = sources.abs() * (sources.angle() - whole.angle()).cos()
+        return share(torch.clamp(aligned, range_min * whole.abs(), range_max * whole.abs()), _FLOOR)
+
+    return rule
 
 
-def _wiener_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    models = share(sources.abs(), torch.finfo(torch.float64).eps) * mixture[:, None]
-    filtered = wiener_filter(mixture, models, _WIENER_FLOOR)
-    return filtered.abs() / mixture.abs().clamp(min=1e-7)[:, None]
+def _wiener_masks(
+    binary: bool, iterations: int = 1, use_softmask: bool = True, eps: float | None = None
+) -> Rule:
+    wiener = WienerEM(
+        iterations,
+        start="mask" if use_softmask else "phase",
+        window=None,
+        eps=eps or torch.finfo(torch.float64).eps,
+    )
+
+    def rule(mixture: Tensor, sources: Tensor) -> Tensor:
+        masks = wiener(mixture, sources.abs()).abs() / mixture.abs().clamp(min=1e-7)[:, None]
+        return (masks == masks.amax(dim=1, keepdim=True)).to(masks.dtype) if binary else masks
+
+    return rule
 
 
-_RULES: dict[str, Rule] = {
-    "benchmark.IdealBinaryMask": _binary_mask,
-    "benchmark.IdealRatioMask": _phase_sensitive_mask,
-    "benchmark.WienerFilter": _wiener_mask,
+_RULES: dict[str, Callable[..., Rule]] = {
+    "benchmark.IdealBinaryMask": _binary_masks,
+    "benchmark.IdealRatioMask": _ratio_masks,
+    "benchmark.WienerFilter": _wiener_masks,
 }
