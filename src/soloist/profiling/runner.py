@@ -14,7 +14,7 @@ from soloist.errors import OutOfMemoryError, UsageError
 from soloist.inference.engines import find_device
 from soloist.profiling import workers
 from soloist.profiling.measure import Case, Separating, Training
-from soloist.profiling.subjects import Facts
+from soloist.profiling.subjects import Facts, find_model
 
 T = TypeVar("T")
 
@@ -113,33 +113,31 @@ def profile(
     Raises:
         SoloistError: There is no such model, or it cannot be loaded.
     """
-    failures: list[str] = []
+    find_model(name)
+    failures: dict[str, str] = {}
     measured: list[Measured] = []
-    trains, cases = True, settings.cases()
     with _Process(settings) as process:
         facts = process.call(workers.describe, name)
-        for case in cases:
-            notify(len(measured), len(cases))
+
+        def attempt(what: str, process: _Process, work: Callable[..., T], *arguments: object) -> T | None:
             try:
-                separating = process.call(workers.separating, name, case, settings.budget)
+                return None if what in failures else process.call(work, name, *arguments)
             except OutOfMemoryError as error:
-                failures.append(str(error))
+                failures[what] = f"{what}{error}"
+                return None
+
+        for case in settings.cases():
+            notify(len(measured), len(settings.cases()))
+            separating = attempt("", process, workers.separating, case, settings.budget)
+            if separating is None:
                 break
-            training = None
-            try:
-                if trains:
-                    training = process.call(workers.training, name, case, settings.budget)
-            except OutOfMemoryError as error:
-                trains = False
-                failures.append(f"training: {error}")
-            resident = _process_memory(name, case, settings) if settings.processes else None
+            training = attempt("training: ", process, workers.training, case, settings.budget)
+            resident = None
+            if settings.processes:
+                with _Process(settings) as fresh:
+                    resident = attempt("process: ", fresh, workers.process_memory, case)
             measured.append(Measured(case, separating, training, resident))
-    return Profile(facts, tuple(measured), tuple(failures))
-
-
-def _process_memory(name: str, case: Case, settings: ProfileSettings) -> float | None:
-    with _Process(settings) as process:
-        return process.call(workers.process_memory, name, case)
+    return Profile(facts, tuple(measured), tuple(failures.values()))
 
 
 class _Process:

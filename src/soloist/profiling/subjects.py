@@ -12,7 +12,7 @@ from soloist.separators.base import Separator
 from soloist.separators.chunking import Chunking
 from soloist.training.folder import RunFolder
 from soloist.training.recipe import RECIPES, read_recipe
-from soloist.zoo.cards import WEIGHTS, Card, Quality, list_cards
+from soloist.zoo.cards import WEIGHTS, Quality, find, list_cards
 from soloist.zoo.models import card_of, load
 from soloist.zoo.typed import nearest
 
@@ -64,27 +64,44 @@ class Subject:
 
 
 def load_subject(name: str) -> Subject:
-    """Load what a name means: a model's name, else the folder of a model or of a run, else a recipe.
+    """Load what a name means.
 
-    A recipe, by its name or its file, is built with fresh weights. A run stands for its trained model.
+    Args:
+        name: A model's name, else the folder of a model or of a run, else a recipe's name or file. A run
+            stands for its trained model; a recipe is built with fresh weights.
 
     Raises:
         ModelError: There is no such model or recipe, or it is not on disk or damaged.
         ConfigError: A recipe, configuration or card is not valid.
     """
+    model = find_model(name)
+    if model is None:
+        separator = read_recipe(name).build_separator().eval()
+        return _subject(name, separator, _size_as_saved(separator))
+    separator = load(model)
+    weights = (find(model).folder if isinstance(model, str) else model) / WEIGHTS
+    size = weights.stat().st_size if weights.is_file() else 0
+    return _subject(name, separator, size, card_of(model).quality)
+
+
+def find_model(name: str) -> str | Path | None:
+    """The name or the folder of the model that is meant; None where a recipe is.
+
+    Raises:
+        ModelError: There is neither.
+    """
     path = Path(name).expanduser()
-    known = {card.name: card for card in list_cards()}
-    if name in known:
-        return _of_model(name, name, known[name].folder)
+    models = {card.name for card in list_cards()}
+    recipes = {file.stem for file in RECIPES.glob("*.yaml")}
+    if name in models:
+        return name
     if path.is_dir():
-        folder = RunFolder(path).model if RunFolder(path).recipe.is_file() else path
-        return _of_model(name, folder, folder)
-    recipes = [file.stem for file in RECIPES.glob("*.yaml")]
-    if name in recipes or (path.is_file() and path.suffix in _RECIPE_SUFFIXES):
-        return _subject(name, read_recipe(name).build_separator().eval(), None, None)
-    if path.is_file():
-        load(path)  # Says what is to be done with it.
-    raise ModelError(f"no model or recipe is named {name!r}; {nearest(name, {*known, *recipes})}")
+        return RunFolder(path).model if RunFolder(path).recipe.is_file() else path
+    if path.is_file() and path.suffix not in _RECIPE_SUFFIXES:
+        return path
+    if name in recipes or path.is_file():
+        return None
+    raise ModelError(f"no model or recipe is named {name!r}; {nearest(name, models | recipes)}")
 
 
 def algorithmic_latency(separator: Separator) -> float:
@@ -100,13 +117,7 @@ def algorithmic_latency(separator: Separator) -> float:
     return ahead / separator.sample_rate
 
 
-def _of_model(name: str, model: str | Path, folder: Path) -> Subject:
-    card = card_of(model)
-    weights = folder / WEIGHTS
-    return _subject(name, load(model), card, weights.stat().st_size if weights.is_file() else None)
-
-
-def _subject(name: str, separator: Separator, card: Card | None, size: int | None) -> Subject:
+def _subject(name: str, separator: Separator, size: int, quality: tuple[Quality, ...] = ()) -> Subject:
     rate, field = separator.sample_rate, separator.receptive_field
     parameters = list(separator.parameters())
     facts = Facts(
@@ -116,11 +127,11 @@ def _subject(name: str, separator: Separator, card: Card | None, size: int | Non
         sources=len(separator.sources),
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        size=_size_as_saved(separator) if size is None else size,
+        size=size,
         receptive_field=None if field is None else field / rate,
         latency=algorithmic_latency(separator),
         chunk=Chunking.of(separator).length / rate,
-        quality=() if card is None else card.quality,
+        quality=quality,
     )
     return Subject(facts, separator)
 
@@ -128,4 +139,4 @@ def _subject(name: str, separator: Separator, card: Card | None, size: int | Non
 def _size_as_saved(separator: Separator) -> int:
     # Cloned, because safetensors refuses tensors that share memory.
     state = {name: tensor.clone().contiguous() for name, tensor in separator.state_dict().items()}
-    return len(save(state)) if state else 0
+    return len(save(state))
