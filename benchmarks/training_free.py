@@ -24,6 +24,7 @@ from torch import Tensor
 
 from soloist.separators.base import Separator
 from soloist.separators.chunking import Chunking, separate_chunked
+from soloist.separators.training_free.ensemble_clustering import EnsembleClustering
 from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS
 from soloist.separators.training_free.repet import Repet
@@ -38,6 +39,7 @@ QUIET = 1e-5  # Mean power, relative to full scale, below which a window has no 
 # Name, separator, the stem that is its target, and the target's place among its sources.
 SEPARATORS: list[tuple[str, Callable[[], Separator], str, int]] = [
     ("TwoStageHPSS", TwoStageHPSS, "vocals", 0),
+    ("EnsembleClustering", EnsembleClustering, "vocals", 0),
     ("Repet", Repet, "vocals", 0),
     ("RepetSim", RepetSim, "vocals", 0),
     ("RepetSim, 4096-point window", lambda: RepetSim(n_fft=4096), "vocals", 0),

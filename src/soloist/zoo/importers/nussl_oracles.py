@@ -1,8 +1,8 @@
 """Importer of nussl 1.1.9: its oracles and bounds ("benchmark" separators).
 
 nussl's binary masks give what several sources share to none; its phase-sensitive masks are normalised to add
-up to one, which those of the paper are not; its Wiener filter is norbert's, of whose result it uses magnitudes
-only. `HighLowPassFilter` is `Crossover`, and found in `soloist.zoo.importers.nussl`.
+up to one, which those of the paper are not; its Wiener filter is norbert's, of which it uses the magnitudes.
+`HighLowPassFilter` is `Crossover`, and found in `soloist.zoo.importers.nussl`.
 """
 
 from __future__ import annotations
