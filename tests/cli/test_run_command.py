@@ -239,3 +239,44 @@ def test_a_damaged_corpus_is_told_before_hours_of_training(soloist, experiment, 
     assert "1 error in the corpus" in result.err
     assert "1.wav" in result.err
     assert not (tmp_path / "out" / "run").exists()
+
+
+def test_another_training_never_goes_on_with_what_is_there(
+    experiment, run, soloist, soloist_process, tmp_path
+):
+    only = ("--stages", "train")
+    run(experiment(), *only)
+    other = experiment(optimizer={"init_args": {"lr": 0.5}})
+    kill_when_gone = tmp_path / "out" / "run" / "model"
+    process = soloist_process("run", other, "-o", tmp_path / "out", *only)
+    deadline = time.monotonic() + 120
+    while kill_when_gone.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    run(other, *only)
+    assert soloist("run", other, "-o", tmp_path / "fresh", "-q", *only).code == 0
+    weights = [
+        (tmp_path / name / "run" / "model" / "model.safetensors").read_bytes() for name in ("out", "fresh")
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_a_sweep_goes_on_when_only_its_trials_grow(experiment, run, tmp_path):
+    values = {"optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}}
+    short = {"data": {"examples_per_epoch": 4}, "trainer": {"max_epochs": 1}, "stages": ["train"]}
+
+    def sweep(trials, **changes):
+        section = {"method": "random", "trials": trials, "values": values}
+        told = run(experiment(sweep=section, **merged(short, changes)))
+        folders = (tmp_path / "out" / "sweep").glob("trial-*/metrics.csv")
+        return told["train"], {path.parent.name: path.stat().st_mtime_ns for path in folders}
+
+    _, first = sweep(1)
+    told, both = sweep(2, data={"workers": 1})
+    assert told == "sweep.trials changed"
+    assert first.items() <= both.items()
+    assert len(both) == 2
+    told, anew = sweep(2, data={"workers": 1}, trainer={"max_epochs": 2})
+    assert told == "trainer.max_epochs changed"
+    assert not anew.items() & both.items()

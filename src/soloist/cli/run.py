@@ -84,7 +84,8 @@ def run(
             raise typer.Exit(error.exit_code) from error
     if not is_first_process():
         return
-    show_runs(experiment.read_runs())
+    if found := experiment.read_runs():
+        show_runs(found)
     for failure in (failures := experiment.failures()):
         typer.echo(f"soloist: {failure}", err=True)
     if failures:

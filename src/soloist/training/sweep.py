@@ -186,6 +186,11 @@ class _Work:
         return self.folder / f"trial-{number:03}"
 
 
+def state(recipe: Recipe) -> str:
+    """What `sweep.yaml` says: the recipe, but for the number of trials, of which more may be wanted later."""
+    return replace(recipe, sweep={**recipe.sweep, "trials": None}).to_yaml()
+
+
 def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     """Begin a sweep in a folder, or see that the one that is there tries the same.
 
@@ -193,8 +198,7 @@ def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
         UsageError: The folder holds something else, or the sweep of another recipe.
     """
     stated = folder / RECIPE
-    # More trials may be wanted later.
-    text = replace(recipe, sweep={**recipe.sweep, "trials": None}).to_yaml()
+    text = state(recipe)
     if stated.is_file():
         if stated.read_text(encoding="utf-8") != text:
             raise UsageError(f"{folder} holds the sweep of another recipe: choose another folder (-o)")

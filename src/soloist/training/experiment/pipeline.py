@@ -39,8 +39,9 @@ _IGNORED: dict[Stage, tuple[str, ...]] = {
 }
 """Keys of the recipe that do not matter to a stage."""
 
-_LENGTHS = ("trainer.max_epochs", "trainer.max_steps", "sweep.trials")
-"""Keys that may grow without a training having to begin anew."""
+_LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
+_TRIALS = ("sweep.trials",)
+"""Keys that may grow without a training, or a sweep, having to begin anew."""
 
 
 def run_experiment(
@@ -65,9 +66,8 @@ def run_experiment(
     """
     chosen = stages or experiment.recipe.stages or STAGES
     if outside := [stage for stage in force if stage not in chosen]:
-        raise UsageError(
-            f"the stage {outside[0]} is left out, so it cannot be forced: there are {_list(chosen)}"
-        )
+        there = ", ".join(chosen)
+        raise UsageError(f"the stage {outside[0]} is left out, so it cannot be forced: there are {there}")
     if not is_first_process():
         # Of several processes that train together only the first does all the rest.
         experiment.train(resume=True)
@@ -77,17 +77,24 @@ def run_experiment(
     for stage in (stage for stage in STAGES if stage in chosen):
         if reason := _nothing_to_do(stage, experiment.recipe):
             tell(stage, f"skipped: {reason}")
-            continue
-        inputs = _inputs(stage, experiment.recipe, ledger)
-        reason = "forced" if stage in force else ledger.why_not_done(stage, inputs)
-        if reason is None:
-            tell(stage, "skipped: done, and nothing it depends on has changed")
-            continue
-        tell(stage, reason)
-        resume = stage not in force and _goes_on(stage, inputs, ledger)
-        ledger.begin(stage, inputs)
-        outputs = _do(stage, experiment, resume=resume)
-        ledger.finish(stage, inputs, outputs)
+        else:
+            _do_if_due(stage, experiment, ledger, tell, forced=stage in force)
+
+
+def _do_if_due(stage: Stage, experiment: Experiment, ledger: Ledger, tell: Tell, *, forced: bool) -> None:
+    inputs = _inputs(stage, experiment.recipe, ledger)
+    reason = "forced" if forced else ledger.why_not_done(stage, inputs)
+    if reason is None:
+        tell(stage, "skipped: done, and nothing it depends on has changed")
+        return
+    tell(stage, reason)
+    resume = not forced and _goes_on(stage, inputs, ledger)
+    if stage == "train" and not resume:
+        # Before it is noted that another training is begun: that must never go on with this one.
+        experiment.clear()
+    ledger.begin(stage, inputs)
+    outputs = _do(stage, experiment, resume=resume)
+    ledger.finish(stage, inputs, outputs)
 
 
 def _do(stage: Stage, experiment: Experiment, *, resume: bool) -> list[Path]:
@@ -126,8 +133,9 @@ def _goes_on(stage: Stage, inputs: Inputs, ledger: Ledger) -> bool:
     if record is None:
         return False
     before, now = record.inputs.recipe, inputs.recipe
+    growing = _TRIALS if any(key.startswith("sweep.") for key in now) else _LENGTHS
     return all(
-        key in _LENGTHS and _grows(before.get(key), now.get(key)) for key in record.inputs.changes(inputs)
+        key in growing and _grows(before.get(key), now.get(key)) for key in record.inputs.changes(inputs)
     )
 
 
@@ -156,7 +164,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-
-def _list(stages: Collection[str]) -> str:
-    return ", ".join(stages)

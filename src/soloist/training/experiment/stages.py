@@ -21,7 +21,7 @@ from soloist.training.mixers import fill_cache
 from soloist.training.recipe import Recipe, read_recipe
 from soloist.training.run import train
 from soloist.training.runs import Run, find_runs, read_run, sort_runs
-from soloist.training.sweep import ERROR, sweep
+from soloist.training.sweep import ERROR, state, sweep
 from soloist.training.sweep import RECIPE as SWEEP
 from soloist.training.tables import write_table
 from soloist.training.testing import Advance
@@ -75,7 +75,8 @@ class Experiment:
         """Train what the recipe says; leaves the weights of each model.
 
         Args:
-            resume: Go on with what is there; otherwise it is replaced.
+            resume: Go on with what is there, whose recipe differs in nothing that matters; otherwise it is
+                replaced.
 
         Raises:
             SoloistError: The training cannot go on, or all trials of a sweep failed.
@@ -83,12 +84,23 @@ class Experiment:
         """
         # Testing is a stage of its own.
         recipe = replace(self.recipe, data=replace(self.recipe.data, test={}), stages=[])
+        begun = self.training / SWEEP if recipe.sweep else RunFolder(self.training).recipe
+        resume = resume and begun.is_file()
+        if not resume:
+            self.clear()
         if recipe.sweep:
             self._sweep(recipe, resume=resume)
         else:
-            there = RunFolder(self.training).recipe.is_file()
-            train(recipe, self.training, resume=resume and there, overwrite=True, quiet=self.quiet)
+            train(recipe, self.training, resume=resume, quiet=self.quiet)
         return [run.model / WEIGHTS for run in self.trained()]
+
+    def clear(self) -> None:
+        """Remove what was trained, of which nobody will take a part for the whole."""
+        old = self.training.with_name(f".{self.training.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.training.exists():
+            self.training.rename(old)
+            shutil.rmtree(old)
 
     def evaluate(self) -> list[Path]:
         """Test what was trained, each run on the test sets of the recipe; leaves the figures.
@@ -137,7 +149,7 @@ class Experiment:
 
     def read_runs(self) -> list[Run]:
         """The trainings, the best first; none where there are none yet."""
-        if not self.training.is_dir():
+        if not any(self.training.rglob(RunFolder(self.training).recipe.name)):
             return []
         runs = (read_run(name, path) for name, path in find_runs([self.training]).items())
         return sort_runs(runs, "best")
@@ -159,10 +171,10 @@ class Experiment:
         return [f"{path.parent}: {path.read_text(encoding='utf-8').strip()}" for path in errors]
 
     def _sweep(self, recipe: Recipe, *, resume: bool) -> None:
-        if not resume:
-            shutil.rmtree(self.training, ignore_errors=True)
-        there = (self.training / SWEEP).is_file()
-        trials = sweep(recipe, self.training, resume=there, quiet=self.quiet)
+        if resume:
+            # It may say otherwise how many processes read, or what is shown.
+            write_whole(self.training / SWEEP, state(recipe))
+        trials = sweep(recipe, self.training, resume=resume, quiet=self.quiet)
         if all(trial.state == "failed" for trial in trials):
             raise SoloistError(f"all trials of the sweep failed: {self.failures()[0]}")
 
