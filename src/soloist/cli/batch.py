@@ -140,14 +140,17 @@ class Batch:
         if report.gain != 1.0:
             self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
         if self._verbose:
-            self._say(f"  model {report.model} on {report.device}, null test {report.null_dbfs:.1f} dBFS")
+            self._say(
+                f"  model {report.model} by {report.engine} on {report.device}, "
+                f"null test {report.null_dbfs:.1f} dBFS"
+            )
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
 
     def _report_plan(self, plan: TrackReport) -> None:
         if self._as_json:
             values = plan.as_dict()
-            kept = ("input", "model", "stems", "duration", "device", "skipped")
+            kept = ("input", "model", "stems", "duration", "device", "engine", "skipped")
             typer.echo(json.dumps({name: values[name] for name in kept} | {"dry_run": True}))
             return
         action = (

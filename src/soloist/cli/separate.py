@@ -73,6 +73,10 @@ def separate(
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "openvino", "onnxruntime"],
+        typer.Option(help="What runs the model's network; see docs/engines.md.", rich_help_panel=_HOW),
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
     ] = None,
@@ -192,6 +196,7 @@ def separate(
         stream=StreamSettings(chunk, overlap, shifts, batch_size),
         write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
+        engine=engine,
         skip_existing=skip_existing,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)

@@ -14,7 +14,7 @@ from einops import rearrange
 from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
 from soloist.errors import UsageError
 from soloist.inference.confidence import MeanConfidence
-from soloist.inference.engines import Engine, TorchEngine
+from soloist.inference.engines import Engine, make_engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.stems import Block, NullTest, StemSelection
@@ -42,6 +42,7 @@ class FileSettings:
         stream: Chunks, overlap, shifts, batches.
         write: Format, bit depth, levels.
         device: What to compute on.
+        engine: What runs the model's network: one of `ENGINES`, or "auto".
         skip_existing: Leave a track alone whose stems are all there.
     """
 
@@ -54,6 +55,7 @@ class FileSettings:
     stream: StreamSettings = field(default_factory=StreamSettings)
     write: WriteOptions = field(default_factory=WriteOptions)
     device: str = "auto"
+    engine: str = "auto"
     skip_existing: bool = False
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class TrackReport:
         duration: Seconds of audio separated.
         elapsed: Seconds that it took.
         device: What it was computed on.
+        engine: What ran the model's network.
         skipped: Whether all stems were there already.
         null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before levels are
             changed and samples are quantised.
@@ -94,6 +97,7 @@ class TrackReport:
     duration: float
     elapsed: float = 0.0
     device: str = ""
+    engine: str = ""
     skipped: bool = False
     null_dbfs: float | None = None
     gain: float = 1.0
@@ -141,7 +145,8 @@ class FileJob:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
-            self._loaded = (overrides, separator, TorchEngine(separator, self.settings.device))
+            engine = "torch" if self.settings.engine == "auto" else self.settings.engine
+            self._loaded = (overrides, separator, make_engine(engine, separator, self.settings.device))
         return self._loaded[1:]
 
     def plan(self, track: Track) -> TrackReport:
@@ -198,7 +203,9 @@ class FileJob:
         if settings.duration is not None:
             duration = min(duration, settings.duration)
         there = settings.skip_existing and all(path.exists() for path in paths.values())
-        return TrackReport(track.path, self.model, paths, duration, device=engine.device, skipped=there)
+        return TrackReport(
+            track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there
+        )
 
     def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
         return stem_paths(

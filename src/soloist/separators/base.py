@@ -248,13 +248,21 @@ class Separator(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement stage")
 
-    def estimate_any_length(self, mixture: Tensor) -> Tensor:
-        """`estimate` for any length from one sample: what is too short is padded and cut again."""
+    def estimate_any_length(
+        self, mixture: Tensor, estimate: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """`estimate` for any length from one sample: what is too short is padded and cut again.
+
+        Args:
+            mixture: Normalised audio `(batch, channels, samples)`.
+            estimate: What estimates in place of the separator's own `estimate`.
+        """
+        estimate = estimate or self.estimate
         samples = mixture.shape[-1]
         missing = self.minimum_length - samples
         if missing <= 0:
-            return self.estimate(mixture)
-        return self.estimate(nn.functional.pad(mixture, (0, missing)))[..., :samples]
+            return estimate(mixture)
+        return estimate(nn.functional.pad(mixture, (0, missing)))[..., :samples]
 
     def optimize(self) -> Separator:
         """Rewrite the separator for fast inference, in place; the estimates stay the same.

@@ -1,41 +1,15 @@
-"""Engines: what runs a separator's network. PyTorch here; others plug in beside it."""
+"""The engine that everybody has: PyTorch."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.inference.engines.base import Estimate
 from soloist.separators.base import Following, Note, Separator
-
-Estimate = Callable[[Tensor], Tensor]
-"""Mixtures `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""
-
-
-class Engine(Protocol):
-    """Estimates sources as the separator it was made from does, only faster."""
-
-    device: str
-
-    def __call__(self, mixture: Tensor) -> Tensor:
-        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
-        ...
-
-    def follow(self, note: Note | None = None) -> Estimate | None:
-        """What estimates the chunks of one recording in their order; see `Following`.
-
-        Args:
-            note: Is told how clear each chunk was.
-
-        Returns:
-            It takes chunks of any multiple of the separator's channels; None where the separator remembers
-            nothing.
-        """
-        ...
 
 
 class TorchEngine:
@@ -48,6 +22,8 @@ class TorchEngine:
     Raises:
         UsageError: The device is not there.
     """
+
+    name = "torch"
 
     def __init__(self, separator: Separator, device: str = "auto") -> None:
         self.device = find_device(device)

@@ -1,0 +1,98 @@
+"""Exported graphs on disk, each under a name that says what it was made of and what is in it.
+
+    <hash of what the graph was made of>.<hash of the file>.onnx
+
+A file that is not what its name says, because it was cut short or is another one, is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from soloist import __version__
+from soloist.zoo.home import home
+
+_KEPT = 64
+_log = logging.getLogger(__name__)
+
+
+def graphs_folder() -> Path:
+    """The folder of exported graphs."""
+    return home() / "graphs"
+
+
+def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
+    """The graph that a key stands for: from the cache, if what lies there is whole, or made and put there.
+
+    Of the graphs in the cache the ones that were used last are kept.
+
+    Args:
+        key: See `fingerprint`.
+        make: Writes the graph into a file.
+    """
+    folder = graphs_folder()
+    for path in folder.glob(f"{key}.*.onnx"):
+        content = path.read_bytes()
+        if path.name == _name(key, content):
+            os.utime(path)
+            return content
+        _log.warning("%s is damaged, and is made anew", path)
+        path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        made = Path(scratch) / "graph.onnx"
+        make(made)
+        content = made.read_bytes()
+        made.replace(folder / _name(key, content))
+    _forget_oldest(folder)
+    return content
+
+
+def fingerprint(module: nn.Module, *others: object) -> str:
+    """A hash of all that decides what a module computes, and of the versions of what exports it.
+
+    That is its weights, and every plain value that one of its parts was made with.
+
+    Args:
+        module: The module.
+        *others: What else decides about its graph; their `repr` is what counts.
+    """
+    digest = hashlib.sha256(repr((__version__, torch.__version__, others)).encode())
+    for name, part in module.named_modules():
+        plain = {key: value for key, value in sorted(vars(part).items()) if _is_plain(value)}
+        digest.update(repr((name, type(part).__qualname__, plain)).encode())
+    for name, tensor in _tensors(module):
+        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
+    return digest.hexdigest()[:32]
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain(part) for part in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _name(key: str, content: bytes) -> str:
+    return f"{key}.{hashlib.sha256(content).hexdigest()[:32]}.onnx"
+
+
+def _forget_oldest(folder: Path) -> None:
+    paths: Sequence[Path] = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
+    for path in paths[:-_KEPT]:
+        path.unlink(missing_ok=True)

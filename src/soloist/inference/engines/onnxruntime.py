@@ -1,0 +1,34 @@
+"""ONNX Runtime: runs graphs on any processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from soloist.inference.engines.graph import Arrays, GraphEngine, Run
+from soloist.lazy import import_extra
+from soloist.separators.base import Separator
+
+
+class OnnxRuntimeEngine(GraphEngine):
+    """Runs a separator's graph with ONNX Runtime on the CPU, in single precision; see `GraphEngine`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        self._runtime: Any = import_extra("onnxruntime", "onnxruntime")
+        super().__init__(separator, threads)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Make a session for a graph."""
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        # Its threads would go on spinning while PyTorch's compute what is around the graph.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        names = [port.name for port in session.get_inputs()]
+
+        def run(arrays: Arrays) -> Any:
+            return session.run(None, dict(zip(names, arrays, strict=True)))
+
+        return run

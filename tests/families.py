@@ -1,0 +1,89 @@
+"""One small separator of each family, with weights that were as if trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from soloist.networks.conv_tasnet import ConvTasNet
+from soloist.networks.dual_path import DualPathRNN
+from soloist.networks.open_unmix import OpenUnmix
+from soloist.networks.recurrent import RecurrentNetwork
+from soloist.networks.unet import UNet
+from soloist.networks.unet_blocks import TDC, TDCRNN, TFC, TFCTDF
+from soloist.networks.xumx_slicq import Autoencoder
+from soloist.separators.base import Separator
+from soloist.separators.clustering import ClusteringSeparator
+from soloist.separators.filterbank import FilterbankSeparator
+from soloist.separators.presets import sudormrf_design
+from soloist.separators.slicq import SliCQSeparator
+from soloist.separators.spectral import SpectralSeparator
+from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.transforms.slicq import SliCQ
+from soloist.transforms.stft import STFT
+
+SAMPLE_RATE = 8000
+
+_COMMON = {"sources": ["low", "high"], "sample_rate": SAMPLE_RATE, "channels": 1}
+
+
+def _sudormrf(variant, **sizes):
+    small = {"num_filters": 32, "channels": 16, "hidden_channels": 24, "num_blocks": 2, "depth": 3}
+    return sudormrf_design(variant, {**small, **sizes}, kernel_size=21).build()
+
+
+def _unet(block, **sizes):
+    network = UNet(
+        block, input_channels=2, output_channels=4, internal_channels=4, num_blocks=3, num_bins=33, **sizes
+    )
+    return SpectralSeparator(STFT(64, 32), network, **_COMMON)
+
+
+def _masking(network):
+    return SpectralSeparator(STFT(64, 16), network, representation="magnitude", mode="masking", **_COMMON)
+
+
+def _slicq():
+    transform = SliCQ("bark", 24, 80.0, sample_rate=SAMPLE_RATE)
+    return SliCQSeparator(transform, Autoencoder((2, 3)), bandwidth=2000.0, **_COMMON)
+
+
+def _clustering():
+    network = RecurrentNetwork(1, 5, num_bins=33, hidden_size=8, layers=2)
+    return ClusteringSeparator(STFT(64, 16, scaled=True), network, embedding_size=5, **_COMMON)
+
+
+def _filterbank(network, kernel_size=16):
+    return FilterbankSeparator(LearnedFilterbank(32, kernel_size), network, sample_rate=SAMPLE_RATE)
+
+
+FAMILIES: dict[str, Callable[[], Separator]] = {
+    "sudormrf-improved": lambda: _sudormrf("improved"),
+    "sudormrf-original": lambda: _sudormrf("original"),
+    "sudormrf-groupcomm": lambda: _sudormrf("groupcomm", num_groups=2),
+    "sudormrf-causal": lambda: _sudormrf("causal"),
+    "sudormrf-attentive": lambda: _sudormrf("attentive", num_heads=2, head_size=8),
+    "unet-tfc": lambda: _unet(TFC(2)),
+    "unet-tdc": lambda: _unet(TDC(2), time_levels=[]),
+    "unet-tfc-tdf": lambda: _unet(TFCTDF(2)),
+    "unet-tdc-rnn": lambda: _unet(TDCRNN(2)),
+    "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
+    "xumx-slicq": _slicq,
+    "clustering": _clustering,
+    "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 2)),
+    "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 2, 10)),
+}
+"""A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""
+
+
+def make_family(name: str) -> Separator:
+    """A separator, the same at each call, in eval mode."""
+    torch.manual_seed(0)
+    separator = FAMILIES[name]().eval()
+    for module in separator.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return separator

@@ -1,0 +1,130 @@
+"""All engines estimate the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from families import FAMILIES, SAMPLE_RATE, make_family
+from soloist.errors import UsageError
+from soloist.inference.engines import ENGINES, TorchEngine, make_engine
+from soloist.inference.engines.cache import graphs_folder
+from soloist.inference.stream import StreamSettings, separate_stream
+from soloist.separators.training_free.hpss import HPSS
+from toy_embeddings import band_separator, band_talkers
+
+OTHERS = [name for name in ENGINES if name != "torch"]
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, shared_home):
+    """One cache for all engines: each graph is exported once."""
+    monkeypatch.setenv("SOLOIST_HOME", str(shared_home))
+    return shared_home
+
+
+def noise(*shape, seed=0):
+    return 0.2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_equal(estimates, expected):
+    """Equal up to 1e-4 of the peak, which is what an engine must promise."""
+    assert estimates.shape == expected.shape
+    assert (estimates - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_engine_equals_pytorch(family, name):
+    separator = make_family(family)
+    mixture = noise(1, 1, 2400)
+    expected = TorchEngine(separator, "cpu")(mixture)
+    assert expected.abs().max() > 1e-3
+    assert_equal(make_engine(name, separator)(mixture), expected)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_shapes_come_in_any_order(name):
+    separator = make_family("unet-tdc")
+    torch_engine, engine = TorchEngine(separator, "cpu"), make_engine(name, separator)
+    shapes = [(1, 2400), (3, 2400), (1, 1), (2, 900), (1, 1700), (1, 901), (1, 2400)]
+    for seed, (batch, samples) in enumerate(shapes):
+        mixture = noise(batch, 1, samples, seed=seed)
+        assert_equal(engine(mixture), torch_engine(mixture))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_estimates_stay_when_others_follow(name):
+    engine = make_engine(name, make_family("sudormrf-improved"))
+    first = engine(noise(1, 1, 2400))
+    kept = first.clone()
+    engine(noise(1, 1, 2400, seed=1))
+    assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_recording_of_many_chunks_and_channels(name):
+    separator = make_family("sudormrf-improved")
+    mixture = noise(2, 5 * SAMPLE_RATE + 123).numpy()
+
+    def separate(engine):
+        settings = StreamSettings(chunk=0.5, overlap=0.25, batch_size=2)
+        pairs = separate_stream(separator, [mixture], 2 * SAMPLE_RATE, engine=engine, settings=settings)
+        return torch.from_numpy(np.concatenate([estimates for _, estimates in pairs], axis=-1))
+
+    assert_equal(separate(make_engine(name, separator)), separate(TorchEngine(separator, "cpu")))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_follows_sources_follows_them_with_any_engine(name):
+    separator = band_separator()
+    talkers = band_talkers(["xxxx......xxxx..xx", "xxxx..xxxx......xx", "xxxx....xxxxxx..xx"])
+    mixture = talkers.sum(dim=0, keepdim=True).numpy()
+
+    def separate(engine):
+        pairs = separate_stream(separator, [mixture], SAMPLE_RATE, engine=engine)
+        return torch.from_numpy(np.concatenate([estimates for _, estimates in pairs], axis=-1))
+
+    assert_equal(separate(make_engine(name, separator)), separate(TorchEngine(separator, "cpu")))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("damage", ["foreign", "truncated", "other bytes"])
+def test_a_damaged_graph_is_made_anew(name, damage, home):
+    separator, mixture = make_family("unet-tfc"), noise(1, 1, 900)
+    expected = make_engine(name, separator)(mixture)
+    make_engine(name, make_family("unet-tdc"))(mixture)
+    graphs = sorted(graphs_folder().glob("*.onnx"))
+    contents = {path: path.read_bytes() for path in graphs}
+    for path, content in contents.items():
+        others = [other for other in contents.values() if other != content]
+        damaged = {"foreign": others[0], "truncated": content[:-100], "other bytes": content[::-1]}
+        path.write_bytes(damaged[damage])
+    assert torch.equal(make_engine(name, separator)(mixture), expected)
+    assert not list(graphs_folder().glob(".*"))
+
+
+def test_other_weights_are_another_graph(home):
+    separator, mixture = make_family("unet-tdc"), noise(1, 1, 900)
+    make_engine("openvino", separator)(mixture)
+    with torch.no_grad():
+        separator.network.exit.weight.mul_(2)
+    assert_equal(make_engine("openvino", separator)(mixture), TorchEngine(separator, "cpu")(mixture))
+
+
+def test_what_has_no_network_is_refused():
+    with pytest.raises(UsageError, match="HPSS has no network that openvino could run"):
+        make_engine("openvino", HPSS(sample_rate=SAMPLE_RATE, channels=1))
+
+
+def test_what_is_not_there_is_refused():
+    with pytest.raises(UsageError, match="no engine 'tensorrt'; there are torch, openvino, onnxruntime"):
+        make_engine("tensorrt", make_family("unet-tdc"))
+    with pytest.raises(UsageError, match="computes on the cpu"):
+        make_engine("openvino", make_family("unet-tdc"), "cuda")
