@@ -65,6 +65,24 @@ def test_layers(name, device, mode):
         assert count_operations(lambda: layer(torch.zeros(shape, device=device))) == expected
 
 
+def test_recurrent_layers_as_cuda_runs_them():
+    """All layers and directions of an LSTM are one operation there."""
+
+    def run() -> None:
+        weights = []
+        for inputs in (8, 8, 32, 32):
+            weights += [torch.zeros(64, inputs), torch.zeros(64, 16), torch.zeros(64), torch.zeros(64)]
+        state = torch.zeros(4, BATCH, 16)
+        x, lstm = torch.zeros(STEPS, BATCH, 8), 2
+        torch.ops.aten._cudnn_rnn(
+            x, weights, 4, None, state, state.clone(), lstm, 16, 0, 2, False, 0.0, False, True, [], None
+        )
+
+    expected = LAYERS["LSTM of two layers and directions"][2]
+    with torch.device("meta"):
+        assert count_operations(run) == expected
+
+
 def test_attention_is_counted_and_transforms_are_not():
     query, key, value = torch.zeros(2, 4, 10, 8), torch.zeros(2, 4, 12, 8), torch.zeros(2, 4, 12, 6)
     scores = 2 * 2 * 4 * 10 * 12 * (8 + 6)

@@ -15,6 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS, _DPI = 4.4, 3.6, 3, 120
 _SMALLEST, _LARGEST = 30.0, 900.0  # Areas of markers, square points.
@@ -112,9 +113,22 @@ def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> N
             label=model.name,
             zorder=2,
         )
+    _set_scale(axes, costs)
+    axes.margins(y=0.15)
+    axes.grid(alpha=0.3)
+
+
+def _set_scale(axes: Axes, costs: Sequence[float]) -> None:
+    """A logarithmic axis of at least a decade, labelled by round numbers."""
     axes.set_xscale("log")
-    axes.margins(0.15)
-    axes.grid(alpha=0.3, which="both")
+    lowest, highest = min(costs, default=1.0), max(costs, default=1.0)
+    spread = highest / lowest
+    # Markers at the ends are not cut, also where the axis is long.
+    room = max(1.3, spread**0.12, (10 / spread) ** 0.5)
+    axes.set_xlim(lowest / room, highest * room)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if spread < 100 else (1.0,)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _area(size: int, candidates: Sequence[Candidate]) -> float:

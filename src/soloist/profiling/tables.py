@@ -124,8 +124,13 @@ def _cost_cells(measured: Measured) -> list[str]:
 
 def _milliseconds(time: Timing) -> str:
     """The median, and the quartiles."""
-    median, low, high = (f"{1e3 * seconds:.4g}" for seconds in (time.median, time.low, time.high))
+    median, low, high = (_three_digits(1e3 * seconds) for seconds in (time.median, time.low, time.high))
     return f"{median} ({low}…{high})"
+
+
+def _three_digits(value: float) -> str:
+    """At least so many, and none of them an exponent's."""
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
