@@ -161,3 +161,15 @@ def test_other_failures_are_not_taken_for_that():
 def test_devices_and_engines_that_are_not_there(device, engine, told):
     with pytest.raises(UsageError, match=told):
         measure_separating(Doubling(), Case(1.0, 1, device, engine), budget=SHORT)
+
+
+def test_another_engine_has_the_same_operations_its_own_time_and_no_training(once):
+    pytest.importorskip("openvino")
+    pytest.importorskip("onnxscript")
+    separator = load_subject("tiny-sudormrf").separator
+    ours, theirs = (Case(1.0, engine=engine) for engine in ("torch", "openvino"))
+    torch_s, openvino_s = (measure_separating(separator, case, budget=SHORT) for case in (ours, theirs))
+    assert openvino_s.operations == torch_s.operations
+    assert openvino_s.memory is None
+    assert openvino_s.time.median > 0
+    assert measure_training(separator, theirs, budget=SHORT) is None

@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from soloist.errors import OutOfMemoryError, UsageError
-from soloist.inference.engines import Engine, TorchEngine, find_device
+from soloist.errors import OutOfMemoryError
+from soloist.inference.engines import Engine, find_device, make_engine
 from soloist.inference.estimation import make_estimate
 from soloist.profiling.operations import count_operations
 from soloist.profiling.tensors import peak_tensor_memory
@@ -53,12 +53,13 @@ class Separating:
 
     Attributes:
         operations: FLOPs for a second of audio; None where nothing is computed that is counted.
-        memory: The most bytes that weights, mixtures and all intermediates take at once.
+        memory: The most bytes that weights, mixtures and all intermediates take at once; None for engines
+            other than PyTorch, into which nobody sees.
         time: Seconds that a batch takes.
     """
 
     operations: float | None
-    memory: int
+    memory: int | None
     time: Timing
 
 
@@ -81,7 +82,8 @@ def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0)
 
     The separator is run by the engine, folded and fused. What is longer than a chunk is cut into chunks that
     overlap and glued again, as in recordings, and what is glued is let go; then the memory hardly grows with
-    the duration, and the operations are those of all chunks. The mixture is noise.
+    the duration, and the operations are those of all chunks; PyTorch's, for every engine. The mixture is
+    noise.
 
     Args:
         separator: What separates.
@@ -95,11 +97,13 @@ def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0)
     mixture = make_noise(separator, case)
     engine = make_engine(case.engine, separator, case.device)
     run = partial(_separate, separator, engine)
+    seen = case.engine == "torch"
+    counted = engine if seen else make_engine("torch", separator, case.device)
     with _within_memory(case):
-        operations, memory = _count(partial(run, mixture), engine.device)
+        operations, memory = _count(partial(_separate, separator, counted, mixture), counted.device)
         time = measure_time(run, lambda: mixture, budget=budget)
     seconds = case.duration * case.batch
-    return Separating(operations / seconds if operations else None, memory, time)
+    return Separating(operations / seconds if operations else None, memory if seen else None, time)
 
 
 def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -> Training | None:
@@ -110,18 +114,19 @@ def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -
 
     Args:
         separator: What is trained; a copy is.
-        case: What it is trained on. The engine is PyTorch.
+        case: What it is trained on.
         budget: Seconds for the timing.
 
     Returns:
-        None where there is nothing to train, or for mixtures of more than `LONGEST_TRAINED`.
+        None where there is nothing to train, for mixtures of more than `LONGEST_TRAINED`, and for engines
+        other than PyTorch, which do not train.
 
     Raises:
         UsageError: The device is not there.
         OutOfMemoryError: The memory does not suffice.
     """
     trainable = any(parameter.requires_grad for parameter in separator.parameters())
-    if not trainable or case.duration > LONGEST_TRAINED:
+    if not trainable or case.duration > LONGEST_TRAINED or case.engine != "torch":
         return None
     device = find_device(case.device)
     with _within_memory(case):
@@ -149,17 +154,6 @@ def separate_once(separator: Separator, case: Case) -> None:
     """
     with _within_memory(case):
         _separate(separator, make_engine(case.engine, separator, case.device), make_noise(separator, case))
-
-
-def make_engine(name: str, separator: Separator, device: str) -> Engine:
-    """The engine of a name, which runs a separator on a device.
-
-    Raises:
-        UsageError: There is no such engine, or no such device.
-    """
-    if name != "torch":
-        raise UsageError(f"there is no engine {name!r}; there is torch")
-    return TorchEngine(separator, device)
 
 
 def make_noise(separator: Separator, case: Case) -> Tensor:

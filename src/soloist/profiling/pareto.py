@@ -78,7 +78,7 @@ def _costs(profile: Profile) -> Costs:
         "GFLOP for a second of audio": separating.operations and separating.operations / 1e9,
         "forward (s)": separating.time.median,
         "backward (s)": None if training is None else training.backward.median,
-        "memory, forward (MB)": separating.memory / 1e6,
+        "memory, forward (MB)": None if separating.memory is None else separating.memory / 1e6,
         "memory, training (MB)": None if training is None else training.memory / 1e6,
         "parameters": float(profile.facts.parameters),
     }

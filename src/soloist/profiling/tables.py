@@ -113,7 +113,7 @@ def _cost_cells(measured: Measured) -> list[str]:
     return [
         *(case.engine, case.device, f"{case.duration:g}", str(case.batch)),
         NO_VALUE if separating.operations is None else f"{separating.operations / 1e9:.3f}",
-        f"{separating.memory / 1e6:.1f}",
+        NO_VALUE if separating.memory is None else f"{separating.memory / 1e6:.1f}",
         NO_VALUE if training is None else f"{training.memory / 1e6:.1f}",
         NO_VALUE if measured.process is None else f"{measured.process:.0f}",
         _milliseconds(separating.time),
