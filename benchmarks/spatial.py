@@ -75,11 +75,13 @@ def improvement(references: Tensor, estimates: Tensor) -> float:
     return (best - sum(float(si_sdr(references[:, i], mixture)) for i in range(count))) / count
 
 
-def place_table(mixtures: int) -> None:
+def place_table(mixtures: int, only: str) -> None:
     """Separators by place, and ICA, on talkers at known places."""
     print(f"| separator | {' | '.join(PLACES)} | s per s |")
     print("|---|" + "---|" * (len(PLACES) + 1))
     for name, build in SEPARATORS.items():
+        if not name.startswith(only):
+            continue
         cells, spent, duration = [], 0.0, 0.0
         for places in PLACES.values():
             if name == "ICA" and len(places) > 2:
@@ -114,10 +116,11 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--mixtures", type=int, default=5, help="mixtures of each kind")
+    parser.add_argument("--only", default="", help="separators by place whose name begins so")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():
-        place_table(options.mixtures)
+        place_table(options.mixtures, options.only)
         timbre_table(options.mixtures)
 
 

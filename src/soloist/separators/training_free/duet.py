@@ -165,9 +165,8 @@ class Duet(StereoSeparator):
             return symmetric, delay, weights * _within(delay, self.delays)
         cues = Cues.of(spectrum, frequencies)
         unambiguous = (frequencies > 0) & (frequencies * max(map(abs, self.delays)) <= torch.pi)
-        frequencies = frequencies.clamp(
-            min=frequencies[1]
-        )  # Zero, which does not count, has no power below 0.
+        # Zero, which does not count, has no power below 0.
+        frequencies = frequencies.clamp(min=frequencies[1])
         weights = weights * frequencies**self.q * unambiguous
         return cues.symmetric_attenuation, cues.delay, weights * _within(cues.delay, self.delays)
 

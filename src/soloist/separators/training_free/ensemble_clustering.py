@@ -69,7 +69,7 @@ class EnsembleClustering(MaskSeparator):
         window: Window = "sqrt_hann",
         weights: Sequence[float] | None = None,
         clusterer: Clusterer | None = None,
-        percentile: float = 90.0,
+        percentile: float = 98.0,
     ) -> None:
         if separators is None:
             cues = (TwoStageHPSS, Repet, RepetSim, FT2D)
@@ -97,7 +97,7 @@ class EnsembleClustering(MaskSeparator):
                 f"negative, and a percentile in 0..100"
             )
         self.scales = scales
-        self.clusterer = clusterer or KMeans(exponent=2.0, restarts=0 if self.shared else 10)
+        self.clusterer = clusterer or KMeans(exponent=3.0, restarts=0 if self.shared else 10)
         self.percentile = percentile
 
     @property
