@@ -17,13 +17,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from soloist.audio import RawFormat, probe, spool_stream
 from soloist.cli.models import fetch
-from soloist.errors import SoloistError, UsageError
+from soloist.errors import OutOfMemoryError, SoloistError, UsageError
 from soloist.inference.inputs import Track, find_tracks
 from soloist.inference.job import FileJob, FileSettings, TrackReport
+from soloist.inference.plan import Expectation, Planner
 from soloist.profiling import peak_memory, return_memory_at_once
-from soloist.zoo import DEFAULT_MODEL, card_of
+from soloist.zoo import DEFAULT_MODEL, Card, card_of, list_cards
+from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
+
+_BASES = {"calibration": "by what soloist tune measured", "measurement": "by a chunk that was separated now"}
 
 
 class Batch:
@@ -88,13 +92,18 @@ class Batch:
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
-        """Say what `run` would do. True if every input can be read."""
+        """Say what `run` would do and take. True if every input can be read, and the memory suffices."""
+        card = card_of(self._model)
+        if not card.parameters:
+            return_memory_at_once()
         job = FileJob(self._model, self._settings)
+        planner = Planner(job)
         failures = 0
         with self._tracks(inputs, raw) as tracks:
             for track in tracks:
                 try:
-                    self._report_plan(job.plan(track))
+                    plan = job.plan(track)
+                    self._report_plan(plan, None if plan.skipped else _checked(planner.expect(track)), card)
                 except (SoloistError, OSError) as error:
                     failures += 1
                     self._report_failure(track, error)
@@ -147,19 +156,29 @@ class Batch:
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
 
-    def _report_plan(self, plan: TrackReport) -> None:
+    def _report_plan(self, plan: TrackReport, expected: Expectation | None, card: Card) -> None:
         if self._as_json:
             values = plan.as_dict()
             kept = ("input", "model", "stems", "duration", "device", "engine", "skipped")
-            typer.echo(json.dumps({name: values[name] for name in kept} | {"dry_run": True}))
+            shown = {name: values[name] for name in kept} | _expected_fields(expected)
+            weights = {
+                "licence": card.licence.weights,
+                "weights_mb": round(_weights_size(self._model, card), 3),
+            }
+            typer.echo(json.dumps(shown | weights | {"dry_run": True}))
             return
-        action = (
-            "skip, all stems are there"
-            if plan.skipped
-            else f"{plan.duration:.1f} s with {plan.model} on {plan.device}"
+        if expected is None:
+            typer.echo(f"{plan.input}: skip, all stems are there")
+            return
+        typer.echo(
+            f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
+            f"  about {expected.seconds:.1f} s and {expected.memory:.0f} MB of memory, "
+            f"{_BASES[expected.basis]}"
         )
-        typer.echo(f"{plan.input}: {action}")
-        for path in () if plan.skipped else dict.fromkeys(plan.stems.values()):
+        if card.parameters:
+            licence = card.licence.weights or "of no stated licence"
+            typer.echo(f"  weights: {_weights_size(self._model, card):.1f} MB, {licence}")
+        for path in dict.fromkeys(plan.stems.values()):
             typer.echo(f"  {path}")
 
     def _report_failure(self, track: Track, error: Exception) -> None:
@@ -171,6 +190,39 @@ class Batch:
     def _say(self, message: str, *, always: bool = False) -> None:
         if always or not (self._quiet or self._as_json):
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _checked(expected: Expectation) -> Expectation:
+    """What is expected of a file, if the memory suffices.
+
+    Raises:
+        OutOfMemoryError: It does not.
+    """
+    if not expected.fits:
+        raise OutOfMemoryError(
+            f"separating takes about {expected.memory:.0f} MB of memory, and {expected.available:.0f} MB are "
+            "there: take a shorter --chunk or a smaller --batch-size"
+        )
+    return expected
+
+
+def _expected_fields(expected: Expectation | None) -> dict[str, Any]:
+    if expected is None:
+        return {}
+    return {
+        "expected_seconds": round(expected.seconds, 3),
+        "expected_memory_mb": round(expected.memory, 1),
+        "available_memory_mb": None if expected.available is None else round(expected.available, 1),
+        "expected_from": expected.basis,
+    }
+
+
+def _weights_size(model: str, card: Card) -> float:
+    """MB of the weights on disk; none for what needs none."""
+    # A name that is known wins over a folder of that name, as in `load`.
+    named = any(card.name == model for card in list_cards())
+    path = (card.folder if named else Path(model).expanduser()) / WEIGHTS
+    return path.stat().st_size / 1e6 if path.is_file() else 0.0
 
 
 def _duration_or_nothing(track: Track, settings: FileSettings) -> float:

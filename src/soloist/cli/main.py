@@ -26,6 +26,7 @@ from soloist.cli import (
     sweep,
     test,
     train,
+    tune,
     visualize,
 )
 from soloist.errors import SoloistError
@@ -55,6 +56,7 @@ app.command("runs")(runs.runs)
 app.command("run", context_settings={"ignore_unknown_options": True})(run.run)
 app.command("profile")(profile.profile)
 app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
+app.command("tune")(tune.tune)
 app.command("visualize", context_settings={"ignore_unknown_options": True})(visualize.visualize)
 app.add_typer(search.app, name="search")
 app.add_typer(models.app, name="models")

@@ -69,7 +69,10 @@ def separate(
     shifts: Annotated[
         int, typer.Option(help="Average this many passes, each cut differently.", rich_help_panel=_HOW)
     ] = 1,
-    batch_size: Annotated[int, typer.Option(help="Chunks separated at once.", rich_help_panel=_HOW)] = 1,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Chunks separated at once; default: 1, or see tune.", rich_help_panel=_HOW),
+    ] = None,
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",

@@ -118,7 +118,7 @@ class ModelSystem:
         name = _folder_name(track)
         mixture = _mixture_file(track, self._folder / name)
         report = self._job.run(Track(mixture, name))
-        separator, _ = self._job.separator_for(probe(mixture))
+        separator = self._job.separator_for(probe(mixture))
         files = dict(report.stems)
         if self._single is not None:
             files[complement(self._single)] = files.pop(f"no_{self._single}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from einops import rearrange
 
 from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
 from soloist.errors import UsageError
+from soloist.inference.choice import Choice, EngineChoice
 from soloist.inference.confidence import MeanConfidence
-from soloist.inference.engines import Engine, make_engine
+from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.stems import Block, NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
+from soloist.inference.tuning import tune
 from soloist.separators.base import Separator
 from soloist.zoo import card_of, load
 
@@ -129,24 +132,43 @@ class FileJob:
         self.model = model
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
-        self._loaded: tuple[dict[str, int], Separator, Engine] | None = None
+        self._loaded: tuple[dict[str, int], Separator, EngineChoice] | None = None
         # What is wrong for every track is said before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
 
-    def separator_for(self, info: AudioInfo) -> tuple[Separator, Engine]:
-        """The separator for a kind of input and the engine that runs it."""
+    def separator_for(self, info: AudioInfo) -> Separator:
+        """The separator for a kind of input."""
+        return self._load_for(info)[0]
+
+    def choose(self, info: AudioInfo, *, may_calibrate: bool = False) -> Choice:
+        """What runs the separator of a file; see `EngineChoice.choose`."""
+        return self._load_for(info)[1].choose(self.count_chunks(info), may_calibrate=may_calibrate)
+
+    def count_chunks(self, info: AudioInfo) -> int:
+        """Chunks that are estimated of a file, in all passes."""
+        separator = self.separator_for(info)
+        samples = round(self.duration_of(info) * separator.sample_rate)
+        return self.settings.stream.shifts * self.settings.stream.chunking(separator).count(samples)
+
+    def duration_of(self, info: AudioInfo) -> float:
+        """Seconds of a file that are separated."""
+        left = max(0.0, info.duration - self.settings.start)
+        return left if self.settings.duration is None else min(left, self.settings.duration)
+
+    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineChoice]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
         return self._load(kind if self._any_rate else {})
 
-    def _load(self, overrides: dict[str, int]) -> tuple[Separator, Engine]:
+    def _load(self, overrides: dict[str, int]) -> tuple[Separator, EngineChoice]:
         # One kind of input at a time: a folder of many kinds must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
-            engine = "torch" if self.settings.engine == "auto" else self.settings.engine
-            self._loaded = (overrides, separator, make_engine(engine, separator, self.settings.device))
+            asked = (self.settings.engine, self.settings.device)
+            engines = EngineChoice(separator, *asked, partial(tune, self.model))
+            self._loaded = (overrides, separator, engines)
         return self._loaded[1:]
 
     def plan(self, track: Track) -> TrackReport:
@@ -157,8 +179,15 @@ class FileJob:
         """
         return self._plan(track, probe(track.path))
 
-    def run(self, track: Track, progress: Progress | None = None) -> TrackReport:
+    def run(
+        self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
+    ) -> TrackReport:
         """Separate a track; its stems appear under their names when all of them are complete.
+
+        Args:
+            track: What is separated.
+            progress: Is told how far it has come.
+            engine: Runs the separator in place of the engine that the settings say.
 
         Raises:
             AudioError: The file cannot be read, or the stems cannot be written.
@@ -168,16 +197,18 @@ class FileJob:
         plan = self._plan(track, info)
         if plan.skipped:
             return plan
-        separator, engine = self.separator_for(info)
+        separator = self.separator_for(info)
+        choice = Choice(engine) if engine else self.choose(info, may_calibrate=True)
+        stream = self.settings.stream
         needs_level = separator.normalization == "track"
         confidence = MeanConfidence()
         pairs = separate_stream(
             separator,
             _watch(self._read(track), info.sample_rate, plan.duration, progress),
             info.sample_rate,
-            engine=engine,
+            engine=choice.engine,
             level=measure_level(self._read(track)) if needs_level else None,
-            settings=self.settings.stream,
+            settings=replace(stream, batch_size=stream.batch_size or choice.batch_size),
             note=confidence.note,
         )
         null_test = NullTest()
@@ -190,6 +221,7 @@ class FileJob:
             plan,
             duration=null_test.samples / info.sample_rate,
             elapsed=time.perf_counter() - begun,
+            engine=choice.engine.name,
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
@@ -197,11 +229,8 @@ class FileJob:
 
     def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
         settings = self.settings
-        separator, engine = self.separator_for(info)
-        paths = self._paths(track.name, separator)
-        duration = max(0.0, info.duration - settings.start)
-        if settings.duration is not None:
-            duration = min(duration, settings.duration)
+        duration, engine = self.duration_of(info), self.choose(info).engine
+        paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(
             track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there

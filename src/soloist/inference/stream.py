@@ -36,16 +36,16 @@ class StreamSettings:
         chunk: Seconds of a chunk; None for the separator's best.
         overlap: Part of a chunk shared with the next one, in [0, 0.5]; None for the separator's best.
         shifts: Passes over differently cut input that are averaged; 1 for a single pass.
-        batch_size: Chunks that are estimated at once.
+        batch_size: Chunks that are estimated at once; None for one, or what suits the engine.
     """
 
     chunk: float | None = None
     overlap: float | None = None
     shifts: int = 1
-    batch_size: int = 1
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.shifts < 1 or self.batch_size < 1:
+        if self.shifts < 1 or (self.batch_size is not None and self.batch_size < 1):
             raise UsageError(f"shifts {self.shifts} and batch size {self.batch_size} must be at least 1")
         if self.chunk is not None and not self.chunk > 0:
             raise UsageError(f"chunk {self.chunk:g} s must be longer than 0 s")
@@ -163,7 +163,7 @@ class _Pass:
         self.ordered = separator.ordered
         self.estimate = make_estimate(separator, following or engine, level, follows=self.follows)
         self.chunking = settings.chunking(separator)
-        self.batch_size = settings.batch_size
+        self.batch_size = settings.batch_size or 1
         self.delay = delay
         self._keeper = OrderKeeper()
 

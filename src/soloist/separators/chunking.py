@@ -64,6 +64,10 @@ class Chunking:
         """Samples from one chunk to the next."""
         return self.length - 2 * self.trim - self.overlap
 
+    def count(self, samples: int) -> int:
+        """Chunks that a track of so many samples is cut into."""
+        return 1 + max(0, -(-(samples - self.length) // self.step))
+
     @classmethod
     def of(cls, separator: Separator, *, length: int | None = None, overlap: float | None = None) -> Chunking:
         """The chunking for a separator.

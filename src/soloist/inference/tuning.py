@@ -1,0 +1,149 @@
+"""Calibration: which engine, with how many threads and chunks at once, runs a model fastest here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from soloist.errors import SoloistError, UsageError
+from soloist.inference.calibration import Calibration, Trial, save_calibration
+from soloist.inference.engines import installed_engines, make_engine
+from soloist.inference.estimation import make_estimate
+from soloist.profiling.memory import peak_memory
+from soloist.profiling.timing import measure_time
+from soloist.separators.base import Level, Separator
+from soloist.separators.chunking import Chunking
+from soloist.zoo import load
+
+T = TypeVar("T")
+
+BATCH_SIZES = (1, 4)
+
+_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """An engine's trials, and its estimates of the test chunk `(1, sources, channels, samples)`."""
+
+    trials: tuple[Trial, ...]
+    estimates: Tensor
+
+
+def tune(
+    model: str,
+    *,
+    threads: int | None = None,
+    budget: float = 1.0,
+    notify: Callable[[str], None] = lambda engine: None,
+) -> Calibration:
+    """Measure the engines that are installed with a model, and keep the result for `soloist separate`.
+
+    Each is measured in a process of its own, on noise, on the CPU.
+
+    Args:
+        model: Name in the zoo or path of a model folder.
+        threads: The most processor threads to use; None for as many as PyTorch uses.
+        budget: Seconds for each figure.
+        notify: Is told which engine is measured.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+        UsageError: It has no graph, so that there is nothing to choose from.
+        SoloistError: PyTorch itself could not be measured.
+    """
+    separator = load(model)
+    if separator.graph is None:
+        raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
+    most = threads or torch.get_num_threads()
+    attempts: dict[str, _Attempt] = {}
+    failures = []
+    for engine in installed_engines():
+        notify(engine)
+        try:
+            # Exporting takes memory that a separation with the graph in the cache does not.
+            _in_process(_prepare, model, engine, most)
+            attempts[engine] = _in_process(_measure, model, engine, most, budget)
+        except SoloistError as error:
+            if engine == "torch":
+                raise
+            failures.append(f"{engine}: {error}")
+    expected = attempts["torch"].estimates
+    trials = [
+        replace(trial, difference=_difference(attempt.estimates, expected))
+        for attempt in attempts.values()
+        for trial in attempt.trials
+    ]
+    calibration = Calibration(tuple(trials), tuple(failures))
+    save_calibration(separator, calibration)
+    return calibration
+
+
+def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
+    """Noise of the length of a chunk, the same at each call, `(1, channels, samples)`."""
+    length = samples or Chunking.of(separator).length
+    return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
+
+
+def _in_process(work: Callable[..., T], *arguments: object) -> T:
+    # Spawned, because a fork of a process with PyTorch's threads may hang.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool as error:
+            raise SoloistError("the process was killed, as a rule for lack of memory") from error
+
+
+def _prepare(model: str, engine: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    separator = load(model)
+    if engine != "torch":
+        make_engine(engine, separator, "cpu")(noise_chunk(separator))
+
+
+def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
+    """The trials of an engine, by how much memory they take."""
+    separator = load(model)
+    chunk = noise_chunk(separator)
+    trials: list[Trial] = []
+    for batch_size in BATCH_SIZES:
+        for threads in _thread_counts(most):
+            torch.set_num_threads(threads)
+            begun = time.perf_counter()
+            running = make_engine(engine, separator, "cpu", threads=threads)
+            following = running.follow()
+            estimate = make_estimate(
+                separator, following or running, Level.of(chunk), follows=following is not None
+            )
+            batch = chunk.repeat(batch_size, 1, 1)
+            estimate(batch)
+            first = time.perf_counter() - begun
+            seconds = measure_time(estimate, partial(_same, batch), budget=budget).median
+            start = max(0.0, first - seconds)
+            trials.append(Trial(engine, threads, batch_size, seconds / batch_size, start, peak_memory(), 0.0))
+            if len(trials) == 1:
+                estimates = running(chunk)
+    return _Attempt(tuple(trials), estimates)
+
+
+def _same(batch: Tensor) -> Tensor:
+    return batch
+
+
+def _thread_counts(most: int) -> Sequence[int]:
+    """All threads, and half of them, since the cores of some processors are counted twice."""
+    return [most, most // 2] if most >= 4 else [most]
+
+
+def _difference(estimates: Tensor, expected: Tensor) -> float:
+    peak = expected.abs().max().clamp(min=torch.finfo(expected.dtype).tiny)
+    return float((estimates - expected).abs().max() / peak)

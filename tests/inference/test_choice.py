@@ -1,0 +1,130 @@
+"""Which engine is taken: what was asked for, or what a calibration says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from families import make_family
+from soloist.errors import UsageError
+from soloist.inference.calibration import (
+    Calibration,
+    Trial,
+    calibration_path,
+    load_calibration,
+    save_calibration,
+)
+from soloist.inference.choice import EngineChoice
+from soloist.separators.training_free.hpss import HPSS
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
+    return tmp_path
+
+
+def trial(engine, chunk, start=0.0, difference=0.0, threads=1, batch_size=1):
+    return Trial(engine, threads, batch_size, chunk, start, 100.0, difference)
+
+
+def calibrate(separator, *trials):
+    save_calibration(separator, Calibration((trial("torch", 1.0), *trials)))
+
+
+def choose(separator, chunks=100, name="auto", **options):
+    def refuse():
+        raise AssertionError("nothing was to be calibrated")
+
+    return EngineChoice(separator, name, "cpu", refuse).choose(chunks, **options)
+
+
+def test_it_is_pytorch_before_anything_was_measured():
+    assert choose(make_family("unet-tdc"), 10_000).engine.name == "torch"
+
+
+def test_it_is_the_fastest_of_a_calibration():
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.5, batch_size=4), trial("onnxruntime", 0.7))
+    choice = choose(separator)
+    assert (choice.engine.name, choice.batch_size) == ("openvino", 4)
+
+
+@pytest.mark.parametrize("difference", [2e-4, math.nan])
+def test_it_is_none_that_estimates_something_else(difference):
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.5, difference=difference), trial("onnxruntime", 0.7))
+    assert choose(separator).engine.name == "onnxruntime"
+
+
+def test_a_short_recording_does_not_wait_for_an_engine_to_start():
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.5, start=10.0))
+    engines = EngineChoice(separator, "auto", "cpu", list)
+    assert [engines.choose(chunks).engine.name for chunks in (19, 21, 19)] == [
+        "torch",
+        "openvino",
+        "openvino",
+    ]
+
+
+def test_no_more_threads_are_taken_than_allowed():
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.1, threads=torch.get_num_threads() + 1))
+    assert choose(separator).engine.name == "torch"
+
+
+def test_a_long_recording_is_worth_a_calibration(monkeypatch):
+    separator = make_family("unet-tdc")
+    made = []
+
+    def calibrate_now():
+        made.append(1)
+        return Calibration((trial("torch", 1.0), trial("openvino", 0.5)))
+
+    engines = EngineChoice(separator, "auto", "cpu", calibrate_now)
+    assert engines.choose(10**7).engine.name == "torch"
+    assert engines.choose(2, may_calibrate=True).engine.name == "torch"
+    assert not made
+    assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
+    assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
+    assert len(made) == 1
+
+
+def test_what_was_asked_for_is_taken_whatever_was_measured():
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.5))
+    assert choose(separator, name="onnxruntime").engine.name == "onnxruntime"
+    assert choose(separator, name="torch").engine.name == "torch"
+
+
+def test_separators_without_a_network_have_no_choice():
+    assert choose(HPSS(sample_rate=8000, channels=1)).engine.name == "torch"
+
+
+def test_a_wrong_device_is_refused_at_once():
+    with pytest.raises(UsageError, match="cuda:77"):
+        EngineChoice(HPSS(sample_rate=8000, channels=1), "auto", "cuda:77", list)
+
+
+def test_a_calibration_is_that_of_the_weights():
+    separator = make_family("unet-tdc")
+    calibrate(separator, trial("openvino", 0.5))
+    assert load_calibration(separator) == load_calibration(make_family("unet-tdc"))
+    assert load_calibration(make_family("unet-tfc")) is None
+    with torch.no_grad():
+        separator.network.exit.bias.add_(1)
+    assert load_calibration(separator) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"trials": [], "failures": []}', '{"trials": [{"x": 1}]}']
+)
+def test_a_damaged_calibration_is_none(content):
+    separator = make_family("unet-tdc")
+    calibrate(separator)
+    calibration_path(separator).write_text(content, encoding="utf-8")
+    assert load_calibration(separator) is None
+    assert choose(separator).engine.name == "torch"
