@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from soloist.errors import UsageError
 from soloist.estimation.clustering import GaussianMixture, SoftKMeans
@@ -33,8 +34,16 @@ def test_any_clusterer_will_do(clusterer):
     assert min(improvements(references, separator(references.sum(dim=1)))) > 10
 
 
+def test_what_sounds_only_where_delays_are_ambiguous_is_not_lost():
+    tone = (torch.pi * 0.9 * torch.arange(8000)).sin()
+    mixture = torch.stack([tone, 0.5 * tone])[None]
+    estimates = SpatialClustering(sample_rate=RATE, max_delay=4.0)(mixture)
+    torch.testing.assert_close(estimates.sum(dim=1), mixture, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize(
-    "options", [{"channels": 1}, {"percentile": 100.0}, {"percentile": -1.0}, {"max_delay": 0.0}]
+    "options",
+    [{"channels": 1}, {"percentile": 100.0}, {"percentile": -1.0}, {"max_delay": 0.0}, {"max_delay": 5000.0}],
 )
 def test_wrong_arguments_are_refused(options):
     with pytest.raises(UsageError):

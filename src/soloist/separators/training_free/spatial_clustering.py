@@ -67,8 +67,11 @@ class SpatialClustering(StereoSeparator):
             hop_length=hop_length,
             window=window,
         )
-        if not 0 <= percentile < 100 or not max_delay > 0:
-            raise UsageError("spatial clustering needs a percentile in 0..100 and a max_delay above 0")
+        if not 0 <= percentile < 100 or not 0 < max_delay <= self.stft.n_fft / 2:
+            raise UsageError(
+                f"spatial clustering needs a percentile in 0..100, and a max_delay above 0 and at most half a "
+                f"window, {self.stft.n_fft // 2} samples"
+            )
         self.clusterer = clusterer or KMeans()
         self.percentile = percentile
         self.max_delay = max_delay
@@ -79,10 +82,12 @@ class SpatialClustering(StereoSeparator):
         cues = Cues.of(spectrum, frequencies)
         levels = (20 * cues.attenuation.log10()).clamp(-_LARGEST_LEVEL, _LARGEST_LEVEL) / _LEVEL
         points = torch.stack([levels, (cues.delay / self.max_delay).clamp(-1, 1)], dim=-1)
-        unambiguous = (frequencies > 0) & (frequencies * self.max_delay <= torch.pi)
-        loud = loudest(spectrum.abs().square().sum(dim=1).flatten(1), self.percentile)
-        counted = loud & unambiguous.expand_as(levels[0]).flatten()
-        fit = self.clusterer.fit(points.flatten(1, 2), counted, len(self.sources))
+        unambiguous = ((frequencies > 0) & (frequencies * self.max_delay <= torch.pi))[:, 0]
+        power = spectrum.abs().square().sum(dim=1)
+        counted = torch.zeros_like(power, dtype=torch.bool)
+        loud = loudest(power[:, unambiguous].flatten(1), self.percentile)
+        counted[:, unambiguous] = loud.unflatten(1, (-1, power.shape[2]))
+        fit = self.clusterer.fit(points.flatten(1, 2), counted.flatten(1), len(self.sources))
         periods = 2 * torch.pi / (frequencies.clamp(min=frequencies[1]) * self.max_delay)
         return self._posteriors(fit, points, periods)[:, :, None]
 
@@ -94,7 +99,8 @@ class SpatialClustering(StereoSeparator):
             turns = ((fit.centres[:, index, 1, None, None] - delays) / periods).round()
             nearest = torch.stack([levels, delays + turns * periods], dim=-1)
             scores.append(fit.scores(nearest.flatten(1, 2))[:, index])
-        unused = ~fit.used[:, :, None]
-        # Where nothing sounds there is no cluster at all, and nothing to share.
-        shares = torch.stack(scores, dim=1).masked_fill(unused, -torch.inf).softmax(dim=1).nan_to_num(0.0)
-        return shares.unflatten(2, levels.shape[1:])
+        used = fit.used.clone()
+        # Where nothing tells sources apart, there is one.
+        used[:, 0] |= ~used.any(dim=1)
+        known = torch.stack(scores, dim=1).nan_to_num(0.0).masked_fill(~used[:, :, None], -torch.inf)
+        return known.softmax(dim=1).unflatten(2, levels.shape[1:])
