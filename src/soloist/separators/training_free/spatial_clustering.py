@@ -69,8 +69,8 @@ class SpatialClustering(StereoSeparator):
         )
         if not 0 <= percentile < 100 or not 0 < max_delay <= self.stft.n_fft / 2:
             raise UsageError(
-                f"spatial clustering needs a percentile in 0..100, and a max_delay above 0 and at most half a "
-                f"window, {self.stft.n_fft // 2} samples"
+                f"spatial clustering needs a percentile in 0..100, and a max_delay above 0 and at most half "
+                f"a window, {self.stft.n_fft // 2} samples"
             )
         self.clusterer = clusterer or KMeans()
         self.percentile = percentile
