@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soloist.audio import read_audio
 from soloist.errors import UsageError
-from soloist.inference.engines import TorchEngine
+from soloist.inference.engines import make_engine
 from soloist.inference.stems import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.zoo import DEFAULT_MODEL, card_of, load
@@ -24,6 +24,7 @@ def separate(
     stems: Sequence[str] = (),
     two_stems: str | None = None,
     device: str = "auto",
+    engine: str = "torch",
     settings: StreamSettings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Separate a recording that fits in memory; `soloist.inference.job.FileJob` is for those that do not.
@@ -35,6 +36,7 @@ def separate(
         stems: Names of the stems that are wanted; empty for all.
         two_stems: The stem that is wanted beside everything else.
         device: "auto", "cpu", "cuda", "mps".
+        engine: What runs the network: one of `soloist.inference.engines.ENGINES`.
         settings: Chunks, overlap, shifts, batches.
 
     Returns:
@@ -42,7 +44,8 @@ def separate(
 
     Raises:
         AudioError: The file cannot be read.
-        UsageError: Samples without a rate, or a stem that the model does not have.
+        UsageError: Samples without a rate, a stem that the model does not have, or an engine that cannot run
+            it.
 
     Example:
         >>> stems = soloist.separate("song.mp3", two_stems="vocals")  # doctest: +SKIP
@@ -57,7 +60,7 @@ def separate(
         separator,
         [mixture],
         rate,
-        engine=TorchEngine(separator, device),
+        engine=make_engine(engine, separator, device),
         level=measure_level([mixture]),
         settings=settings,
     )
