@@ -170,5 +170,6 @@ def _check(mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> None:
             f"magnitudes must be (batch, sources, channels, frequency, ...) and the mixture like one of "
             f"them: these are {len(magnitudes)} and {len(mixture)} blocks, the first {shapes}"
         )
-    if len({(block.shape[0], block.shape[3]) for block in mixture}) > 1:
+    items, slices = mixture[0].shape[0], mixture[0].shape[3]
+    if any(block.shape[0] != items or block.shape[3] != slices for block in mixture):
         raise UsageError("all blocks must have as many items and slices")

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.networks.frames import FrameConv, Slope, channels_last
 from soloist.networks.mask_head import MaskActivation, MaskHead
@@ -37,7 +38,7 @@ class DilatedConv(FrameConv):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(batch, channels, frames)`."""
         # What is exported or compiled shall keep the plain convolution.
-        if self.dilation == (1,) or not x.is_cpu or torch.compiler.is_compiling():
+        if self.dilation == (1,) or not x.is_cpu or is_captured():
             return self.convolve(x, self.weight)[..., : x.shape[-1]]
         return self._convolve_folded(x)
 

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from soloist.capture import is_captured
+
 
 def channels_last(x: Tensor) -> Tensor:
     """The same `(batch, channels, frames)`, with the channels of a frame next to each other where that pays.
 
     That is on a CPU and without gradients.
     """
-    pays = x.device.type == "cpu" and not torch.is_grad_enabled()
+    pays = x.device.type == "cpu" and not torch.is_grad_enabled() and not is_captured()
     return x.transpose(1, 2).contiguous().transpose(1, 2) if pays else x
 
 
@@ -30,7 +32,7 @@ def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
 
     The fine one is overwritten where no gradients are wanted.
     """
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or is_captured():
         return fine + F.interpolate(coarse, scale_factor=2.0)
     fine.unflatten(-1, (-1, 2)).add_(coarse[..., None])
     return fine

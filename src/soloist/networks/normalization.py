@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from soloist.capture import is_captured
+
 
 class GlobalNorm(nn.Module):
     """Normalises each item over all of its channels and frames; a gain and a shift for each channel.
@@ -29,7 +31,7 @@ class GlobalNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(batch, channels, frames)`; without gradients its layout in memory is kept."""
-        plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        plain = torch.is_grad_enabled() or is_captured()
         if plain or x.dtype not in (torch.float32, torch.float64):
             return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
         return self._overwrite(x if self.inplace else x.clone())

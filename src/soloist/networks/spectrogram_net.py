@@ -147,7 +147,7 @@ class SpectrogramNet(SpectralNetwork):
 
     def join(self, masks: Tensor, spectrogram: Tensor) -> Tensor:
         """The masks of the pieces of a spectrogram, `(pieces, ...)`, as that of the whole."""
-        whole = rearrange(masks, "(b n) c f t -> b c f (n t)", b=len(spectrogram))
+        whole = rearrange(masks, "(b n) c f t -> b c f (n t)", b=spectrogram.shape[0])
         return whole[..., : spectrogram.shape[-1]]
 
     def encode(self, pieces: Tensor) -> tuple[Tensor, list[Tensor]]:

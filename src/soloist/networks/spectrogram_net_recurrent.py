@@ -79,7 +79,7 @@ class RecurrentBottleneck(nn.Module):
         """What goes out for sequences `(batch, points, features)`."""
         if self.recurrence == "none":
             x = self.lstm(rearrange(sequences, "b n d -> (b n) 1 d"))[0]
-            x = rearrange(x, "(b n) 1 d -> b n d", b=len(sequences))
+            x = rearrange(x, "(b n) 1 d -> b n d", b=sequences.shape[0])
         else:
             x = self.lstm(sequences)[0]
         return rearrange(self.dense(x), _PLANES[self.axis], c=2 * self.channels)
@@ -186,4 +186,4 @@ class SpectrogramNetVAE(SpectrogramNetLSTM):
 
 def _whole(pieces: Tensor, spectrogram: Tensor) -> Tensor:
     """What belongs to the pieces of a spectrogram, `(pieces, points, features)`, by items."""
-    return rearrange(pieces, "(b n) p d -> b (n p) d", b=len(spectrogram))
+    return rearrange(pieces, "(b n) p d -> b (n p) d", b=spectrogram.shape[0])

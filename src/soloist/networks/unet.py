@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.networks.base import SpectralNetwork
 from soloist.networks.layers import Activation, ConvNorm, initialize, make_activation, set_weight
@@ -113,9 +114,10 @@ class UNet(SpectralNetwork):
         bins, frames = spectrogram.shape[-2:]
         if bins != self.num_bins:
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
-        if self.frames_at_once is None or frames <= self.frames_at_once or not spectrogram.is_cpu:
+        at_once = self.frames_at_once
+        if at_once is None or is_captured() or frames <= at_once or not spectrogram.is_cpu:
             return self._map(spectrogram)
-        parts = spectrogram.tensor_split(-(-frames // self.frames_at_once), dim=-1)
+        parts = spectrogram.tensor_split(-(-frames // at_once), dim=-1)
         return torch.cat([self._map(part) for part in parts], dim=-1)
 
     def optimize(self) -> None:
@@ -129,7 +131,7 @@ class UNet(SpectralNetwork):
         bins, frames = spectrogram.shape[-2:]
         # Zeros above the highest bin and after the last frame make both divisible.
         missing = (0, -frames % self.stride, 0, -(bins - 1) % self.frequency_stride)
-        x = pad(spectrogram, missing) if any(missing) else spectrogram
+        x = pad(spectrogram, missing) if is_captured() or any(missing) else spectrogram
         x = self.entry(x.contiguous(memory_format=self.memory_format))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):

@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.networks.dense import DenseConvolution
 from soloist.networks.layers import Activation, make_activation
@@ -258,7 +259,7 @@ class BandLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, in_bins, frames)` to `(batch, channels, out_bins, frames)`."""
         # The weight from the left: frequency stays where it is and nothing is transposed.
-        if self.channels_last:
+        if self.channels_last and not is_captured():
             columns = torch.matmul(self.linear.weight, rearrange(x, "b c f t -> b f (t c)"))
             x = rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
         else:

@@ -11,6 +11,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.transforms.base import Transform
 
@@ -116,6 +117,8 @@ class STFT(Transform):
         channels = coefficients.shape[1]
         spectrum = rearrange(coefficients, "b c f t -> (b c) f t")
         spectrum = spectrum / self.scale if self.scale != 1.0 else spectrum
+        if is_captured():
+            return rearrange(self._overlap_add(spectrum, length), "(b c) t -> b c t", c=channels)
         audio = torch.istft(
             spectrum,
             self.n_fft,
@@ -125,6 +128,27 @@ class STFT(Transform):
             length=length,
         )
         return rearrange(audio, "(b c) t -> b c t", c=channels)
+
+    def _overlap_add(self, spectrum: Tensor, length: int) -> Tensor:
+        """`torch.istft` in steps that a graph for any number of frames can be made of.
+
+        Args:
+            spectrum: Complex `(batch, frequency, frames)`.
+            length: Samples.
+
+        Returns:
+            `(batch, length)`.
+        """
+        window = self.window.to(spectrum.real.dtype)
+        frames = torch.fft.irfft(spectrum, self.n_fft, dim=1) * window[:, None]
+        weights = window.square()[None, :, None].expand(1, -1, frames.shape[-1])
+        size = (1, (frames.shape[-1] - 1) * self.hop_length + self.n_fft)
+        audio, weight = (
+            nn.functional.fold(x, size, (1, self.n_fft), stride=(1, self.hop_length))[:, 0, 0]
+            for x in (frames, weights)
+        )
+        inside = slice(self.n_fft // 2, None)
+        return audio[:, inside][:, :length] / weight[:, inside][:, :length]
 
     def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
         """Centre of each bin, Hz, from 0 to half the sample rate."""

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soloist.capture import is_captured
 from soloist.transforms.slicq.windows import BinWindows, fft_offsets
 
 
@@ -91,7 +92,7 @@ class BandMap:
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tables on the device and in the precision of a complex tensor."""
         key = (like.device, like.real.dtype)
-        if torch.compiler.is_compiling():
+        if is_captured():
             return self._move(*key)
         if key not in self._tables:
             # Tables that were made in inference mode could not be trained with later.

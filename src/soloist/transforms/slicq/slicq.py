@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.transforms.base import Transform
 from soloist.transforms.slicq.bands import BandMap, BlockPlan
@@ -117,7 +118,7 @@ class SliCQ(Transform):
         """
         slices = self.num_slices(audio.shape[-1])
         padded = F.pad(audio, (self.hop_length, slices * self.hop_length - audio.shape[-1]))
-        if torch.is_grad_enabled() and audio.requires_grad:
+        if is_captured() or (torch.is_grad_enabled() and audio.requires_grad):
             return self._analyze(padded)
         # In groups, and straight to where they belong: nothing but the result is as long as the signal.
         dtype = torch.promote_types(audio.dtype, torch.complex64)
@@ -139,7 +140,7 @@ class SliCQ(Transform):
         """
         slices = self._check(coefficients, length)
         recorded = torch.is_grad_enabled() and any(block.requires_grad for block in coefficients)
-        step = slices if recorded else GROUP
+        step = slices if recorded or is_captured() else GROUP
         batch, channels = coefficients[0].shape[:2]
         audio = coefficients[0].real.new_zeros(batch, channels, (slices + 1) * self.hop_length)
         for first in range(0, slices, step):
