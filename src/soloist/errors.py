@@ -37,6 +37,10 @@ class ModelError(SoloistError):
     """A model is unknown, not on disk, damaged, or its weights belong to another architecture."""
 
 
+class ExportError(SoloistError):
+    """A model cannot be written down in a format, or what was written computes something else."""
+
+
 class TrainingError(SoloistError):
     """A training cannot go on: its loss is not a number, or its state cannot be saved."""
 

@@ -12,6 +12,7 @@ from soloist import __version__
 from soloist.cli import (
     data,
     evaluate,
+    export,
     info,
     init,
     models,
@@ -49,6 +50,7 @@ app.command("plot")(plot.plot)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("init")(init.init)
 app.command("train", context_settings={"ignore_unknown_options": True})(train.train)
 app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)

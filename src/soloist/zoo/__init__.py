@@ -13,7 +13,7 @@ from soloist.zoo.cards import Card, find, list_cards
 if TYPE_CHECKING:
     from soloist.zoo.checkpoints import import_checkpoint
     from soloist.zoo.downloads import download
-    from soloist.zoo.models import card_of, copy_model, load, remove, resolve_path, save_model
+    from soloist.zoo.models import card_of, config_of, copy_model, load, remove, resolve_path, save_model
 
 DEFAULT_MODEL = "two-stage-hpss"
 
@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "Card",
     "card_of",
+    "config_of",
     "copy_model",
     "download",
     "find",
@@ -34,6 +35,7 @@ __all__ = [
 
 _HOMES = {
     "card_of": "soloist.zoo.models",
+    "config_of": "soloist.zoo.models",
     "copy_model": "soloist.zoo.models",
     "download": "soloist.zoo.downloads",
     "import_checkpoint": "soloist.zoo.checkpoints",

@@ -6,8 +6,7 @@ A folder is written next to its place and moved there when it is complete, so wh
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from soloist.errors import ConfigError, ModelError, UsageError
 from soloist.separators.base import Separator
 from soloist.zoo.build import build, check
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, list_cards
+from soloist.zoo.folders import check_free, some, whole_folder
 from soloist.zoo.home import is_name
 from soloist.zoo.typed import one_line, read_yaml
 
@@ -82,12 +82,9 @@ def save_model(
     folder = Path(folder)
     check(config, f"configuration of {folder.name}")
     full_card = Card.parse({**_facts(separator, folder), **card}, f"card of {folder.name}")
-    _check_free(folder, overwrite)
+    _check_free(folder, overwrite=overwrite)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            whole = Path(scratch) / "model"
-            whole.mkdir()
+        with whole_folder(folder) as whole:
             # Cloned, because safetensors refuses tensors that share memory (tied weights).
             state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
             state = _halved(state, folder.name) if half else state
@@ -96,7 +93,6 @@ def save_model(
             _write_yaml(whole / CARD, full_card.to_dict())
             # safetensors gives the file to its owner alone; others may read it like the rest.
             (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
-            _put(whole, folder)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write the model folder {folder}: {one_line(error)}") from error
     except yaml.YAMLError as error:
@@ -137,6 +133,21 @@ def card_of(name_or_path: str | Path) -> Card:
     """
     folder = _as_folder(name_or_path)
     return find(str(name_or_path)) if folder is None else Card.read(folder / CARD)
+
+
+def config_of(name_or_path: str | Path) -> dict[str, Any]:
+    """The configuration of a model by its name or its folder: `class_path` and `init_args`.
+
+    Raises:
+        ModelError: The model is unknown or not on disk.
+        ConfigError: Its configuration is not valid.
+    """
+    if (folder := _as_folder(name_or_path)) is None:
+        card = find(str(name_or_path))
+        if card.config is not None:
+            return card.config
+        folder = card.folder
+    return read_yaml(folder / CONFIG)
 
 
 def resolve_path(name: str) -> Path | None:
@@ -214,7 +225,7 @@ def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -
     missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
     shapes = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
     problems = [("missing", missing), ("unexpected", extra), ("of another shape", shapes)]
-    told = [f"{what}: {_some(names)}" for what, names in problems if names]
+    told = [f"{what}: {some(names)}" for what, names in problems if names]
     if told:
         raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
 
@@ -222,13 +233,8 @@ def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -
 def _halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     if large := [key for key, value in halved.items() if not value.isfinite().all()]:
-        raise ModelError(f"{name}: half precision cannot hold {_some(large)}")
+        raise ModelError(f"{name}: half precision cannot hold {some(large)}")
     return halved
-
-
-def _some(names: Collection[str], limit: int = 3) -> str:
-    listed = ", ".join(sorted(names)[:limit])
-    return f"{listed} and {len(names) - limit} more" if len(names) > limit else listed
 
 
 def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
@@ -243,33 +249,9 @@ def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
     }
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
+def _check_free(folder: Path, *, overwrite: bool) -> None:
     """Nothing is ever replaced or deleted but a folder that holds a model and nothing else."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ModelError(f"{folder} is in the way: it is not a folder")
-    others = {path.name for path in folder.iterdir()} - {CARD, CONFIG, WEIGHTS}
-    if others:
-        raise ModelError(f"{folder} holds other things than a model ({_some(others)}): left as it is")
-    if not overwrite and any((folder / name).exists() for name in (CONFIG, WEIGHTS)):
-        raise ModelError(
-            f"there is a model in {folder} already: overwrite or remove it, or choose another folder"
-        )
-
-
-def _put(whole: Path, folder: Path) -> None:
-    """Move a finished folder to its place; what was there is lost only once that has worked."""
-    if not folder.exists():
-        whole.rename(folder)
-        return
-    old = whole.with_name("old")
-    folder.rename(old)
-    try:
-        whole.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
+    check_free(folder, "a model", (CARD, CONFIG, WEIGHTS), overwrite=overwrite, signs=(CONFIG, WEIGHTS))
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:

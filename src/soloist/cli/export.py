@@ -1,0 +1,71 @@
+"""`soloist export`: models for programs that run without Soloist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(help="Name (see: soloist models) or a model folder.", show_default=False)
+    ],
+    to: Annotated[
+        Literal["onnx", "openvino", "torchscript", "torch-export"],
+        typer.Option(
+            help="onnx, openvino: the network. torchscript, torch-export: from waveform to waveform.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write; default: MODEL-FORMAT.")
+    ] = None,
+    chunk: Annotated[
+        float | None,
+        typer.Option(
+            help="For mixtures of this length alone, in s, one at a time; default: of any, if possible."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what model.json says.")] = False,
+) -> None:
+    """Export a model: the file, a card for programs (model.json), and how to feed it (README.md).
+
+    What was written is run, and compared with the model; if it computes something else, nothing is left.
+
+    `soloist export tiny-sudormrf-digits --to onnx -o digits`
+    """
+    import json
+
+    from soloist.export.bundle import export as export_separator
+    from soloist.zoo import card_of, config_of, load
+
+    card = card_of(model)
+    folder = output or Path(f"{card.name}-{to}")
+    stated = export_separator(load(model), config_of(model), card, folder, to, chunk=chunk, overwrite=force)
+    if as_json:
+        typer.echo(json.dumps(stated, indent=2, ensure_ascii=False))
+        return
+    typer.echo(folder)
+    for line in _summary(stated):
+        typer.echo(f"  {line}")
+
+
+def _summary(stated: dict[str, Any]) -> list[str]:
+    check = stated["checked"]
+    lines = [
+        f"{side} {port['name']}: {', '.join(map(_axis, port['axes'], port['shape']))}"
+        for side in ("input", "output")
+        for port in stated[f"{side}s"]
+    ]
+    mixtures = ", ".join(f"{items} x {samples}" for items, samples in check["mixtures"])
+    return [
+        *lines,
+        f"{check['runtime']} differs by {check['difference']:.1e} of the peak (noise, {mixtures} samples)",
+    ]
+
+
+def _axis(name: str, size: int | None) -> str:
+    return name if size is None else f"{size} {name}"

@@ -1,0 +1,1 @@
+"""Separators in forms that run without Soloist: ONNX, OpenVINO, TorchScript and `torch.export`."""

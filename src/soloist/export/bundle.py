@@ -1,0 +1,103 @@
+"""Exporting a separator: the file, its card and how to feed it, in a folder that is complete or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from soloist.errors import ExportError, UsageError
+from soloist.export.card import describe
+from soloist.export.formats import Format, find_format
+from soloist.export.readme import readme
+from soloist.export.selftest import Check, check
+from soloist.export.signature import FREE, FreeAxis, Signature
+from soloist.lazy import import_extra
+from soloist.separators.base import Separator
+from soloist.zoo.cards import Card
+from soloist.zoo.folders import check_free, whole_folder
+from soloist.zoo.typed import one_line
+
+CARD = "model.json"
+README = "README.md"
+
+_LONGEST_TEST = 2.0  # s
+
+
+def export(
+    separator: Separator,
+    config: Mapping[str, Any],
+    card: Card,
+    folder: Path,
+    to: str,
+    *,
+    chunk: float | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Export a separator into a folder, whole or not at all.
+
+    The number of items in a batch and the length are free where the file then still computes the same.
+
+    Args:
+        separator: In eval mode.
+        config: `class_path` and `init_args` that build it.
+        card: What is known about the model.
+        folder: Where.
+        to: The format; see `FormatName`.
+        chunk: Seconds of a mixture, for an export that takes one mixture of that length; None for any.
+        overwrite: Replace an export that is there.
+
+    Returns:
+        What `model.json` in the folder says.
+
+    Raises:
+        UsageError: The separator has no network, there is no such format, or a package is missing.
+        ModelError: There is something else at `folder`.
+        ExportError: It cannot be exported, or what was exported computes something else.
+    """
+    form = find_format(to)
+    if separator.graph is None:
+        raise UsageError(f"{card.name} has no network, so there is nothing to export")
+    if chunk is not None and not chunk > 0:
+        raise UsageError(f"chunk {chunk:g} s must be longer than 0 s")
+    if not form.whole:
+        import_extra(form.runtime, "openvino" if form.runtime == "openvino" else "export")
+    check_free(folder, "an export", _names(form), overwrite=overwrite)
+    try:
+        with whole_folder(folder) as whole:
+            signature, result = _convert(separator, whole / form.files[0], form, card.name, chunk)
+            stated = describe(separator, config, card, form, whole, signature, result)
+            text = json.dumps(stated, indent=2, ensure_ascii=False)
+            (whole / CARD).write_text(text + "\n", encoding="utf-8")
+            (whole / README).write_text(readme(stated), encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"cannot write {folder}: {one_line(error)}") from error
+    return stated
+
+
+def _names(form: Format) -> tuple[str, ...]:
+    return (*form.files, CARD, README)
+
+
+def _convert(
+    separator: Separator, path: Path, form: Format, name: str, chunk: float | None
+) -> tuple[Signature, Check]:
+    """Write and check the file: with all axes free, or with as many as it turns out can be."""
+    whole = separator.chunk_length if chunk is None else round(chunk * separator.sample_rate)
+    fixed = max(whole, separator.minimum_length)
+    for free in _attempts(chunk):
+        shortest = max(separator.minimum_length, round(_LONGEST_TEST * separator.sample_rate))
+        length = min(fixed, shortest) if "length" in free else fixed
+        try:
+            signature = form.write(separator, path, batch=1, length=length, free=free)
+            return signature, check(separator, path, form, batch=1, length=length, free=free)
+        except ExportError as error:
+            reason = error
+    raise ExportError(f"{name} cannot be exported to {form.title}: {reason}") from reason
+
+
+def _attempts(chunk: float | None) -> Iterator[Sequence[FreeAxis]]:
+    if chunk is None:
+        yield from (FREE, ("length",), ("batch",))
+    yield ()

@@ -1,0 +1,78 @@
+"""What runs exported files, as their users would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from soloist.lazy import import_extra
+
+Arrays = Sequence[NDArray[np.float32]]
+Run = Callable[[Arrays], Arrays]
+"""Inputs in the order of the signature to outputs in its order."""
+
+
+def open_onnx(path: Path) -> Run:
+    """An ONNX file in ONNX Runtime.
+
+    Raises:
+        UsageError: ONNX Runtime is not installed.
+    """
+    runtime = import_extra("onnxruntime", "export")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_inputs()]
+
+    def run(arrays: Arrays) -> Arrays:
+        outputs: Arrays = session.run(None, dict(zip(names, arrays, strict=True)))
+        return outputs
+
+    return run
+
+
+def open_openvino(path: Path) -> Run:
+    """A model of OpenVINO on the CPU, in single precision.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+    """
+    openvino = import_extra("openvino", "openvino")
+    # Newer processors would take bfloat16 by themselves.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+
+    def run(arrays: Arrays) -> Arrays:
+        results = compiled(list(arrays))
+        return [results[port] for port in compiled.outputs]
+
+    return run
+
+
+def open_torchscript(path: Path) -> Run:
+    """A TorchScript file in PyTorch."""
+    return _as_run(torch.jit.load(str(path)))
+
+
+def open_torch_export(path: Path) -> Run:
+    """A program of `torch.export` in PyTorch."""
+    return _as_run(torch.export.load(path).module())
+
+
+def _as_run(module: Callable[..., torch.Tensor]) -> Run:
+    @torch.no_grad()
+    def run(arrays: Arrays) -> Arrays:
+        return [module(*(torch.from_numpy(array) for array in arrays)).numpy()]
+
+    return run
+
+
+def runtime_name(package: str) -> str:
+    """A package and its version."""
+    return f"{package} {version(package)}"

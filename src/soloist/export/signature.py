@@ -1,0 +1,88 @@
+"""What goes into an exported graph and what comes out: names, axes, and which sizes are free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+FreeAxis = Literal["batch", "length"]
+"""An axis whose size is free: the items of a batch, or the samples, frames or slices of each."""
+
+FREE: tuple[FreeAxis, ...] = ("batch", "length")
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or an output.
+
+    Attributes:
+        name: What a runtime knows it by.
+        axes: What its axes are.
+        shape: Their sizes; None where any will do.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    shape: tuple[int | None, ...]
+
+    @property
+    def free(self) -> dict[int, str]:
+        """The axes of any size, by their index."""
+        pairs = enumerate(zip(self.axes, self.shape, strict=True))
+        return {index: axis for index, (axis, size) in pairs if size is None}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and the outputs of a graph, in their order."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+# By the number of axes of an input: its name and axes, and those of the output that belongs to it.
+_WAVEFORM = (
+    ("mixture", ("batch", "channels", "samples")),
+    ("estimates", ("batch", "sources", "channels", "samples")),
+)
+_KINDS = {
+    3: _WAVEFORM,
+    4: (
+        ("spectrogram", ("batch", "planes", "frequency", "frames")),
+        ("output", ("batch", "planes", "frequency", "frames")),
+    ),
+    5: (
+        ("magnitudes", ("batch", "channels", "frequency", "slices", "coefficients")),
+        ("masks", ("batch", "sources", "channels", "frequency", "slices", "coefficients")),
+    ),
+}
+_LENGTHS = ("samples", "frames", "slices")
+
+
+def signature_of(inputs: Sequence[Tensor], outputs: Sequence[Tensor], free: Sequence[FreeAxis]) -> Signature:
+    """The signature of a graph.
+
+    Args:
+        inputs: An example of what it is given.
+        outputs: What it returns for it.
+        free: The axes whose size is not that of the example.
+    """
+
+    def ports(tensors: Sequence[Tensor], side: int) -> tuple[Port, ...]:
+        return tuple(
+            _port(tensor, *_KINDS[example.ndim][side], index if len(tensors) > 1 else None, free)
+            for index, (tensor, example) in enumerate(zip(tensors, inputs, strict=True))
+        )
+
+    return Signature(ports(inputs, 0), ports(outputs, 1))
+
+
+def _port(
+    tensor: Tensor, name: str, axes: tuple[str, ...], index: int | None, free: Sequence[FreeAxis]
+) -> Port:
+    loose = {axis for kind in free for axis in (("batch",) if kind == "batch" else _LENGTHS)}
+    shape = tuple(None if axis in loose else size for axis, size in zip(axes, tensor.shape, strict=True))
+    return Port(name if index is None else f"{name}{index}", axes, shape)

@@ -1,0 +1,80 @@
+"""Whole separators, from waveform to waveform, as TorchScript and as a program of `torch.export`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from soloist.export.capture import capture, example_mixture, explained, optimized, quiet
+from soloist.export.signature import FREE, FreeAxis, Signature, signature_of
+from soloist.separators.base import Separator
+
+
+@torch.no_grad()
+def to_torchscript(
+    separator: Separator,
+    path: Path,
+    *,
+    batch: int = 1,
+    length: int | None = None,
+    free: Sequence[FreeAxis] = FREE,
+) -> Signature:
+    """Write a separator as a TorchScript file: the trace of what it does with an example.
+
+    Args:
+        separator: In eval mode. It is copied, and the copy optimised.
+        path: The file.
+        batch: Items of a batch, if their number is not free.
+        length: Samples of the mixture, if their number is not free; None for the separator's best chunk.
+        free: The axes that shall be of any size. A trace does not say whether they are.
+
+    Returns:
+        What it is given and what it returns.
+
+    Raises:
+        UsageError: The separator has no network.
+        ExportError: It cannot be traced.
+    """
+    separator = optimized(separator)
+    mixture = example_mixture(separator, batch, length, free)
+    with quiet(), explained("TorchScript"):
+        traced = torch.jit.trace(separator, (mixture,), check_trace=False)
+        signature = signature_of([mixture], [traced(mixture)], free)
+        traced.save(str(path))
+    return signature
+
+
+@torch.no_grad()
+def to_torch_export(
+    separator: Separator,
+    path: Path,
+    *,
+    batch: int = 1,
+    length: int | None = None,
+    free: Sequence[FreeAxis] = FREE,
+) -> Signature:
+    """Write a separator as a program of `torch.export`.
+
+    Args:
+        separator: See `to_torchscript`.
+        path: The `.pt2` file.
+        batch: See `to_torchscript`.
+        length: See `to_torchscript`.
+        free: The axes of any size.
+
+    Returns:
+        What it is given and what it returns.
+
+    Raises:
+        UsageError: The separator has no network.
+        ExportError: It cannot be written down with these axes free.
+    """
+    separator = optimized(separator)
+    mixture = example_mixture(separator, batch, length, free)
+    signature = signature_of([mixture], [separator(mixture)], free)
+    program = capture(separator, [mixture], signature.inputs)
+    with quiet(), explained("torch.export"):
+        torch.export.save(program, path)
+    return signature
