@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import sklearn.cluster
 import sklearn.mixture
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from soloist.estimation.clustering import GaussianMixture, KMeans
 from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation.clustering.gaussian_mixture import Covariance
 
 BINS, FRAMES, DIMENSIONS, CLUSTERS = 129, 1251, 20, 2
 
@@ -49,6 +51,33 @@ def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object],
     print(f"{name:34} Soloist {mine:7.1f} ms   scikit-learn {other:7.1f} ms   ratio {mine / other:.2f}")
 
 
+def compare_kmeans(title: str, points: Tensor, counted: Tensor, restarts: int, runs: int) -> None:
+    """K-means from so many seeds."""
+    ours, theirs = (
+        KMeans(restarts=restarts),
+        sklearn.cluster.KMeans(CLUSTERS, n_init=restarts, random_state=0),
+    )
+    compare(
+        f"k-means, {title}, {restarts} seeds",
+        lambda: ours.fit(points, counted, CLUSTERS),
+        lambda: theirs.fit(points[counted].numpy()),
+        runs,
+    )
+
+
+def compare_mixtures(title: str, points: Tensor, counted: Tensor, kind: str, runs: int) -> None:
+    """Mixtures of Gaussians of a kind of covariance."""
+    ours = GaussianMixture(kind, restarts=1)
+    called = {"diagonal": "diag"}.get(kind, kind)
+    theirs = sklearn.mixture.GaussianMixture(CLUSTERS, covariance_type=called, random_state=0)
+    compare(
+        f"mixture ({kind}), {title}, 1 seed",
+        lambda: ours.fit(points, counted, CLUSTERS),
+        lambda: theirs.fit(points[counted].numpy()),
+        runs,
+    )
+
+
 def main() -> None:
     """Compare k-means and mixtures, on clear and on unclear clusters."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,28 +88,9 @@ def main() -> None:
     for title, spread in (("clear", 0.1), ("unclear", 0.3)):
         points, counted = make_embeddings(spread)
         for restarts in (1, 10):
-            compare(
-                f"k-means, {title}, {restarts} seeds",
-                lambda: KMeans(restarts=restarts).fit(points, counted, CLUSTERS),
-                lambda: sklearn.cluster.KMeans(CLUSTERS, n_init=restarts, random_state=0).fit(
-                    points[counted].numpy()
-                ),
-                options.runs,
-            )
-        for kind, theirs in {
-            "full": "full",
-            "tied": "tied",
-            "diagonal": "diag",
-            "spherical": "spherical",
-        }.items():
-            compare(
-                f"mixture ({kind}), {title}, 1 seed",
-                lambda: GaussianMixture(kind, restarts=1).fit(points, counted, CLUSTERS),
-                lambda: sklearn.mixture.GaussianMixture(CLUSTERS, covariance_type=theirs, random_state=0).fit(
-                    points[counted].numpy()
-                ),
-                options.runs,
-            )
+            compare_kmeans(title, points, counted, restarts, options.runs)
+        for kind in get_args(Covariance):
+            compare_mixtures(title, points, counted, kind, options.runs)
 
 
 if __name__ == "__main__":
