@@ -7,14 +7,58 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-MODEL = "tiny-sudormrf-digits"
+from soloist.zoo.build import build
+from soloist.zoo.models import save_model
+
+SHIPPED = "tiny-sudormrf-digits"
+
+CONFIG = {
+    "class_path": "soloist.separators.spectral.SpectralSeparator",
+    "init_args": {
+        "transform": {
+            "class_path": "soloist.transforms.stft.STFT",
+            "init_args": {"n_fft": 64, "hop_length": 16},
+        },
+        "network": {
+            "class_path": "soloist.networks.open_unmix.OpenUnmix",
+            "init_args": {
+                "num_sources": 2,
+                "channels": 1,
+                "num_bins": 33,
+                "num_input_bins": 20,
+                "hidden_size": 8,
+                "layers": 1,
+            },
+        },
+        "sources": ["low", "high"],
+        "sample_rate": 8000,
+        "channels": 1,
+        "representation": "magnitude",
+        "mode": "masking",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    """One cache for all tests: the graph is exported once."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
-    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+def home(monkeypatch, shared_home):
+    monkeypatch.setenv("SOLOIST_HOME", str(shared_home))
+    return shared_home
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model folder with a network that is exported at once."""
+    torch.manual_seed(0)
+    card = {"licence": {"weights": "CC0"}}
+    return save_model(build(CONFIG, "test"), CONFIG, card, tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
@@ -24,24 +68,24 @@ def recording(tmp_path):
     return path
 
 
-def test_a_model_is_tuned_twice_and_separated_by_the_result(soloist, recording, tmp_path, home):
+def test_a_model_is_tuned_twice_and_separated_by_the_result(soloist, recording, model, tmp_path, home):
     for _ in range(2):
-        result = soloist("tune", MODEL, "--budget", 0.05, "--threads", 1)
+        result = soloist("tune", model, "--budget", 0.05, "--threads", 1)
         assert result.code == 0
         assert all(name in result.out for name in ("torch", "openvino", "onnxr", "fastest"))
         assert len(list(home.glob("calibrations/*.json"))) == 1
-    plan = json.loads(soloist("separate", recording, "-m", MODEL, "--dry-run", "--json").out)
+    plan = json.loads(soloist("separate", recording, "-m", model, "--dry-run", "--json").out)
     assert plan["expected_from"] == "calibration"
-    report = json.loads(soloist("separate", recording, "-m", MODEL, "--json", "-o", tmp_path / "auto").out)
+    report = json.loads(soloist("separate", recording, "-m", model, "--json", "-o", tmp_path / "auto").out)
     assert report["engine"] == plan["engine"]
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_each_engine_separates_as_pytorch_does(soloist, recording, tmp_path, engine):
+def test_each_engine_separates_as_pytorch_does(soloist, recording, model, tmp_path, engine):
     stems = {}
     for name in ("torch", engine):
         result = soloist(
-            "separate", recording, "-m", MODEL, "--engine", name, "-o", tmp_path / name, "--json"
+            "separate", recording, "-m", model, "--engine", name, "-o", tmp_path / name, "--json"
         )
         assert json.loads(result.out)["engine"] == name
         paths = sorted((tmp_path / name).rglob("*.wav"))
@@ -65,11 +109,11 @@ def test_one_model_that_is_not_there_stops_no_other(soloist):
 
 
 def test_a_dry_run_says_what_it_will_take(soloist, recording):
-    text = soloist("separate", recording, "-m", MODEL, "--dry-run").out
+    text = soloist("separate", recording, "-m", SHIPPED, "--dry-run").out
     assert "by torch on cpu" in text
     assert "by a chunk that was separated now" in text
     assert "weights: 1.6 MB, CC BY-SA 4.0" in text
-    values = json.loads(soloist("separate", recording, "-m", MODEL, "--dry-run", "--json").out)
+    values = json.loads(soloist("separate", recording, "-m", SHIPPED, "--dry-run", "--json").out)
     assert values["expected_seconds"] > 0
     assert 100 < values["expected_memory_mb"] < values["available_memory_mb"]
     assert values["expected_from"] == "measurement"
@@ -79,7 +123,7 @@ def test_a_dry_run_says_what_it_will_take(soloist, recording):
 def test_a_dry_run_refuses_what_does_not_fit(soloist, tmp_path):
     path = tmp_path / "night.flac"
     soundfile.write(path, np.zeros(8 * 3600 * 8000, np.int16), 8000)
-    result = soloist("separate", path, "-m", MODEL, "--dry-run", "--chunk", 8 * 3600)
+    result = soloist("separate", path, "-m", SHIPPED, "--dry-run", "--chunk", 8 * 3600)
     assert result.code == 1
     assert "take a shorter --chunk or a smaller --batch-size" in result.err
     assert len(result.err.strip().splitlines()) == 1

@@ -65,25 +65,26 @@ def tune(
     if separator.graph is None:
         raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
     most = threads or torch.get_num_threads()
+    notify("graphs")
+    # Exporting takes memory that a separation with the graph in the cache does not.
+    failures: dict[str, str] = _in_process(_export, model)
     attempts: dict[str, _Attempt] = {}
-    failures = []
-    for engine in installed_engines():
+    for engine in (name for name in installed_engines() if name not in failures):
         notify(engine)
         try:
-            # Exporting takes memory that a separation with the graph in the cache does not.
-            _in_process(_prepare, model, engine, most)
             attempts[engine] = _in_process(_measure, model, engine, most, budget)
         except SoloistError as error:
             if engine == "torch":
                 raise
-            failures.append(f"{engine}: {error}")
+            failures[engine] = str(error)
     expected = attempts["torch"].estimates
     trials = [
         replace(trial, difference=_difference(attempt.estimates, expected))
         for attempt in attempts.values()
         for trial in attempt.trials
     ]
-    calibration = Calibration(tuple(trials), tuple(failures))
+    told = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
+    calibration = Calibration(tuple(trials), told)
     save_calibration(separator, calibration)
     return calibration
 
@@ -103,11 +104,18 @@ def _in_process(work: Callable[..., T], *arguments: object) -> T:
             raise SoloistError("the process was killed, as a rule for lack of memory") from error
 
 
-def _prepare(model: str, engine: str, threads: int) -> None:
-    torch.set_num_threads(threads)
+def _export(model: str) -> dict[str, str]:
+    """Put into the cache what the engines need; say of those that cannot run the model, why."""
     separator = load(model)
-    if engine != "torch":
-        make_engine(engine, separator, "cpu")(noise_chunk(separator))
+    failures = {}
+    for engine in installed_engines():
+        if engine == "torch":
+            continue
+        try:
+            make_engine(engine, separator, "cpu")(noise_chunk(separator))
+        except Exception as error:  # Compilers of graphs have exceptions of all kinds.
+            failures[engine] = " ".join(str(error).split()) or type(error).__name__
+    return failures
 
 
 def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from families import FAMILIES, SAMPLE_RATE, make_family
+from families import SAMPLE_RATE, make_family
 from soloist.errors import UsageError
 from soloist.inference.engines import ENGINES, TorchEngine, make_engine
 from soloist.inference.engines.cache import graphs_folder
@@ -15,6 +15,9 @@ from soloist.separators.training_free.hpss import HPSS
 from toy_embeddings import band_separator, band_talkers
 
 OTHERS = [name for name in ENGINES if name != "torch"]
+
+# What graphs the others have is tested where they are exported.
+SOME = ["sudormrf-improved", "unet-tfc-tdf", "open-unmix", "xumx-slicq", "clustering", "conv-tasnet"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def assert_equal(estimates, expected):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SOME)
 def test_an_engine_equals_pytorch(family, name):
     separator = make_family(family)
     mixture = noise(1, 1, 2400)
@@ -51,7 +54,7 @@ def test_an_engine_equals_pytorch(family, name):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_shapes_come_in_any_order(name):
-    separator = make_family("unet-tdc")
+    separator = make_family("unet-tfc-tdf")
     torch_engine, engine = TorchEngine(separator, "cpu"), make_engine(name, separator)
     shapes = [(1, 2400), (3, 2400), (1, 1), (2, 900), (1, 1700), (1, 901), (1, 2400)]
     for seed, (batch, samples) in enumerate(shapes):
@@ -95,26 +98,23 @@ def test_what_follows_sources_follows_them_with_any_engine(name):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("damage", ["foreign", "truncated", "other bytes"])
-def test_a_damaged_graph_is_made_anew(name, damage, home):
-    separator, mixture = make_family("unet-tfc"), noise(1, 1, 900)
-    expected = make_engine(name, separator)(mixture)
-    make_engine(name, make_family("unet-tdc"))(mixture)
-    graphs = sorted(graphs_folder().glob("*.onnx"))
-    contents = {path: path.read_bytes() for path in graphs}
-    for path, content in contents.items():
-        others = [other for other in contents.values() if other != content]
-        damaged = {"foreign": others[0], "truncated": content[:-100], "other bytes": content[::-1]}
-        path.write_bytes(damaged[damage])
-    assert torch.equal(make_engine(name, separator)(mixture), expected)
-    assert not list(graphs_folder().glob(".*"))
+def test_damaged_graphs_are_made_anew(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
+    mixture, families = noise(1, 1, 900), ("clustering", "open-unmix")
+    expected = [make_engine(name, make_family(family))(mixture) for family in families]
+    first, second = sorted(graphs_folder().glob("*.onnx"))
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(second.read_bytes()[:-100])
+    for family, estimates in zip(families, expected, strict=True):
+        assert_equal(make_engine(name, make_family(family))(mixture), estimates)
+    assert len(list(graphs_folder().iterdir())) == 2
 
 
-def test_other_weights_are_another_graph(home):
-    separator, mixture = make_family("unet-tdc"), noise(1, 1, 900)
+def test_other_weights_are_another_graph():
+    separator, mixture = make_family("open-unmix"), noise(1, 1, 900)
     make_engine("openvino", separator)(mixture)
     with torch.no_grad():
-        separator.network.exit.weight.mul_(2)
+        next(separator.network.parameters()).mul_(2)
     assert_equal(make_engine("openvino", separator)(mixture), TorchEngine(separator, "cpu")(mixture))
 
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.errors import UsageError
+from soloist.errors import ExportError, SoloistError, UsageError
+from soloist.export.graphs import to_onnx, write_onnx
 from soloist.inference.engines.base import Estimate
 from soloist.inference.engines.cache import cached_graph, fingerprint
-from soloist.inference.engines.conversion import write_onnx
 from soloist.separators.base import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
@@ -50,6 +50,7 @@ class GraphEngine:
         self.threads = threads or torch.get_num_threads()
         self._separator = copy.deepcopy(separator).eval().requires_grad_(False)
         self._fingerprint = fingerprint(self._separator)
+        self._any_size = True
         self._compiled: OrderedDict[tuple[tuple[int, ...], ...], Run] = OrderedDict()
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
@@ -90,14 +91,34 @@ class GraphEngine:
     def _compiled_for(self, inputs: Arrays) -> Run:
         shapes = tuple(array.shape for array in inputs)
         if shapes not in self._compiled:
-            self._compiled[shapes] = self.compile(self._graph(inputs, shapes), inputs)
+            # What exports a graph does not know the tensors of this mode.
+            with torch.inference_mode(False):
+                self._compiled[shapes] = self._compile_any_size(inputs) or self._compile_fixed(inputs, shapes)
         self._compiled.move_to_end(shapes)
         if len(self._compiled) > _COMPILED:
             self._compiled.popitem(last=False)
         return self._compiled[shapes]
 
-    def _graph(self, inputs: Arrays, shapes: tuple[tuple[int, ...], ...]) -> bytes:
-        graph = self._separator.graph
+    def _compile_any_size(self, inputs: Arrays) -> Run | None:
+        """By the graph for all sizes; None where there is none, or the engine does not know what is in it."""
+        if self._any_size:
+            try:
+                return self.compile(
+                    cached_graph(self._fingerprint, partial(to_onnx, self._separator)), inputs
+                )
+            except (ExportError, RuntimeError):
+                self._any_size = False
+        return None
+
+    def _compile_fixed(self, inputs: Arrays, shapes: tuple[tuple[int, ...], ...]) -> Run:
+        """By a graph for these sizes alone."""
+        graph = copy.deepcopy(self._separator).optimize().graph
         assert graph is not None
-        key = fingerprint(graph, self._fingerprint, shapes)
-        return cached_graph(key, partial(write_onnx, graph, [torch.from_numpy(array) for array in inputs]))
+        tensors = [torch.from_numpy(array) for array in inputs]
+        key = fingerprint(self._separator, shapes)
+        try:
+            return self.compile(cached_graph(key, partial(write_onnx, graph, tensors)), inputs)
+        except RuntimeError as error:
+            raise SoloistError(
+                f"{self.name} cannot run this {type(self._separator).__name__}: take --engine torch ({error})"
+            ) from error
