@@ -107,7 +107,7 @@ def _in_process(work: Callable[..., T], *arguments: object) -> T:
 def _export(model: str) -> dict[str, str]:
     """Put into the cache what the engines need; say of those that cannot run the model, why."""
     separator = load(model)
-    failures = {}
+    failures: dict[str, str] = {}
     for engine in installed_engines():
         if engine == "torch":
             continue
