@@ -66,8 +66,9 @@ def export(
     check_free(folder, "an export", _names(form), overwrite=overwrite)
     try:
         with whole_folder(folder) as whole:
-            signature, result = _convert(separator, whole / form.files[0], form, card.name, chunk)
-            stated = describe(separator, config, card, form, whole, signature, result)
+            path = whole / form.files[0]
+            signature, result, length = _convert(separator, path, form, card.name, chunk)
+            stated = describe(separator, config, card, form, whole, signature, result, length)
             text = json.dumps(stated, indent=2, ensure_ascii=False)
             (whole / CARD).write_text(text + "\n", encoding="utf-8")
             (whole / README).write_text(readme(stated), encoding="utf-8")
@@ -82,8 +83,12 @@ def _names(form: Format) -> tuple[str, ...]:
 
 def _convert(
     separator: Separator, path: Path, form: Format, name: str, chunk: float | None
-) -> tuple[Signature, Check]:
-    """Write and check the file: with all axes free, or with as many as it turns out can be."""
+) -> tuple[Signature, Check, int | None]:
+    """Write and check the file: with all axes free, or with as many as it turns out can be.
+
+    Returns:
+        Inputs and outputs, the comparison, and the length if it is not free.
+    """
     whole = separator.chunk_length if chunk is None else round(chunk * separator.sample_rate)
     fixed = max(whole, separator.minimum_length)
     for free in _attempts(chunk):
@@ -91,7 +96,8 @@ def _convert(
         length = min(fixed, shortest) if "length" in free else fixed
         try:
             signature = form.write(separator, path, batch=1, length=length, free=free)
-            return signature, check(separator, path, form, batch=1, length=length, free=free)
+            result = check(separator, path, form, batch=1, length=length, free=free)
+            return signature, result, None if "length" in free else length
         except ExportError as error:
             reason = error
     raise ExportError(f"{name} cannot be exported to {form.title}: {reason}") from reason

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from soloist.errors import ExportError, SoloistError, UsageError
 from soloist.export.recurrence import whole_recurrences
@@ -72,7 +74,7 @@ def _check_free(program: ExportedProgram, ports: Sequence[Port]) -> None:
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     for node, port in zip(nodes, ports, strict=True):
         for index, axis in port.free.items():
-            if isinstance(node.meta["val"].shape[index], int):
+            if is_concrete_int(node.meta["val"].shape[index]):
                 raise ExportError(f"torch.export writes it down for one size of {axis} only")
 
 
@@ -107,7 +109,7 @@ def quiet() -> Iterator[None]:
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

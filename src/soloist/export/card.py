@@ -26,6 +26,7 @@ def describe(
     folder: Path,
     signature: Signature,
     check: Check,
+    length: int | None,
 ) -> dict[str, Any]:
     """Everything that is needed to use an export, as plain values.
 
@@ -37,6 +38,7 @@ def describe(
         folder: Where the files are.
         signature: Inputs and outputs.
         check: How the file compares with the separator.
+        length: Samples of a mixture, where no others will do; None for any.
     """
     return {
         "name": card.name,
@@ -51,6 +53,7 @@ def describe(
         "sample_rate": separator.sample_rate,
         "channels": separator.channels,
         "normalization": separator.normalization,
+        "length": length,
         "minimum_length": separator.minimum_length,
         "chunk_length": separator.chunk_length,
         "stride": separator.stride,

@@ -60,18 +60,21 @@ def _rows(stated: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _steps(stated: Mapping[str, Any]) -> Iterator[str]:
+    length = stated["length"]
     yield (
         f"Take audio of {stated['sample_rate']} Hz, float32, nominally in -1..1; channels: "
-        f"{stated['channels']}. Append zeros to what is shorter than {stated['minimum_length']} samples."
+        f"{stated['channels']}. Append zeros to what is shorter than "
+        f"{length or stated['minimum_length']} samples."
     )
     if stated["holds"] == "separator":
         yield "Give it as it is: levels, transforms and masks are in the file."
     else:
         yield from _around_a_network(stated)
         yield "Of digital silence, make digital silence: a network with biases answers it with a faint noise."
+    chunk = f"exactly {length}" if length else f"about {stated['chunk_length']}"
     yield (
-        f"Cut what is long into chunks of about {stated['chunk_length']} samples that begin on multiples of "
-        f"{stated['stride']} and overlap, and cross-fade the estimates."
+        f"Cut what is long into chunks of {chunk} samples that begin on multiples of {stated['stride']} and "
+        "overlap, and cross-fade the estimates."
     )
     if not stated["ordered"]:
         yield (

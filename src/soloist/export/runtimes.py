@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from soloist.export.capture import quiet
 from soloist.lazy import import_extra
 
 Arrays = Sequence[NDArray[np.float32]]
@@ -57,12 +58,14 @@ def open_openvino(path: Path) -> Run:
 
 def open_torchscript(path: Path) -> Run:
     """A TorchScript file in PyTorch."""
-    return _as_run(torch.jit.load(str(path)))
+    with quiet():
+        return _as_run(torch.jit.load(str(path)))
 
 
 def open_torch_export(path: Path) -> Run:
     """A program of `torch.export` in PyTorch."""
-    return _as_run(torch.export.load(path).module())
+    with quiet():
+        return _as_run(torch.export.load(path).module())
 
 
 def _as_run(module: Callable[..., torch.Tensor]) -> Run:

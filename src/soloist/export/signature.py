@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from soloist.errors import ExportError
+
 FreeAxis = Literal["batch", "length"]
 """An axis whose size is free: the items of a batch, or the samples, frames or slices of each."""
 
@@ -44,12 +46,11 @@ class Signature:
 
 
 # By the number of axes of an input: its name and axes, and those of the output that belongs to it.
-_WAVEFORM = (
-    ("mixture", ("batch", "channels", "samples")),
-    ("estimates", ("batch", "sources", "channels", "samples")),
-)
 _KINDS = {
-    3: _WAVEFORM,
+    3: (
+        ("mixture", ("batch", "channels", "samples")),
+        ("estimates", ("batch", "sources", "channels", "samples")),
+    ),
     4: (
         ("spectrogram", ("batch", "planes", "frequency", "frames")),
         ("output", ("batch", "planes", "frequency", "frames")),
@@ -69,7 +70,13 @@ def signature_of(inputs: Sequence[Tensor], outputs: Sequence[Tensor], free: Sequ
         inputs: An example of what it is given.
         outputs: What it returns for it.
         free: The axes whose size is not that of the example.
+
+    Raises:
+        ExportError: It is given something else than waveforms, spectrograms or blocks of coefficients.
     """
+    for example in inputs:
+        if example.ndim not in _KINDS:
+            raise ExportError(f"nothing is known of inputs with {example.ndim} axes")
 
     def ports(tensors: Sequence[Tensor], side: int) -> tuple[Port, ...]:
         return tuple(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from soloist.errors import UsageError
 from soloist.export.capture import capture, example_mixture, explained, optimized, quiet
 from soloist.export.signature import FREE, FreeAxis, Signature, signature_of
-from soloist.separators.base import Separator
+from soloist.separators.base import Following, Separator
 
 
 @torch.no_grad()
@@ -34,10 +35,10 @@ def to_torchscript(
         What it is given and what it returns.
 
     Raises:
-        UsageError: The separator has no network.
+        UsageError: The separator has no network, or clusters.
         ExportError: It cannot be traced.
     """
-    separator = optimized(separator)
+    separator = _self_contained(separator)
     mixture = example_mixture(separator, batch, length, free)
     with quiet(), explained("TorchScript"):
         traced = torch.jit.trace(separator, (mixture,), check_trace=False)
@@ -68,13 +69,27 @@ def to_torch_export(
         What it is given and what it returns.
 
     Raises:
-        UsageError: The separator has no network.
+        UsageError: The separator has no network, or clusters.
         ExportError: It cannot be written down with these axes free.
     """
-    separator = optimized(separator)
+    separator = _self_contained(separator)
     mixture = example_mixture(separator, batch, length, free)
     signature = signature_of([mixture], [separator(mixture)], free)
     program = capture(separator, [mixture], signature.inputs)
     with quiet(), explained("torch.export"):
         torch.export.save(program, path)
     return signature
+
+
+def _self_contained(separator: Separator) -> Separator:
+    """An optimised copy of a separator that does the same with every mixture, and remembers nothing.
+
+    Raises:
+        UsageError: It has no network, or finds clusters anew in each recording.
+    """
+    if isinstance(separator, Following) and separator.follow() is not None:
+        raise UsageError(
+            f"{type(separator).__name__} finds clusters in each recording, which no graph can: "
+            "export its network, to onnx or openvino"
+        )
+    return optimized(separator)

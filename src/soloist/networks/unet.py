@@ -141,7 +141,9 @@ class UNet(SpectralNetwork):
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(torch.cat([up(x), skips.pop()], dim=1))
-        return self.last_activation(self.exit(x))[..., :bins, :frames]
+        x = self.last_activation(self.exit(x))[..., :bins, :]
+        # A slice would tie a graph to whether there was something to cut.
+        return pad(x, (0, frames - x.shape[-1])) if is_captured() else x[..., :frames]
 
     def _initialize(
         self,

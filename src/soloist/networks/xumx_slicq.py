@@ -337,7 +337,7 @@ class XumxSliCQ(nn.Module):
             blocks: All of the mixture, `(batch, channels, frequency, slices, coefficients)`.
         """
         passed = [
-            block.real.new_ones(()).expand(len(block), self.num_sources, *block.shape[1:])
+            block.real.new_ones(()).expand(block.shape[0], self.num_sources, *block.shape[1:])
             for block in blocks[len(masks) :]
         ]
         return [*masks, *passed]

@@ -1,0 +1,144 @@
+"""Exports as folders: whole, checked, and described."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from families import SAMPLE_RATE, make_family
+from soloist.capture import is_captured
+from soloist.errors import ExportError, ModelError, UsageError
+from soloist.export.bundle import export
+from soloist.export.card import with_defaults
+from soloist.export.runtimes import open_torchscript
+from soloist.separators.base import Separator
+from soloist.zoo.cards import Card, Licence
+
+CONFIG = {
+    "class_path": "soloist.separators.spectral.SpectralSeparator",
+    "init_args": {
+        "transform": {
+            "class_path": "soloist.transforms.stft.STFT",
+            "init_args": {"n_fft": 64, "hop_length": 32},
+        },
+        "representation": "complex",
+    },
+}
+CARD = Card(
+    name="small",
+    system="U-Net",
+    title="Low and high",
+    sources=("low", "high"),
+    licence=Licence(weights="CC0"),
+    citation="Somebody, 2020",
+)
+
+
+class Gain(Separator):
+    """Two copies of the mixture by a graph that may be broken."""
+
+    def __init__(self, *, broken=False, frames=None):
+        super().__init__(sources=("low", "high"), sample_rate=SAMPLE_RATE, channels=1)
+        self.inner = _Copies(broken, frames)
+
+    @property
+    def graph(self):
+        return self.inner
+
+    def stage(self, mixture):
+        return (mixture,), lambda outputs: outputs[0]
+
+
+class _Copies(nn.Module):
+    def __init__(self, broken, samples):
+        super().__init__()
+        self.broken = broken
+        self.gain = nn.Parameter(torch.full((1 if samples is None else samples,), 0.5))
+
+    def forward(self, mixture):
+        factor = 1.001 if self.broken and is_captured() else 1.0
+        return torch.stack([mixture * self.gain, mixture * factor], dim=1)
+
+
+def export_small(folder, separator=None, to="torchscript", **options):
+    return export(separator or make_family("unet-tdc"), CONFIG, CARD, folder, to, **options)
+
+
+def test_an_export_says_what_it_is(tmp_path):
+    stated = export_small(tmp_path / "a/small")
+    folder = tmp_path / "a/small"
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.json", "model.pt"]
+    assert json.loads((folder / "model.json").read_text()) == json.loads(json.dumps(stated))
+    assert stated["files"] == {"model.pt": hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest()}
+    assert stated["inputs"][0]["shape"] == (None, 1, None)
+    assert stated["sources"] == ["low", "high"]
+    assert stated["checked"]["difference"] < 1e-5
+    assert {items for items, _ in stated["checked"]["mixtures"]} == {1, 3}
+    assert len({samples for _, samples in stated["checked"]["mixtures"]}) == 2
+    readme = (folder / "README.md").read_text()
+    for needed in ("8000 Hz", "low, high", "CC0", "Somebody, 2020", "torch.jit.load('model.pt')"):
+        assert needed in readme
+
+
+def test_nothing_is_left_to_defaults():
+    transform = with_defaults(CONFIG)["init_args"]["transform"]["init_args"]
+    assert transform["hop_length"] == 32
+    assert (transform["window"], transform["pad_mode"]) == ("hann", "reflect")
+
+
+def test_what_a_network_is_fed_with_is_explained(tmp_path):
+    export_small(tmp_path / "small", to="onnx", chunk=0.1)
+    readme = (tmp_path / "small/README.md").read_text()
+    assert "real and the imaginary parts" in readme
+    assert "'spectrogram': spectrogram" in readme
+    assert "chunks of exactly 800 samples" in readme
+
+
+def test_a_chunk_fixes_all_sizes(tmp_path):
+    stated = export_small(tmp_path / "small", chunk=0.25)
+    assert stated["inputs"][0]["shape"] == (1, 1, 2000)
+    assert stated["length"] == 2000
+    assert stated["checked"]["mixtures"] == ((1, 2000),)
+
+
+def test_an_axis_that_cannot_be_free_is_fixed(tmp_path):
+    frames = 10 * SAMPLE_RATE
+    stated = export_small(tmp_path / "small", Gain(frames=frames).eval())
+    assert stated["inputs"][0]["shape"] == (None, 1, frames)
+    assert stated["length"] == frames
+    run = open_torchscript(tmp_path / "small/model.pt")
+    assert run([torch.ones(2, 1, frames).numpy()])[0].shape == (2, 2, 1, frames)
+
+
+def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
+    with pytest.raises(ExportError, match=r"small cannot be exported to TorchScript: .* differs by 0\.001 "):
+        export_small(tmp_path / "a/b/small", Gain(broken=True).eval())
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_but_an_export_is_replaced(tmp_path):
+    separator = Gain().eval()
+    export_small(tmp_path / "small", separator)
+    with pytest.raises(ModelError, match="there is an export in"):
+        export_small(tmp_path / "small", separator)
+    (tmp_path / "small/model.json").write_text("old")
+    export_small(tmp_path / "small", separator, overwrite=True)
+    assert json.loads((tmp_path / "small/model.json").read_text())["name"] == "small"
+    (tmp_path / "small/diary.txt").write_text("dear diary")
+    with pytest.raises(ModelError, match=r"diary\.txt"):
+        export_small(tmp_path / "small", separator, overwrite=True)
+    assert (tmp_path / "small/diary.txt").read_text() == "dear diary"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"to": "onix"}, "there is no format 'onix'"), ({"chunk": 0.0}, "longer than 0 s")],
+)
+def test_wrong_options_are_named(tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
+        export_small(tmp_path / "small", Gain().eval(), **options)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,156 @@
+"""What exported files compute, run by the programs that they are for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from families import FAMILIES, SAMPLE_RATE, make_family
+from soloist.errors import ExportError, UsageError
+from soloist.export.graphs import to_onnx, to_openvino, write_onnx
+from soloist.export.recurrence import whole_recurrences
+from soloist.export.runtimes import open_onnx, open_openvino, open_torch_export, open_torchscript
+from soloist.export.whole import to_torch_export, to_torchscript
+from soloist.separators.presets import sudormrf_design
+from soloist.separators.training_free.hpss import HPSS
+
+MIXTURES = [(1, 2400), (3, 1201), (2, 3007)]
+"""Items and samples, none of them those of the example."""
+
+
+def make(name):
+    if name != "one-block":
+        return make_family(name)
+    torch.manual_seed(0)
+    sizes = {"num_filters": 8, "channels": 4, "hidden_channels": 6, "num_blocks": 1, "depth": 2}
+    return sudormrf_design("improved", sizes, kernel_size=21).build().eval()
+
+
+def noise(items, samples):
+    return 0.1 * torch.randn(items, 1, samples, generator=torch.Generator().manual_seed(samples))
+
+
+def assert_equal(output, expected):
+    peak = expected.abs().max()
+    assert peak > 1e-3
+    assert output.shape == expected.shape
+    assert (torch.from_numpy(np.array(output)) - expected).abs().max() <= 1e-5 * peak
+
+
+@torch.no_grad()
+def assert_runs_graph(run, separator, items, samples):
+    inputs, _ = separator.stage(noise(items, samples))
+    expected = separator.graph(*inputs)
+    expected = [expected] if isinstance(expected, torch.Tensor) else expected
+    outputs = run([tensor.contiguous().numpy() for tensor in inputs])
+    for output, right in zip(outputs, expected, strict=True):
+        assert_equal(output, right)
+
+
+@torch.no_grad()
+def assert_runs_whole(run, separator, items, samples):
+    mixture = noise(items, samples)
+    assert_equal(run([mixture.numpy()])[0], separator(mixture))
+
+
+@pytest.mark.parametrize("name", ["one-block", "unet-tdc", "open-unmix", "clustering"])
+def test_onnx_for_any_size(name, tmp_path):
+    separator = make(name)
+    signature = to_onnx(separator, tmp_path / "graph.onnx", length=2000)
+    lengths = {"samples", "frames"}
+    for port in (*signature.inputs, *signature.outputs):
+        free = {axis for axis, size in zip(port.axes, port.shape, strict=True) if size is None}
+        assert free == {"batch", *(lengths & {*port.axes})}
+    run = open_onnx(tmp_path / "graph.onnx")
+    for items, samples in MIXTURES:
+        assert_runs_graph(run, separator, items, samples)
+
+
+# Tests of the engines run the graphs of all families.
+@pytest.mark.parametrize("name", ["sudormrf-original", "unet-tdc-rnn", "xumx-slicq"])
+def test_onnx_for_one_size(name, tmp_path):
+    separator = make_family(name)
+    signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
+    assert all(port.shape[0] == 1 and None not in port.shape for port in signature.inputs)
+    assert_runs_graph(open_onnx(tmp_path / "graph.onnx"), separator, 1, 900)
+
+
+def test_openvino_for_any_size(tmp_path):
+    separator = make_family("open-unmix")
+    to_openvino(separator, tmp_path / "graph.xml", length=2000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["graph.bin", "graph.xml"]
+    run = open_openvino(tmp_path / "graph.xml")
+    for items, samples in MIXTURES:
+        assert_runs_graph(run, separator, items, samples)
+
+
+@pytest.mark.parametrize("name", ["one-block", *(name for name in FAMILIES if name != "clustering")])
+def test_torchscript_for_any_size(name, tmp_path):
+    separator = make(name)
+    to_torchscript(separator, tmp_path / "model.pt", length=2000)
+    run = open_torchscript(tmp_path / "model.pt")
+    for items, samples in MIXTURES:
+        assert_runs_whole(run, separator, items, samples)
+
+
+def test_torch_export_for_any_size(tmp_path):
+    separator = make_family("unet-tdc")
+    to_torch_export(separator, tmp_path / "model.pt2", length=2000)
+    run = open_torch_export(tmp_path / "model.pt2")
+    for items, samples in MIXTURES:
+        assert_runs_whole(run, separator, items, samples)
+
+
+@pytest.mark.parametrize("write", [to_torchscript, to_torch_export])
+def test_clusters_are_no_graph(write, tmp_path):
+    with pytest.raises(UsageError, match="finds clusters"):
+        write(make_family("clustering"), tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_has_no_network_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="HPSS has no network"):
+        to_onnx(HPSS(sample_rate=SAMPLE_RATE), tmp_path / "graph.onnx")
+
+
+class OneLength(nn.Module):
+    """A network whose weights are as many as its input has frames."""
+
+    def __init__(self, frames):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(frames))
+
+    def forward(self, spectrogram):
+        return spectrogram * self.gain
+
+
+class ByValue(nn.Module):
+    """A network that decides by what it hears."""
+
+    def forward(self, spectrogram):
+        return spectrogram if spectrogram.mean() > 0 else -spectrogram
+
+
+def test_a_length_that_is_not_free_is_said(tmp_path):
+    inputs = [torch.rand(2, 1, 4, 7)]
+    with pytest.raises(ExportError, match="one size of frames only"):
+        write_onnx(OneLength(7), inputs, tmp_path / "graph.onnx", free=("batch", "length"))
+    signature = write_onnx(OneLength(7), inputs, tmp_path / "graph.onnx", free=("batch",))
+    assert signature.inputs[0].shape == (None, 1, 4, 7)
+
+
+def test_what_cannot_be_captured_is_said_in_one_line(tmp_path, capfd):
+    with pytest.raises(ExportError, match=r"torch\.export cannot write it down: ") as raised:
+        write_onnx(ByValue(), [torch.rand(2, 1, 4, 7)], tmp_path / "graph.onnx")
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_recurrences_are_afterwards_what_they_were():
+    kernels = dict(torch.ops.aten.lstm.input.py_kernels)
+    with whole_recurrences():
+        assert torch.ops.aten.lstm.input.py_kernels != kernels
+    assert torch.ops.aten.lstm.input.py_kernels == kernels
