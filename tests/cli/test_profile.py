@@ -168,3 +168,19 @@ def test_a_file_that_cannot_be_written_is_said_at_once(soloist, tmp_path):
     result = soloist("profile", "hpss", "--json", tmp_path)
     assert result.code == 1
     assert result.err.strip() == f"soloist: cannot write {tmp_path}: it is a folder"
+
+
+def test_engines_beside_each_other_and_one_that_cannot_run_a_model(soloist, tmp_path):
+    table = tmp_path / "costs.csv"
+    result = soloist("profile", "tiny-tdf", "hpss", *QUICK, "--engines", "torch,onnxruntime", "--csv", table)
+    assert result.code == 1
+    assert result.err.strip().startswith("soloist: hpss: onnxruntime: HPSS has no network")
+    rows = [(row["model"], row["engine"]) for row in read_csv(table)]
+    assert rows == [("tiny-tdf", "torch"), ("tiny-tdf", "onnxruntime"), ("hpss", "torch")]
+
+
+@pytest.mark.parametrize("engines", ["steam", ""])
+def test_an_engine_that_is_not_there(soloist, engines):
+    result = soloist("profile", MODEL, "--engines", engines)
+    assert result.code == 2
+    assert "torch" in result.err

@@ -35,6 +35,10 @@ def profile(
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",
+    engines: Annotated[
+        str,
+        typer.Option(help="What runs the networks: torch, openvino, onnxruntime.", rich_help_panel=_HOW),
+    ] = "torch",
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
     ] = None,
@@ -92,6 +96,7 @@ def profile(
         durations=_numbers("--duration", duration, float),
         batches=_numbers("--batch", batch, int),
         device=device,
+        engines=tuple(dict.fromkeys(part.strip() for part in engines.split(",") if part.strip())),
         threads=threads,
         budget=budget,
         processes=processes,

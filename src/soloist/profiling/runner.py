@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import TypeVar
 
-from soloist.errors import OutOfMemoryError, UsageError
-from soloist.inference.engines import find_device
+from soloist.errors import OutOfMemoryError, SoloistError, UsageError
+from soloist.inference.engines import find_device, installed_engines
 from soloist.profiling import workers
 from soloist.profiling.measure import Case, Separating, Training
 from soloist.profiling.subjects import Facts, find_model
@@ -33,7 +33,7 @@ class ProfileSettings:
         processes: Measure also the memory of a whole process that separates a case.
 
     Raises:
-        UsageError: A value is out of range, or the device is not there.
+        UsageError: A value is out of range, or the device or an engine is not there.
     """
 
     durations: tuple[float, ...] = (1.0, 4.0, 60.0)
@@ -52,6 +52,13 @@ class ProfileSettings:
         if not self.budget > 0:
             raise UsageError(f"the time for a figure must be more than 0 s, not {self.budget:g}")
         find_device(self.device)
+        if not self.engines:
+            raise UsageError(f"name at least one engine of {', '.join(installed_engines())}")
+        for engine in self.engines:
+            if engine not in installed_engines():
+                raise UsageError(
+                    f"the engine {engine} is not there: there are {', '.join(installed_engines())}"
+                )
 
     def cases(self) -> list[Case]:
         """Every engine, duration and batch once, by how much they separate."""
@@ -103,7 +110,8 @@ def profile(
 ) -> Profile:
     """Measure a model, from the smallest case to the largest.
 
-    After one for which the memory does not suffice, no larger one is tried.
+    After one for which the memory does not suffice, no larger one is tried; nor is an engine tried again that
+    cannot run the separator.
 
     Args:
         name: A model or recipe; see `load_subject`.
@@ -119,10 +127,15 @@ def profile(
     with _Process(settings) as process:
         facts = process.call(workers.describe, name)
 
-        def attempt(what: str, process: _Process, work: Callable[..., T], *arguments: object) -> T | None:
+        def attempt(
+            what: str, process: _Process, work: Callable[..., T], case: Case, *arguments: object
+        ) -> T | None:
+            what = what if case.engine == "torch" else f"{what}{case.engine}: "
             try:
-                return None if what in failures else process.call(work, name, *arguments)
-            except OutOfMemoryError as error:
+                return None if what in failures else process.call(work, name, case, *arguments)
+            except SoloistError as error:
+                if case.engine == "torch" and not isinstance(error, OutOfMemoryError):
+                    raise
                 failures[what] = f"{what}{error}"
                 return None
 
@@ -130,7 +143,7 @@ def profile(
             notify(len(measured), len(settings.cases()))
             separating = attempt("", process, workers.separating, case, settings.budget)
             if separating is None:
-                break
+                continue
             training = attempt("training: ", process, workers.training, case, settings.budget)
             resident = None
             if settings.processes:
