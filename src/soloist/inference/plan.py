@@ -31,8 +31,8 @@ from soloist.separators.chunking import Chunking
 _EXCERPT = 10.0
 """Seconds of a file whose reading, resampling and writing is timed."""
 
-_SLOW = 2.0
-"""Seconds of a first run from which on it is not repeated."""
+_SLOW = 4.0
+"""Seconds of runs from which on they are not repeated; the first ones are slower than those of a recording."""
 
 
 @dataclass(frozen=True)
