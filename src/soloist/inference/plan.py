@@ -32,7 +32,7 @@ _EXCERPT = 10.0
 """Seconds of a file whose reading, resampling and writing is timed."""
 
 _SLOW = 4.0
-"""Seconds of runs from which on they are not repeated; the first ones are slower than those of a recording."""
+"""Seconds of runs from which on they are not repeated; the first are slower than those of a recording."""
 
 
 @dataclass(frozen=True)
