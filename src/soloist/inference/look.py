@@ -153,9 +153,9 @@ def _cluster(separator: ClusteringSeparator, prediction: Prediction) -> tuple[Te
     embeddings = prediction.embeddings
     assert isinstance(embeddings, Tensor)
     coefficients, _ = separator.analyze(prediction.mixture)
-    fit = separator.find_clusters(embeddings, coefficients)
-    confidence = measure_confidence(fit, *separator.points(embeddings, coefficients))
-    return separator.share_points(fit, embeddings), confidence
+    points, counted = separator.points(embeddings, coefficients)
+    fit = separator.find_clusters(points, counted)
+    return separator.share_points(fit, embeddings), measure_confidence(fit, points, counted)
 
 
 def _draw_masks(

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soloist.errors import UsageError
 
 Activation = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
+
+EmbeddingActivation = Literal["sigmoid", "tanh", "relu", "softmax", "unit", "l1"]
+"""What a vector goes through; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
+
+EMBEDDING_ACTIVATIONS: dict[EmbeddingActivation, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "softmax": lambda vectors: vectors.softmax(dim=-1),
+    "unit": lambda vectors: F.normalize(vectors, dim=-1),
+    "l1": lambda vectors: F.normalize(vectors, p=1.0, dim=-1),
+}
+"""On vectors `(..., dimensions)`."""
 
 
 def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:

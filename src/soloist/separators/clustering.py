@@ -11,13 +11,12 @@ r"""Separators that cluster: points of a spectrogram whose embeddings lie togeth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from einops import rearrange
 from torch import Tensor
-from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.estimation.clustering import Clusterer, Fit, KMeans, Start
@@ -25,25 +24,14 @@ from soloist.estimation.clustering.cloud import loudest
 from soloist.estimation.clustering.counting import fit_some
 from soloist.losses.base import Prediction
 from soloist.networks.base import SpectralNetwork
+from soloist.networks.layers import EMBEDDING_ACTIVATIONS, EmbeddingActivation
 from soloist.separators.base import Normalization, Note
 from soloist.separators.following import ClusterFollower
 from soloist.separators.spectral import Representation, SpectralSeparator
 from soloist.transforms.stft import STFT
 
-EmbeddingActivation = Literal["sigmoid", "tanh", "relu", "softmax", "unit", "l1"]
-"""What a vector goes through; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
-
 MaskActivation = Literal["sigmoid", "softmax", "relu"]
 """What masks go through; "softmax" is over the sources, whose masks then add up to one."""
-
-_ACTIVATIONS: dict[EmbeddingActivation, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "softmax": lambda vectors: vectors.softmax(dim=-1),
-    "unit": lambda vectors: F.normalize(vectors, dim=-1),
-    "l1": lambda vectors: F.normalize(vectors, p=1.0, dim=-1),
-}
 
 
 class ClusteringSeparator(SpectralSeparator):
@@ -123,9 +111,11 @@ class ClusteringSeparator(SpectralSeparator):
         self._check_options()
 
     def _check_options(self) -> None:
-        unknown = [name for name in self.embedding_activation if name not in _ACTIVATIONS]
+        unknown = [name for name in self.embedding_activation if name not in EMBEDDING_ACTIVATIONS]
         if unknown:
-            raise UsageError(f"embedding_activation {unknown[0]!r} is none of {', '.join(_ACTIVATIONS)}")
+            raise UsageError(
+                f"embedding_activation {unknown[0]!r} is none of {', '.join(EMBEDDING_ACTIVATIONS)}"
+            )
         if self.mask_activation not in (None, *get_args(MaskActivation)):
             known = ", ".join(get_args(MaskActivation))
             raise UsageError(f"mask_activation {self.mask_activation!r} is none of {known}")
@@ -154,7 +144,7 @@ class ClusteringSeparator(SpectralSeparator):
         def synthesize() -> Tensor:
             estimates = made
             if estimates is None or self.inference == "clusters":
-                shares = self.share_points(self.find_clusters(embeddings, mixed), embeddings)
+                shares = self.share_points(self.find_clusters(*self.points(embeddings, mixed)), embeddings)
                 estimates = self.restore(shares * mixed[:, None], mixture, level)
             return self.synthesize(estimates, mixture.shape[-1])
 
@@ -174,7 +164,7 @@ class ClusteringSeparator(SpectralSeparator):
         """
         embeddings, masks = self.split_heads(output, coefficients)
         if masks is None or self.inference == "clusters":
-            masks = self.share_points(self.find_clusters(embeddings, coefficients), embeddings)
+            masks = self.share_points(self.find_clusters(*self.points(embeddings, coefficients)), embeddings)
         return masks * coefficients[:, None]
 
     def follow(self, note: Note | None = None) -> ClusterFollower | None:
@@ -205,7 +195,7 @@ class ClusteringSeparator(SpectralSeparator):
             )
         embeddings = rearrange(planes[:, :first], "b (c e) f t -> b c f t e", c=self.channels)
         for name in self.embedding_activation:
-            embeddings = _ACTIVATIONS[name](embeddings)
+            embeddings = EMBEDDING_ACTIVATIONS[name](embeddings)
         if self.mask_activation is None:
             return embeddings, None
         masks = rearrange(planes[:, first:], "b (s c) f t -> b s c f t", c=self.channels)
@@ -213,15 +203,14 @@ class ClusteringSeparator(SpectralSeparator):
             return embeddings, masks.softmax(dim=1)
         return embeddings, torch.sigmoid(masks) if self.mask_activation == "sigmoid" else torch.relu(masks)
 
-    def find_clusters(self, embeddings: Tensor, coefficients: Tensor, start: Start | None = None) -> Fit:
+    def find_clusters(self, points: Tensor, counted: Tensor, start: Start | None = None) -> Fit:
         """Find as many clusters as there are sources, or may be.
 
         Args:
-            embeddings: `(batch, channels, frequency, frames, dimensions)`.
-            coefficients: Complex `(batch, channels, frequency, frames)`, of as many channels.
+            points: What `points` gives, `(batch, points, dimensions)`.
+            counted: Which of them clusters come from, `(batch, points)`.
             start: What is known of the clusters.
         """
-        points, counted = self.points(embeddings, coefficients)
         if self.count_sources:
             return fit_some(self.clusterer, points, counted, len(self.sources), start)
         return self.clusterer.fit(points, counted, len(self.sources), start)

@@ -62,7 +62,7 @@ class ClusterFollower:
     def _separate(self, embeddings: Tensor, coefficients: Tensor) -> Tensor:
         """The estimated coefficients of one chunk; silence is neither clustered nor remembered."""
         points, counted = self.separator.points(embeddings, coefficients)
-        fit = self.separator.find_clusters(embeddings, coefficients, self.memory.start)
+        fit = self.separator.find_clusters(points, counted, self.memory.start)
         if counted.any():
             self.memory.remember(fit, points, counted)
             if self.note is not None:

@@ -12,8 +12,8 @@ from typing import Any, get_args
 from einops import EinopsError
 
 from soloist.errors import ModelError
-from soloist.networks.layers import Activation
-from soloist.separators.clustering import EmbeddingActivation, MaskActivation
+from soloist.networks.layers import Activation, EmbeddingActivation
+from soloist.separators.clustering import MaskActivation
 from soloist.separators.spectral import SpectralSeparator
 from soloist.separators.training_free.base import numbered_sources
 from soloist.transforms.stft import Window
@@ -35,9 +35,6 @@ CARD = {
         "Library. ISMIR 2018."
     ),
 }
-
-# nussl's names of what follows a linear layer, and ours.
-_NORMS = {"unit_norm": "unit", "l1_norm": "l1"}
 
 
 def recognize(state: State) -> None:
@@ -187,7 +184,7 @@ def _mask_activation(parts: Parts, known: Sequence[str]) -> str:
 def _activations(head: Part, known: Sequence[str]) -> list[str]:
     """What follows a head, by our names."""
     named = head.args["activation"]
-    found = [_NORMS.get(name, name) for name in activations(named)]
+    found: list[str] = [*activations(named)]
     strange = ["gated_tanh"] if "gated_tanh" in named else [name for name in found if name not in known]
     if strange:
         raise ModelError(f"Soloist has no {head.name} whose activation is {strange[0]}, as nussl's model has")

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soloist.errors import ModelError
+from soloist.networks.layers import EMBEDDING_ACTIVATIONS, EmbeddingActivation
 from soloist.zoo.importers.nussl_filterbanks import STFT, LearnedFilterBank
 from soloist.zoo.importers.nussl_norms import LayerNorm, batch_norm, group_norm, instance_norm
 from soloist.zoo.importers.nussl_paths import ConvolutionalStack2D, DualPath, DualPathBlock
@@ -78,21 +78,15 @@ class MelProjection(nn.Module):
         return projected.clamp(0, 1) if self.clamp else projected
 
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "softmax": lambda values: values.softmax(dim=-1),
-    "unit_norm": lambda values: F.normalize(values, dim=-1),
-    "l1_norm": lambda values: F.normalize(values, p=1.0, dim=-1),
-}
+_FUNCTIONS: tuple[EmbeddingActivation, ...] = ("sigmoid", "tanh", "relu", "softmax")
+_NORMS: dict[str, EmbeddingActivation] = {"unit_norm": "unit", "l1_norm": "l1"}
 
 
-def activations(named: str | Sequence[str]) -> list[str]:
-    """What an embedding goes through of what is named: a function, then a norm; the first of each alone."""
-    functions, norms = list(_ACTIVATIONS)[:4], list(_ACTIVATIONS)[4:]
-    first = (next((name for name in kind if name in named), None) for kind in (functions, norms))
-    return [name for name in first if name is not None]
+def activations(named: str | Sequence[str]) -> list[EmbeddingActivation]:
+    """What an embedding goes through, by our names: of what is named one function, then one norm."""
+    function = [name for name in _FUNCTIONS if name in named][:1]
+    norm = [ours for theirs, ours in _NORMS.items() if theirs in named][:1]
+    return function + norm
 
 
 class Embedding(nn.Module):
@@ -144,7 +138,7 @@ class Embedding(nn.Module):
 
     def _activate(self, data: Tensor) -> Tensor:
         for name in activations(self.activation):
-            data = _ACTIVATIONS[name](data)
+            data = EMBEDDING_ACTIVATIONS[name](data)
         return data
 
 
