@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -212,3 +214,14 @@ def _begin_work(worker: int) -> None:
     """Workers share the cores with the training, so each is one thread; Ctrl-C is not for them."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _pass_over_closed_pipes
+
+
+def _pass_over_closed_pipes(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of a training that went away while a batch was handed over: it has said so itself.
+
+    The thread of ``multiprocessing`` that hands tensors over reports what fails through ``sys.excepthook``.
+    What fails while a batch is prepared does not come here: PyTorch raises it in the training.
+    """
+    if not issubclass(kind, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
