@@ -89,8 +89,7 @@ def from_reference(
     if state:
         raise ModelError(f"{_class_name(config)} of nussl has no weights, but was given {sorted(state)[0]}")
     arguments = dict(config["args"])
-    binary = str(arguments.pop("mask_type", "soft")).lower() == "binary"
-    arguments.pop("mask_threshold", None)  # None of these algorithms reads it.
+    binary = is_binary(arguments)
 
     def separate(audio: Tensor) -> dict[str, Tensor]:
         separator = _build(config, arguments, channels=audio.shape[0])
@@ -102,6 +101,13 @@ def from_reference(
 
 def _class_name(config: Mapping[str, Any]) -> str:
     return str(config.get("class", "")).rsplit(".", 1)[-1]
+
+
+def is_binary(arguments: Arguments) -> bool:
+    """Whether masks are of zeros and ones; takes out of nussl's arguments all that is about it."""
+    # A threshold is kept there, and read by none of its algorithms.
+    arguments.pop("mask_threshold", None)
+    return str(arguments.pop("mask_type", "soft")).lower() == "binary"
 
 
 def _build(config: Mapping[str, Any], arguments: Arguments, channels: int) -> MaskSeparator:

@@ -1,8 +1,8 @@
 """Importer of nussl 1.1.9: masks from clusters of features.
 
 nussl leaves the clustering to scikit-learn, which ends it a little before it has come to rest, and where
-depends on the seed. The centres are therefore found by scikit-learn here too (the extra "factorization");
-what follows is Soloist's. Soloist's own clusterers find centres that are nearer to rest.
+depends on the seed. The clusters are therefore found by scikit-learn here too (the extra "factorization"), in
+double precision. Soloist's own clusterers find centres that are nearer to rest.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.estimation.clustering.base import Fit
 from soloist.estimation.clustering.cloud import loudest
 from soloist.estimation.clustering.gaussian_mixture import GaussianFit
-from soloist.estimation.clustering.kmeans import DistanceFit
 from soloist.lazy import import_extra
 from soloist.transforms.stft import STFT
+from soloist.zoo.importers.nussl import is_binary
+from soloist.zoo.importers.nussl_oracles import double_stft
 
 _FLOOR = 1e-8
 """Added to the responsibilities of k-means before they are divided by their sum."""
@@ -57,9 +57,7 @@ def from_reference(
         raise ModelError(f"nussl's clustering has no weights, but was given {sorted(state)[0]}")
     shared = dict(config.get("args") or {})
     runs = {f"{name}/": shared | options for name, options in config.get("runs", {}).items()} or {"": shared}
-    n_fft, hop_length, window = config["stft"]
-    stft = STFT(n_fft, hop_length, window, pad_mode="constant", scaled=True)
-    return partial(_separate, stft, runs, int(config["num_sources"]))
+    return partial(_separate, double_stft(*config["stft"]), runs, int(config["num_sources"]))
 
 
 def _separate(
@@ -70,14 +68,15 @@ def _separate(
     features: Tensor,
     centres: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    magnitudes = stft(torch.as_tensor(audio)[None])[0].abs()
-    points = torch.as_tensor(features)
+    # In double precision, like there: it decides which points count, and which belong to all alike.
+    magnitudes = stft(torch.as_tensor(audio)[None].double())[0].abs()
+    points = torch.as_tensor(features).double()
     loud = rearrange(magnitudes, "c f t -> 1 (f t c)")
-    vectors = rearrange(points, "f t c e -> 1 (f t c) e")
+    vectors = rearrange(points, "f t c e -> (f t c) e")
     return {
-        f"{name}masks": _mask(dict(options), num_sources, loud, vectors, centres).reshape(
-            *points.shape[:3], num_sources
-        )
+        f"{name}masks": _mask(dict(options), num_sources, loud, vectors, centres)
+        .reshape(*points.shape[:3], num_sources)
+        .float()
         for name, options in runs.items()
     }
 
@@ -87,22 +86,25 @@ def _mask(
 ) -> Tensor:
     """The masks `(points, sources)` of one run."""
     percentile, beta = float(options.pop("percentile", 90)), float(options.pop("beta", 5.0))
-    kind, binary = options.pop("clustering_type", "KMeans"), options.pop("mask_type", "soft") == "binary"
+    kind, binary = options.pop("clustering_type", "KMeans"), is_binary(options)
     if isinstance(options.get("init"), str) and options["init"] == "stored":
         if centres is None:
             raise ModelError("the configuration's init is stored: give the centres after the features")
-        options["init"] = torch.as_tensor(centres)
-    counted = loudest(magnitudes, percentile)
-    if not options.pop("fit_clusterer", True):
-        fit: Fit = _around(options["init"], beta)
+        options["init"] = centres
+    if not isinstance(options.get("init", ""), str):
+        options["init"] = torch.as_tensor(options["init"]).double()
+    if options.pop("fit_clusterer", True):
+        counted = loudest(magnitudes, percentile)[0]
+        posteriors = _fit(kind, num_sources, points[counted], options, beta)(points)
     else:
-        fit = _fit(kind, num_sources, points[counted], options, beta)
-    posteriors = fit.posteriors(points)[0]
+        posteriors = _shares(options["init"], beta, points)
     return (posteriors == posteriors.amax(dim=1, keepdim=True)).to(posteriors) if binary else posteriors
 
 
-def _fit(kind: str, num_sources: int, points: Tensor, options: dict[str, Any], beta: float) -> Fit:
-    """What scikit-learn finds, as Soloist has it."""
+def _fit(
+    kind: str, num_sources: int, points: Tensor, options: dict[str, Any], beta: float
+) -> Callable[[Tensor], Tensor]:
+    """What gives points `(points, dimensions)` to the clusters that scikit-learn finds."""
     if kind not in _MODULES:
         raise ModelError(f"nussl's clustering {kind!r} is none of {', '.join(_MODULES)}")
     cls = getattr(import_extra(f"sklearn.{_MODULES[kind]}", "factorization"), kind)
@@ -112,18 +114,20 @@ def _fit(kind: str, num_sources: int, points: Tensor, options: dict[str, Any], b
     except (TypeError, ValueError) as error:
         raise ModelError(f"{kind} of scikit-learn: {error}") from error
     if kind != "GaussianMixture":
-        return _around(torch.from_numpy(found.cluster_centers_), beta)
+        return partial(_shares, torch.from_numpy(found.cluster_centers_), beta)
     centres, shares = torch.from_numpy(found.means_)[None], torch.from_numpy(found.weights_)[None]
     covariances = _as_full(
         torch.from_numpy(found.covariances_), options.get("covariance_type", "full"), centres
     )
-    return GaussianFit.of(centres, covariances, shares, torch.ones_like(shares, dtype=torch.bool), shares)
+    fit = GaussianFit.of(centres, covariances, shares, torch.ones_like(shares, dtype=torch.bool), shares)
+    return lambda points: fit.posteriors(points[None])[0]
 
 
-def _around(centres: Tensor, beta: float) -> DistanceFit:
-    """Clusters around centres `(sources, dimensions)`."""
-    mass = centres.new_ones(1, len(centres))
-    return DistanceFit(centres[None], mass > 0, mass, exponent=beta, squared=False, floor=_FLOOR)
+def _shares(centres: Tensor, beta: float, points: Tensor) -> Tensor:
+    """How much of each point `(points, dimensions)` belongs to the clusters around centres."""
+    distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    shares = (-beta * distances).exp() + _FLOOR
+    return shares / shares.sum(dim=1, keepdim=True)
 
 
 def _as_full(covariances: Tensor, kind: str, centres: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from soloist.errors import ModelError
 from soloist.estimation.wiener import WienerEM
 from soloist.separators.oracles import Rule, share
 from soloist.transforms.stft import STFT
+from soloist.zoo.importers.nussl import is_binary
 
 _FLOOR = 1e-8
 """Added to sums of magnitudes before they divide."""
@@ -63,17 +64,20 @@ def from_reference(
     arguments = dict(config["args"])
     if config["class"] == _MIXTURE:
         return partial(_copies, int(arguments["num_sources"]))
-    # A threshold is kept by nussl, and never used.
-    binary = str(arguments.pop("mask_type", "soft")).lower() == "binary"
-    arguments.pop("mask_threshold", None)
+    binary = is_binary(arguments)
     try:
         rule = _RULES[config["class"]](binary, **arguments)
     except TypeError as error:
         raise ModelError(f"{config['class']} of nussl: {error}") from error
-    return partial(_separate, rule, _stft(*config["stft"]))
+    return partial(_separate, rule, double_stft(*config["stft"]))
 
 
-def _stft(n_fft: int, hop_length: int, window: str) -> STFT:
+def double_stft(n_fft: int, hop_length: int, window: str) -> STFT:
+    """The transform of nussl, for audio in double precision.
+
+    Raises:
+        ModelError: The window is not one of nussl's.
+    """
     if window not in _WINDOWS:
         raise ModelError(f"the window {window!r} is none of {', '.join(_WINDOWS)}")
     stft = STFT(n_fft, hop_length, "hann", pad_mode="constant", scaled=True)
