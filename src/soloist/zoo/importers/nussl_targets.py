@@ -17,7 +17,7 @@ from torch import Tensor
 from soloist.errors import ModelError
 from soloist.losses.clustering import DeepClustering
 from soloist.losses.coefficients import phase_sensitive_ratio
-from soloist.transforms.stft import STFT
+from soloist.zoo.importers.nussl_oracles import double_stft
 
 
 def handles(config: Mapping[str, Any]) -> bool:
@@ -44,11 +44,11 @@ def from_reference(
     """
     if state:
         raise ModelError(f"targets of nussl have no weights, but were given {sorted(state)[0]}")
-    n_fft, hop_length, window = config["stft"]
-    stft = STFT(n_fft, hop_length, window, pad_mode="constant", scaled=True)
+    stft = double_stft(*config["stft"])
 
     def targets(mixture: Tensor, sources: Tensor) -> dict[str, Tensor]:
-        whole, parts = stft(torch.as_tensor(mixture)[None]), stft(torch.as_tensor(sources))
+        # In double precision, which decides what is the loudest.
+        whole, parts = (stft(torch.as_tensor(audio).double()) for audio in (mixture[None], sources))
         in_phase = phase_sensitive_ratio(whole, parts) * whole.abs()
         weights = DeepClustering("magnitude").weigh(whole.abs().flatten(1)) / len(mixture) ** 0.5
         made = {
@@ -61,7 +61,7 @@ def from_reference(
         }
         alone = ("msa/mix_magnitude", "msa/weights")
         return {
-            name: rearrange(value, "1 c f t -> f t c" if name in alone else "s c f t -> f t c s")
+            name: rearrange(value, "1 c f t -> f t c" if name in alone else "s c f t -> f t c s").float()
             for name, value in made.items()
         }
 
