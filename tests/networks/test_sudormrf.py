@@ -30,6 +30,7 @@ VARIANTS = {
 SIZES = {"num_filters": 12, "channels": 8, "hidden_channels": 16, "num_blocks": 2, "depth": 3}
 NETWORKS = {
     "original": lambda: OriginalSuDoRMRF(**SIZES),
+    "as many channels as filters": lambda: OriginalSuDoRMRF(**{**SIZES, "channels": SIZES["num_filters"]}),
     "improved": lambda: SuDoRMRF(**SIZES),
     "groupcomm": lambda: GroupCommSuDoRMRF(**SIZES, num_groups=4),
     "causal": lambda: CausalSuDoRMRF(**SIZES),
@@ -129,6 +130,14 @@ def test_masks_of_the_original_add_up_to_one():
 def test_a_single_source_of_the_original_has_a_mask_below_one():
     masks = OriginalSuDoRMRF(**SIZES, num_outputs=1)(torch.randn(1, 12, 16))
     assert 0 < masks.min() < masks.max() < 1
+
+
+def test_as_many_channels_as_filters_are_masks_input_as_they_are():
+    """As in the original, whose weights have no layer there then."""
+    network, features = _network("as many channels as filters"), torch.randn(1, 12, 16)
+    blocks = network.blocks(network.bottleneck(network.norm(features)))
+    assert torch.allclose(network(features), network.mask(blocks).softmax(dim=1))
+    assert not any(name.startswith("expand") for name in network.state_dict())
 
 
 def test_an_odd_number_of_filters_gets_as_many_masks():

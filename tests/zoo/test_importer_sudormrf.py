@@ -68,6 +68,28 @@ def test_recognizes_a_state_dict_and_optimizes_it(name):
     assert (output - signals["output"]).abs().max() < TOLERANCE * signals["output"].abs().max()
 
 
+def test_an_original_with_as_many_channels_as_filters_has_no_layer_between_them():
+    config, state, signals = _vector(FIXTURES, "original_one_source")
+    wide = {**config, "out_channels": config["enc_num_basis"]}
+    state = {key: value for key, value in _widened(state, 12, 16).items() if "reshape" not in key}
+    output = from_reference(wide, state)(signals["input"])
+    assert output.shape == signals["output"].shape
+    recognized = recognize({key: torch.from_numpy(value) for key, value in state.items()})
+    with torch.no_grad():
+        again = recognized.separator.synthesize(signals["input"])[:, :, 0]
+    assert torch.equal(output, again)
+
+
+def _widened(state, size, wider):
+    """Weights whose axes of one size are another, with ones at their ends."""
+    return {
+        key: np.pad(
+            value, [(0, wider - size if length == size else 0) for length in value.shape], constant_values=1
+        )
+        for key, value in state.items()
+    }
+
+
 def test_recognizes_the_attentive_variant(shared):
     _, state, signals = _vector(shared / "reference" / "sudormrf", "attentive")
     model = recognize({key: torch.from_numpy(value) for key, value in state.items()})

@@ -69,7 +69,8 @@ class OriginalSuDoRMRF(MaskNetwork):
 
     Args:
         num_filters: Filters of the filterbank.
-        channels: Channels between the blocks.
+        channels: Channels between the blocks; where they are not as many as filters, another layer makes as
+            many of them for the masks.
         hidden_channels: Channels inside the blocks.
         num_blocks: Number of blocks.
         depth: Resolutions in a block, each half of the one before.
@@ -96,7 +97,8 @@ class OriginalSuDoRMRF(MaskNetwork):
         self.blocks = nn.Sequential(
             *(OriginalUBlock(channels, hidden_channels, depth) for _ in range(num_blocks))
         )
-        self.expand = FrameConv(channels, num_filters, 1)
+        same = channels == num_filters
+        self.expand: nn.Module = nn.Identity() if same else FrameConv(channels, num_filters, 1)
         self.mask: nn.Module = MaskAlongFilters(num_filters, num_outputs)
         if unused_norm:
             self.unused_norm = GlobalNorm(num_filters).requires_grad_(False)
@@ -112,11 +114,10 @@ class OriginalSuDoRMRF(MaskNetwork):
         """Make one convolution over one frame of the expansion and the masks, which are both linear."""
         if not isinstance(self.mask, MaskAlongFilters):
             return
-        bias = self.expand.bias
-        assert bias is not None
-        channels, num_filters = self.expand.in_channels, self.expand.out_channels
+        weight, bias = self._expansion()
+        num_filters, channels = weight.shape
         # The columns of the weight pass for frames; the masks' own bias is no part of the product.
-        weight = self.mask(self.expand.weight[None, :, :, 0]) - self.mask(bias.new_zeros(1, num_filters, 1))
+        weight = self.mask(weight[None]) - self.mask(bias.new_zeros(1, num_filters, 1))
         merged = FrameConv(channels, self.num_outputs * num_filters, 1)
         merged.load_state_dict(
             {
@@ -126,3 +127,10 @@ class OriginalSuDoRMRF(MaskNetwork):
         )
         self.expand = merged.to(bias)
         self.mask = nn.Unflatten(1, (self.num_outputs, num_filters))
+
+    def _expansion(self) -> tuple[Tensor, Tensor]:
+        """Weight `(filters, channels)` and bias `(filters,)` of what the masks are made from."""
+        if isinstance(self.expand, FrameConv) and self.expand.bias is not None:
+            return self.expand.weight[:, :, 0], self.expand.bias
+        weight = torch.eye(self.bottleneck.out_channels).to(self.bottleneck.weight)
+        return weight, weight.new_zeros(len(weight))
