@@ -10,6 +10,7 @@ from soloist.networks.dual_path import DualPathRNN
 from soloist.networks.recurrent import RecurrentNetwork
 from soloist.networks.sudormrf import SuDoRMRF
 from soloist.networks.sudormrf_causal import CausalSuDoRMRF
+from soloist.networks.tasnet import TasNet
 from soloist.separators.clustering import ClusteringSeparator
 from soloist.separators.filterbank import FilterbankSeparator
 from soloist.separators.spectral import SpectralSeparator
@@ -51,6 +52,7 @@ BOUNDED = {
     "Conv-TasNet": lambda: filterbank(
         ConvTasNet(**SIZES, skip_channels=4, num_blocks=2, num_repeats=1, causal=True)
     ),
+    "TasNet": lambda: filterbank(TasNet(8, 6, bidirectional=False)),
     "dual-path": lambda: filterbank(DualPathRNN(8, 4, 6, num_blocks=2, chunk_size=10, causal=True)),
     "recurrent": recurrent,
 }
@@ -85,6 +87,7 @@ def test_separators_that_hear_everything_first_have_no_bound():
         filterbank(SuDoRMRF(**SIZES, num_blocks=1, depth=2)),
         filterbank(CausalSuDoRMRF(**SIZES, num_blocks=1, depth=2), mode="mapping", consistency="magsq"),
         filterbank(ConvTasNet(**SIZES, skip_channels=4, num_blocks=2, num_repeats=1)),
+        filterbank(TasNet(8, 6)),
         filterbank(DualPathRNN(8, 4, 6, num_blocks=1, chunk_size=10)),
         recurrent(bidirectional=True),
         recurrent(normalization="instance"),

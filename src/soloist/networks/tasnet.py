@@ -54,6 +54,12 @@ class TasNet(MaskNetwork):
             for inputs in [num_filters] + [features] * (layers // 2 - 1)
         )
         self.masks = MaskHead(features, num_filters, num_outputs, activation)
+        self.causal = not bidirectional
+
+    @property
+    def lookahead(self) -> int | None:
+        """Nothing of the future for layers of one direction; all of it for those of two."""
+        return 0 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
         """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
