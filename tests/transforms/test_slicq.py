@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import pickle
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 import soloist.transforms.slicq.slicq as module
 from soloist.errors import UsageError
-from soloist.transforms.slicq import SCALES, SliCQ, overlap_slices
+from soloist.transforms.slicq import SCALES, SliCQ, make_scale, overlap_slices
 
 SMALL = ("bark", 12, 500.0)
 RATE = 8000
@@ -254,6 +253,12 @@ def test_both_ways_can_be_exported():
         ({"scale": "variable-q", "gamma": -1.0}, "gamma -1 Hz"),
         ({"scale": "variable-q", "gamma": 4000.0}, "no bin .*4000 Hz"),
         ({"sample_rate": 0}, "sample_rate 0"),
+        ({"fmin": 1e-9}, "fmin 1e-09 Hz .*between 0.001 Hz"),
+        ({"bins": 10**9}, "1000000000 bins.*give at most 1048576"),
+        ({"scale": "octave", "bins": 10**7}, "give at most 349525"),
+        ({"scale": "constant-q", "fmin": 0.001}, "slices of .*4194304 are the most.*higher fmin"),
+        ({"scale": "mel", "fmin": 4000 - 1e-5}, "slices of inf samples.*fewer bins"),
+        ({"slice_length": 10**9}, "slice_length 1000000000 .*give 4194304"),
         ({"slice_length": 0}, "slice_length 0 .*give 32"),
         ({"slice_length": 16}, "slice_length 16 .*give 32"),
         ({"slice_length": 1001}, "slice_length 1001 .*multiple of 4.*give 1000"),
@@ -269,9 +274,34 @@ def test_an_illegal_setting_is_refused_with_the_nearest_legal_one(arguments, tol
         SliCQ(**setting)
 
 
-def test_more_bins_than_a_slice_can_hold_are_refused_with_the_slice_that_can():
+@pytest.mark.parametrize("setting", [("bark", 262, 32.9), ("mel", 100, 20.0), ("constant-q", 60, 50.0)])
+def test_more_bins_than_a_slice_can_hold_are_refused_with_the_nearest_slice_that_can(setting):
     with pytest.raises(UsageError, match=r"slice_length 64 is too short .* give (\d+)") as refusal:
-        SliCQ("bark", 40, 100.0, slice_length=64)
+        SliCQ(*setting, slice_length=64)
     length = int(str(refusal.value).split("give ")[1].split(",")[0])
-    assert SliCQ("bark", 40, 100.0, slice_length=length).slice_length == length
-    assert np.all(np.diff(SliCQ("bark", 40, 100.0, slice_length=length).frequencies) > 0)
+    assert SliCQ(*setting, slice_length=length).slice_length == length
+    for shorter in range(length - 40, length, 4):
+        with pytest.raises(UsageError, match=f"give {length}, or fewer bins"):
+            SliCQ(*setting, slice_length=shorter)
+
+
+def test_more_bins_than_any_slice_can_hold_are_refused():
+    with pytest.raises(UsageError, match=r"slice_length 1000 is too short .*: give fewer bins"):
+        SliCQ("octave", 24, 1.0, sample_rate=96000, slice_length=1000)
+
+
+def test_rounding_decides_about_a_second_bin_at_half_the_sample_rate_as_released_only():
+    """As it does for about half of all constant-Q scales, so that none of these says what the others do."""
+    settings = [("constant-q", bins, 50.0 + bins) for bins in range(20, 60)]
+    tops = [make_scale(*setting, 44100, as_released=True).frequencies[-1] for setting in settings]
+    assert 8 < sum(22050 - top < 1e-6 for top in tops) < 32
+    assert all(make_scale(*setting, 44100).frequencies[-1] < 22000 for setting in settings)
+    SliCQ(*settings[0], as_released=True)
+
+
+def test_a_window_longer_than_the_spectrum_is_wrapped():
+    """As of three bins of which the last lies at half the sample rate."""
+    for fmin in range(300, 340):
+        slicq = SliCQ("constant-q", 3, fmin, sample_rate=48000, as_released=True)
+        blocks = slicq(noise(1, 1, 500))
+        assert sum(block.shape[2] for block in blocks) in (4, 5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.transforms.slicq import SliCQ, overlap_slices
+from soloist.transforms.slicq import SliCQ, make_scale, overlap_slices
 
 SCALES = {"bark": "bark", "mel": "mel", "cqlog": "constant-q", "vqlog": "variable-q"}
 CASES = ["bark", "mel", "cqlog", "vqlog", "flagship_bark262", "bark_matrixform"]
@@ -51,6 +51,23 @@ def test_plan(case):
     assert slicq.transition == int(vectors["mid/tr_area"])
     widths = [block.width for block in slicq.blocks for _ in range(block.bins)]
     assert widths == vectors["mid/M"].tolist()
+
+
+def test_scale_to_the_last_bit(case):
+    """Whether the last bin lies below half the sample rate, and how long slices are, hangs on it."""
+    vectors, _ = case
+    arguments = json.loads(str(vectors["config"]))["args"]
+    scale = make_scale(
+        SCALES[arguments["scale"]],
+        arguments["fbins"],
+        arguments["fmin"],
+        arguments["fs"],
+        gamma=arguments["gamma"],
+        as_released=True,
+    )
+    kept = len(scale.frequencies)
+    assert np.array_equal(scale.frequencies, vectors["mid/frqs"][:kept])
+    assert np.array_equal(scale.qualities, vectors["mid/q"][:kept])
 
 
 def test_reconstruction(case):

@@ -132,4 +132,10 @@ def _bands(windows: BinWindows, widths: NDArray[np.int64]) -> tuple[NDArray[np.i
         gain[offsets] = window * (-1.0) ** (center // 2)
         places.append(place)
         gains.append(gain)
-    return np.concatenate(places), np.concatenate(gains)
+    return _wrap(np.concatenate(places), windows.slice_length), np.concatenate(gains)
+
+
+def _wrap(places: NDArray[np.int64], slice_length: int) -> NDArray[np.int64]:
+    """Places no further out than the mirror images go: a window may be longer than the spectrum."""
+    places = np.where(places < -(slice_length // 2), places + slice_length, places)
+    return np.where(places < slice_length, places, places - slice_length)

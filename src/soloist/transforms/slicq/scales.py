@@ -6,6 +6,7 @@ transforms", IEEE TASLP 21(4), 2013.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +23,9 @@ SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 Values = NDArray[np.float64]
 
 MIN_SLICE = 32  # samples
+MAX_SLICE = 2**22
+MAX_BINS = MAX_SLICE // 4
+MIN_FREQUENCY = 1e-3  # Hz
 STEP = 1e-8  # of a bin, for derivatives
 NYQUIST_MARGIN = 1e-6  # Hz
 
@@ -39,13 +43,28 @@ class FrequencyScale:
     qualities: Values
 
     def suggested_slice(self, sample_rate: int) -> int:
-        """The shortest slice, in samples, that resolves every bin; a multiple of 4."""
+        """The shortest slice, in samples, that resolves every bin; a multiple of 4.
+
+        Raises:
+            UsageError: It is longer than any that is supported.
+        """
         samples = np.ceil(np.max(8 * self.qualities * sample_rate / self.frequencies))
+        if not samples <= MAX_SLICE:
+            raise UsageError(
+                f"the scale asks for slices of {samples:.4g} samples, and {MAX_SLICE} are the most: "
+                f"give fewer bins or a higher fmin, or a slice_length"
+            )
         return max(MIN_SLICE, 4 * int(np.ceil(samples / 4)))
 
 
 def make_scale(
-    name: ScaleName, bins: int, fmin: float, sample_rate: int, *, gamma: float = 25.0
+    name: ScaleName,
+    bins: int,
+    fmin: float,
+    sample_rate: int,
+    *,
+    gamma: float = 25.0,
+    as_released: bool = False,
 ) -> FrequencyScale:
     """Lay out the bins of a scale from `fmin` to half the sample rate.
 
@@ -57,26 +76,34 @@ def make_scale(
         fmin: Lowest centre, Hz.
         sample_rate: In Hz. What lies at half of it or above is left out.
         gamma: Shift of all centres of "variable-q", Hz.
+        as_released: Let rounding decide, as the published code does, whether the last bin lies below half the
+            sample rate.
 
     Raises:
         UsageError: There is no such scale, or no room for it below half the sample rate.
     """
     _check(name, bins, fmin, sample_rate, gamma)
     nyquist = sample_rate / 2
+    octaves = math.log2(nyquist) - math.log2(fmin)
     if name == "octave":
-        bins = int(np.ceil(np.log2(nyquist / fmin) * bins)) + 1
+        bins = math.ceil(octaves * bins) + 1
+    if bins > MAX_BINS:
+        most = MAX_BINS if name != "octave" else int((MAX_BINS - 1) / octaves)
+        raise UsageError(f"the scale {name} has {bins} bins, more than any slice holds: give at most {most}")
+    place = _places(name, bins, fmin, nyquist, gamma)
     positions = np.arange(bins, dtype=np.float64)
+    frequencies = place(positions)
     if name in ("constant-q", "octave"):
-        ratio = 2 ** (np.log2(nyquist / fmin) / (bins - 1))
-        frequencies = fmin * ratio**positions
-        qualities = np.full(bins, np.sqrt(ratio) / (2 * (ratio - 1)))
+        ratio = 2 ** (octaves / (bins - 1))
+        qualities = np.full(bins, math.sqrt(ratio) / (2 * (ratio - 1)))
     else:
-        place = _places(name, bins, fmin, nyquist, gamma)
-        frequencies = place(positions)
-        # A difference quotient, noise and all: the slice lengths of published models follow from it.
-        qualities = frequencies * STEP / (place(positions + STEP) - place(positions - STEP))
+        # A difference quotient, noise and all: the slice lengths of published models follow from it. Bins
+        # that rounding cannot tell apart have an infinite quality, and ask for an infinite slice.
+        with np.errstate(divide="ignore"):
+            qualities = frequencies * STEP / (place(positions + STEP) - place(positions - STEP))
     # Half the sample rate has a bin of its own; whether the last one reaches it must not hang on rounding.
-    kept = (frequencies > 0) & (frequencies < nyquist - NYQUIST_MARGIN)
+    limit = nyquist if as_released else nyquist - NYQUIST_MARGIN
+    kept = (frequencies > 0) & (frequencies < limit)
     if not kept.any():
         raise UsageError(f"no bin of the scale {name} lies below half the sample rate, {nyquist:g} Hz")
     return FrequencyScale(frequencies[kept], qualities[kept])
@@ -85,15 +112,29 @@ def make_scale(
 def _places(
     name: ScaleName, bins: int, fmin: float, nyquist: float, gamma: float
 ) -> Callable[[Values], Values]:
-    """The frequency at each position of a scale, whole or between two bins."""
-    if name == "variable-q":
-        step = np.log2(nyquist / fmin) / (bins - 1)
-        return lambda positions: fmin * 2 ** (positions * step) + gamma
-    if name == "bark":
-        low, high = (6 * np.arcsinh(f / 600) for f in (fmin, nyquist))
-        return lambda positions: 600 * np.sinh((low + positions * (high - low) / (bins - 1)) / 6)
-    low, high = (2595 * np.log10(1 + f / 700) for f in (fmin, nyquist))
-    return lambda positions: 700 * (10 ** ((low + positions * (high - low) / (bins - 1)) / 2595) - 1)
+    """The frequency at each position of a scale, whole or between two bins.
+
+    NumPy's own functions differ in the last bits from processor to processor, and with them could slices.
+    """
+    if name in ("bark", "mel"):
+        to_scale, to_hertz = _SCALES[name]
+        low, high = to_scale(fmin), to_scale(nyquist)
+        step = (high - low) / (bins - 1)
+        return np.vectorize(lambda position: to_hertz(position * step + low), otypes=[float])
+    shift = gamma if name == "variable-q" else 0.0
+    low, high = math.log2(fmin), math.log2(nyquist)
+    lowest, ratio = 2**low, 2 ** ((high - low) / (bins - 1))
+    return np.vectorize(lambda position: lowest * math.pow(ratio, position) + shift, otypes=[float])
+
+
+_SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "bark": (lambda hertz: 6 * math.asinh(hertz / 600), lambda place: 600 * math.sinh(place / 6)),
+    "mel": (
+        lambda hertz: 2595 * math.log10(1 + hertz / 700),
+        lambda place: 700 * (math.pow(10, place / 2595) - 1),
+    ),
+}
+"""From Hz to a scale, and back."""
 
 
 def _check(name: str, bins: int, fmin: float, sample_rate: int, gamma: float) -> None:
@@ -106,9 +147,10 @@ def _check(name: str, bins: int, fmin: float, sample_rate: int, gamma: float) ->
     least = 1 if name == "octave" else 2
     if bins < least:
         raise UsageError(f"bins {bins} are too few for the scale {name}: give at least {least}")
-    if not 0 < fmin < sample_rate / 2:
+    if not MIN_FREQUENCY <= fmin < sample_rate / 2:
         raise UsageError(
-            f"fmin {fmin:g} Hz must lie above 0 and below half the sample rate, {sample_rate / 2:g} Hz"
+            f"fmin {fmin:g} Hz must lie between {MIN_FREQUENCY:g} Hz and half the sample rate, below "
+            f"{sample_rate / 2:g} Hz"
         )
     if not 0 <= gamma < float("inf"):
         raise UsageError(f"gamma {gamma:g} Hz must not be negative or infinite")

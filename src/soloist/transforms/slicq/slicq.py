@@ -17,7 +17,7 @@ from soloist.errors import UsageError
 from soloist.transforms.base import Transform
 from soloist.transforms.slicq.bands import BandMap, BlockPlan
 from soloist.transforms.slicq.overlap import overlap_slices
-from soloist.transforms.slicq.scales import MIN_SLICE, ScaleName, make_scale
+from soloist.transforms.slicq.scales import MAX_SLICE, MIN_SLICE, ScaleName, make_scale
 from soloist.transforms.slicq.windows import BinWindows, transition_window
 
 GROUP = 32  # slices that are transformed at once where no gradient is wanted
@@ -52,7 +52,8 @@ class SliCQ(Transform):
         form: "ragged": a block for each run of bins with equally many coefficients. "matrix": one block, in
             which all bins have as many as the widest.
         as_released: Synthesise as the published code does, without what the lowest and highest bands reach
-            beyond 0 Hz and half the sample rate. Not exact where they do, as in one of three settings.
+            beyond 0 Hz and half the sample rate: not exact where they do, as in one of three settings. There
+            may be a second bin at half the sample rate; see `make_scale`.
 
     Raises:
         UsageError: A setting is out of range, or a slice cannot hold the scale.
@@ -72,7 +73,7 @@ class SliCQ(Transform):
         as_released: bool = False,
     ) -> None:
         super().__init__()
-        frequencies = make_scale(scale, bins, fmin, sample_rate, gamma=gamma)
+        frequencies = make_scale(scale, bins, fmin, sample_rate, gamma=gamma, as_released=as_released)
         self.sample_rate = sample_rate
         if slice_length is None:
             slice_length = frequencies.suggested_slice(sample_rate)
@@ -204,10 +205,11 @@ class SliCQ(Transform):
 
 
 def _check_slices(slice_length: int, transition: int) -> None:
-    if slice_length < MIN_SLICE or slice_length % 4:
-        nearest = max(MIN_SLICE, 4 * round(slice_length / 4))
+    if not MIN_SLICE <= slice_length <= MAX_SLICE or slice_length % 4:
+        nearest = min(max(MIN_SLICE, 4 * round(slice_length / 4)), MAX_SLICE)
         raise UsageError(
-            f"slice_length {slice_length} is not a multiple of 4 from {MIN_SLICE} on: give {nearest}"
+            f"slice_length {slice_length} is not a multiple of 4 from {MIN_SLICE} to {MAX_SLICE}: "
+            f"give {nearest}"
         )
     if not 0 < transition <= slice_length // 2 or transition % 2:
         nearest = min(max(2, 2 * round(transition / 2)), slice_length // 4 * 2)

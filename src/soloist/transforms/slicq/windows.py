@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soloist.errors import UsageError
-from soloist.transforms.slicq.scales import FrequencyScale
+from soloist.transforms.slicq.scales import MAX_SLICE, FrequencyScale
 
 MIN_WINDOW = 16
+MAX_TRIALS = 4096
 _BLACKMAN_HARRIS = (0.35872, -0.48832, 0.14128, -0.01168)
 
 Values = NDArray[np.float64]
@@ -43,7 +45,7 @@ class BinWindows:
         exact = scale.frequencies * slice_length / sample_rate
         widths = _widths(exact, scale.qualities, half)
         lengths = np.maximum(4 * np.round(widths / 4), MIN_WINDOW).astype(np.int64)
-        centers = 2 * np.round(np.concatenate([[0.0], exact, [half]]) / 2).astype(np.int64)
+        centers = _round(np.concatenate([[0.0], exact, [half]]))
         _check_apart(centers[1:-1], scale, slice_length, sample_rate)
         return cls(centers, lengths, _windows(lengths), slice_length)
 
@@ -74,10 +76,25 @@ def _check_apart(
 ) -> None:
     if (same := np.flatnonzero(np.diff(centers) == 0)).size:
         low, high = scale.frequencies[same[0] : same[0] + 2]
+        longer = _long_enough(scale.frequencies / sample_rate, slice_length)
+        remedy = f"give {longer}, or fewer bins" if longer <= MAX_SLICE else "give fewer bins"
         raise UsageError(
             f"slice_length {slice_length} is too short to tell bins at {low:.1f} and {high:.1f} Hz apart: "
-            f"give {scale.suggested_slice(sample_rate)}, or fewer bins"
+            f"{remedy}"
         )
+
+
+def _long_enough(bins: Values, slice_length: int) -> int:
+    """The next longer slice that tells bins, in cycles per sample, apart."""
+    surely = 4 * math.ceil(0.5 / np.diff(bins).min())
+    # Luck in rounding may do with less.
+    candidates = range(slice_length + 4, surely, 4)[-MAX_TRIALS:]
+    return next((length for length in candidates if np.all(np.diff(_round(bins * length)))), surely)
+
+
+def _round(places: Values) -> NDArray[np.int64]:
+    """The nearest even numbers."""
+    return 2 * np.round(places / 2).astype(np.int64)
 
 
 def fft_offsets(length: int) -> NDArray[np.int64]:
