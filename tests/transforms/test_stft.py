@@ -10,15 +10,14 @@ from soloist.transforms.stft import STFT
 
 @given(
     samples=st.integers(1, 3000),
-    log_size=st.integers(3, 10),
-    part=st.sampled_from([2, 3, 4, 8]),
+    size=st.sampled_from([8, 31, 64, 100, 255, 512, 1024]),
+    part=st.sampled_from([1.4, 2, 3, 4, 8]),
     window=st.sampled_from(["hann", "sqrt_hann", "hamming", "blackman"]),
     pad_mode=st.sampled_from(["reflect", "constant"]),
     scaled=st.booleans(),
 )
-def test_any_length_is_reconstructed(samples, log_size, part, window, pad_mode, scaled):
-    size = 2**log_size
-    stft = STFT(size, size // part, window, pad_mode, scaled)
+def test_any_length_is_reconstructed(samples, size, part, window, pad_mode, scaled):
+    stft = STFT(size, int(size // part), window, pad_mode, scaled)
     audio = torch.rand(2, 2, samples, generator=torch.Generator().manual_seed(samples)) * 2 - 1
     coefficients = stft(audio)
     assert coefficients.shape == (2, 2, stft.num_bins, stft.num_frames(samples))
@@ -43,10 +42,11 @@ def test_a_window_may_be_shorter_than_the_transform(samples, length, scaled):
     torch.testing.assert_close(stft.inverse(coefficients, samples), audio, atol=2e-6, rtol=0)
 
 
-def test_a_window_that_leaves_gaps_is_refused():
-    for length in (31, 65):
-        with pytest.raises(UsageError, match=rf"window_length {length} must lie in .* \(32\.\.64\)"):
-            STFT(64, 16, window_length=length)
+def test_a_window_that_leaves_gaps_or_does_not_fit_is_refused():
+    with pytest.raises(UsageError, match=r"hop_length 16 must lie in 1\.\.15"):
+        STFT(64, 16, window_length=21)
+    with pytest.raises(UsageError, match="window_length 65 must not exceed n_fft, which is 64"):
+        STFT(64, 16, window_length=65)
 
 
 def test_a_scaled_sinusoid_has_half_its_amplitude():
@@ -61,7 +61,7 @@ def test_gradients_flow_through_both_ways():
     assert torch.autograd.gradcheck(lambda signal: stft.inverse(stft(signal) * (1 + 0.5j), 50), audio)
 
 
-@pytest.mark.parametrize("hop", [0, 33])
+@pytest.mark.parametrize("hop", [0, 49])
 def test_a_hop_that_leaves_gaps_is_refused(hop):
     with pytest.raises(UsageError, match="hop_length"):
         STFT(64, hop)

@@ -45,7 +45,8 @@ class STFT(Transform):
 
     Args:
         n_fft: Length of the window and of the Fourier transform, samples.
-        hop_length: Distance of the frames, samples; at most half the window.
+        hop_length: Distance of the frames, samples; at most three quarters of the window, so that no sample is
+            weighed so little that its reconstruction suffers.
         window: Name of the (periodic) window.
         pad_mode: What stands beyond the ends of the signal: its reflection, or zeros ("constant").
         scaled: Divide the coefficients by the sum of the window, so that a sinusoid's magnitude is
@@ -64,13 +65,13 @@ class STFT(Transform):
         window_length: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 < hop_length <= n_fft // 2:
-            raise UsageError(f"hop_length {hop_length} must lie in 1..n_fft/2 (n_fft is {n_fft})")
         length = n_fft if window_length is None else window_length
-        if not 2 * hop_length <= length <= n_fft:
+        if not 0 < hop_length <= 3 * length // 4:
             raise UsageError(
-                f"window_length {length} must lie in 2 hop_length..n_fft ({2 * hop_length}..{n_fft})"
+                f"hop_length {hop_length} must lie in 1..{3 * length // 4}, three quarters of the window"
             )
+        if length > n_fft:
+            raise UsageError(f"window_length {length} must not exceed n_fft, which is {n_fft}")
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.pad_mode = pad_mode
@@ -162,7 +163,8 @@ class STFT(Transform):
     def _pad(self, audio: Tensor) -> Tensor:
         half = self.n_fft // 2
         audio = nn.functional.pad(audio, (0, max(0, self.n_fft - audio.shape[-1])))
-        right = half + (-audio.shape[-1]) % self.hop_length
+        # A window of odd length has one sample more from its centre on than before it.
+        right = half + self.n_fft % 2 + (-audio.shape[-1]) % self.hop_length
         if self.pad_mode == "constant":
             return nn.functional.pad(audio, (half, right))
         return nn.functional.pad(audio[:, None], (half, right), mode="reflect")[:, 0]
