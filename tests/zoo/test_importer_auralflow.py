@@ -123,6 +123,16 @@ class TestNetworks:
         with pytest.raises(ModelError, match="SpectrogramNet draws no noise"):
             net(published_state())(magnitudes(), noise=noise)
 
+    @pytest.mark.parametrize(
+        "changes", [{"mask_act_fn": "elu"}, {"model_type": "SpectrogramNetLSTM", "input_axis": 0}]
+    )
+    @torch.no_grad()
+    def test_without_gains_for_each_frame_any_number_is_seen_at_once(self, changes):
+        changes |= {"normalize_input": False}
+        state = published_state(**changes)
+        x = magnitudes(2, 65, 104)
+        near(net(state, **changes)(x), published_masks(state, x, **changes), 1e-5)
+
     def test_its_lstm_mixes_the_items_of_a_batch_and_that_of_an_import_does_not(self):
         changes = {"model_type": "SpectrogramNetLSTM"}
         state = published_state(**changes)
@@ -203,6 +213,24 @@ class TestModels:
         near(theirs[0], expected, 1e-4)
         # Only the end, beyond which they see zeros, differs.
         near(separator(mixture)[0, 0, :, :15000], expected[:, :15000], 0.05)
+
+    @pytest.mark.parametrize(("n_fft", "length"), [(128, 100), (129, 129)])
+    @torch.no_grad()
+    def test_windows_may_overlap_by_less_than_half_and_be_odd(self, n_fft, length):
+        sizes = {"num_fft": n_fft, "window_size": length, "hop_length": 64, "num_channels": 1}
+        frames = 251 + (n_fft + 1) % 2
+        settings = {"system": "auralflow", "kind": "afmask", **SETTINGS, **sizes, "num_frames": frames}
+        state = published_state(**settings, num_fft_bins=n_fft // 2 + 1)
+        mixture = torch.randn(1, 1, 16000)
+        window = torch.hann_window(length)
+        padded = torch.nn.functional.pad(mixture[0], (0, 64))
+        spectrum = torch.stft(
+            padded, n_fft, 64, length, window, center=True, pad_mode="reflect", return_complex=True
+        )
+        assert spectrum.shape[-1] == frames
+        masks = published_masks(state, spectrum[None].abs(), **settings)[0]
+        expected = torch.istft(masks * spectrum, n_fft, 64, length, window, length=16064)
+        near(from_reference(settings, state)(mixture)[0], expected, 1e-4)
 
     def test_without_it_what_weights_do_not_tell_is_as_published(self, home, saved):
         (saved / "model.json").unlink()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import ModelError
@@ -125,6 +125,8 @@ def _is_ours(weights: Mapping[str, Tensor]) -> bool:
 def masks(network: SpectrogramNet, magnitudes: Tensor, noise: Tensor | None = None) -> Tensor:
     """Masks of a network, with the noise that a variational one drew, if it is known.
 
+    Where no frame has a gain of its own, all frames are seen at once, however many they are.
+
     Args:
         network: Any; without noise what it gives in evaluation.
         magnitudes: `(batch, channels, frequency, frames)`.
@@ -133,6 +135,8 @@ def masks(network: SpectrogramNet, magnitudes: Tensor, noise: Tensor | None = No
     Raises:
         ModelError: There is noise, and the network draws none.
     """
+    if isinstance(network.input_norm, nn.Identity):
+        network.num_frames = magnitudes.shape[-1]
     if noise is None:
         return network(magnitudes)
     if not isinstance(network, SpectrogramNetVAE):
@@ -190,7 +194,9 @@ def _separate(separator: SpectralSeparator, audio: Tensor, noise: Tensor | None 
     """Estimates `(batch, channels, samples)`, up to a hop longer than the mixture."""
     hop = separator.transform.hop_length
     mixture = pad(audio, (0, hop - audio.shape[-1] % hop))
-    coefficients = separator.transform(mixture)
+    # Their transform of an odd length has no frame at the very end.
+    frames = mixture.shape[-1] // hop + 1 - separator.transform.n_fft % 2
+    coefficients = separator.transform(mixture)[..., :frames]
     made = masks(cast(SpectrogramNet, separator.network), coefficients.abs(), noise)
     return separator.transform.inverse(made * coefficients, mixture.shape[-1])
 
