@@ -45,8 +45,8 @@ class STFT(Transform):
 
     Args:
         n_fft: Length of the window and of the Fourier transform, samples.
-        hop_length: Distance of the frames, samples; at most three quarters of the window, so that no sample is
-            weighed so little that its reconstruction suffers.
+        hop_length: Distance of the frames, samples; at most three quarters of the window, so that no sample
+            is weighed so little that its reconstruction suffers.
         window: Name of the (periodic) window.
         pad_mode: What stands beyond the ends of the signal: its reflection, or zeros ("constant").
         scaled: Divide the coefficients by the sum of the window, so that a sinusoid's magnitude is
