@@ -153,3 +153,10 @@ def test_real_digits(shared):
         *("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
     }
     assert -5 <= decibels(example.references[0]) - decibels(example.references[1]) <= 5
+
+
+def test_few_clips_are_of_many_talkers(corpus):
+    few = mixer(corpus, max_tracks=4)
+    assert len(few) == 4
+    heard = {name for index in range(40) for name in few.draw(index).name.split(" + ")}
+    assert heard == {f"{talker}/0" for talker in TALKERS}

@@ -190,3 +190,17 @@ def test_real_songs(shared):
         assert example.references.shape == (2, 2, 44100)
         np.testing.assert_allclose(example.references.sum(axis=0), example.mixture, atol=1e-6)
         assert np.abs(example.mixture).max() > 1e-3
+
+
+@pytest.mark.parametrize("coherence", [0.0, 1.0])
+def test_few_songs_of_a_split_are_spread_over_it(tmp_path, coherence):
+    few = mixer(write_numbered(tmp_path, (500,) * 7), coherence=coherence, max_tracks=3)
+    assert len(few) == 3
+    drawn = {origin(stem)[0] for index in range(9) for stem in few.draw(index).references}
+    assert drawn == {0, 2, 4}
+
+
+def test_more_songs_than_there_are_do_not_matter_and_none_are_refused(corpus):
+    assert len(mixer(corpus, max_tracks=9)) == 3
+    with pytest.raises(UsageError, match="at least 1 track must be taken, not 0"):
+        mixer(corpus, max_tracks=0)

@@ -74,3 +74,9 @@ def test_short_tracks_are_followed_by_silence(corpus):
 def test_unknown_sources_are_refused(corpus):
     with pytest.raises(UsageError, match="has no s3: there are noise, s1, s2"):
         mixer(corpus, sources=["s1", "s3"])
+
+
+def test_few_mixtures_of_a_split(corpus):
+    few = mixer(corpus, duration=0.2, max_tracks=2)
+    assert len(few) == 2
+    assert {few.draw(index).name for index in range(4)} == {"track0", "track1"}

@@ -42,18 +42,26 @@ class Corpus(ABC):
     def find(self, split: str) -> Sequence[StemTrack]:
         """The tracks of one of `splits`, in the order of their names."""
 
-    def tracks(self, split: str) -> Sequence[StemTrack]:
+    def tracks(self, split: str, most: int | None = None) -> Sequence[StemTrack]:
         """The tracks of a split, in the order of their names.
 
+        Args:
+            split: One of `splits`.
+            most: How many to take at most, at even distances in the order of their names; None for all.
+
         Raises:
-            UsageError: There is no such split, or nothing in it.
+            UsageError: There is no such split, or nothing in it, or nothing is to be taken.
             AudioError: A file's header is damaged where the layout needs it.
         """
         if split not in self.splits:
             raise UsageError(f"{self.layout} has no split {split!r}; it has {', '.join(self.splits)}")
         if not (tracks := self.find(split)):
             raise UsageError(f"no recordings of the split {split!r} of {self}")
-        return tracks
+        if most is None or most >= len(tracks):
+            return tracks
+        if most < 1:
+            raise UsageError(f"of the split {split!r} of {self} at least 1 track must be taken, not {most}")
+        return [tracks[place * len(tracks) // most] for place in range(most)]
 
     def __str__(self) -> str:
         return f"the corpus {self.layout}"

@@ -39,6 +39,8 @@ class ClipMixer(Mixer):
             so many seconds. None: there is silence before and after it instead.
         augmentations: Applied in turn to the sources of each example, after `snr`: what changes a level
             widens its range.
+        max_tracks: How many clips of the split to use at most, at even distances in the order of their names;
+            None for all.
         seed: Another seed draws other examples.
 
     Raises:
@@ -57,6 +59,7 @@ class ClipMixer(Mixer):
         snr: tuple[float, float] = (-5.0, 5.0),
         gap: float | None = None,
         augmentations: Sequence[Augmentation] = (),
+        max_tracks: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -69,7 +72,7 @@ class ClipMixer(Mixer):
         self.augmentations = tuple(augmentations)
         self._samples = round(duration * sample_rate)
         self._length = samples_to_read(self.augmentations, self._samples)
-        self._clips = corpus.tracks(split)
+        self._clips = corpus.tracks(split, max_tracks)
         self._by_label: dict[str, list[StemTrack]] = {}
         for clip in self._clips:
             self._by_label.setdefault(_label(clip), []).append(clip)

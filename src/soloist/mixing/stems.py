@@ -37,6 +37,8 @@ class StemMixer(Mixer):
         balance: `track` takes every track once before any again; `duration` makes every second of the split
             equally likely.
         augmentations: Applied in turn to the stems of each example.
+        max_tracks: How many songs of the split to use at most, at even distances in the order of their names;
+            None for all.
         seed: Another seed draws other examples.
 
     Raises:
@@ -56,6 +58,7 @@ class StemMixer(Mixer):
         coherence: float = 1.0,
         balance: Literal["track", "duration"] = "track",
         augmentations: Sequence[Augmentation] = (),
+        max_tracks: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(
@@ -67,7 +70,7 @@ class StemMixer(Mixer):
             raise UsageError("whole tracks differ in length: mix stems of several only with a duration")
         self.coherence = coherence
         self.augmentations = tuple(augmentations)
-        self._tracks = corpus.tracks(split)
+        self._tracks = corpus.tracks(split, max_tracks)
         self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
         self._shares = _shares(self._tracks) if balance == "duration" else None
 

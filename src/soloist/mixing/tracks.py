@@ -28,6 +28,8 @@ class TrackMixer(Mixer):
         duration: Length of the examples, seconds: a stretch of each track at a random time, or the track and
             silence after it where it is shorter. None for whole tracks.
         channels: Channels of the examples.
+        max_tracks: How many tracks of the split to use at most, at even distances in the order of names;
+            None for all.
         seed: Another seed draws other examples.
 
     Raises:
@@ -43,12 +45,13 @@ class TrackMixer(Mixer):
         sample_rate: int,
         duration: float | None = 4.0,
         channels: int = 1,
+        max_tracks: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(
             sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
         )
-        self._tracks = corpus.tracks(split)
+        self._tracks = corpus.tracks(split, max_tracks)
         self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
 
     def __len__(self) -> int:
