@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
+from torch.nn.functional import conv2d
 
-from soloist.networks.layers import Activation, ConvNorm, make_activation, set_weight
+from soloist.capture import is_captured
+from soloist.networks.layers import Activation, ConvNorm, make_activation
 
 
 class DenseConvolution(nn.Module):
@@ -54,8 +56,8 @@ class PairedConvolutions(nn.Module):
     """The convolutions of a dense block for inference: two at a time, without their norms.
 
     Both layers of a pair see everything before the pair, so one convolution computes their shares of that
-    together: half the concatenations, and enough output channels to fill the processor's registers. The
-    second layer then adds its share of the first.
+    together, with enough output channels to fill the processor's registers. The second layer then adds its
+    share of the first.
 
     Args:
         layers: The layers of the dense block, in evaluation mode.
@@ -66,45 +68,81 @@ class PairedConvolutions(nn.Module):
         # An odd one out is the first, which costs least.
         odd = len(layers) % 2
         pairs = list(zip(layers[odd::2], layers[odd + 1 :: 2], strict=True))
+        self.in_channels = layers[0].conv.in_channels
         self.growth = layers[0].conv.out_channels
-        self.alone = _shared_convolution(layers[0]) if odd else None
-        self.shared = nn.ModuleList(_shared_convolution(*pair) for pair in pairs)
-        self.between = nn.ModuleList(_convolution_between(*pair) for pair in pairs)
+        self.alone = self._shared(layers[0]) if odd else None
+        self.shared = nn.ModuleList(self._shared(*pair) for pair in pairs)
+        self.between = nn.ModuleList(self._between(*pair) for pair in pairs)
         self.activation = make_activation(layers[0].activation_name)
         self.activation_inplace = make_activation(layers[0].activation_name, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, frequency, frames)` to `(batch, growth, frequency, frames)`."""
-        newest = [] if self.alone is None else [self.activation_inplace(self.alone(x))]
+        seen = [x]
+        if self.alone is not None:
+            seen.append(self.activation_inplace(self.alone(seen)))
         for shared, between in zip(self.shared, self.between, strict=True):
-            x = torch.cat([*newest, x], dim=1) if newest else x
-            shares = shared(x)
+            shares = shared(seen)
             first = self.activation(shares[:, : self.growth])
-            second = between(first).add_(shares[:, self.growth :])
-            newest = [self.activation_inplace(second), first]
-        return newest[0]
+            second = between([first]).add_(shares[:, self.growth :])
+            seen += [first, self.activation_inplace(second)]
+        return seen[-1]
+
+    def _shared(self, first: ConvNorm, second: ConvNorm | None = None) -> PartedConvolution:
+        """The shares of one or two layers in what lies before the first of them."""
+        weight, bias = first.folded()
+        in_channels = first.conv.in_channels
+        if second is not None:
+            second_weight, second_bias = second.folded()
+            weight = torch.cat([weight, second_weight[:, -in_channels:]])
+            bias = torch.cat([bias, second_bias])
+        before = (in_channels - self.in_channels) // self.growth
+        return PartedConvolution(weight, bias, [self.in_channels, *[self.growth] * before])
+
+    def _between(self, first: ConvNorm, second: ConvNorm) -> PartedConvolution:
+        """The share of the second layer in the first one's output, which it sees before all else."""
+        weight, _ = second.folded()
+        return PartedConvolution(weight[:, : self.growth], None, [self.growth])
 
 
-def _shared_convolution(first: ConvNorm, second: ConvNorm | None = None) -> nn.Conv2d:
-    """The shares of one or two layers in what lies before the first of them."""
-    weight, bias = first.folded()
-    if second is not None:
-        second_weight, second_bias = second.folded()
-        weight = torch.cat([weight, second_weight[:, -weight.shape[1] :]])
-        bias = torch.cat([bias, second_bias])
-    return _convolution(weight, bias)
+class PartedConvolution(nn.Module):
+    """A convolution with fixed weights of several tensors, as if they were concatenated.
+
+    Nothing is concatenated on a CPU: there the convolution of each part adds to the sum as it is computed.
+
+    Args:
+        weight: `(out_channels, in_channels, height, width)`, for an output as large as the input.
+        bias: `(out_channels,)`.
+        sizes: Channels of each part; the weights are in the order of the last part to the first.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, sizes: list[int]) -> None:
+        super().__init__()
+        self.padding = [size // 2 for size in weight.shape[2:]]
+        self.bias = None if bias is None else _fixed(bias)
+        self.weights = nn.ParameterList(
+            _fixed(part.contiguous(memory_format=torch.channels_last))
+            for part in reversed(weight.split(sizes[::-1], dim=1))
+        )
+
+    def forward(self, parts: Sequence[Tensor]) -> Tensor:
+        """Convolve parts `(batch, channels, height, width)`, the last of which come first."""
+        if len(parts) > 1 and not _adds_while_convolving(parts[0]):
+            weight = torch.cat(list(reversed(self.weights)), dim=1)
+            return conv2d(torch.cat(list(reversed(parts)), dim=1), weight, self.bias, 1, self.padding)
+        total = conv2d(parts[0], self.weights[0], self.bias, 1, self.padding)
+        for part, weight in zip(parts[1:], self.weights[1:], strict=True):
+            torch.ops.mkldnn._convolution_pointwise_(
+                total, part, weight, None, self.padding, [1, 1], [1, 1], 1, "add", 1.0, None, [], None
+            )
+        return total
 
 
-def _convolution_between(first: ConvNorm, second: ConvNorm) -> nn.Conv2d:
-    """The share of the second layer in the first one's output, which it sees before all else."""
-    weight, _ = second.folded()
-    return _convolution(weight[:, : first.conv.out_channels], None)
+def _adds_while_convolving(x: Tensor) -> bool:
+    """Whether there is oneDNN for a tensor, in which a convolution can add to what is there."""
+    here = x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return here and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or is_captured())
 
 
-def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    out_channels, in_channels, height, width = weight.shape
-    padding = (height // 2, width // 2)
-    # Without random weights to begin with: optimizing leaves the generator as it was.
-    conv = cast(nn.Conv2d, skip_init(nn.Conv2d, in_channels, out_channels, (height, width), padding=padding))
-    set_weight(conv, weight, bias)
-    return conv
+def _fixed(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)

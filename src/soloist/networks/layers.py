@@ -137,6 +137,13 @@ def set_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tenso
     conv.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
 
+def swap_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Make a convolution take what it took with its last two axes swapped."""
+    conv.weight = nn.Parameter(conv.weight.detach().transpose(-1, -2), requires_grad=False)
+    for name in ("kernel_size", "stride", "padding", "output_padding", "dilation"):
+        setattr(conv, name, getattr(conv, name)[::-1])
+
+
 def initialize(
     module: nn.Module, activation: Activation, *, rule: Literal["xavier", "kaiming", "layer"]
 ) -> None:

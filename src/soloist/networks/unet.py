@@ -22,7 +22,15 @@ from torch.nn.functional import pad
 from soloist.capture import is_captured
 from soloist.errors import UsageError
 from soloist.networks.base import SpectralNetwork
-from soloist.networks.layers import Activation, ConvNorm, initialize, make_activation, set_weight
+from soloist.networks.dense import DenseConvolution
+from soloist.networks.layers import (
+    Activation,
+    ConvNorm,
+    initialize,
+    make_activation,
+    set_weight,
+    swap_axes,
+)
 from soloist.networks.unet_blocks import BandLayer, BlockDesign
 
 
@@ -86,6 +94,7 @@ class UNet(SpectralNetwork):
         self.exit = nn.Conv2d(channels, output_channels or input_channels, (2, 1), padding=(1, 0))
         self.last_activation = make_activation(last_activation)
         self.memory_format = torch.contiguous_format
+        self.frames_first = False
         self.frames_at_once: int | None = None
         self._initialize(initialization, block.activation, first_activation, last_activation)
 
@@ -121,17 +130,23 @@ class UNet(SpectralNetwork):
         return torch.cat([self._map(part) for part in parts], dim=-1)
 
     def optimize(self) -> None:
-        """Lay the spectrogram out channels-last; take as many frames at a time as stay in a CPU's cache."""
+        """Lay the spectrogram out for a CPU.
+
+        The channels are last. If no frame sees another, their bins are next to each other, and as many are
+        taken at a time as stay in the cache.
+        """
         self.memory_format = torch.channels_last
-        set_weight(self.exit, self.exit.weight.detach(), cast(Tensor, self.exit.bias).detach())
-        if self.receptive_field == 0 and self.stride == 1:  # No frame sees another.
+        if self.receptive_field == 0 and self.stride == 1:
             self.frames_at_once = 32
+            self._put_frames_first()
+        set_weight(self.exit, self.exit.weight.detach(), cast(Tensor, self.exit.bias).detach())
 
     def _map(self, spectrogram: Tensor) -> Tensor:
         bins, frames = spectrogram.shape[-2:]
         # Zeros above the highest bin and after the last frame make both divisible.
         missing = (0, -frames % self.stride, 0, -(bins - 1) % self.frequency_stride)
         x = pad(spectrogram, missing) if is_captured() or any(missing) else spectrogram
+        x = x.transpose(-1, -2) if self.frames_first else x
         x = self.entry(x.contiguous(memory_format=self.memory_format))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
@@ -141,9 +156,19 @@ class UNet(SpectralNetwork):
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(torch.cat([up(x), skips.pop()], dim=1))
-        x = self.last_activation(self.exit(x))[..., :bins, :]
+        x = self.last_activation(self.exit(x))
+        x = (x.transpose(-1, -2) if self.frames_first else x)[..., :bins, :]
         # A slice would tie a graph to whether there was something to cut.
         return pad(x, (0, frames - x.shape[-1])) if is_captured() else x[..., :frames]
+
+    def _put_frames_first(self) -> None:
+        """Have all layers map `(batch, channels, frames, frequency)`, if they are convolutions alone."""
+        blocks = [*self.encoders, self.middle, *self.decoders]
+        if not self.frames_first and all(isinstance(block, DenseConvolution) for block in blocks):
+            self.frames_first = True
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                    swap_axes(layer)
 
     def _initialize(
         self,

@@ -24,7 +24,7 @@ def count_operations(call: Callable[[], object]) -> int:
 
     Nothing is computed where the function's tensors are on the "meta" device.
     """
-    with FlopCounterMode(display=False, custom_mapping=_RECURRENT) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_PASSED_OVER) as counter:
         call()
     return int(counter.get_total_flops())
 
@@ -39,6 +39,13 @@ def _cudnn_layers(features: Shape, weights: Sequence[Shape], *_: Any, **__: Any)
     return 2 * features[0] * features[1] * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
+def _adding_convolution(total: Shape, _: Shape, weight: Shape, *__: Any, **___: Any) -> int:
+    """A convolution that adds to `total`, `(batch, channels, height, width)`."""
+    return 2 * prod(weight) * prod(total) // total[1]
+
+
 # LSTMs in single precision on a CPU and all recurrent layers on CUDA are one operation, which PyTorch's
-# counter passes over; elsewhere it sees their products of matrices.
-_RECURRENT = {_aten.mkldnn_rnn_layer: _mkldnn_layer, _aten._cudnn_rnn: _cudnn_layers}
+# counter passes over, as it does convolutions that add to a tensor; elsewhere it sees products of matrices.
+_PASSED_OVER = {_aten.mkldnn_rnn_layer: _mkldnn_layer, _aten._cudnn_rnn: _cudnn_layers}
+if torch.backends.mkldnn.is_available():
+    _PASSED_OVER[torch.ops.mkldnn._convolution_pointwise_] = _adding_convolution
