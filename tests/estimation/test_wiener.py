@@ -144,6 +144,19 @@ def test_panned_sources_are_told_apart():
     assert errors[2] < 0.8 * errors[1]
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_panned_sources_that_come_and_go(seed):
+    """Where one is alone and its magnitudes are wrong, the inverse amplifies what it cannot have made."""
+    draw = torch.Generator().manual_seed(seed)
+    sounding = torch.rand(1, 3, 1, 4, 4, generator=draw) < 0.5
+    wrong = 0.5 + torch.rand(1, 3, 2, 4, 4, dtype=torch.float64, generator=draw)
+    panned = 50 * sounding * coefficients(1, 3, 1, 4, 4, seed=seed) * coefficients(3, 2, 1, 1, seed=9).real
+    mixture, magnitudes = panned.sum(dim=1), panned.abs() * wrong
+    estimates = WienerEM(iterations=2)(mixture, magnitudes)
+    expected = written_out(mixture[0], magnitudes[0], iterations=2)
+    torch.testing.assert_close(estimates[0], expected, atol=1e-5, rtol=0)
+
+
 def test_gradients_flow_to_the_magnitudes():
     mixture = coefficients(1, 2, 2, 3)
     magnitudes = (0.1 + coefficients(1, 2, 2, 2, 3, seed=1).abs()).requires_grad_()

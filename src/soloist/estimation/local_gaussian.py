@@ -106,17 +106,12 @@ class LocalGaussians:
         return torch.complex(real, imaginary)
 
     def filtered(self, whitened: Tensor, eps: Tensor) -> LocalGaussians:
-        """Measure what `estimate` would return, without making it."""
-        matrices, outer = _unpack(self.covariances), _outer(whitened)
-        squares = self.powers.square()
-        powers = squares * (_pack(matrices @ matrices) @ outer / whitened.shape[2])
-        return self.of(powers, _pack(matrices @ _unpack(squares @ outer.mT) @ matrices), eps)
+        """Measure what `estimate` returns.
 
-
-def _outer(signals: Tensor) -> Tensor:
-    """Signals `(batch, frequency, channels, frames)` times their own conjugates, packed at each frame."""
-    across = _across(signals)
-    return torch.cat([signals.real.square() + signals.imag.square(), across.real, across.imag], dim=2)
+        Squares of what is whitened would save the estimates, but are too large to cancel to a source's power
+        where a mixture of sources of rank one is no multiple of them.
+        """
+        return self.measure(self.estimate(whitened, whitened.real.dtype), eps)
 
 
 def _across(signals: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ def _check_apart(
 
 def _long_enough(bins: Values, slice_length: int) -> int:
     """The next longer slice that tells bins, in cycles per sample, apart."""
-    surely = 4 * math.ceil(0.5 / np.diff(bins).min())
+    surely = 4 * math.ceil(0.5 / max(np.diff(bins).min(), 1 / MAX_SLICE))
     # Luck in rounding may do with less.
     candidates = range(slice_length + 4, surely, 4)[-MAX_TRIALS:]
     return next((length for length in candidates if np.all(np.diff(_round(bins * length)))), surely)
