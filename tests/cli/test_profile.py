@@ -153,6 +153,8 @@ def test_where_the_memory_ends_the_rest_is_still_measured(soloist, greedy, tmp_p
         (("--device", "cuda:99"), "device 'cuda:99' is not there"),
         (("--quality", "other=3"), "give NAME=VALUE with one of hpss"),
         (("--quality", "hpss=good"), "'good' is not a number"),
+        (("--quality", "hpss=nan"), "'nan' is not a number"),
+        (("--markdown", "b", "--json", "b"), "b cannot be two reports"),
         (("--plot", "picture.gif"), "pictures are written as png, pdf, svg"),
     ],
 )
@@ -164,10 +166,36 @@ def test_what_cannot_be_is_said_before_anything_is_measured(soloist, tmp_path, a
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_written_is_said_at_once(soloist, tmp_path):
-    result = soloist("profile", "hpss", "--json", tmp_path)
-    assert result.code == 1
-    assert result.err.strip() == f"soloist: cannot write {tmp_path}: it is a folder"
+@pytest.mark.parametrize(("option", "name"), [("--json", "there"), ("--plot", "there.png")])
+def test_a_file_that_cannot_be_written_is_said_at_once(soloist, tmp_path, option, name):
+    (tmp_path / name).mkdir()
+    result = soloist("profile", "hpss", option, tmp_path / name, "--csv", tmp_path / "costs.csv")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.strip() == f"soloist: cannot write {tmp_path / name}: it is a folder"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_quality_that_is_given_is_in_tables_and_picture(soloist, tmp_path):
+    picture, table, told = (tmp_path / f"a.{kind}" for kind in ("svg", "csv", "json"))
+    given = ("--quality", "hpss=3.25", "--measure", "taste", "--plot", picture)
+    result = soloist("profile", "hpss", "repet", *QUICK, *given, "--csv", table, "--json", told)
+    assert result.code == 0
+    facts = lines(result.out)
+    assert (facts[0][-1], facts[1][-1], facts[2][-1]) == ("taste", "3.25", "-")
+    assert [row["quality"] for row in read_csv(table)] == ["3.25", ""]
+    assert json.loads(told.read_text())["given"] == {"values": {"hpss": 3.25}, "measure": "taste"}
+    assert "taste" in picture.read_text()
+
+
+@pytest.mark.parametrize(
+    "case", [("--duration", "1e9"), ("--duration", "1e300"), ("--batch", "1" + 18 * "0")]
+)
+def test_what_no_memory_can_hold_is_one_line_and_no_report(soloist, tmp_path, case):
+    result = soloist("profile", "hpss", *QUICK, *case, "--csv", tmp_path / "costs.csv")
+    assert (result.code, result.out) == (1, "")
+    (line,) = result.err.strip().splitlines()
+    assert line.startswith("soloist: hpss: out of memory at ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_engines_beside_each_other_and_one_that_cannot_run_a_model(soloist, tmp_path):

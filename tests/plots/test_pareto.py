@@ -35,22 +35,35 @@ def test_a_panel_for_each_resource_a_marker_for_each_model():
     assert [axes.get_xlabel() for axes in (flop, time)] == ["FLOP", "time"]
     assert {axes.get_xscale() for axes in (flop, time)} == {"log"}
     assert not empty.axison
-    assert [marker.get_label() for marker in flop.collections] == ["small", "large", "beaten"]
-    assert [marker.get_label() for marker in time.collections] == ["small", "large", "beaten", "free"]
+    assert [marker.get_label() for marker in flop.collections] == ["large", "small", "beaten"]
+    assert [marker.get_label() for marker in time.collections] == ["large", "free", "small", "beaten"]
     places = [tuple(marker.get_offsets()[0]) for marker in flop.collections]
-    assert places == [(10.0, 3.0), (1000.0, 9.0), (500.0, 2.0)]
+    assert places == [(1000.0, 9.0), (10.0, 3.0), (500.0, 2.0)]
     (line,) = flop.lines
     assert list(zip(*line.get_data(), strict=True)) == [(10.0, 3.0), (1000.0, 9.0)]
 
 
 def test_markers_are_as_large_as_models():
     figure = draw_pareto(MODELS, ["time"], quality="SDR (dB)")
-    small, large, beaten, free = (marker.get_sizes()[0] for marker in figure.axes[0].collections)
+    large, free, small, beaten = (marker.get_sizes()[0] for marker in figure.axes[0].collections)
     assert large == 2 * beaten > small == free
 
 
-def test_each_model_is_explained_once():
+def test_each_model_is_explained_once_under_its_number():
     figure = draw_pareto(MODELS, ["FLOP", "time"], quality="SDR (dB)")
     (legend,) = figure.legends
-    assert sorted(text.get_text() for text in legend.get_texts()) == ["beaten", "free", "large", "small"]
+    explained = [text.get_text() for text in legend.get_texts()]
+    assert explained == ["1  large", "2  free", "3  small", "4  beaten"]
+    numbers = {text.get_text(): text.xy for text in figure.axes[0].texts}
+    assert numbers == {"1": (1000.0, 9.0), "3": (10.0, 3.0), "4": (500.0, 2.0)}
     figure.draw_without_rendering()
+
+
+def test_two_dozen_models_differ_and_small_ones_lie_on_top():
+    models = [Candidate(f"model {i}", i / 2, 1000 * 2**i, {"time": 1.0}) for i in range(24)]
+    (axes, *_) = draw_pareto(models, ["time"], quality="SDR (dB)").axes
+    looks = {(*marker.get_facecolor()[0], len(marker.get_paths()[0])) for marker in axes.collections}
+    assert len(looks) == len(models)
+    heights = [marker.get_zorder() for marker in axes.collections]
+    assert heights == sorted(heights)
+    assert heights[0] < heights[-1]

@@ -45,7 +45,11 @@ class Staging:
             raise AudioError(f"cannot write {path}: it is a folder")
         # A short name of its own: the target's may be as long as the file system allows.
         temporary = path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
-        temporary.open("xb").close()
+        try:
+            temporary.open("xb").close()
+        except OSError as error:
+            # Nobody knows the temporary name.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         self._files.append(temporary)
         return temporary
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -12,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from soloist.profiling.pareto import Rating
     from soloist.profiling.runner import Profile, ProfileSettings
 
 Number = TypeVar("Number", int, float)
@@ -72,8 +74,16 @@ def profile(
     quality: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model's quality for the picture, in place of its card's.",
+            help="A model's quality, for the tables and the picture, in place of its card's.",
             metavar="NAME=VALUE",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="What quality is, with its unit; default: what the cards say.",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),
@@ -88,6 +98,7 @@ def profile(
 
     `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
     """
+    from soloist.profiling.pareto import Rating
     from soloist.profiling.reports import ReportPaths, Reports
     from soloist.profiling.runner import ProfileSettings
 
@@ -101,14 +112,15 @@ def profile(
         budget=budget,
         processes=processes,
     )
-    qualities = _qualities(quality or [], names)
+    rating = Rating(_qualities(quality or [], names), measure)
     with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
         profiles, failures = _measure(names, settings, quiet=quiet)
-        if profiles:
-            _show(profiles)
-            reports.write(profiles, failures, settings.threads)
-    if profiles and plot is not None:
-        _draw(profiles, qualities, plot)
+        measured = any(profile.measured for profile in profiles)
+        if measured:
+            _show(profiles, rating)
+            reports.write(profiles, failures, settings.threads, rating)
+    if measured and plot is not None:
+        _draw(profiles, rating, plot)
     if failures:
         raise typer.Exit(1)
 
@@ -157,19 +169,19 @@ def _fetch(name: str, *, quiet: bool) -> None:
         fetch(name, quiet=quiet)
 
 
-def _show(profiles: Sequence[Profile]) -> None:
+def _show(profiles: Sequence[Profile], rating: Rating) -> None:
     from soloist.cli.runs import print_table
     from soloist.profiling.tables import cost_table, fact_table
 
-    for table in (fact_table(profiles), cost_table(profiles)):
+    for table in (fact_table(profiles, rating), cost_table(profiles)):
         print_table(table.headings, table.rows, numbers=table.headings[table.words :])
         typer.echo()
 
 
-def _draw(profiles: Sequence[Profile], qualities: Mapping[str, float], path: Path) -> None:
+def _draw(profiles: Sequence[Profile], rating: Rating, path: Path) -> None:
     from soloist.profiling.reports import draw_profiles
 
-    for name in draw_profiles(profiles, qualities, path):
+    for name in draw_profiles(profiles, rating, path):
         typer.echo(f"{name} is not in the picture: give its --quality {name}=VALUE", err=True)
 
 
@@ -194,6 +206,8 @@ def _qualities(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
             raise UsageError(f"--quality {text}: give NAME=VALUE with one of {', '.join(names)}")
         try:
             qualities[name] = float(value)
-        except ValueError as error:
-            raise UsageError(f"--quality {text}: {value!r} is not a number") from error
+        except ValueError:
+            qualities[name] = math.nan
+        if not math.isfinite(qualities[name]):
+            raise UsageError(f"--quality {text}: {value!r} is not a number")
     return qualities

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import pi
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,11 +16,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS, _DPI = 4.4, 3.6, 3, 120
 _SMALLEST, _LARGEST = 30.0, 900.0  # Areas of markers, square points.
 _MARKERS = "osD^vPX*"
+_LEGEND_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def draw_pareto(
 ) -> Figure:
     """Draw quality against each resource on a logarithmic axis, with the front of those that none beats.
 
-    Models that a resource is not known of, or that use none of it, are not in its panel.
+    Models are numbered from the best down, so that many can be told apart, and the numbers run down a panel.
+    Those that a resource is not known of, or that use none of it, are not in its panel.
 
     Args:
         candidates: The models.
@@ -71,8 +75,9 @@ def draw_pareto(
         quality: What quality is, with its unit.
         title: Stands above all.
     """
+    candidates = sorted(candidates, key=lambda model: -model.quality)
     rows = -(-len(resources) // _COLUMNS)
-    size = (_PANEL_WIDTH * _COLUMNS, _PANEL_HEIGHT * rows + 0.3 * (1 + len(candidates) // 4))
+    size = (_PANEL_WIDTH * _COLUMNS, _PANEL_HEIGHT * rows + 0.24 * (2 + len(candidates) // _LEGEND_COLUMNS))
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     grid = list(figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).flat)
     for axes, resource in zip(grid, resources, strict=False):
@@ -83,9 +88,10 @@ def draw_pareto(
     figure.supylabel(quality)
     figure.suptitle(title, fontsize="medium")
     explained = _one_of_each(grid)
-    legend = figure.legend(
-        list(explained.values()), list(explained), loc="outside lower center", ncols=4, frameon=False
-    )
+    names = [model.name for model in candidates if model.name in explained]
+    labels = [f"{1 + place}  {model.name}" for place, model in enumerate(candidates) if model.name in names]
+    handles = [explained[name] for name in names]
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=_LEGEND_COLUMNS, frameon=False)
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):
             handle.set_sizes([60.0])
@@ -101,21 +107,32 @@ def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> N
         [costs[i] for i in front], [qualities[i] for i in front], color="grey", linestyle="--", zorder=1
     )
     for (place, model), cost in zip(known, costs, strict=True):
-        axes.scatter(
-            cost,
-            model.quality,
-            s=_area(model.size, candidates),
-            color=colormaps["tab20"](place % 20),
-            marker=_MARKERS[place // 20 % len(_MARKERS)],
-            alpha=0.8,
-            edgecolors="black",
-            linewidths=0.5,
-            label=model.name,
-            zorder=2,
-        )
+        _draw_marker(axes, place, model, cost, _area(model.size, candidates))
     _set_scale(axes, costs)
     axes.margins(y=0.15)
     axes.grid(alpha=0.3)
+
+
+def _draw_marker(axes: Axes, place: int, model: Candidate, cost: float, area: float) -> None:
+    """A model, and its number beside it; a small one lies on a large one."""
+    axes.scatter(
+        cost,
+        model.quality,
+        s=area,
+        color=colormaps["tab20"](place % 20),
+        marker=_MARKERS[place // 20 % len(_MARKERS)],
+        alpha=0.8,
+        edgecolors="black",
+        linewidths=0.5,
+        label=model.name,
+        zorder=2 + 1 / area,
+    )
+    # The marker's edge, points from its centre on a diagonal.
+    edge = (area / (2 * pi)) ** 0.5
+    number = axes.annotate(
+        str(1 + place), (cost, model.quality), (edge, edge), textcoords="offset points", fontsize=8, zorder=3
+    )
+    number.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def _set_scale(axes: Axes, costs: Sequence[float]) -> None:

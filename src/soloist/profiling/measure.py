@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ LONGEST_TRAINED = 10.0
 """Seconds of the longest mixtures that training is measured on: no recipe draws longer ones."""
 
 _LEVEL = 0.1
+_SAMPLE_BYTES = 4
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -94,12 +96,12 @@ def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0)
         UsageError: The device or the engine is not there.
         OutOfMemoryError: The memory does not suffice.
     """
-    mixture = make_noise(separator, case)
     engine = make_engine(case.engine, separator, case.device)
     run = partial(_separate, separator, engine)
     seen = case.engine == "torch"
     counted = engine if seen else make_engine("torch", separator, case.device)
     with _within_memory(case):
+        mixture = make_noise(separator, case)
         operations, memory = _count(partial(_separate, separator, counted, mixture), counted.device)
         time = measure_time(run, lambda: mixture, budget=budget)
     seconds = case.duration * case.batch
@@ -157,8 +159,15 @@ def separate_once(separator: Separator, case: Case) -> None:
 
 
 def make_noise(separator: Separator, case: Case) -> Tensor:
-    """White noise that is the same at each call, `(batch, channels, samples)`."""
-    samples = max(1, round(case.duration * separator.sample_rate))
+    """White noise that is the same at each call, `(batch, channels, samples)`.
+
+    Raises:
+        MemoryError: No address space has room for it.
+    """
+    length = case.duration * separator.sample_rate
+    if length * case.batch * separator.channels * _SAMPLE_BYTES > sys.maxsize:
+        raise MemoryError
+    samples = max(1, round(length))
     generator = torch.Generator().manual_seed(0)
     return _LEVEL * torch.randn(case.batch, separator.channels, samples, generator=generator)
 

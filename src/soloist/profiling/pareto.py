@@ -4,12 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from soloist.evaluation.tables import NO_VALUE
+from soloist.profiling.measure import Case
 from soloist.profiling.runner import Measured, Profile
 from soloist.zoo.cards import Quality
 
 Costs = dict[str, float | None]
+
+_MEASURED = (
+    "GFLOP for a second of audio",
+    "forward (s)",
+    "backward (s)",
+    "memory, forward (MB)",
+    "memory, training (MB)",
+)
+
+
+@dataclass(frozen=True)
+class Rating:
+    """How good models are, as somebody says who knows.
+
+    Attributes:
+        values: By the names of models, all of the same measure.
+        measure: What that is, with its unit; None if it is not said.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    measure: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands above the values."""
+        return self.measure or "quality"
+
+    def cell(self, model: str) -> str:
+        """A model's quality as people read it."""
+        return f"{self.values[model]:g}" if model in self.values else NO_VALUE
 
 
 @dataclass(frozen=True)
@@ -31,30 +63,33 @@ class Compared:
     left_out: tuple[str, ...]
 
 
-def compare(profiles: Sequence[Profile], given: Mapping[str, float]) -> Compared:
+def compare(profiles: Sequence[Profile], given: Rating) -> Compared:
     """Set the costs of models beside their quality.
 
     Their cards may hold several figures. Those that most of the models have, of the same measure of the same
     target on the same data, are taken; of several such, the one that a card names first. What is given takes
-    their place. The costs are those of the smallest case of all.
+    their place. The costs are those of one case, the smallest that most of the models were measured at; of
+    one that was not, only the parameters are known.
 
     Args:
-        profiles: What was measured.
-        given: The quality of models by name, of the same measure.
+        profiles: What was measured, at least one case of one model.
+        given: The quality of models, of the same measure.
     """
     measured = {profile.facts.model: profile for profile in profiles if profile.measured}
-    chosen = _most_common([profile for name, profile in measured.items() if name not in given])
+    chosen = _most_common([profile for name, profile in measured.items() if name not in given.values])
     stated = {name: _figure(profile, chosen) for name, profile in measured.items()}
-    qualities = {name: given.get(name, figure) for name, figure in stated.items()}
+    qualities = {name: given.values.get(name, figure) for name, figure in stated.items()}
+    # Counter keeps the order of first sight among those that are equally common: that of their size.
+    case = Counter(done.case for profile in profiles for done in profile.measured).most_common(1)[0][0]
     models = {
-        name: (quality, measured[name].facts.parameters, _costs(measured[name]))
+        name: (quality, measured[name].facts.parameters, _costs(measured[name], case))
         for name, quality in qualities.items()
         if quality is not None
     }
-    first = next(iter(measured.values())).measured[0].case if measured else ""
-    dataset, measure, target = chosen or ("", "quality", "")
+    dataset, measure, target = chosen or ("", given.name, "")
+    measure = given.measure or measure
     left_out = tuple(name for name in measured if name not in models)
-    return Compared(measure, f"{dataset}, {target}" if chosen else "", str(first), models, left_out)
+    return Compared(measure, f"{dataset}, {target}" if chosen else "", str(case), models, left_out)
 
 
 def _key(figure: Quality) -> tuple[str, str, str]:
@@ -63,7 +98,6 @@ def _key(figure: Quality) -> tuple[str, str, str]:
 
 def _most_common(profiles: Sequence[Profile]) -> tuple[str, str, str] | None:
     keys = [key for profile in profiles for key in dict.fromkeys(map(_key, profile.facts.quality))]
-    # Counter keeps the order of first sight among those that are equally common.
     return Counter(keys).most_common(1)[0][0] if keys else None
 
 
@@ -71,14 +105,19 @@ def _figure(profile: Profile, key: tuple[str, str, str] | None) -> float | None:
     return next((figure.value for figure in profile.facts.quality if _key(figure) == key), None)
 
 
-def _costs(profile: Profile) -> Costs:
-    first: Measured = profile.measured[0]
-    separating, training = first.separating, first.training
-    return {
-        "GFLOP for a second of audio": separating.operations and separating.operations / 1e9,
-        "forward (s)": separating.time.median,
-        "backward (s)": None if training is None else training.backward.median,
-        "memory, forward (MB)": None if separating.memory is None else separating.memory / 1e6,
-        "memory, training (MB)": None if training is None else training.memory / 1e6,
-        "parameters": float(profile.facts.parameters),
-    }
+def _costs(profile: Profile, case: Case) -> Costs:
+    done = next((done for done in profile.measured if done.case == case), None)
+    costs: Costs = dict.fromkeys(_MEASURED) if done is None else _measured_costs(done)
+    return {**costs, "parameters (millions)": profile.facts.parameters / 1e6}
+
+
+def _measured_costs(done: Measured) -> Costs:
+    separating, training = done.separating, done.training
+    values = (
+        None if separating.operations is None else separating.operations / 1e9,
+        separating.time.median,
+        None if training is None else training.backward.median,
+        None if separating.memory is None else separating.memory / 1e6,
+        None if training is None else training.memory / 1e6,
+    )
+    return dict(zip(_MEASURED, values, strict=True))

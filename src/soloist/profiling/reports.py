@@ -11,7 +11,7 @@ from soloist.audio.staging import Staging
 from soloist.errors import UsageError
 from soloist.lazy import import_extra
 from soloist.profiling.machine import describe_machine
-from soloist.profiling.pareto import compare
+from soloist.profiling.pareto import Rating, compare
 from soloist.profiling.runner import Profile
 from soloist.profiling.tables import write_costs_csv, write_json, write_markdown
 
@@ -27,7 +27,8 @@ class ReportPaths:
         plot: The picture of quality against costs.
 
     Raises:
-        UsageError: The picture has another format than pictures are written in, or Matplotlib is missing.
+        UsageError: Two are one file, the picture has another format than pictures are written in, or
+            Matplotlib is missing.
     """
 
     csv: Path | None = None
@@ -36,6 +37,10 @@ class ReportPaths:
     plot: Path | None = None
 
     def __post_init__(self) -> None:
+        wanted = [path for path in (self.csv, self.json, self.markdown, self.plot) if path is not None]
+        for path in wanted:
+            if wanted.count(path) > 1:
+                raise UsageError(f"{path} cannot be two reports: give each a file of its own")
         if self.plot is not None:
             import_extra("matplotlib", "plot")
             from soloist.plots.figure import picture_format
@@ -46,8 +51,8 @@ class ReportPaths:
 class Reports:
     """Writes the tables of profiles.
 
-    Entered before anything is measured, it says at once which file cannot be written. Files appear when all
-    of them are complete.
+    Entered before anything is measured, it says at once which file cannot be written, also of the picture,
+    which others draw. Files appear when all of them are complete.
 
     Args:
         paths: What is written where.
@@ -63,6 +68,8 @@ class Reports:
                 None if path is None else self._staging.target(path)
                 for path in (self._paths.csv, self._paths.json, self._paths.markdown)
             )
+            if self._paths.plot is not None:
+                self._staging.scratch(self._paths.plot)
         except BaseException:
             self._staging.discard()
             raise
@@ -74,7 +81,11 @@ class Reports:
         self._staging.discard()
 
     def write(
-        self, profiles: Sequence[Profile], failures: Mapping[str, Sequence[str]], threads: int | None
+        self,
+        profiles: Sequence[Profile],
+        failures: Mapping[str, Sequence[str]],
+        threads: int | None,
+        rating: Rating,
     ) -> None:
         """Write the tables that were asked for.
 
@@ -82,24 +93,25 @@ class Reports:
             profiles: What was measured.
             failures: What was not, by the names of models.
             threads: Processor threads that were asked for.
+            rating: The quality that was given.
         """
         devices = {measured.case.device: None for profile in profiles for measured in profile.measured}
         machine = describe_machine(next(iter(devices), "cpu"), threads)
         if self._csv is not None:
-            write_costs_csv(self._csv, profiles)
+            write_costs_csv(self._csv, profiles, rating)
         if self._json is not None:
-            write_json(self._json, profiles, machine, failures)
+            write_json(self._json, profiles, machine, failures, rating)
         if self._markdown is not None:
-            write_markdown(self._markdown, profiles, machine)
+            write_markdown(self._markdown, profiles, machine, rating)
         self._staging.promote()
 
 
-def draw_profiles(profiles: Sequence[Profile], qualities: Mapping[str, float], path: Path) -> list[str]:
+def draw_profiles(profiles: Sequence[Profile], rating: Rating, path: Path) -> list[str]:
     """Draw the quality of models against their costs.
 
     Args:
         profiles: What was measured.
-        qualities: Quality by model in place of that of their cards.
+        rating: Quality in place of that of their cards.
         path: The picture.
 
     Returns:
@@ -112,7 +124,7 @@ def draw_profiles(profiles: Sequence[Profile], qualities: Mapping[str, float], p
     from soloist.plots.figure import save_figure
     from soloist.plots.pareto import Candidate, draw_pareto
 
-    compared = compare(profiles, qualities)
+    compared = compare(profiles, rating)
     if not compared.models:
         raise UsageError(f"{path}: no model's quality is known: give it by --quality NAME=VALUE")
     candidates = [Candidate(name, *figures) for name, figures in compared.models.items()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from soloist.evaluation.tables import NO_VALUE, markdown_rows, write_csv
+from soloist.profiling.pareto import Rating
 from soloist.profiling.runner import Measured, Profile
 from soloist.profiling.timing import Timing
 
@@ -34,8 +35,13 @@ class Table:
     words: int
 
 
-def fact_table(profiles: Sequence[Profile]) -> Table:
-    """A row for each model: its size in memory and on disk, and how far it hears to either side."""
+def fact_table(profiles: Sequence[Profile], rating: Rating) -> Table:
+    """A row for each model: its size in memory and on disk, how far it hears to either side, and its quality.
+
+    Args:
+        profiles: The models.
+        rating: Their quality; without any there is no column for it.
+    """
     rows = [
         [
             facts.model,
@@ -45,10 +51,11 @@ def fact_table(profiles: Sequence[Profile]) -> Table:
             "unbounded" if facts.receptive_field is None else f"{facts.receptive_field:.4g}",
             f"{facts.latency:.4g}",
             f"{facts.chunk:.4g}",
+            *([rating.cell(facts.model)] if rating.values else []),
         ]
         for facts in (profile.facts for profile in profiles)
     ]
-    return Table(_FACTS, rows, words=1)
+    return Table((*_FACTS, *([rating.name] if rating.values else [])), rows, words=1)
 
 
 def cost_table(profiles: Sequence[Profile]) -> Table:
@@ -65,34 +72,48 @@ def cost_table(profiles: Sequence[Profile]) -> Table:
     return Table(headings, [[row[place] for place in kept] for row in rows], words=3)
 
 
-def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str]) -> str:
+def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating) -> str:
     """Both tables, and what they were measured on."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     tables = [
         markdown_rows(table.headings, table.rows, words=table.words)
-        for table in (fact_table(profiles), cost_table(profiles))
+        for table in (fact_table(profiles, rating), cost_table(profiles))
     ]
     return "\n\n".join([*tables, f"Measured on {described}."]) + "\n"
 
 
-def write_markdown(path: Path, profiles: Sequence[Profile], machine: Mapping[str, str]) -> None:
+def write_markdown(
+    path: Path, profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating
+) -> None:
     """Write both tables as Markdown."""
-    path.write_text(markdown_report(profiles, machine), encoding="utf-8")
+    path.write_text(markdown_report(profiles, machine, rating), encoding="utf-8")
 
 
-def write_costs_csv(path: Path, profiles: Sequence[Profile]) -> None:
-    """Write a row for each model and case: everything that was measured, in bytes, seconds and FLOPs."""
-    rows = [_flat(profile, measured) for profile in profiles for measured in profile.measured]
+def write_costs_csv(path: Path, profiles: Sequence[Profile], rating: Rating) -> None:
+    """Write a row for each model and case: everything that was measured, in bytes, seconds and FLOPs.
+
+    The last column is the quality that was given.
+    """
+    rows = [
+        {**_flat(profile, measured), "quality": rating.values.get(profile.facts.model)}
+        for profile in profiles
+        for measured in profile.measured
+    ]
     headings = list(dict.fromkeys(key for row in rows for key in row))
     write_csv(path, headings, ([row[key] for key in headings] for row in rows))
 
 
 def write_json(
-    path: Path, profiles: Sequence[Profile], machine: Mapping[str, str], failures: Mapping[str, Sequence[str]]
+    path: Path,
+    profiles: Sequence[Profile],
+    machine: Mapping[str, str],
+    failures: Mapping[str, Sequence[str]],
+    rating: Rating,
 ) -> None:
-    """Write everything that was measured, on what, and what failed."""
+    """Write everything that was measured, on what, what failed, and the quality that was given."""
     content = {
         "machine": dict(machine),
+        "given": asdict(rating),
         "models": [
             {**asdict(profile.facts), "measured": [asdict(measured) for measured in profile.measured]}
             for profile in profiles
