@@ -197,6 +197,16 @@ def test_a_mixture_is_that_of_scikit_learn(kind):
     torch.testing.assert_close(ours.posteriors(points)[0], expected, atol=2e-2, rtol=0)
 
 
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_a_mixture_of_points_that_do_not_fill_their_dimensions(kind):
+    """As the embeddings of a short file, or those of units that are never active."""
+    line = torch.linspace(-3, 3, 301)[None, :, None] * torch.randn(1, 1, 40, generator=generator(0))
+    fit = GaussianMixture(kind, restarts=1).fit(line, all_of(line), 2)
+    labels = fit.posteriors(line)[0].argmax(dim=1)
+    assert labels[0] != labels[-1]
+    assert labels.diff().count_nonzero() == 1
+
+
 def test_k_means_is_as_good_as_that_of_scikit_learn():
     cluster = pytest.importorskip("sklearn.cluster")
     points = torch.randn(1, 500, 6, generator=generator(4))

@@ -21,8 +21,8 @@ from soloist.estimation.clustering.search import Partition, Start, means_of
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 """Of each cluster its own; one for all; each without correlations; or each the same in all directions."""
 
-_JITTER = 1e-6
-"""Part of the points' variance that single precision needs on top of a covariance."""
+_JITTER = 1e-5
+"""Part of a covariance's trace that single precision needs on top of its diagonal."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,10 @@ class GaussianMixture(Clusterer):
             outer = moves[..., :, None] * moves[..., None, :] + pooled
             scatter, held = scatter + prior.mass[..., None, None] * outer, mass + prior.mass
         covariances = self._constrain(scatter, held)
-        ridge = self.regularization + _JITTER * cloud.variance / centres.shape[-1] + 1e-12
+        trace = covariances.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        ridge = self.regularization + _JITTER * trace + 1e-12
         eye = torch.eye(centres.shape[-1]).to(centres)
-        covariances = covariances + ridge[:, None, None, None] * eye
+        covariances = covariances + ridge[..., None, None] * eye
         shares_of_all = held / held.sum(dim=1, keepdim=True).clamp(min=1e-8)
         return GaussianFit.of(centres, covariances, shares_of_all, used, mass)
 
