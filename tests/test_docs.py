@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import typer.main
 
-from soloist.cli.main import app
+from soloist.cli.app import app
 from soloist.training.data_config import DataConfig
 from soloist.training.recipe import RECIPES, Recipe
 from soloist.training.watch.config import WatchConfig

@@ -244,7 +244,7 @@ def test_an_interrupt_leaves_nothing_behind(soloist_process, tmp_path):
 
 
 def test_help_does_not_load_pytorch():
-    code = "import sys; import soloist.cli.main; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys; import soloist.cli.app; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,11 +6,13 @@ import os
 import sys
 from typing import NoReturn
 
-from soloist.cli.interrupts import interruptible
-from soloist.errors import SoloistError
+from soloist.cli.interrupts import interruptible, was_interrupted
+from soloist.errors import Interrupted, SoloistError
 
 INTERRUPTED = 130
 """The exit code that Typer makes of Ctrl-C, as shells do."""
+
+_INTERRUPTED = "interrupted; nothing half-written was left behind"
 
 
 def main() -> None:
@@ -29,30 +31,31 @@ def main() -> None:
 
             app([argument for argument in arguments if argument != "--debug"])
     except KeyboardInterrupt:
-        _fail_interrupted()
+        _fail(_INTERRUPTED, INTERRUPTED)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            _fail_interrupted()
+            _fail(_INTERRUPTED, INTERRUPTED)
         raise
-    except SoloistError as error:
-        if debug:
-            raise
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        _fail(f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
     except Exception as error:
         if debug:
             raise
-        _fail(f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1)
+        _fail(*_explain(error))
 
 
-def _fail_interrupted() -> NoReturn:
-    _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+def _explain(error: Exception) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if was_interrupted(error) and not isinstance(error, Interrupted):
+        return _INTERRUPTED, INTERRUPTED
+    if isinstance(error, SoloistError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input/output'}: {error.strerror or error}", 1
+    return f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1
 
 
 def _fail(message: str, code: int) -> NoReturn:
+    # Python remembers that an `eval` was interrupted, until the next one, and would end by the signal.
+    eval("None")
     # Of processes that train together all are interrupted; once is enough to say so.
     if code != INTERRUPTED or os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"soloist: {' '.join(message.split())}", file=sys.stderr)

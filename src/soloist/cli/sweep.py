@@ -10,7 +10,7 @@ import typer
 from soloist.cli.overrides import check_overrides, parse_arguments
 from soloist.cli.runs import print_table
 from soloist.cli.train import require_lightning
-from soloist.errors import UsageError
+from soloist.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from soloist.training.sweep import SweepTrial
@@ -63,7 +63,10 @@ def sweep(
     from soloist.training.sweep import sweep as run
 
     folder = output or Path("sweeps") / recipe.name
-    trials = run(recipe, folder, jobs=jobs, resume=resume, quiet=quiet)
+    try:
+        trials = run(recipe, folder, jobs=jobs, resume=resume, quiet=quiet)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        raise Interrupted("interrupted; the same command with --resume goes on") from stop
     _show(trials, recipe.monitor)
     if trials and trials[0].state == "done":
         typer.echo(f"best: {folder / BEST}", err=True)

@@ -6,11 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +22,7 @@ from soloist.evaluation.outcome import Outcome
 from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.systems import SystemSettings, check_system
+from soloist.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ class Evaluation:
 
     def __enter__(self) -> Evaluation:
         self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="soloist-")))
-        self._scorers = self._stack.enter_context(self._processes(workers.start_scoring, self._threads))
+        self._scorers = self._stack.enter_context(
+            Processes(self._settings.jobs, workers.start_scoring, self._threads)
+        )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def run(self, name: str, notify: Callable[[Outcome], None] | None = None) -> list[Outcome]:
         """Evaluate a system; what has scores already is not done again.
@@ -92,8 +94,8 @@ class Evaluation:
         title = check_system(name)
         start = (name, self._settings.systems, self._scratch, self._threads)
         with (
-            self._processes(workers.start_separating, *start) as separators,
             ThreadPoolExecutor(self._settings.jobs) as threads,
+            Processes(self._settings.jobs, workers.start_separating, *start) as separators,
         ):
             futures = [threads.submit(self._outcome, title, track, separators) for track in self._tracks]
             try:
@@ -108,13 +110,7 @@ class Evaluation:
         write_failures(system_folder(self._settings.results, title), failures)
         return outcomes
 
-    def _processes(self, start: Callable[..., None], *arguments: object) -> ProcessPoolExecutor:
-        # Spawned, because a fork of a process with PyTorch's threads may hang.
-        return ProcessPoolExecutor(
-            self._settings.jobs, mp_context=get_context("spawn"), initializer=start, initargs=arguments
-        )
-
-    def _outcome(self, system: str, track: TrackPath, separators: ProcessPoolExecutor) -> Outcome:
+    def _outcome(self, system: str, track: TrackPath, separators: Processes) -> Outcome:
         if (record := self._earlier(system, track)) is not None:
             return Outcome(track.name, record, resumed=True)
         try:
@@ -142,7 +138,7 @@ class Evaluation:
             return None
         return record if record.settings == self._settings.fingerprint() else None
 
-    def _evaluate(self, system: str, track: TrackPath, separators: ProcessPoolExecutor) -> TrackRecord:
+    def _evaluate(self, system: str, track: TrackPath, separators: Processes) -> TrackRecord:
         separated = separators.submit(workers.separate, track).result()
         try:
             task = workers.ScoringTask(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from typing import TypeVar
 
 import torch
@@ -18,6 +16,7 @@ from soloist.errors import SoloistError, UsageError
 from soloist.inference.calibration import Calibration, Trial, save_calibration
 from soloist.inference.engines import installed_engines, make_engine
 from soloist.inference.estimation import make_estimate
+from soloist.processes import Processes
 from soloist.profiling.memory import peak_memory
 from soloist.profiling.timing import measure_time
 from soloist.separators.base import Level, Separator
@@ -96,8 +95,7 @@ def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
 
 
 def _in_process(work: Callable[..., T], *arguments: object) -> T:
-    # Spawned, because a fork of a process with PyTorch's threads may hang.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with Processes(1) as pool:
         try:
             return pool.submit(work, *arguments).result()
         except BrokenProcessPool as error:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from types import TracebackType
 from typing import TypeVar
 
 from soloist.errors import OutOfMemoryError, SoloistError, UsageError
 from soloist.inference.engines import find_device, installed_engines
+from soloist.processes import Processes
 from soloist.profiling import workers
 from soloist.profiling.measure import Case, Separating, Training
 from soloist.profiling.subjects import Facts, find_model
@@ -160,11 +159,8 @@ class _Process:
         self._threads = settings.threads
         self._pool = self._start()
 
-    def _start(self) -> ProcessPoolExecutor:
-        # Spawned, because a fork of a process with PyTorch's threads may hang.
-        return ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=workers.start, initargs=(self._threads,)
-        )
+    def _start(self) -> Processes:
+        return Processes(1, workers.start, self._threads)
 
     def __enter__(self) -> _Process:
         return self
@@ -172,7 +168,7 @@ class _Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.__exit__(kind, error, trace)
 
     def call(self, work: Callable[..., T], name: str, *arguments: object) -> T:
         """Have some work done.

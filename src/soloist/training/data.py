@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.mixing.example import Example, Mixer
+from soloist.processes import without_interrupts
 from soloist.training.curriculum import Curriculum
 
 MAX_SKIPS = 20
@@ -173,7 +174,7 @@ def make_loader(
         pin_memory: Whether a GPU fetches them.
     """
     parallel = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
-    return DataLoader(
+    return _Loader(
         ExampleDataset(mixer),
         batch_sampler=batches,
         num_workers=workers,
@@ -182,6 +183,14 @@ def make_loader(
         worker_init_fn=_begin_work if workers else None,
         **parallel,  # type: ignore[arg-type]
     )
+
+
+class _Loader(DataLoader[tuple[Example, list[Skip]]]):
+    """A loader whose workers do not hear Ctrl-C from their first moment on."""
+
+    def __iter__(self) -> Any:
+        with without_interrupts():
+            return super().__iter__()
 
 
 def count_skips(skipped: Iterable[Skip]) -> SkipCounts:
@@ -213,11 +222,14 @@ def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> Batch:
 def _begin_work(worker: int) -> None:
     """Workers share the cores with the training, so each is one thread; Ctrl-C is not for them."""
     torch.set_num_threads(1)
+    # Where interrupts cannot be put off for a while.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = _pass_over_closed_pipes
 
 
-def _pass_over_closed_pipes(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _pass_over_closed_pipes(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Say nothing of a training that went away while a batch was handed over: it has said so itself.
 
     The thread of ``multiprocessing`` that hands tensors over reports what fails through ``sys.excepthook``.

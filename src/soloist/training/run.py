@@ -86,6 +86,8 @@ def train(
 
 def interrupted(folder: Path) -> Interrupted:
     """What to tell somebody who pressed Ctrl-C."""
+    if not RunFolder(folder).recipe.is_file():
+        return Interrupted("interrupted before the training began")
     return Interrupted(f"interrupted; go on with: soloist train --resume {folder}")
 
 

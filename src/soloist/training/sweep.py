@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from soloist.errors import Interrupted, SoloistError, TrainingError, UsageError
 from soloist.mixing.example import Mixer
+from soloist.processes import Processes
 from soloist.training.folder import RunFolder, write_whole
 from soloist.training.overrides import override
 from soloist.training.recipe import Recipe
@@ -225,7 +224,7 @@ def _open_study(recipe: Recipe, config: SweepConfig, folder: Path, job: int) -> 
 
 def _share(recipe: Recipe, folder: Path, jobs: int) -> None:
     """Go on with a sweep in several processes of this machine."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with Processes(jobs) as pool:
         works = [pool.submit(_go_on, recipe.to_dict(), folder, job, jobs) for job in range(jobs)]
         for work in works:
             work.result()

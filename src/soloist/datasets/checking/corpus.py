@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
 
 from soloist.datasets.checking.copies import find_copies
 from soloist.datasets.checking.report import Finding, Report, SplitSummary
@@ -15,6 +13,7 @@ from soloist.datasets.checking.track import TrackFacts, judge_track, scan_track
 from soloist.datasets.corpus import Corpus
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError
+from soloist.processes import Processes
 
 Notify = Callable[[str, int, int], None]
 """Is told the split, how many of its tracks are done, and how many there are."""
@@ -82,7 +81,7 @@ def _scan(found: dict[str, Sequence[StemTrack]], jobs: int, notify: Notify) -> I
         yield from _scan_splits(found, map, notify)
         return
     try:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        with Processes(jobs) as pool:
             yield from _scan_splits(found, pool.map, notify)
     except BrokenProcessPool as error:
         raise SoloistError("a process that decodes was killed; try again with fewer --jobs") from error
