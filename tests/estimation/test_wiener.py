@@ -128,6 +128,13 @@ def test_equal_channels_in_single_precision():
     torch.testing.assert_close(estimates[:, :, 0], estimates[:, :, 1], atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_the_phase_of_a_zero_is_0_whatever_its_sign(signs):
+    zero = torch.complex(*(torch.full((1, 1, 1, 1), 0.0 * sign) for sign in signs))
+    assert torch.equal(with_phase_of(torch.full((1, 1, 1, 1), 3.0), zero), torch.full_like(zero, 3.0))
+    assert float(WienerEM(0)(zero, torch.full((1, 1, 1, 1, 1), 3.0)).real) == 3.0
+
+
 def test_panned_sources_are_told_apart():
     # Two sources at once in every bin, whose magnitudes are known badly: direction does the rest.
     pans = torch.tensor([[1.0, 0.2], [0.1, 1.0]], dtype=torch.float64)

@@ -119,6 +119,39 @@ def test_losses_are_not_this_importer_s(vector):
     assert not handles({"system": "another", "kind": "net"})
 
 
+@pytest.mark.parametrize("on_frames", [False, True])
+def test_the_mixture_of_the_original_sounds_where_it_is_silent(on_frames):
+    """It writes ones over zeros, of which its filter gives each source its share."""
+    options = {"scale": "bark", "fbins": 5, "fmin": 1000.0, "fs": 8000, "niter": 1, "softmask": False}
+    frames = {"stft_wiener": on_frames, "n_fft": 256, "n_hop": 64, "wiener_win_len": 300}
+    transform = SliCQ("bark", 5, 1000.0, sample_rate=8000, as_released=True)
+    sizes = [0.1 * torch.rand_like(block.real) for block in transform(torch.zeros(1, 1, 900))]
+    magnitudes = {f"{source}/{index}": size for source in SOURCES for index, size in enumerate(sizes)}
+    config = {"system": "xumx-sliCQ v1", "kind": "separator", "args": options | frames}
+    estimates = from_reference(config, {})(torch.zeros(1, 900), magnitudes)
+    if on_frames:
+        sound = torch.stft(transform.inverse(sizes_as_complex(sizes), 900)[0], **stft_options()).abs()
+        shared = sound**2 / (1e-5 + 4 * sound**2)
+        expected = torch.istft(shared + 0j, length=900, **stft_options(back=True))
+    else:
+        shares = [size**2 / (1e-5 + 4 * size**2) for size in sizes]
+        expected = transform.inverse(sizes_as_complex(shares), 900)[0]
+    assert expected.abs().max() > 0.01
+    for estimate in estimates:
+        near(estimate, expected, 1e-4)
+
+
+def sizes_as_complex(blocks):
+    """Blocks with a phase of 0."""
+    return [block + 0j for block in blocks]
+
+
+def stft_options(back=False):
+    """Those of the original's filter: no window."""
+    options = {"n_fft": 256, "hop_length": 64, "window": torch.ones(256)}
+    return options if back else options | {"return_complex": True}
+
+
 def test_the_sources_side_by_side_are_the_sources_one_by_one(vector):
     """What the importer runs one by one is one network in a separator."""
     case = vector("net_cdae")

@@ -32,5 +32,9 @@ def decibels(magnitudes: Tensor, floor: float = 1e-4) -> Tensor:
 
 
 def with_phase_of(magnitudes: Tensor, coefficients: Tensor) -> Tensor:
-    """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with theirs."""
-    return torch.polar(magnitudes, coefficients.angle().expand_as(magnitudes))
+    """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with theirs.
+
+    The phase of a zero is 0, whatever its sign.
+    """
+    phase = coefficients.angle().masked_fill(coefficients == 0, 0)
+    return torch.polar(magnitudes, phase.expand_as(magnitudes))

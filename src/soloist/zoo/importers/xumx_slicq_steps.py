@@ -78,11 +78,9 @@ def _wiener(config: Config) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
 
     def run(magnitudes: Tensor, mixture: Tensor) -> dict[str, Tensor]:
         whole = rearrange(torch.view_as_complex(torch.as_tensor(mixture)), "t f c -> 1 c f t")
-        # Where the original takes the phase of the mixture, it writes a one over each zero of it.
-        written = torch.where(whole == 0, torch.ones_like(whole), whole)
         sources = rearrange(torch.as_tensor(magnitudes), "t f c s -> 1 s c f t")
         estimates = {
-            name: torch.view_as_real(wiener(whole if wiener.start == "mask" else written, sources))
+            name: torch.view_as_real(wiener(_written(whole, wiener), sources))
             for name, wiener in filters.items()
         }
         return {
@@ -111,7 +109,8 @@ def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tenso
             for index in range(len(mixed))
         ]
         if not arguments["stft_wiener"]:
-            return _synthesize(transform, on_blocks.filter_blocks(mixed, sizes), mixture.shape[-1])
+            written = [_written(block, on_blocks) for block in mixed]
+            return _synthesize(transform, on_blocks.filter_blocks(written, sizes), mixture.shape[-1])
         blocks = [with_phase_of(size, block[:, None]) for size, block in zip(sizes, mixed, strict=True)]
         estimates = _synthesize(transform, blocks, mixture.shape[-1])
         return _filter_frames(on_frames, mixture[0], estimates, arguments["n_fft"], arguments["n_hop"])
@@ -121,6 +120,11 @@ def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tenso
 
 def _filter(iterations: int, soft: bool, *, residual: bool = False, window: int | None = None) -> WienerEM:
     return WienerEM(iterations, "mask" if soft else "phase", residual=residual, window=window)
+
+
+def _written(mixture: Tensor, wiener: WienerEM) -> Tensor:
+    """What the original leaves of a mixture: where it takes its phase, it writes a one over each zero."""
+    return mixture if wiener.start == "mask" else mixture.masked_fill(mixture == 0, 1)
 
 
 def _synthesize(transform: SliCQ, blocks: Sequence[Tensor], length: int) -> Tensor:
@@ -138,7 +142,7 @@ def _filter_frames(
         for signals in (mixture, estimates)
     )
     sizes = rearrange(parts.abs(), "(s c) f t -> 1 s c f t", c=len(mixture))
-    filtered = rearrange(wiener(whole[None], sizes), "1 s c f t -> (s c) f t")
+    filtered = rearrange(wiener(_written(whole, wiener)[None], sizes), "1 s c f t -> (s c) f t")
     audio = torch.istft(filtered, n_fft, hop_length, window=window, length=mixture.shape[-1])
     return audio.unflatten(0, (-1, len(mixture)))
 
