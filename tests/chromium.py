@@ -67,7 +67,7 @@ class Browser:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, condition: str, seconds: float = 30.0) -> None:
+    def wait_for(self, condition: str, seconds: float = 120.0) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while not self.run(condition):
@@ -125,4 +125,4 @@ def start_chromium(profile: Path) -> Iterator[Browser]:
         yield Browser(our_output, our_input)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)

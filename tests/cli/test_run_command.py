@@ -111,7 +111,7 @@ def test_longer_trainings_go_on_and_others_begin_anew(experiment, run, tmp_path)
 
 
 def kill_when_there(process, file: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not file.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -249,7 +249,7 @@ def test_another_training_never_goes_on_with_what_is_there(
     other = experiment(optimizer={"init_args": {"lr": 0.5}})
     kill_when_gone = tmp_path / "out" / "run" / "model"
     process = soloist_process("run", other, "-o", tmp_path / "out", *only)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while kill_when_gone.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     process.kill()

@@ -108,12 +108,12 @@ def test_ctrl_c_ends_with_one_line_and_the_run_can_go_on(write_recipe, soloist_p
     recipe = write_recipe(data={"workers": 1}, trainer={"max_epochs": 10000})
     folder = tmp_path / "run"
     process = soloist_process("train", recipe, "-o", folder, "-q", start_new_session=True)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (folder / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     # As a terminal does it: to all processes of the command.
     os.killpg(process.pid, signal.SIGINT)
-    err = process.communicate(timeout=60)[1].decode()
+    err = process.communicate(timeout=300)[1].decode()
     assert process.returncode == 130
     assert err == f"soloist: interrupted; go on with: soloist train --resume {folder}\n"
     epochs = sum(1 for row in losses(folder)) // 6 + 2

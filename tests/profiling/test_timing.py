@@ -22,10 +22,10 @@ def sleeper(*seconds: float):
 
 
 def test_a_short_first_run_only_warms_up():
-    run, calls = sleeper(0.1, 0.002)
-    timing = measure_time(run, lambda: None, budget=0.15)
-    assert 0.002 <= timing.low <= timing.median <= timing.high < 0.1
-    assert timing.runs == len(calls) - 1 > 5
+    run, calls = sleeper(0.5, 0.002)
+    timing = measure_time(run, lambda: None, budget=0.6)
+    assert 0.002 <= timing.low <= timing.median <= timing.high < 0.5
+    assert timing.runs == len(calls) - 1 > 3
 
 
 def test_long_runs_are_three_and_the_first_counts():
@@ -36,9 +36,9 @@ def test_long_runs_are_three_and_the_first_counts():
 
 def test_preparing_is_not_timed_but_spends_the_budget():
     run, calls = sleeper(0.001)
-    timing = measure_time(run, lambda: time.sleep(0.03), budget=0.1)
-    assert timing.median < 0.03
-    assert len(calls) <= 6
+    timing = measure_time(run, lambda: time.sleep(0.1), budget=0.3)
+    assert timing.median < 0.1
+    assert len(calls) <= 4
 
 
 def test_each_run_gets_what_was_prepared_for_it():

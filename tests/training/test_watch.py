@@ -345,7 +345,8 @@ def test_waiting_for_data_is_told_from_computing(recipe):
     trainer.fit(SeparationTask(recipe), make_loader(mixer, [[n] for n in range(8)], workers=0))
     figures = recorder.figures
     assert figures["time/step"] > 0.2
-    assert figures["time/data_wait"] == pytest.approx(0.2 / figures["time/step"], rel=0.3)
+    # Sleeping takes longer than it should where the processor is busy.
+    assert 0.19 < figures["time/data_wait"] * figures["time/step"] < 0.5
     assert figures["time/audio_rate"] == pytest.approx(0.4 / figures["time/step"], rel=1e-3)
     assert figures["time/elapsed"] >= 4 * 0.2
     assert trainer.profiler is profiler
