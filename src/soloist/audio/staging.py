@@ -41,8 +41,8 @@ class Staging:
             OSError: No file can be made there.
         """
         self._make_folder(path.parent)
-        if _is_folder(path):
-            raise AudioError(f"cannot write {path}: it is a folder")
+        if kind := _kind(path):
+            raise AudioError(f"cannot write {path}: it is a {kind}")
         # A short name of its own: the target's may be as long as the file system allows.
         temporary = path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
         try:
@@ -79,9 +79,12 @@ class Staging:
             self._folders.append(parent)
 
 
-def _is_folder(path: Path) -> bool:
-    """Whether a path is a folder; raises OSError for a name that the file system does not take."""
+def _kind(path: Path) -> str | None:
+    """What is there that no file may replace; raises OSError for a name that the file system does not take."""
     try:
-        return stat.S_ISDIR(path.stat().st_mode)
+        mode = path.stat().st_mode
     except FileNotFoundError:
-        return False
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "device or a pipe"
