@@ -80,7 +80,7 @@ class Staging:
 
 
 def _kind(path: Path) -> str | None:
-    """What is there that no file may replace; raises OSError for a name that the file system does not take."""
+    """What a path names that no file may replace; raises OSError for a name that no file can have."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
