@@ -62,3 +62,14 @@ def test_what_is_wrong_is_told(begin, text, base, message):
     with pytest.raises(ConfigError, match=message) as told:
         read_recipe(begin(text, base=base))
     assert "\n" not in str(told.value)
+
+
+def test_of_a_class_that_gives_way_to_another_those_arguments_stay_that_both_have(write_recipe):
+    to_sgd = [("optimizer.class_path", "torch.optim.SGD")]
+    assert read_recipe(write_recipe(), to_sgd).optimizer["init_args"] == {"lr": 0.01}
+    betas = {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01, "betas": [0.9, 0.99]}}}
+    assert read_recipe(write_recipe(**betas), to_sgd).optimizer["init_args"] == {"lr": 0.01}
+    with pytest.raises(ConfigError, match="SGD has no 'betas'"):
+        read_recipe(write_recipe(), [*to_sgd, ("optimizer.betas", "[0.9, 0.99]")])
+    with pytest.raises(ConfigError, match="SGD has no 'betas'"):
+        read_recipe(write_recipe(), [("optimizer.betas", "[0.9, 0.99]"), *to_sgd])

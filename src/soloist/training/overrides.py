@@ -38,6 +38,8 @@ def override(values: Config, dotted: str, text: str) -> None:
 def put(values: Config, dotted: str, value: Any) -> None:
     """Put a value in the place that a dotted key names, as `override` does it with a text.
 
+    Of the arguments of a class that gives way to another, those stay that the other one has as well.
+
     Raises:
         ConfigError: The key leads through something that has no keys.
     """
@@ -48,7 +50,10 @@ def put(values: Config, dotted: str, value: Any) -> None:
         if place.get(key) is None:
             place[key] = {}
         place = place[key]
-    _enter(place, last, dotted)[last] = value
+    place = _enter(place, last, dotted)
+    place[last] = value
+    if last == "class_path":
+        _leave_out_unknown(place)
 
 
 def check_key(values: Config, dotted: str) -> None:
@@ -78,10 +83,26 @@ def _enter(place: Any, key: str, dotted: str) -> Config:
     return arguments
 
 
+def _leave_out_unknown(part: Config) -> None:
+    try:
+        known = _known_arguments(part, "")
+    except ConfigError:
+        return  # No class that can be asked, which is said where the recipe is checked.
+    stated = part.get("init_args")
+    if known is not None and isinstance(stated, dict):
+        part["init_args"] = {key: value for key, value in stated.items() if key in known}
+
+
 def _check_argument(part: Config, key: str, where: str) -> None:
+    known = _known_arguments(part, where)
+    if known is not None and key not in known:
+        name = part["class_path"].rpartition(".")[2]
+        raise ConfigError(f"{where}: {name} has no {key!r}; {nearest(key, known)}")
+
+
+def _known_arguments(part: Config, where: str) -> list[str] | None:
+    """Names of the arguments of a part's class; None where it takes any."""
     check({"class_path": part["class_path"]}, where)
     parameters = inspect.signature(find_class(part["class_path"], where)).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    if key not in parameters and not open_ended:
-        name = part["class_path"].rpartition(".")[2]
-        raise ConfigError(f"{where}: {name} has no {key!r}; {nearest(key, parameters)}")
+    return None if open_ended else list(parameters)
