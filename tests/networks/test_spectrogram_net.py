@@ -202,8 +202,10 @@ def test_it_learns(kind):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_bins": 31}, "num_bins is halved 5 times: it must be 32 or more, not 31"),
-        ({"num_frames": 8}, "num_frames is halved 5 times"),
+        ({"num_bins": 31}, "num_bins must be 32 or more, not 31"),
+        ({"num_frames": 8}, "num_frames must be 32 or more, not 8"),
+        ({"hidden_channels": 0}, "hidden_channels 0 or leak 0 is out of range"),
+        ({"leak": -0.1}, "leak -0.1 is out of range"),
         ({"mask_activation": "softmax"}, "softmax over a single source"),
         ({"mask_activation": "swish"}, "'swish' is none of sigmoid, "),
     ],
@@ -223,3 +225,8 @@ def test_options_are_checked_wherever_they_are_declared():
     assert built.bottleneck.lstm.hidden_size == 8
     with pytest.raises(ConfigError, match="did you mean 'hidden_channels'"):
         construct(SpectrogramNetVAE, {"hidden_channel": 2}, "here")
+
+
+def test_what_only_pytorch_refuses_is_refused_by_the_name_of_the_part():
+    with pytest.raises(ConfigError, match="network of mine: dropout probability has to be between 0 and 1"):
+        construct(SpectrogramNet, {**SIZES, "dropout": 2.0}, "network of mine")

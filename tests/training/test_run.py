@@ -214,10 +214,13 @@ def test_a_folder_with_a_run_is_refused_with_the_ways_out(run, tmp_path):
 
 def test_a_recipe_that_cannot_be_trained_leaves_the_run_that_was_there(run, tmp_path, write_recipe):
     folder = run(trainer={"max_epochs": 1})
-    recipe = read_recipe(write_recipe(trainer={"max_epoch": 1}))
-    with pytest.raises(ConfigError, match="unknown key 'max_epoch'; did you mean 'max_epochs'"):
-        train(recipe, folder, overwrite=True, quiet=True)
-    assert (folder / "model" / "card.yaml").exists()
+    for changes, message in (
+        ({"trainer": {"max_epoch": 1}}, "unknown key 'max_epoch'; did you mean 'max_epochs'"),
+        ({"separator": {"init_args": {"network": {"init_args": {"num_filters": 9}}}}}, "cannot be trained"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train(read_recipe(write_recipe(**changes)), folder, overwrite=True, quiet=True)
+        assert (folder / "model" / "card.yaml").exists()
     train(read_recipe(write_recipe(seed=3)), folder, overwrite=True, quiet=True)
     assert len(yaml.safe_load((folder / "environment.yaml").read_text())) == 1
 
@@ -230,15 +233,27 @@ def test_a_recipe_that_cannot_be_trained_leaves_the_run_that_was_there(run, tmp_
         ({"trainer": {"strategy": "dpp"}}, "dpp"),
         ({"patience": 2, "data": {"valid": None}}, "no data.valid to wait for"),
         ({"monitor": "valid/pesq"}, "no figure 'valid/pesq'"),
+        ({"monitor": "valid/sisdri"}, "did you mean 'valid/si_sdri'?"),
+        (
+            {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": -1.0}}},
+            "Invalid learning rate",
+        ),
+        ({"rates": {"nothing": 1e-4}}, "no parameter's name has 'nothing' in it"),
+        ({"rates": {"(": 1e-4}}, "'(' is not a regular expression"),
+        ({"rates": {"blocks": -1.0}}, "-1 of 'blocks' must be 0 or more"),
+        ({"scheduler": {"class_path": "torch.optim.lr_scheduler.StepLR"}}, "step_size"),
+        ({"loss": {"class_path": "soloist.losses.variational.KLDivergence"}}, "needs a latent distribution"),
+        ({"trainer": {"precision": 17}}, "precision: Expected one of [64, 32, 16] or one"),
         ({"data": {"root": "/nowhere"}}, "there is no folder /nowhere"),
         ({"data": {"valid": {"splt": "test"}}}, "unknown key 'splt'; did you mean 'split'?"),
     ],
 )
-def test_what_cannot_be_trained_is_told_in_one_line(run, changes, message):
+def test_what_cannot_be_trained_is_told_in_one_line_and_leaves_nothing(run, tmp_path, changes, message):
     with pytest.raises((ConfigError, UsageError, TrainingError)) as raised:
         run(**changes)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_without_validation_keeps_its_last_state(run):

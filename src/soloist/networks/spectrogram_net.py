@@ -57,7 +57,7 @@ class SpectrogramNet(SpectralNetwork):
             sources, "channel_softmax" over the channels of each.
 
     Raises:
-        UsageError: There are too few bins or frames, or no such activation.
+        UsageError: There are too few bins, frames or channels, the leak is negative, or no such activation.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class SpectrogramNet(SpectralNetwork):
         super().__init__()
         for name, size in (("num_bins", num_bins), ("num_frames", num_frames)):
             if size is not None and size < 2**LEVELS:
-                raise UsageError(
-                    f"{name} is halved {LEVELS} times: it must be {2**LEVELS} or more, not {size}"
-                )
+                raise UsageError(f"{name} must be {2**LEVELS} or more, not {size}")
+        if hidden_channels < 1 or leak < 0:
+            raise UsageError(f"hidden_channels {hidden_channels} or leak {leak:g} is out of range")
         self.num_bins = num_bins
         self.num_frames = num_frames
         self.widths = [hidden_channels * 2**level for level in range(LEVELS + 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -101,6 +102,8 @@ class Recipe:
             check_least(name, getattr(self, name), 1)
         for name in ("seed", "warmup"):
             check_least(name, getattr(self, name), 0)
+        for pattern, rate in self.rates.items():
+            _check_rate(pattern, rate)
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:
@@ -249,6 +252,15 @@ def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, l
     for key, value in values.items():
         put(below, key, value)
     return below, list(values)
+
+
+def _check_rate(pattern: str, rate: float) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"rates: {pattern!r} is not a regular expression: {error}") from error
+    if not rate >= 0:
+        raise ConfigError(f"rates: {rate:g} of {pattern!r} must be 0 or more")
 
 
 def _import(modules: Sequence[str], where: str) -> None:

@@ -20,6 +20,7 @@ from soloist.training.folder import RunFolder
 from soloist.training.guard import FiniteGuard, UnreadableFiles, is_first_process
 from soloist.training.patience import Patience
 from soloist.training.recipe import Recipe
+from soloist.training.rehearsal import rehearse
 from soloist.training.run_data import RunData
 from soloist.training.task import SeparationTask
 from soloist.training.testing import Advance, TestSet
@@ -76,6 +77,7 @@ def train(
         if last is not None:
             read_checkpoint(last)
         else:
+            rehearse(task, data.train_mixer)
             data.show_to(task.separator)
         if is_first_process():
             run.go_on(recipe) if resume else run.begin(recipe)

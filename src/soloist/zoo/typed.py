@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
-from soloist.errors import ConfigError
+from soloist.errors import ConfigError, SoloistError
 
 T = TypeVar("T")
 
@@ -55,10 +55,15 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         where: What the values are, for messages: `"network of hpss/config.yaml"`.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is of the wrong type.
+        ConfigError: A key is unknown or missing, or a value is of the wrong type or one that PyTorch refuses.
     """
     parser, parsed = _parse(cls, values, where)
-    made: T = parser.instantiate(parsed)[_KEY]
+    try:
+        made: T = parser.instantiate(parsed)[_KEY]
+    except SoloistError:
+        raise
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(f"{where}: {one_line(error)}") from error
     return made
 
 
@@ -149,8 +154,21 @@ def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tu
 
 
 def _explain(error: ArgumentError) -> str:
-    """The explanation of jsonargparse without its frame: `sample_rate: expected int, not 'x'`."""
+    """The explanation of jsonargparse without its frame: `sample_rate: Expected a int. Got value: x`."""
     text = one_line(error).replace(f"{_KEY}.", "")
-    text = re.sub(r'^Parser key "([^"]+)":', r"\1:", text)
-    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
-    return text.replace("the following arguments are required:", "missing")
+    for frame, rest in _FRAMES:
+        text = re.sub(frame, rest, text)
+    return text
+
+
+_FRAMES = (
+    (r'^Parser key "([^"]+)":', r"\1:"),
+    (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
+    (r"the following arguments are required:", "missing"),
+    # Of a union all types are listed, and then what was expected for each.
+    (r"Does not validate against any of the Union subtypes Subtypes: .* Errors: - ", ""),
+    (r" - Expected a ", " or a "),
+    (r"\ba typing\.Literal\[", "one of ["),
+    (r" or a NoneType\b", " or nothing"),
+    (r" Given value type: \w+ Given value: (.*)", r". Got value: \1"),
+)
