@@ -15,6 +15,7 @@ def open_unmix_state(
     channels: int = 2,
     layers: int = 3,
     seed: int = 0,
+    directions: int = 2,
 ) -> dict[str, Tensor]:
     """The state dict of one source, as its authors' code saves it; the norms as if trained."""
     generator = torch.Generator().manual_seed(seed)
@@ -47,7 +48,8 @@ def open_unmix_state(
         "fc3.weight": draw(outputs, hidden, scale=0.5),
         **norm("bn3", outputs),
     }
-    for name, value in nn.LSTM(hidden, hidden // 2, layers, bidirectional=True).state_dict().items():
+    lstm = nn.LSTM(hidden, hidden // directions, layers, bidirectional=directions == 2)
+    for name, value in lstm.state_dict().items():
         state[f"lstm.{name}"] = draw(*value.shape, scale=0.5)
     return state
 
@@ -99,9 +101,13 @@ def _run(state: dict[str, Tensor], x: Tensor, layer: str) -> Tensor:
 
 def recur(state: dict[str, Tensor], x: Tensor) -> Tensor:
     """What all layers of the LSTM make of `(frames, features)`."""
-    for layer in range(sum(name.startswith("lstm.weight_ih_l") for name in state) // 2):
-        backwards = _run(state, x.flip(0), f"l{layer}_reverse").flip(0)
-        x = torch.cat([_run(state, x, f"l{layer}"), backwards], dim=1)
+    layer = 0
+    while f"lstm.weight_ih_l{layer}" in state:
+        outputs = [_run(state, x, f"l{layer}")]
+        if f"lstm.weight_ih_l{layer}_reverse" in state:
+            outputs.append(_run(state, x.flip(0), f"l{layer}_reverse").flip(0))
+        x = torch.cat(outputs, dim=1)
+        layer += 1
     return x
 
 

@@ -65,6 +65,18 @@ def test_what_lies_above_the_bandwidth_is_not_seen_and_yet_has_a_mask():
     assert net(mixture)[:, :, 21:].any()
 
 
+def test_lstms_of_one_direction_hear_nothing_of_the_future():
+    net = OpenUnmix(2, 2, num_bins=33, num_input_bins=21, hidden_size=7, layers=2, bidirectional=False).eval()
+    state = net.state_dict()
+    assert (net.lookahead, state["lstms.0.weight_hh_l1"].shape) == (0, (28, 7))
+    mixture = magnitudes()
+    changed = mixture.clone()
+    changed[..., 5] += 1
+    with torch.no_grad():
+        same = (net(changed) == net(mixture)).flatten(0, 2).all(dim=0)
+    assert same.tolist() == [True] * 5 + [False] * 4
+
+
 def test_it_begins_with_the_statistics_it_is_given():
     net = OpenUnmix(2, 2, num_bins=33, num_input_bins=21, hidden_size=8)
     mean, deviation = torch.rand(33), torch.rand(33) + 0.1

@@ -36,8 +36,9 @@ class OpenUnmix(SpectralNetwork):
         num_bins: Frequencies of the spectrogram.
         num_input_bins: Frequencies that are seen, from 0 Hz up; None for all.
         hidden_size: Features of a frame inside, an even number.
-        layers: Layers of the (bidirectional) LSTM.
+        layers: Layers of the LSTM.
         dropout: Probability with which a feature between these is left out in training.
+        bidirectional: Whether a frame depends on later ones too; each direction then has half the features.
 
     Raises:
         UsageError: More bins are to be seen than there are, or the features cannot be halved.
@@ -53,27 +54,34 @@ class OpenUnmix(SpectralNetwork):
         hidden_size: int = 512,
         layers: int = 3,
         dropout: float = 0.4,
+        bidirectional: bool = True,
     ) -> None:
         super().__init__()
         seen = num_bins if num_input_bins is None else num_input_bins
         if not 0 < seen <= num_bins:
             raise UsageError(f"num_input_bins {seen} must lie in 1..{num_bins} (num_bins)")
-        if hidden_size < 2 or hidden_size % 2:
+        if hidden_size < 1 or (bidirectional and hidden_size % 2):
             raise UsageError(f"hidden_size must be even, half for each direction, not {hidden_size}")
         self.num_bins = num_bins
         self.num_input_bins = seen
+        self.causal = not bidirectional
         self.encoders = nn.ModuleList(Encoder(channels, seen, hidden_size) for _ in range(num_sources))
         self.lstms = nn.ModuleList(
             nn.LSTM(
                 hidden_size,
-                hidden_size // 2,
+                hidden_size // (1 + bidirectional),
                 num_layers=layers,
-                bidirectional=True,
+                bidirectional=bidirectional,
                 dropout=dropout if layers > 1 else 0.0,
             )
             for _ in range(num_sources)
         )
         self.decoders = nn.ModuleList(Decoder(hidden_size, channels, num_bins) for _ in range(num_sources))
+
+    @property
+    def lookahead(self) -> int | None:
+        """Nothing of the future for LSTMs of one direction."""
+        return 0 if self.causal else None
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Masks for magnitudes `(batch, channels, num_bins, frames)`.

@@ -122,12 +122,11 @@ class _Sizes(NamedTuple):
     bins: int
     input_bins: int
     rate: int
+    bidirectional: bool
 
     @classmethod
     def of(cls, part: Mapping[str, Tensor]) -> _Sizes:
         """Read them."""
-        if "lstm.weight_ih_l0_reverse" not in part:
-            raise ModelError("an Open-Unmix whose LSTM does not run both ways cannot be imported")
         bins = len(part["output_mean"])
         stored = int(part["sample_rate"]) if "sample_rate" in part else None
         return cls(
@@ -137,6 +136,7 @@ class _Sizes(NamedTuple):
             bins=bins,
             input_bins=len(part["input_mean"]),
             rate=stored or _RATES.get(2 * (bins - 1), 44100),
+            bidirectional="lstm.weight_ih_l0_reverse" in part,
         )
 
 
@@ -180,6 +180,7 @@ def _config(kind: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, A
                     "num_input_bins": sizes.input_bins,
                     "hidden_size": sizes.hidden,
                     "layers": sizes.layers,
+                    "bidirectional": sizes.bidirectional,
                 },
             },
         },
