@@ -111,7 +111,7 @@ def test_one_model_that_is_not_there_stops_no_other(soloist):
 def test_a_dry_run_says_what_it_will_take(soloist, recording):
     text = soloist("separate", recording, "-m", SHIPPED, "--dry-run").out
     assert "by torch on cpu" in text
-    assert "by a chunk that was separated now" in text
+    assert "by chunks that were separated now" in text
     assert "weights: 1.6 MB, CC BY-SA 4.0" in text
     values = json.loads(soloist("separate", recording, "-m", SHIPPED, "--dry-run", "--json").out)
     assert values["expected_seconds"] > 0

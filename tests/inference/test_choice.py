@@ -27,7 +27,7 @@ def home(monkeypatch, tmp_path):
 
 
 def trial(engine, chunk, start=0.0, difference=0.0, threads=1, batch_size=1):
-    return Trial(engine, threads, batch_size, chunk, start, 100.0, difference)
+    return Trial(engine, threads, batch_size, chunk, start, 0.0, 100.0, difference)
 
 
 def calibrate(separator, *trials):

@@ -34,7 +34,7 @@ def job(tmp_path, **stream):
 
 
 def calibration(chunk=0.5, engine="torch", threads=1, batch_size=1):
-    return Calibration((Trial(engine, threads, batch_size, chunk, 0.25, 321.0, 0.0),))
+    return Calibration((Trial(engine, threads, batch_size, chunk, 0.25, 0.125, 321.0, 0.0),))
 
 
 def test_the_time_is_about_that_which_it_takes(tmp_path, track):
@@ -63,7 +63,8 @@ def test_a_calibration_says_what_a_chunk_takes(tmp_path, track):
     expected = Planner(this).expect(track)
     chunks = this.settings.stream.chunking(load(MODEL)).count(20 * 8000)
     assert expected.basis == "calibration"
-    assert expected.memory == 321
+    # That is what the process grows by.
+    assert expected.memory > 100 + 321
     assert 100 * chunks < expected.seconds < 100 * chunks + 10
 
 

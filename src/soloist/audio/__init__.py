@@ -5,6 +5,7 @@ from soloist.audio.formats import AUDIO_SUFFIXES, FORMATS, WriteOptions
 from soloist.audio.info import AudioInfo
 from soloist.audio.reader import AudioReader, probe, read_audio
 from soloist.audio.resample import StreamResampler, resample_audio, resample_blocks
+from soloist.audio.space import free_space, stem_space
 from soloist.audio.spool import RawFormat, spool_stream
 from soloist.audio.writer import StemWriter
 
@@ -18,10 +19,12 @@ __all__ = [
     "StreamResampler",
     "WriteOptions",
     "cut_blocks",
+    "free_space",
     "probe",
     "read_audio",
     "resample_audio",
     "resample_blocks",
     "spool_stream",
+    "stem_space",
     "to_channels",
 ]

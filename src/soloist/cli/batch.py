@@ -17,17 +17,21 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from soloist.audio import RawFormat, probe, spool_stream
 from soloist.cli.models import fetch
-from soloist.errors import OutOfMemoryError, SoloistError, UsageError
+from soloist.errors import SoloistError, UsageError
 from soloist.inference.inputs import Track, find_tracks
-from soloist.inference.job import FileJob, FileSettings, TrackReport
-from soloist.inference.plan import Expectation, Planner
+from soloist.inference.job import FileJob, FileSettings
+from soloist.inference.plan import WAY_OUT, Expectation, Planner
+from soloist.inference.track_report import TrackReport
 from soloist.profiling import peak_memory, return_memory_at_once
+from soloist.profiling.memory import within_memory
+from soloist.profiling.timing import process_age
 from soloist.zoo import DEFAULT_MODEL, Card, card_of, list_cards
 from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
 
-_BASES = {"calibration": "by what soloist tune measured", "measurement": "by a chunk that was separated now"}
+_BASES = {"calibration": "by what soloist tune measured", "measurement": "by chunks that were separated now"}
+_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped")
 
 
 class Batch:
@@ -82,7 +86,9 @@ class Batch:
                     bars.update(everything, completed=before + done)
 
                 try:
-                    self._report(job.run(track, advance))
+                    with within_memory(f"at {track.path}: {WAY_OUT}"):
+                        report = job.run(track, advance)
+                    self._report(report)
                 except (SoloistError, OSError) as error:
                     failures += 1
                     self._report_failure(track, error)
@@ -97,16 +103,22 @@ class Batch:
         if not card.parameters:
             return_memory_at_once()
         job = FileJob(self._model, self._settings)
+        start = process_age()
         planner = Planner(job)
+        seconds: list[float] = []
         failures = 0
         with self._tracks(inputs, raw) as tracks:
             for track in tracks:
                 try:
                     plan = job.plan(track)
-                    self._report_plan(plan, None if plan.skipped else _checked(planner.expect(track)), card)
+                    expected = None if plan.skipped else planner.expect(track)
+                    self._report_plan(plan, expected, card, start)
+                    seconds.append(expected.seconds if expected else 0.0)
                 except (SoloistError, OSError) as error:
                     failures += 1
                     self._report_failure(track, error)
+        if seconds and start is not None and not self._as_json:
+            typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
         return not failures
 
     @contextmanager
@@ -156,25 +168,33 @@ class Batch:
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
 
-    def _report_plan(self, plan: TrackReport, expected: Expectation | None, card: Card) -> None:
+    def _report_plan(
+        self, plan: TrackReport, expected: Expectation | None, card: Card, start: float | None
+    ) -> None:
+        """Say what is expected of a file.
+
+        Raises:
+            OutOfMemoryError: The memory does not suffice.
+            AudioError: The disk has no room.
+        """
+        if expected is not None:
+            expected.check()
         if self._as_json:
             values = plan.as_dict()
-            kept = ("input", "model", "stems", "duration", "device", "engine", "skipped")
-            shown = {name: values[name] for name in kept} | _expected_fields(expected)
-            weights = {
-                "licence": card.licence.weights,
-                "weights_mb": round(_weights_size(self._model, card), 3),
-            }
-            typer.echo(json.dumps(shown | weights | {"dry_run": True}))
+            shown = {name: values[name] for name in _PLANNED} | _expected_fields(expected)
+            size = round(_weights_size(self._model, card), 3)
+            about = {"licence": card.licence.weights, "weights_mb": size, "start_seconds": _rounded(start)}
+            typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
             typer.echo(f"{plan.input}: skip, all stems are there")
             return
         typer.echo(
             f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
-            f"  about {expected.seconds:.1f} s and {expected.memory:.0f} MB of memory, "
-            f"{_BASES[expected.basis]}"
+            f"  about {expected.seconds:.1f} s and {_memory(expected)}, {_BASES[expected.basis]}"
         )
+        if expected.compares:
+            typer.echo("  engines will be compared first, which may make it faster; see: soloist tune")
         if card.parameters:
             licence = card.licence.weights or "of no stated licence"
             typer.echo(f"  weights: {_weights_size(self._model, card):.1f} MB, {licence}")
@@ -192,29 +212,29 @@ class Batch:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _checked(expected: Expectation) -> Expectation:
-    """What is expected of a file, if the memory suffices.
-
-    Raises:
-        OutOfMemoryError: It does not.
-    """
-    if not expected.fits:
-        raise OutOfMemoryError(
-            f"separating takes about {expected.memory:.0f} MB of memory, and {expected.available:.0f} MB are "
-            "there: take a shorter --chunk or a smaller --batch-size"
-        )
-    return expected
+def _memory(expected: Expectation) -> str:
+    gpu = expected.gpu_memory
+    return f"{expected.memory:.0f} MB of memory" + ("" if gpu is None else f", {gpu:.0f} MB of the GPU's")
 
 
 def _expected_fields(expected: Expectation | None) -> dict[str, Any]:
     if expected is None:
         return {}
     return {
-        "expected_seconds": round(expected.seconds, 3),
-        "expected_memory_mb": round(expected.memory, 1),
-        "available_memory_mb": None if expected.available is None else round(expected.available, 1),
+        "expected_seconds": _rounded(expected.seconds),
+        "expected_memory_mb": _rounded(expected.memory),
+        "available_memory_mb": _rounded(expected.available),
+        "expected_gpu_memory_mb": _rounded(expected.gpu_memory),
+        "available_gpu_memory_mb": _rounded(expected.gpu_available),
+        "expected_disk_mb": expected.room and _rounded(expected.room.needed),
+        "available_disk_mb": expected.room and _rounded(expected.room.available),
         "expected_from": expected.basis,
+        "compares_engines": expected.compares,
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _weights_size(model: str, card: Card) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -32,7 +33,9 @@ class Trial:
         batch_size: Chunks at once.
         chunk: Seconds for one chunk of the separator's best length.
         start: Seconds until it was ready, its graph being in the cache.
-        memory: The most memory that the process held, MB (10^6 bytes); None where the system does not say.
+        resize: Seconds until it was ready for chunks of another length.
+        memory: MB (10^6 bytes) that the process grew by, from when the model was loaded to the most that it
+            held; None where the system does not say.
         difference: The largest difference of its estimates from those of PyTorch, as a part of the peak.
     """
 
@@ -41,8 +44,17 @@ class Trial:
     batch_size: int
     chunk: float
     start: float
+    resize: float
     memory: float | None
     difference: float
+
+    def __post_init__(self) -> None:
+        counts = (self.threads, self.batch_size)
+        amounts = (self.chunk, self.start, self.resize, self.memory or 0.0)
+        counted = all(isinstance(count, int) and count > 0 for count in counts)
+        measured = all(0 <= amount < math.inf for amount in amounts) and isinstance(self.difference, float)
+        if self.engine not in ENGINES or not counted or not measured:
+            raise ValueError(f"this cannot have been measured: {self}")
 
     @property
     def is_equal(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,7 +17,7 @@ AUTO = "auto"
 LONG_SECONDS = 120.0
 """From so long a separation on, engines are compared before it where nobody has done so."""
 
-_LONG_CHUNKS = 30
+LONG_CHUNKS = 30
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Choice:
         engine: Runs the separator.
         batch_size: Chunks at once that suit it.
         trial: What was measured of it; None where nothing was.
+        undecided: Whether engines will be compared first if the recording is long (`is_long`).
     """
 
     engine: Engine
     batch_size: int = 1
     trial: Trial | None = None
+    undecided: bool = False
 
 
 class EngineChoice:
@@ -75,12 +77,13 @@ class EngineChoice:
         """
         if self._fixed is not None:
             return self._known(self._fixed)
-        if self._open and self.calibration is None and may_calibrate and self._is_long(chunks):
+        undecided = self._open and self.calibration is None
+        if undecided and may_calibrate and self._is_long(chunks):
             self.calibration = self._calibrate()
         running = [name for name, _ in self._engines]
         best = self.calibration and self.calibration.best(chunks, self._threads, running)
         if not (self._open and best):
-            return self._known(self._engine("torch"))
+            return replace(self._known(self._engine("torch")), undecided=undecided)
         return Choice(self._engine(best.engine, best.threads), best.batch_size, best)
 
     def _known(self, engine: Engine) -> Choice:
@@ -97,10 +100,20 @@ class EngineChoice:
         return self._engines[key]
 
     def _is_long(self, chunks: int) -> bool:
-        if chunks < _LONG_CHUNKS:
+        if chunks < LONG_CHUNKS:
             return False
         engine, chunk = self._engine("torch"), noise_chunk(self._separator)
         engine(chunk)
         begun = time.perf_counter()
         engine(chunk)
-        return (time.perf_counter() - begun) * chunks > LONG_SECONDS
+        return is_long(chunks, chunks * (time.perf_counter() - begun))
+
+
+def is_long(chunks: int, seconds: float) -> bool:
+    """Whether a recording is worth comparing engines before it.
+
+    Args:
+        chunks: How many there are.
+        seconds: What PyTorch takes for all of them.
+    """
+    return chunks >= LONG_CHUNKS and seconds > LONG_SECONDS

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from einops import rearrange
@@ -19,8 +18,10 @@ from soloist.inference.confidence import MeanConfidence
 from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
+from soloist.inference.room import Room, check_room, room_for
 from soloist.inference.stems import Block, NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
+from soloist.inference.track_report import TrackReport
 from soloist.inference.tuning import tune
 from soloist.separators.base import Separator
 from soloist.zoo import card_of, load
@@ -74,48 +75,6 @@ class FileSettings:
         return self.template or (MULTI_STREAM_TEMPLATE if self.write.format == "stem" else DEFAULT_TEMPLATE)
 
 
-@dataclass(frozen=True)
-class TrackReport:
-    """What became of a track.
-
-    Attributes:
-        input: The file.
-        model: Name of the model.
-        stems: The file of each stem.
-        duration: Seconds of audio separated.
-        elapsed: Seconds that it took.
-        device: What it was computed on.
-        engine: What ran the model's network.
-        skipped: Whether all stems were there already.
-        null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before levels are
-            changed and samples are quantised.
-        gain: The one gain that all stems were scaled with, 1 if none was needed.
-        confidence: How clearly sources were told apart, for separators that know: `silhouette` and
-            `posterior`, means over the chunks; see `Confidence`.
-    """
-
-    input: Path
-    model: str
-    stems: dict[str, Path]
-    duration: float
-    elapsed: float = 0.0
-    device: str = ""
-    engine: str = ""
-    skipped: bool = False
-    null_dbfs: float | None = None
-    gain: float = 1.0
-    confidence: dict[str, float | None] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON. A level of -inf becomes -999."""
-        values = asdict(self) | {"real_time_factor": self.elapsed / self.duration if self.duration else 0.0}
-        values["input"] = str(self.input)
-        values["stems"] = {name: str(path) for name, path in self.stems.items()}
-        if self.null_dbfs is not None:
-            values["null_dbfs"] = max(-999.0, round(self.null_dbfs, 2))
-        return values
-
-
 class FileJob:
     """Separates files with one model, which is loaded once.
 
@@ -147,14 +106,28 @@ class FileJob:
 
     def count_chunks(self, info: AudioInfo) -> int:
         """Chunks that are estimated of a file, in all passes."""
-        separator = self.separator_for(info)
-        samples = round(self.duration_of(info) * separator.sample_rate)
-        return self.settings.stream.shifts * self.settings.stream.chunking(separator).count(samples)
+        chunking = self.settings.stream.chunking(self.separator_for(info))
+        return self.settings.stream.shifts * chunking.count(self.samples_of(info))
+
+    def samples_of(self, info: AudioInfo) -> int:
+        """Samples of a file that are separated, at the rate of the separator."""
+        return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
 
     def duration_of(self, info: AudioInfo) -> float:
         """Seconds of a file that are separated."""
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
+
+    def room_for(self, info: AudioInfo, stems: Mapping[str, Path]) -> Room:
+        """What the stems of a file take of the disk."""
+        return room_for(
+            stems,
+            self.settings.write,
+            streams=len(stems) + self._multi_stream,
+            duration=self.duration_of(info),
+            sample_rate=self.settings.sample_rate or info.sample_rate,
+            channels=info.channels,
+        )
 
     def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineChoice]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -190,13 +163,14 @@ class FileJob:
             engine: Runs the separator in place of the engine that the settings say.
 
         Raises:
-            AudioError: The file cannot be read, or the stems cannot be written.
+            AudioError: The file cannot be read, or the stems cannot be written or have no room.
         """
         begun = time.perf_counter()
         info = probe(track.path)
         plan = self._plan(track, info)
         if plan.skipped:
             return plan
+        check_room(self.room_for(info, plan.stems))
         separator = self.separator_for(info)
         choice = Choice(engine) if engine else self.choose(info, may_calibrate=True)
         stream = self.settings.stream

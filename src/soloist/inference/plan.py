@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from soloist.audio import AudioInfo, AudioReader, probe, resample_blocks
-from soloist.inference.choice import Choice
-from soloist.inference.engines import Engine, Estimate
-from soloist.inference.estimation import make_estimate
+from soloist.audio import AudioInfo, probe
+from soloist.errors import OutOfMemoryError
+from soloist.inference.choice import Choice, is_long
+from soloist.inference.costs import (
+    EXCERPT,
+    Basis,
+    Cost,
+    Outside,
+    calibrated_cost,
+    measure_outside,
+    measured_cost,
+)
 from soloist.inference.inputs import Track
 from soloist.inference.job import FileJob
-from soloist.inference.tuning import noise_chunk
-from soloist.profiling.memory import available_memory, peak_memory, reset_peak_memory, resident_memory
-from soloist.profiling.tensors import peak_tensor_memory
-from soloist.separators.base import Level, Note, Separator
+from soloist.inference.room import Room, check_room
+from soloist.profiling.gpu import available_gpu_memory
+from soloist.profiling.memory import available_memory, within_memory
 from soloist.separators.chunking import Chunking
 
-_EXCERPT = 10.0
-"""Seconds of a file whose reading, resampling and writing is timed."""
+WAY_OUT = "take a shorter --chunk or a smaller --batch-size"
+"""What to do where the memory does not suffice."""
 
-_SLOW = 4.0
-"""Seconds of runs from which on they are not repeated; the first are slower than those of a recording."""
+_ALIKE = 1.25
 
 
 @dataclass(frozen=True)
@@ -43,34 +38,54 @@ class Expectation:
         seconds: From reading to the finished stems, with a model that has been loaded.
         memory: The most memory that the process will hold, MB (10^6 bytes).
         available: Memory that it can have, MB; None where the system does not say.
-        basis: Where the time of a chunk comes from: `soloist tune`, or a chunk of this file, separated now.
+        basis: Where the time of a chunk comes from: `soloist tune`, or chunks of this file, separated now.
+        gpu_memory: The most memory of a GPU that it will hold, MB; None for other devices.
+        gpu_available: What it can have of that, MB; None for other devices.
+        room: What the stems take of the disk, beside those of the files before.
+        compares: Whether engines will be compared first, which takes some time and may make it faster.
     """
 
     seconds: float
     memory: float
     available: float | None
-    basis: Literal["calibration", "measurement"]
+    basis: Basis
+    gpu_memory: float | None = None
+    gpu_available: float | None = None
+    room: Room | None = None
+    compares: bool = False
 
     @property
     def fits(self) -> bool:
-        """Whether the memory suffices."""
-        return self.available is None or self.memory <= self.available
+        """Whether memory and disk suffice."""
+        return self._missing_memory is None and not (self.room and self.room.lacking)
 
+    def check(self) -> None:
+        """Refuse what does not fit, in one line with the way out.
 
-@dataclass(frozen=True)
-class _Cost:
-    """What chunks of some kind of file cost: seconds to begin with and for each, MB of the process."""
+        Raises:
+            OutOfMemoryError: The memory does not suffice.
+            AudioError: The disk has no room.
+        """
+        if self._missing_memory:
+            raise OutOfMemoryError(self._missing_memory)
+        if self.room:
+            check_room(self.room)
 
-    start: float
-    chunk: float
-    memory: float
-    basis: Literal["calibration", "measurement"]
+    @property
+    def _missing_memory(self) -> str | None:
+        kinds = (("memory", self.memory, self.available), ("GPU memory", self.gpu_memory, self.gpu_available))
+        for name, needed, there in kinds:
+            if needed is not None and there is not None and needed > there:
+                figures = f"about {needed:.0f} MB of {name}, and {there:.0f} MB are there"
+                return f"separating takes {figures}: {WAY_OUT}"
+        return None
 
 
 class Planner:
-    """Says what a job will take for each file.
+    """Says what a job will take for each file of a batch, in their order.
 
-    What chunks cost comes from the calibration of the model, or else from the first file of each kind.
+    What chunks cost comes from the calibration of the model, or else from the first file of each kind. What
+    only the first file of a batch takes, as to start an engine, counts for the first one that is asked for.
 
     Args:
         job: What will be done.
@@ -78,120 +93,82 @@ class Planner:
 
     def __init__(self, job: FileJob) -> None:
         self._job = job
-        self._costs: dict[tuple[object, ...], _Cost] = {}
-        self._outside: dict[tuple[object, ...], float] = {}
+        self._costs: dict[tuple[object, ...], Cost] = {}
+        self._outside: dict[tuple[object, ...], Outside] = {}
+        self._lengths: dict[str, set[int]] = {}
+        self._kept = 0.0
 
     def expect(self, track: Track) -> Expectation:
         """What separating a file will take.
 
         Raises:
             AudioError: The file cannot be read.
+            OutOfMemoryError: The memory does not even suffice to find out.
         """
         job, info = self._job, probe(track.path)
         choice = job.choose(info)
-        available = available_memory()
-        key = (info.sample_rate, info.channels, choice.engine.name, choice.batch_size)
+        available, gpu_available = available_memory(), available_gpu_memory(choice.engine.device)
+        with within_memory(f"before anything was separated: {WAY_OUT}"):
+            cost = self._cost_of(track, info, choice)
+            outside = self._outside_of(track, info)
+        seconds = self._chunks_of(info, cost)
+        # As `EngineChoice.choose` does, which would not do it for a plan.
+        compares = choice.undecided and is_long(job.count_chunks(info), seconds)
+        return Expectation(
+            seconds=seconds + outside + self._starting(info, choice, cost),
+            memory=cost.memory,
+            available=available,
+            basis=cost.basis,
+            gpu_memory=cost.gpu_memory,
+            gpu_available=gpu_available,
+            room=self._room_for(track, info),
+            compares=compares,
+        )
+
+    def _room_for(self, track: Track, info: AudioInfo) -> Room:
+        """The room on the disk for the stems of a file, beside those of the files before."""
+        paths = self._job.plan(track).stems
+        room = self._job.room_for(info, paths)
+        room = replace(room, needed=room.needed + self._kept)
+        replaced = sum(path.stat().st_size for path in set(paths.values()) if path.is_file()) / 1e6
+        self._kept += max(0.0, room.kept - replaced)
+        return room
+
+    def _chunks_of(self, info: AudioInfo, cost: Cost) -> float:
+        """Seconds for all chunks; what is shorter than that which was measured takes so much less."""
+        return self._job.count_chunks(info) * cost.chunk * self._length(info) / cost.samples
+
+    def _length(self, info: AudioInfo) -> int:
+        """Samples of the chunks of a file."""
+        return min(self._chunking(info).length, self._job.samples_of(info))
+
+    def _chunking(self, info: AudioInfo) -> Chunking:
+        return self._job.settings.stream.chunking(self._job.separator_for(info))
+
+    def _cost_of(self, track: Track, info: AudioInfo, choice: Choice) -> Cost:
+        # Files of less than a chunk are measured anew if none was that is about as long.
+        length = round(math.log(self._length(info), _ALIKE))
+        key = (info.sample_rate, info.channels, choice.engine.name, choice.batch_size, length)
         if key not in self._costs:
-            self._costs[key] = self._calibrated(info, choice) or self._measured(track, info, choice)
-        cost = self._costs[key]
-        if available is None or cost.memory <= available:
-            around = self._around(track, info)
-            seconds = cost.start + job.count_chunks(info) * cost.chunk + job.duration_of(info) * around
-        else:
-            seconds = job.count_chunks(info) * cost.chunk
-        return Expectation(seconds, cost.memory, available, cost.basis)
+            known = calibrated_cost(self._job, info, choice)
+            self._costs[key] = known or measured_cost(self._job, track, info, choice)
+        return self._costs[key]
 
-    def _calibrated(self, info: AudioInfo, choice: Choice) -> _Cost | None:
-        separator, stream = self._job.separator_for(info), self._job.settings.stream
-        asked = stream.batch_size or choice.batch_size
-        usual = stream.chunking(separator).length == Chunking.of(separator).length
-        short = self._samples(info, separator) < Chunking.of(separator).length
-        if not usual or short or choice.trial is None or choice.trial.batch_size != asked:
-            return None
-        trial, groups = choice.trial, -(-info.channels // separator.channels)
-        return _Cost(trial.start, groups * trial.chunk, trial.memory or 0.0, "calibration")
+    def _outside_of(self, track: Track, info: AudioInfo) -> float:
+        """Seconds of everything but the engine."""
+        key = (info.sample_rate, info.channels, info.container, info.codec)
+        duration, start = self._job.duration_of(info), 0.0
+        if key not in self._outside or self._outside[key].duration < min(EXCERPT, duration):
+            self._outside[key] = measure_outside(self._job, track, info)
+            start = self._outside[key].start
+        outside = self._outside[key]
+        return start + outside.file + outside.second * duration
 
-    def _measured(self, track: Track, info: AudioInfo, choice: Choice) -> _Cost:
-        """Separate a chunk; where more at once is asked for than a chunk, the rest is a rule of three."""
-        separator, stream = self._job.separator_for(info), self._job.settings.stream
-        asked = min(stream.chunking(separator).length, max(1, self._samples(info, separator)))
-        tried = min(asked, Chunking.of(separator).length)
-        batch = min(stream.batch_size or choice.batch_size, self._job.count_chunks(info))
-        chunk = self._read_chunk(track, info, separator, tried)
-        loaded = peak_memory() or 0.0
-        reset_peak_memory()
-        before = resident_memory() or loaded
-        estimate = _estimate_of(separator, choice.engine, chunk)
-        first, again = _time(estimate, chunk)
-        memory, longer = max(loaded, peak_memory() or 0.0), asked / tried
-        if longer * batch > 1:
-            # What the process grew by may be too little: it may have had memory left from before.
-            taken = max(memory - before, peak_tensor_memory(partial(estimate, chunk)) / 1e6)
-            memory += taken * (longer * batch - 1)
-        return _Cost(max(0.0, first - again), again * longer, memory, "measurement")
-
-    def _samples(self, info: AudioInfo, separator: Separator) -> int:
-        return round(self._job.duration_of(info) * separator.sample_rate)
-
-    def _read_chunk(self, track: Track, info: AudioInfo, separator: Separator, samples: int) -> Tensor:
-        """A chunk from the middle of the excerpt `(1, channels, samples)`; noise where that is silent."""
-        seconds = samples / separator.sample_rate
-        duration = self._job.duration_of(info)
-        start = self._job.settings.start + max(0.0, (duration - seconds) / 2)
-        with AudioReader(track.path, start=start, duration=seconds) as reader:
-            blocks = list(resample_blocks(reader.blocks(), info.sample_rate, separator.sample_rate))
-        chunk = torch.from_numpy(np.concatenate(blocks, axis=1))[None, :, :samples]
-        noise = noise_chunk(separator, samples)
-        groups = -(-info.channels // separator.channels)
-        usable = chunk.shape[-1] == samples and bool(chunk.ne(0).any())
-        return chunk if usable else noise.repeat(1, groups, 1)[:, : info.channels]
-
-    def _around(self, track: Track, info: AudioInfo) -> float:
-        """Seconds that everything but the engine takes for a second of a file."""
-        key = (info.sample_rate, info.channels, track.path.suffix)
-        if key not in self._outside:
-            duration = min(_EXCERPT, self._job.duration_of(info))
-            separator = self._job.separator_for(info)
-            with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-                trial = copy.copy(self._job)
-                trial.settings = replace(
-                    trial.settings, folder=Path(folder), duration=duration, skip_existing=False
-                )
-                for _ in range(2):  # The first one loads what reads and writes this format.
-                    elapsed = trial.run(track, engine=_Idle(separator)).elapsed
-            self._outside[key] = elapsed / duration
-        return self._outside[key]
-
-
-class _Idle:
-    """An engine that takes no time: each estimate is the mixture."""
-
-    name = "idle"
-    device = "cpu"
-
-    def __init__(self, separator: Separator) -> None:
-        self._num_sources = len(separator.sources)
-
-    def __call__(self, mixture: Tensor) -> Tensor:
-        return mixture[:, None].repeat(1, self._num_sources, 1, 1)
-
-    def follow(self, note: Note | None = None) -> None:
-        return None
-
-
-def _estimate_of(separator: Separator, engine: Engine, chunk: Tensor) -> Estimate:
-    following = engine.follow()
-    level = Level.of(chunk)
-    return make_estimate(separator, following or engine, level, follows=following is not None)
-
-
-def _time(run: Callable[[Tensor], object], given: Tensor) -> tuple[float, float]:
-    """Seconds of a first run, and of a later one, which is only done where the first was quick."""
-    seconds = []
-    for _ in range(4):
-        begun = time.perf_counter()
-        run(given)
-        seconds.append(time.perf_counter() - begun)
-        if sum(seconds) > _SLOW:
-            break
-    return seconds[0], statistics.median(seconds[1:] or seconds)
+    def _starting(self, info: AudioInfo, choice: Choice, cost: Cost) -> float:
+        """Seconds until the engine is ready for the chunks of a file, after those of the files before."""
+        samples, chunking = self._job.samples_of(info), self._chunking(info)
+        lengths = {self._length(info), chunking.last(samples)}
+        known = self._lengths.setdefault(choice.engine.name, set())
+        first, new = not known, len(lengths - known)
+        known |= lengths
+        return cost.start + (new - 1) * cost.resize if first else new * cost.resize

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import TypeVar
 
 import torch
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from soloist.errors import SoloistError, UsageError
 from soloist.inference.calibration import Calibration, Trial, save_calibration
-from soloist.inference.engines import installed_engines, make_engine
+from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
 from soloist.inference.estimation import make_estimate
 from soloist.processes import Processes
-from soloist.profiling.memory import peak_memory
+from soloist.profiling.memory import peak_memory, resident_memory
 from soloist.profiling.timing import measure_time
 from soloist.separators.base import Level, Separator
 from soloist.separators.chunking import Chunking
@@ -65,17 +66,16 @@ def tune(
         raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
     most = threads or torch.get_num_threads()
     notify("graphs")
-    # Exporting takes memory that a separation with the graph in the cache does not.
-    failures: dict[str, str] = _in_process(_export, model)
+    failures = export_graphs(model)
     attempts: dict[str, _Attempt] = {}
     for engine in (name for name in installed_engines() if name not in failures):
         notify(engine)
         try:
             attempts[engine] = _in_process(_measure, model, engine, most, budget)
-        except SoloistError as error:
+        except Exception as error:  # Engines have exceptions of all kinds.
             if engine == "torch":
                 raise
-            failures[engine] = str(error)
+            failures[engine] = _in_one_line(error)
     expected = attempts["torch"].estimates
     trials = [
         replace(trial, difference=_difference(attempt.estimates, expected))
@@ -92,6 +92,38 @@ def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
     """Noise of the length of a chunk, the same at each call, `(1, channels, samples)`."""
     length = samples or Chunking.of(separator).length
     return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
+
+
+def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float) -> float:
+    """Seconds until an engine is ready for chunks of another length; 0 for PyTorch, which always is.
+
+    Args:
+        engine: What runs the separator.
+        separator: What separates.
+        samples: Length of the chunks that it is ready for.
+        chunk: Seconds that it takes for one of these.
+    """
+    if engine.name == "torch":
+        return 0.0
+    fewer = samples - separator.stride
+    other = noise_chunk(separator, fewer if fewer >= separator.minimum_length else samples + separator.stride)
+    begun = time.perf_counter()
+    engine(other)
+    return max(0.0, time.perf_counter() - begun - chunk)
+
+
+def export_graphs(model: str) -> dict[str, str]:
+    """Put into the cache what the engines need to run a model, in another process.
+
+    Exporting takes memory that a separation with the graph in the cache does not.
+
+    Returns:
+        For the engines that cannot run the model: why.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+    """
+    return _in_process(_export, model)
 
 
 def _in_process(work: Callable[..., T], *arguments: object) -> T:
@@ -112,33 +144,42 @@ def _export(model: str) -> dict[str, str]:
         try:
             make_engine(engine, separator, "cpu")(noise_chunk(separator))
         except Exception as error:  # Compilers of graphs have exceptions of all kinds.
-            failures[engine] = " ".join(str(error).split()) or type(error).__name__
+            failures[engine] = _in_one_line(error)
     return failures
 
 
 def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
     """The trials of an engine, by how much memory they take."""
     separator = load(model)
-    chunk = noise_chunk(separator)
+    chunk, held = noise_chunk(separator), None
     trials: list[Trial] = []
-    for batch_size in BATCH_SIZES:
-        for threads in _thread_counts(most):
-            torch.set_num_threads(threads)
-            begun = time.perf_counter()
-            running = make_engine(engine, separator, "cpu", threads=threads)
-            following = running.follow()
-            estimate = make_estimate(
-                separator, following or running, Level.of(chunk), follows=following is not None
-            )
-            batch = chunk.repeat(batch_size, 1, 1)
-            estimate(batch)
-            first = time.perf_counter() - begun
-            seconds = measure_time(estimate, partial(_same, batch), budget=budget).median
-            start = max(0.0, first - seconds)
-            trials.append(Trial(engine, threads, batch_size, seconds / batch_size, start, peak_memory(), 0.0))
-            if len(trials) == 1:
-                estimates = running(chunk)
+    for batch_size, threads in product(BATCH_SIZES, _thread_counts(most)):
+        torch.set_num_threads(threads)
+        begun = time.perf_counter()
+        running = make_engine(engine, separator, "cpu", threads=threads)
+        held = held or resident_memory()
+        estimate = _estimate_of(separator, running, chunk)
+        batch = chunk.repeat(batch_size, 1, 1)
+        estimate(batch)
+        first = time.perf_counter() - begun
+        seconds = measure_time(estimate, partial(_same, batch), budget=budget).median
+        if not trials:
+            estimates, resize = running(chunk), time_resize(running, separator, chunk.shape[-1], seconds)
+        # Only the first one had to load what runs it.
+        start = max(0.0, first - seconds, *(trial.start for trial in trials[:1]))
+        trial = Trial(engine, threads, batch_size, seconds / batch_size, start, resize, _grown(held), 0.0)
+        trials.append(trial)
     return _Attempt(tuple(trials), estimates)
+
+
+def _estimate_of(separator: Separator, engine: Engine, chunk: Tensor) -> Estimate:
+    following = engine.follow()
+    return make_estimate(separator, following or engine, Level.of(chunk), follows=following is not None)
+
+
+def _grown(held: float | None) -> float | None:
+    peak = peak_memory()
+    return None if held is None or peak is None else max(0.0, peak - held)
 
 
 def _same(batch: Tensor) -> Tensor:
@@ -148,6 +189,10 @@ def _same(batch: Tensor) -> Tensor:
 def _thread_counts(most: int) -> Sequence[int]:
     """All threads, and half of them, since the cores of some processors are counted twice."""
     return [most, most // 2] if most >= 4 else [most]
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _difference(estimates: Tensor, expected: Tensor) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -70,6 +73,16 @@ def measure_time(
     ):
         seconds.append(_time_once(run, prepare, wait))
     return Timing.of(seconds)
+
+
+def process_age() -> float | None:
+    """Seconds since this process was started; None where the system does not say."""
+    with suppress(OSError):
+        # The 22nd field, counted from the end of the name, which may have anything in it.
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    return None
 
 
 def _time_once(run: Callable[[T], object], prepare: Callable[[], T], wait: Callable[[], object]) -> float:

@@ -68,6 +68,13 @@ class Chunking:
         """Chunks that a track of so many samples is cut into."""
         return 1 + max(0, -(-(samples - self.length) // self.step))
 
+    def last(self, samples: int) -> int:
+        """Length of the last chunk of a track of so many samples."""
+        if self.edges != "signal":
+            return self.length
+        beyond = max(0, samples - self.length)
+        return samples - -(-beyond // self.stride) * self.stride
+
     @classmethod
     def of(cls, separator: Separator, *, length: int | None = None, overlap: float | None = None) -> Chunking:
         """The chunking for a separator.
@@ -195,8 +202,7 @@ def _cut_signal(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
         stream.forget(start - chunking.step)
         return _Chunk(stream.read(start, stop), start, core_start, stop - chunking.trim, last)
     # The last chunk takes as much of what came before as makes it whole: more context, same grid.
-    ahead = -(-max(0, stream.stop - chunking.length) // chunking.stride) * chunking.stride
-    start = min(start, ahead)
+    start = min(start, stream.stop - chunking.last(stream.stop))
     return _Chunk(stream.read(start, stream.stop), start, core_start, stream.stop, last)
 
 

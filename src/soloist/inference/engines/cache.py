@@ -58,6 +58,11 @@ def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
     return content
 
 
+def is_cached(key: str) -> bool:
+    """Whether there is a graph for a key in the cache, whole or not."""
+    return any(graphs_folder().glob(f"{key}.*.onnx"))
+
+
 def fingerprint(module: nn.Module, *others: object) -> str:
     """A hash of all that decides what a module computes, and of the versions of what exports it.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from soloist.errors import ExportError, SoloistError, UsageError
 from soloist.export.graphs import to_onnx, write_onnx
 from soloist.inference.engines.base import Estimate
-from soloist.inference.engines.cache import cached_graph, fingerprint
+from soloist.inference.engines.cache import cached_graph, fingerprint, is_cached
 from soloist.separators.base import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
@@ -52,6 +52,11 @@ class GraphEngine:
         self._fingerprint = fingerprint(self._separator)
         self._any_size = True
         self._compiled: OrderedDict[tuple[tuple[int, ...], ...], Run] = OrderedDict()
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the graph for all sizes is in the cache."""
+        return is_cached(self._fingerprint)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
         """Make a graph ready to run.
