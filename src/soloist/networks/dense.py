@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from soloist.capture import is_captured
 from soloist.networks.layers import Activation, ConvNorm, make_activation
+from soloist.networks.onednn import add_convolution, has_onednn
 
 
 class DenseConvolution(nn.Module):
@@ -127,21 +127,13 @@ class PartedConvolution(nn.Module):
 
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
         """Convolve parts `(batch, channels, height, width)`, the last of which come first."""
-        if len(parts) > 1 and not _adds_while_convolving(parts[0]):
+        if len(parts) > 1 and not has_onednn(parts[0]):
             weight = torch.cat(list(reversed(self.weights)), dim=1)
             return conv2d(torch.cat(list(reversed(parts)), dim=1), weight, self.bias, 1, self.padding)
         total = conv2d(parts[0], self.weights[0], self.bias, 1, self.padding)
         for part, weight in zip(parts[1:], self.weights[1:], strict=True):
-            torch.ops.mkldnn._convolution_pointwise_(
-                total, part, weight, None, self.padding, [1, 1], [1, 1], 1, "add", 1.0, None, [], None
-            )
+            add_convolution(total, part, weight, self.padding)
         return total
-
-
-def _adds_while_convolving(x: Tensor) -> bool:
-    """Whether there is oneDNN for a tensor, in which a convolution can add to what is there."""
-    here = x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    return here and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or is_captured())
 
 
 def _fixed(values: Tensor) -> nn.Parameter:

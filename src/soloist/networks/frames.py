@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from soloist.capture import is_captured
+from soloist.networks.onednn import has_onednn, linear
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -50,7 +51,8 @@ class FrameConv(nn.Conv1d):
         if x.stride(1) != 1:
             return self._conv_forward(x, weight, self.bias)
         if self.kernel_size == (1,) and self.groups == 1:
-            return F.linear(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
+            map_frames = linear if has_onednn(x) else F.linear
+            return map_frames(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
         row, weight = x[:, :, None], weight[:, :, None]
         stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
         dilation = (1, self.dilation[0])

@@ -44,8 +44,14 @@ def _adding_convolution(total: Shape, _: Shape, weight: Shape, *__: Any, **___: 
     return 2 * prod(weight) * prod(total) // total[1]
 
 
+def _linear_layer(features: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """A linear layer on `(..., features)`."""
+    return 2 * prod(features) * weight[0]
+
+
 # LSTMs in single precision on a CPU and all recurrent layers on CUDA are one operation, which PyTorch's
-# counter passes over, as it does convolutions that add to a tensor; elsewhere it sees products of matrices.
+# counter passes over, as it does what oneDNN computes in `networks.onednn`; elsewhere it sees the products.
 _PASSED_OVER = {_aten.mkldnn_rnn_layer: _mkldnn_layer, _aten._cudnn_rnn: _cudnn_layers}
 if torch.backends.mkldnn.is_available():
     _PASSED_OVER[torch.ops.mkldnn._convolution_pointwise_] = _adding_convolution
+    _PASSED_OVER[torch.ops.mkldnn._linear_pointwise] = _linear_layer
