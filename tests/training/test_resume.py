@@ -170,6 +170,26 @@ def test_a_finished_run_goes_on_for_more_epochs(recipe_that_dies, whole, tmp_pat
     assert len(yaml.safe_load((short / "environment.yaml").read_text())) == 2
 
 
+@pytest.mark.parametrize("steps", [7, 11, 12])
+def test_a_run_that_ended_within_an_epoch_goes_on_for_more_steps(recipe_that_dies, tmp_path, steps):
+    whole, short = tmp_path / "whole", tmp_path / "short"
+    train(recipe_that_dies(0, trainer={"max_steps": 14, "max_epochs": -1}), whole, quiet=True)
+    for most in (steps, 14):
+        recipe = recipe_that_dies(0, trainer={"max_steps": most, "max_epochs": -1})
+        train(recipe, short, resume=most > steps, quiet=True)
+    # Where it ended, the mean of what there was of the epoch has been written.
+    table, ends = short / "metrics.csv", metrics(whole)[steps - 1]["train/loss_epoch"]
+    table.write_text(with_value(table, steps - 1, "train/loss_epoch", ends))
+    assert_same_run(whole, short)
+
+
+def with_value(table: Path, row: int, column: str, value: str) -> str:
+    """A table in which one value is another."""
+    heading, *rows = (line.split(",") for line in table.read_text().splitlines())
+    rows[row][heading.index(column)] = value
+    return "".join(",".join(line) + "\n" for line in (heading, *rows))
+
+
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(recipe_that_dies, whole, tmp_path):
     folder = tmp_path / "full"
     train(recipe_that_dies(0, trainer={"max_epochs": 1}), folder, quiet=True)

@@ -126,6 +126,11 @@ class Checkpoints(Callback):
             )
         self._score = float(figure)
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save what ends within an epoch, by its steps or its time, while its figures are still there."""
+        if not _is_epoch_complete(trainer):
+            self._save(trainer)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end."""
         if trainer.global_step != self._saved_step:
@@ -145,13 +150,16 @@ class Checkpoints(Callback):
         """Bring Lightning's counters to the point between two steps: the next one has not begun."""
         loops = checkpoint["loops"]["fit_loop"]
         batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]
-        ended = batches["current"]["completed"] == batches["current"]["ready"]
+        begun = batches["current"]["completed"] < batches["current"]["ready"]
+        ended = not begun and _is_epoch_complete(trainer)
         _set_all(batches["total"], batches["total"]["completed"])
         _set_all(batches["current"], 0 if ended else batches["current"]["completed"])
         batches["is_last_batch"] = False
-        if not batches["current"]["completed"]:
-            for counts in (epochs["total"], epochs["current"]):
+        for counts in (epochs["total"], epochs["current"]):
+            if not batches["current"]["completed"]:
                 _set_all(counts, counts["processed"])
+            elif not begun:
+                counts["processed"] -= 1
 
     def _save(self, trainer: L.Trainer) -> None:
         self._rank(trainer.global_step)
@@ -216,6 +224,10 @@ def separator_state(path: Path) -> dict[str, Tensor]:
     prefix = "separator."
     state = read_checkpoint(path)["state_dict"]
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _is_epoch_complete(trainer: L.Trainer) -> bool:
+    return trainer.fit_loop.epoch_loop._num_ready_batches_reached()
 
 
 def _set_all(counts: dict[str, int], value: int) -> None:
