@@ -254,6 +254,7 @@ class BandLayer(nn.Module):
         self.channels_last = False
         self.linear = nn.Linear(in_bins, out_bins, bias=bias)
         self.norm = nn.BatchNorm2d(channels, affine=affine)
+        self.activation_name = activation
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -269,8 +270,9 @@ class BandLayer(nn.Module):
         return self.activation(self.norm(x))
 
     def optimize(self) -> None:
-        """Expect spectrograms that are laid out channels-last."""
+        """Expect spectrograms that are laid out channels-last; activate in place."""
         self.channels_last = True
+        self.activation = make_activation(self.activation_name, inplace=True)
 
     @torch.no_grad()
     def reset_to_bands(self) -> None:
