@@ -29,7 +29,7 @@ def rehearse(task: SeparationTask, mixer: Mixer) -> None:
         _check_monitor(recipe.monitor, [f"valid/{name}" for name in task.figures])
     example, _ = ExampleDataset(mixer)[0]
     mixture, references = (torch.from_numpy(part)[None] for part in (example.mixture, example.references))
-    task.separator.eval()
+    task.eval()
     try:
         with torch.no_grad():
             prediction = task.separator.predict(mixture)
@@ -40,7 +40,7 @@ def rehearse(task: SeparationTask, mixer: Mixer) -> None:
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"{recipe.name} cannot be trained as it stands: {one_line(error)}") from error
     finally:
-        task.separator.train()
+        task.train()
 
 
 def _check_monitor(monitor: str, figures: list[str]) -> None:
