@@ -73,3 +73,16 @@ def test_of_a_class_that_gives_way_to_another_those_arguments_stay_that_both_hav
         read_recipe(write_recipe(), [*to_sgd, ("optimizer.betas", "[0.9, 0.99]")])
     with pytest.raises(ConfigError, match="SGD has no 'betas'"):
         read_recipe(write_recipe(), [("optimizer.betas", "[0.9, 0.99]"), *to_sgd])
+
+
+def test_mixers_are_mono_where_the_separator_is_without_being_told(begin):
+    band = (
+        "{class_path: soloist.datasets.layouts.synthetic.SyntheticBand, init_args: {songs: 1, seconds: 1.0}}"
+    )
+    mixer = f"{{class_path: soloist.mixing.stems.StemMixer, init_args: {{corpus: {band}, split: train}}}}"
+    recipe = read_recipe(
+        begin(f"separator.sources: [vocals, drums]\ndata: {{train: {mixer}}}\n", "tiny-sudormrf")
+    )
+    assert "channels" not in recipe.separator["init_args"]
+    drawn = recipe.resolve(recipe.data.train)["init_args"]
+    assert (drawn["sources"], drawn["sample_rate"], drawn["channels"]) == (["vocals", "drums"], 8000, 1)

@@ -185,13 +185,19 @@ class Recipe:
         return str(Path(self.data.root or ".").expanduser().absolute() / stated)
 
     def _inherited(self, cls: type[Any]) -> Config:
-        offered = {"seed": self.seed}
-        arguments = self.separator.get("init_args", {})
-        offered |= {key: arguments[key] for key in ("sources", "sample_rate", "channels") if key in arguments}
         if not cls.__module__.startswith(("soloist.mixing.", "soloist.datasets.")):
             return {}
+        arguments = {**self._separator_defaults(), **self.separator.get("init_args", {})}
+        offered = {"seed": self.seed}
+        offered |= {key: arguments[key] for key in ("sources", "sample_rate", "channels") if key in arguments}
         taken = inspect.signature(cls).parameters
         return {key: value for key, value in offered.items() if key in taken}
+
+    def _separator_defaults(self) -> Config:
+        """What the separator is without being told, such as mono."""
+        where = f"separator of the recipe {self.name}"
+        parameters = inspect.signature(find_class(self.separator.get("class_path", ""), where)).parameters
+        return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
