@@ -39,11 +39,11 @@ CARD = Card(
 
 
 class Gain(Separator):
-    """Two copies of the mixture by a graph that may be broken."""
+    """Two copies of the mixture; in a graph the second has a factor, which makes it wrong."""
 
-    def __init__(self, *, broken=False, frames=None):
+    def __init__(self, factor=lambda mixture: 1.0, frames=None):
         super().__init__(sources=("low", "high"), sample_rate=SAMPLE_RATE, channels=1)
-        self.inner = _Copies(broken, frames)
+        self.inner = _Copies(factor, frames)
 
     @property
     def graph(self):
@@ -54,13 +54,13 @@ class Gain(Separator):
 
 
 class _Copies(nn.Module):
-    def __init__(self, broken, samples):
+    def __init__(self, factor, samples):
         super().__init__()
-        self.broken = broken
+        self.factor = factor
         self.gain = nn.Parameter(torch.full((1 if samples is None else samples,), 0.5))
 
     def forward(self, mixture):
-        factor = 1.001 if self.broken and is_captured() else 1.0
+        factor = self.factor(mixture) if is_captured() else 1.0
         return torch.stack([mixture * self.gain, mixture * factor], dim=1)
 
 
@@ -78,7 +78,7 @@ def test_an_export_says_what_it_is(tmp_path):
     assert stated["sources"] == ["low", "high"]
     assert stated["checked"]["difference"] < 1e-5
     assert {items for items, _ in stated["checked"]["mixtures"]} == {1, 3}
-    assert len({samples for _, samples in stated["checked"]["mixtures"]}) == 2
+    assert len({samples for _, samples in stated["checked"]["mixtures"]}) == 3
     readme = (folder / "README.md").read_text()
     for needed in ("8000 Hz", "low, high", "CC0", "Somebody, 2020", "torch.jit.load('model.pt')"):
         assert needed in readme
@@ -114,10 +114,36 @@ def test_an_axis_that_cannot_be_free_is_fixed(tmp_path):
     assert run([torch.ones(2, 1, frames).numpy()])[0].shape == (2, 2, 1, frames)
 
 
-def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
-    with pytest.raises(ExportError, match=r"small cannot be exported to TorchScript: .* differs by 0\.001 "):
-        export_small(tmp_path / "a/b/small", Gain(broken=True).eval())
+@pytest.mark.parametrize(
+    ("factor", "difference"),
+    [(lambda mixture: 1.001, "0.001"), (lambda mixture: torch.tensor(torch.nan), "inf")],
+)
+def test_an_export_that_computes_something_else_is_not_kept(tmp_path, factor, difference):
+    with pytest.raises(
+        ExportError, match=rf"small cannot be exported to TorchScript: .* differs by {difference} "
+    ):
+        export_small(tmp_path / "a/b/small", Gain(factor).eval())
     assert not list(tmp_path.iterdir())
+
+
+def _as_far_as_the_example(mixture):
+    """One for the samples that the example has, and two beyond."""
+    return 1.0 + (torch.arange(mixture.shape[-1]) >= int(mixture.shape[-1]))
+
+
+def test_a_length_is_not_free_beyond_which_a_file_is_wrong(tmp_path):
+    stated = export_small(tmp_path / "small", Gain(_as_far_as_the_example).eval())
+    assert stated["length"] == 10 * SAMPLE_RATE
+
+
+def test_the_shortest_mixture_is_found_out(tmp_path):
+    stated = export_small(tmp_path / "small")
+    assert stated["length"] is None
+    assert 1 < stated["minimum_length"] <= 64
+    run = open_torchscript(tmp_path / "small/model.pt")
+    mixture = torch.randn(1, 1, stated["minimum_length"])
+    expected = make_family("unet-tdc")(mixture).detach()
+    torch.testing.assert_close(torch.from_numpy(run([mixture.numpy()])[0]), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_nothing_but_an_export_is_replaced(tmp_path):

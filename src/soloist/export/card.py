@@ -54,7 +54,7 @@ def describe(
         "channels": separator.channels,
         "normalization": separator.normalization,
         "length": length,
-        "minimum_length": separator.minimum_length,
+        "minimum_length": check.shortest,
         "chunk_length": separator.chunk_length,
         "stride": separator.stride,
         "receptive_field": separator.receptive_field,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,18 +30,23 @@ class Check:
         runtime: What ran the file.
         difference: The largest difference, relative to the peak of the output.
         mixtures: Items and samples of each mixture that it was compared on.
+        shortest: Samples of the shortest of these.
     """
 
     runtime: str
     difference: float
     mixtures: tuple[tuple[int, int], ...]
+    shortest: int
 
 
 @torch.no_grad()
 def check(
     separator: Separator, path: Path, form: Format, *, batch: int, length: int, free: Sequence[FreeAxis]
 ) -> Check:
-    """Run an exported file on noise: in two lengths and in batches of two sizes, where these are free.
+    """Run an exported file on noise: in three lengths and in batches of two sizes, where these are free.
+
+    One of the lengths is longer than that of the example that the file was made by, and one the shortest that
+    it takes.
 
     Args:
         separator: What it was made from, in eval mode.
@@ -54,15 +60,30 @@ def check(
         ExportError: It does not run, or its output differs by more than `TOLERANCE`.
     """
     run = form.open(path)
-    # An odd length, which no grid of frames fits.
-    shorter = max(separator.minimum_length, length * 3 // 4 | 1)
-    lengths = (length, shorter) if "length" in free else (length,)
     batches = (1, 3) if "batch" in free else (batch,)
-    mixtures = tuple(itertools.product(batches, lengths))
-    difference = max(_difference(separator, run, form.whole, items, samples) for items, samples in mixtures)
+
+    def compare(samples: int) -> float:
+        return max(_difference(separator, run, form.whole, items, samples) for items in batches)
+
+    lengths = [length]
+    if "length" in free:
+        # An odd length, which no grid of frames fits.
+        lengths = [_shortest(compare, separator.minimum_length, length), length, length * 3 // 2 | 1]
+    difference = max(map(compare, lengths))
     if not difference <= TOLERANCE:
         raise ExportError(f"what {form.runtime} computes differs by {difference:.1g} of the peak")
-    return Check(runtime_name(form.runtime), difference, mixtures)
+    mixtures = tuple(itertools.product(batches, lengths))
+    return Check(runtime_name(form.runtime), difference, mixtures, lengths[0])
+
+
+def _shortest(compare: Callable[[int], float], least: int, length: int) -> int:
+    """The first of a length, twice that, and so on, that a file is right for; at most another length."""
+    while least < length:
+        with suppress(ExportError):
+            if compare(least) <= TOLERANCE:
+                return least
+        least *= 2
+    return length
 
 
 def _difference(separator: Separator, run: Run, whole: bool, items: int, samples: int) -> float:
@@ -95,4 +116,6 @@ def _what_is_right(
 def _relative(output: Tensor, expected: Tensor) -> float:
     if output.shape != expected.shape:
         return math.inf
-    return float((output - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    difference = float((output - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
+    # What is not a number would not be the largest difference.
+    return math.inf if math.isnan(difference) else difference
