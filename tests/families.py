@@ -11,9 +11,12 @@ from soloist.networks.conv_tasnet import ConvTasNet
 from soloist.networks.dual_path import DualPathRNN
 from soloist.networks.open_unmix import OpenUnmix
 from soloist.networks.recurrent import RecurrentNetwork
+from soloist.networks.spectrogram_net import SpectrogramNet
+from soloist.networks.spectrogram_net_recurrent import SpectrogramNetLSTM
+from soloist.networks.tasnet import TasNet
 from soloist.networks.unet import UNet
 from soloist.networks.unet_blocks import TDC, TDCRNN, TFC, TFCTDF
-from soloist.networks.xumx_slicq import Autoencoder
+from soloist.networks.xumx_slicq import Autoencoder, BiLSTM
 from soloist.separators.base import Separator
 from soloist.separators.clustering import ClusteringSeparator
 from soloist.separators.filterbank import FilterbankSeparator
@@ -30,7 +33,7 @@ _COMMON = {"sources": ["low", "high"], "sample_rate": SAMPLE_RATE, "channels": 1
 
 
 def _sudormrf(variant, **sizes):
-    small = {"num_filters": 32, "channels": 16, "hidden_channels": 24, "num_blocks": 2, "depth": 3}
+    small = {"num_filters": 16, "channels": 8, "hidden_channels": 12, "num_blocks": 1, "depth": 3}
     return sudormrf_design(variant, {**small, **sizes}, kernel_size=21).build()
 
 
@@ -45,9 +48,13 @@ def _masking(network):
     return SpectralSeparator(STFT(64, 16), network, representation="magnitude", mode="masking", **_COMMON)
 
 
-def _slicq():
+def _auralflow(network, **sizes):
+    return _masking(network(1, 2, num_bins=33, hidden_channels=2, **sizes))
+
+
+def _slicq(network):
     transform = SliCQ("bark", 24, 80.0, sample_rate=SAMPLE_RATE)
-    return SliCQSeparator(transform, Autoencoder((2, 3)), bandwidth=2000.0, **_COMMON)
+    return SliCQSeparator(transform, network, bandwidth=1200.0, **_COMMON)
 
 
 def _clustering():
@@ -70,10 +77,15 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "unet-tfc-tdf": lambda: _unet(TFCTDF(2)),
     "unet-tdc-rnn": lambda: _unet(TDCRNN(2)),
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
-    "xumx-slicq": _slicq,
+    "spectrogram-net": lambda: _auralflow(SpectrogramNet),
+    "spectrogram-net-lstm": lambda: _auralflow(SpectrogramNetLSTM, hidden_size=4, recurrent_layers=1),
+    "xumx-slicq": lambda: _slicq(Autoencoder((2, 3))),
+    "xumx-slicq-lstm": lambda: _slicq(BiLSTM(1)),
+    "mask-inference": lambda: _masking(RecurrentNetwork(1, 2, num_bins=33, hidden_size=8, layers=2)),
     "clustering": _clustering,
-    "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 2)),
-    "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 2, 10)),
+    "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
+    "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 1, 10)),
+    "tasnet": lambda: _filterbank(TasNet(32, 8, 2)),
 }
 """A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""
 
@@ -86,4 +98,8 @@ def make_family(name: str) -> Separator:
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.normal_(module.running_mean, std=0.3)
             nn.init.uniform_(module.running_var, 0.5, 2.0)
+    for parameter in separator.parameters():
+        # Gains and shifts that begin at zero would hide what they weigh.
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.3)
     return separator

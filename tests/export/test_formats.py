@@ -9,23 +9,17 @@ from torch import nn
 
 from families import FAMILIES, SAMPLE_RATE, make_family
 from soloist.errors import ExportError, UsageError
-from soloist.export.graphs import to_onnx, to_openvino, write_onnx
+from soloist.export.graphs import onnx_to_openvino, to_onnx, to_openvino, write_onnx
 from soloist.export.recurrence import whole_recurrences
 from soloist.export.runtimes import open_onnx, open_openvino, open_torch_export, open_torchscript
 from soloist.export.whole import to_torch_export, to_torchscript
-from soloist.separators.presets import sudormrf_design
 from soloist.separators.training_free.hpss import HPSS
 
 MIXTURES = [(1, 2400), (3, 1201), (2, 3007)]
 """Items and samples, none of them those of the example."""
 
-
-def make(name):
-    if name != "one-block":
-        return make_family(name)
-    torch.manual_seed(0)
-    sizes = {"num_filters": 8, "channels": 4, "hidden_channels": 6, "num_blocks": 1, "depth": 2}
-    return sudormrf_design("improved", sizes, kernel_size=21).build().eval()
+KINDS = ["sudormrf-causal", "unet-tdc", "open-unmix", "xumx-slicq"]
+"""A family of each kind that is exported whole: filterbank, spectrogram, recurrence, blocks."""
 
 
 def noise(items, samples):
@@ -55,9 +49,20 @@ def assert_runs_whole(run, separator, items, samples):
     assert_equal(run([mixture.numpy()])[0], separator(mixture))
 
 
-@pytest.mark.parametrize("name", ["one-block", "unet-tdc", "open-unmix", "clustering"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_networks_of_all_families(name, tmp_path):
+    separator = make_family(name)
+    signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
+    assert all(port.shape[0] == 1 and None not in port.shape for port in signature.inputs)
+    assert_runs_graph(open_onnx(tmp_path / "graph.onnx"), separator, 1, 900)
+    onnx_to_openvino(tmp_path / "graph.onnx", tmp_path / "graph.xml")
+    assert_runs_graph(open_openvino(tmp_path / "graph.xml"), separator, 1, 900)
+
+
+# Tests of the engines run graphs of any size of more families.
+@pytest.mark.parametrize("name", ["unet-tdc", "clustering"])
 def test_onnx_for_any_size(name, tmp_path):
-    separator = make(name)
+    separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=2000)
     lengths = {"samples", "frames"}
     for port in (*signature.inputs, *signature.outputs):
@@ -66,15 +71,6 @@ def test_onnx_for_any_size(name, tmp_path):
     run = open_onnx(tmp_path / "graph.onnx")
     for items, samples in MIXTURES:
         assert_runs_graph(run, separator, items, samples)
-
-
-# Tests of the engines run the graphs of all families.
-@pytest.mark.parametrize("name", ["sudormrf-original", "unet-tdc-rnn", "xumx-slicq"])
-def test_onnx_for_one_size(name, tmp_path):
-    separator = make_family(name)
-    signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
-    assert all(port.shape[0] == 1 and None not in port.shape for port in signature.inputs)
-    assert_runs_graph(open_onnx(tmp_path / "graph.onnx"), separator, 1, 900)
 
 
 def test_openvino_for_any_size(tmp_path):
@@ -86,9 +82,9 @@ def test_openvino_for_any_size(tmp_path):
         assert_runs_graph(run, separator, items, samples)
 
 
-@pytest.mark.parametrize("name", ["one-block", *(name for name in FAMILIES if name != "clustering")])
-def test_torchscript_for_any_size(name, tmp_path):
-    separator = make(name)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "clustering"])
+def test_torchscript_of_all_families(name, tmp_path):
+    separator = make_family(name)
     to_torchscript(separator, tmp_path / "model.pt", length=2000)
     run = open_torchscript(tmp_path / "model.pt")
     for items, samples in MIXTURES:
@@ -101,6 +97,13 @@ def test_torch_export_for_any_size(tmp_path):
     run = open_torch_export(tmp_path / "model.pt2")
     for items, samples in MIXTURES:
         assert_runs_whole(run, separator, items, samples)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_torch_export_for_one_size(name, tmp_path):
+    separator = make_family(name)
+    to_torch_export(separator, tmp_path / "model.pt2", length=900, free=())
+    assert_runs_whole(open_torch_export(tmp_path / "model.pt2"), separator, 1, 900)
 
 
 @pytest.mark.parametrize("write", [to_torchscript, to_torch_export])

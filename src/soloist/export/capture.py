@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import logging
 import warnings
@@ -61,7 +62,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) 
     """
     shapes: Any = tuple(dict.fromkeys(port.free, Dim.AUTO) for port in ports)
     # All inputs of a module that takes any number of them are one argument.
-    shapes = (shapes,) if len(inputs) > 1 else shapes
+    kinds = {each.kind for each in inspect.signature(module.forward).parameters.values()}
+    shapes = (shapes,) if inspect.Parameter.VAR_POSITIONAL in kinds else shapes
     with quiet(), whole_recurrences(), explained("torch.export"):
         program = torch.export.export(module, tuple(inputs), dynamic_shapes=shapes)
     _check_free(program, ports)

@@ -111,11 +111,22 @@ def to_openvino(
         UsageError: The separator has no graph, or OpenVINO or what writes ONNX is not installed.
         ExportError: The graph cannot be written down with these axes free.
     """
-    openvino = import_extra("openvino", "openvino")
+    import_extra("openvino", "openvino")
     with tempfile.TemporaryDirectory() as scratch:
         onnx = Path(scratch) / "graph.onnx"
         signature = to_onnx(separator, onnx, batch=batch, length=length, free=free)
-        with explained("OpenVINO"):
-            # Weights in half precision would be the default.
-            openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=False)
+        onnx_to_openvino(onnx, path)
     return signature
+
+
+def onnx_to_openvino(onnx: Path, path: Path) -> None:
+    """Write an ONNX file as a model of OpenVINO: an `.xml` file, and a `.bin` file beside it.
+
+    Raises:
+        UsageError: OpenVINO is not installed.
+        ExportError: There is something in the file that OpenVINO does not know.
+    """
+    openvino = import_extra("openvino", "openvino")
+    with explained("OpenVINO"):
+        # Weights in half precision would be the default.
+        openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=False)

@@ -17,7 +17,7 @@ from toy_embeddings import band_separator, band_talkers
 OTHERS = [name for name in ENGINES if name != "torch"]
 
 # What graphs the others have is tested where they are exported.
-SOME = ["sudormrf-improved", "unet-tfc-tdf", "open-unmix", "xumx-slicq", "clustering", "conv-tasnet"]
+SOME = ["sudormrf-improved", "unet-tfc-tdf", "xumx-slicq", "clustering"]
 
 
 @pytest.fixture(scope="module")
