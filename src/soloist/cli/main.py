@@ -6,7 +6,7 @@ import os
 import sys
 from typing import NoReturn
 
-from soloist.cli.interrupts import interruptible, was_interrupted
+from soloist.cli.interrupts import interruptible
 from soloist.errors import Interrupted, SoloistError
 
 INTERRUPTED = 130
@@ -24,8 +24,9 @@ def main() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    interrupts = None
     try:
-        with interruptible():
+        with interruptible() as interrupts:
             # Here, because it takes long enough for somebody to think better of it.
             from soloist.cli.app import app
 
@@ -37,6 +38,8 @@ def main() -> None:
             _fail(_INTERRUPTED, INTERRUPTED)
         raise
     except Exception as error:
+        if interrupts is not None and interrupts.heard and not isinstance(error, Interrupted):
+            _fail(_INTERRUPTED, INTERRUPTED)
         if debug:
             raise
         _fail(*_explain(error))
@@ -44,8 +47,6 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
-    if was_interrupted(error) and not isinstance(error, Interrupted):
-        return _INTERRUPTED, INTERRUPTED
     if isinstance(error, SoloistError):
         return str(error), error.exit_code
     if isinstance(error, OSError):
@@ -56,9 +57,7 @@ def _explain(error: Exception) -> tuple[str, int]:
 def _fail(message: str, code: int) -> NoReturn:
     # Python remembers that an `eval` was interrupted, until the next one, and would end by the signal.
     eval("None")
-    # Of processes that train together all are interrupted; once is enough to say so.
-    if code != INTERRUPTED or os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"soloist: {' '.join(message.split())}", file=sys.stderr)
+    print(f"soloist: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
 
 
