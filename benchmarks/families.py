@@ -4,7 +4,7 @@
     python benchmarks/families.py RUNS --profile-only
 
 Each family is a shipped tiny recipe on other material, as families.yaml says: the synthetic band, mono at
-8 kHz, stems of different songs mixed at random. All learn from the same examples, as many of them, in the same
+8 kHz, stems of different songs mixed at random. All learn from the same examples, as many of them, in one
 order, and keep their network, their optimizer and, but for its permutations, their loss. Networks that tell
 sources apart learn all four stems, which have an order; the others learn the lead voice alone, as their
 recipes do. What is compared is the lead voice of songs that nobody has learned from, each as a whole.
