@@ -110,7 +110,7 @@ def test_tables_files_and_picture_and_one_model_that_is_not_there(soloist, tmp_p
 
 
 def test_a_recipe_its_whole_process_and_no_picture_without_quality(soloist, tmp_path):
-    table, picture = tmp_path / "a.csv", tmp_path / "a.png"
+    table, picture = tmp_path / "a.csv", tmp_path / "new" / "a.png"
     result = soloist("profile", "tiny-tdc", *QUICK, "--processes", "--csv", table, "--plot", picture)
     assert result.code == 2
     assert result.err.strip().endswith("give it by --quality NAME=VALUE")
@@ -118,7 +118,7 @@ def test_a_recipe_its_whole_process_and_no_picture_without_quality(soloist, tmp_
     # PyTorch alone takes more than 100 MB.
     assert 1e8 < int(row["process_memory"]) < 2e9
     assert int(row["memory"]) < 2e7
-    assert not picture.exists()
+    assert list(tmp_path.iterdir()) == [table]
 
 
 def test_where_the_memory_ends_the_rest_is_still_measured(soloist, greedy, tmp_path):

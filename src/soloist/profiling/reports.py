@@ -51,7 +51,7 @@ class ReportPaths:
 class Reports:
     """Writes the tables of profiles.
 
-    Entered before anything is measured, it says at once which file cannot be written, also of the picture,
+    Entered before anything is measured, it says at once which file cannot be written, the picture included,
     which others draw. Files appear when all of them are complete.
 
     Args:
@@ -69,7 +69,7 @@ class Reports:
                 for path in (self._paths.csv, self._paths.json, self._paths.markdown)
             )
             if self._paths.plot is not None:
-                self._staging.scratch(self._paths.plot)
+                _try_to_write(self._paths.plot)
         except BaseException:
             self._staging.discard()
             raise
@@ -104,6 +104,15 @@ class Reports:
         if self._markdown is not None:
             write_markdown(self._markdown, profiles, machine, rating)
         self._staging.promote()
+
+
+def _try_to_write(path: Path) -> None:
+    """Make a file beside the path, and take it away again with the folders that it needed."""
+    staging = Staging()
+    try:
+        staging.scratch(path)
+    finally:
+        staging.discard()
 
 
 def draw_profiles(profiles: Sequence[Profile], rating: Rating, path: Path) -> list[str]:
