@@ -34,6 +34,17 @@ def test_a_saved_model_loads_with_nothing_else_and_gives_the_same_estimates(fold
     assert sorted(path.name for path in folder.iterdir()) == ["card.yaml", "config.yaml", "model.safetensors"]
 
 
+def test_the_folder_of_a_training_stands_for_its_model(tmp_path):
+    zoo.save_model(
+        Smoother(reach=3, channels=2), CONFIG, {**CARD, "title": "trained"}, tmp_path / "run" / "model"
+    )
+    (tmp_path / "run" / "recipe.yaml").write_text("name: run")
+    assert zoo.card_of(tmp_path / "run").title == "trained"
+    assert isinstance(zoo.load(str(tmp_path / "run")), Smoother)
+    with pytest.raises(ModelError, match=r"is not a model folder: card\.yaml is missing"):
+        zoo.card_of(tmp_path)
+
+
 def test_the_weights_come_from_the_file(folder):
     path = folder / "model.safetensors"
     save_file({"taps": load_file(path)["taps"] * 0 + 7}, path)

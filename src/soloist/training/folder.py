@@ -19,6 +19,7 @@ import yaml
 from soloist import __version__
 from soloist.errors import UsageError
 from soloist.training.watch.metrics_file import METRICS
+from soloist.zoo.folders import TRAINED
 
 if TYPE_CHECKING:
     from soloist.training.recipe import Recipe
@@ -57,7 +58,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The trained model."""
-        return self.path / "model"
+        return self.path / TRAINED
 
     @property
     def results(self) -> Path:

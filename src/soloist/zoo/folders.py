@@ -9,6 +9,9 @@ from pathlib import Path
 
 from soloist.errors import ModelError
 
+TRAINED = "model"
+"""The model's folder in that of its training."""
+
 
 def some(names: Collection[str], limit: int = 3) -> str:
     """The first few of some names, and how many there are besides."""

@@ -19,7 +19,7 @@ from soloist.errors import ConfigError, ModelError, UsageError
 from soloist.separators.base import Separator
 from soloist.zoo.build import build, check
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, list_cards
-from soloist.zoo.folders import check_free, some, whole_folder
+from soloist.zoo.folders import TRAINED, check_free, some, whole_folder
 from soloist.zoo.home import is_name
 from soloist.zoo.typed import one_line, read_yaml
 
@@ -28,7 +28,7 @@ def load(name_or_path: str | Path, **overrides: Any) -> Separator:
     """Load a separator, in eval mode.
 
     Args:
-        name_or_path: A model's name, or the folder of a model.
+        name_or_path: A model's name, or the folder of a model or of its training.
         **overrides: Arguments of the separator's class in place of those of its configuration
             (`sample_rate=8000`); only for a separator without weights.
 
@@ -128,11 +128,15 @@ def card_of(name_or_path: str | Path) -> Card:
     """The card of a model by its name or its folder.
 
     Raises:
-        ModelError: The model is unknown.
+        ModelError: The model is unknown, or the folder has no card.
         ConfigError: The folder's card is not valid.
     """
     folder = _as_folder(name_or_path)
-    return find(str(name_or_path)) if folder is None else Card.read(folder / CARD)
+    if folder is None:
+        return find(str(name_or_path))
+    if not (folder / CARD).is_file():
+        raise ModelError(f"{folder} is not a model folder: {CARD} is missing")
+    return Card.read(folder / CARD)
 
 
 def config_of(name_or_path: str | Path) -> dict[str, Any]:
@@ -185,7 +189,8 @@ def remove(name: str) -> Path:
 def _as_folder(name_or_path: str | Path) -> Path | None:
     """The model folder that is meant; None where a name is meant.
 
-    A known name wins over a folder of that name here: stems are often written to one.
+    A known name wins over a folder of that name here: stems are often written to one. The folder of a
+    training stands for the model in it.
     """
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and is_name(name_or_path):
@@ -198,7 +203,8 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
         )
     if not path.is_dir():
         raise ModelError(f"there is no model folder {path}")
-    return path
+    trained = path / TRAINED
+    return trained if (trained / CARD).is_file() and not (path / CARD).is_file() else path
 
 
 def _load_folder(folder: Path) -> Separator:
