@@ -303,3 +303,32 @@ def test_published_filter_on_the_stft(shared):
     estimates = torch.istft(rearrange(filtered, "1 n c f t -> (n c) f t"), **stft, length=length)
     estimates = rearrange(estimates, "(n c) t -> n c t", c=2)
     torch.testing.assert_close(estimates, expected, atol=1e-4 * float(expected.abs().max()), rtol=0)
+
+
+class Filtered(torch.nn.Module):
+    """A filter of what half of the mixture, and a fifth of it, may be."""
+
+    def __init__(self, wiener):
+        super().__init__()
+        self.wiener = wiener
+
+    def forward(self, *blocks):
+        mixture = [torch.view_as_complex(block) for block in blocks]
+        shares = [torch.stack([0.5 * block.abs(), 0.2 * block.abs() ** 2], dim=1) for block in mixture]
+        return [torch.view_as_real(block) for block in self.wiener.filter_blocks(mixture, shares)]
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize(
+    "wiener", [WienerEM(1, window=8), WienerEM(2, "mask", residual=True, window=8), WienerEM(2, window=None)]
+)
+@pytest.mark.parametrize("shapes", [[(5,)], [(3, 8), (2, 8), (1, 10), (2, 12), (1, 16)]])
+def test_a_graph_filters_any_number_of_frames(wiener, shapes):
+    def blocks(length):
+        shaped = [(2, 2, bins, length, *width) for bins, *width in shapes]
+        return [torch.view_as_real(coefficients(*shape)) for shape in shaped]
+
+    module = Filtered(wiener)
+    traced = torch.jit.trace(module, blocks(11), check_trace=False)
+    for length in (3, 8, 11, 23):
+        torch.testing.assert_close(traced(*blocks(length)), module(*blocks(length)))

@@ -9,6 +9,7 @@ from torch import nn
 
 from families import FAMILIES, SAMPLE_RATE, make_family
 from soloist.errors import ExportError, UsageError
+from soloist.estimation.wiener import WienerEM
 from soloist.export.graphs import onnx_to_openvino, to_onnx, to_openvino, write_onnx
 from soloist.export.recurrence import whole_recurrences
 from soloist.export.runtimes import open_onnx, open_openvino, open_torch_export, open_torchscript
@@ -95,6 +96,15 @@ def test_torch_export_for_any_size(tmp_path):
     separator = make_family("unet-tdc")
     to_torch_export(separator, tmp_path / "model.pt2", length=2000)
     run = open_torch_export(tmp_path / "model.pt2")
+    for items, samples in MIXTURES:
+        assert_runs_whole(run, separator, items, samples)
+
+
+def test_torchscript_of_a_filter_in_windows(tmp_path):
+    separator = make_family("open-unmix")
+    separator.wiener = WienerEM(window=30)
+    to_torchscript(separator, tmp_path / "model.pt", length=2000)
+    run = open_torchscript(tmp_path / "model.pt")
     for items, samples in MIXTURES:
         assert_runs_whole(run, separator, items, samples)
 

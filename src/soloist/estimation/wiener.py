@@ -16,7 +16,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from soloist.capture import is_captured
 from soloist.errors import UsageError
+from soloist.estimation.blocks import fold_windows, join_blocks, similar_widths, split_blocks, unfold_windows
 from soloist.estimation.local_gaussian import LocalGaussians
 from soloist.estimation.masks import with_phase_of
 
@@ -97,6 +99,8 @@ class WienerEM:
             UsageError: The shapes do not fit.
         """
         _check(mixture, magnitudes)
+        if is_captured():
+            return self._filter_captured(mixture, magnitudes)
         length = mixture[0].shape[3]
         windows: list[list[Tensor]] = []
         for first in range(0, length, self.window or length):
@@ -110,6 +114,22 @@ class WienerEM:
                 ]
             )
         return [torch.cat(parts, dim=4) for parts in zip(*windows, strict=True)]
+
+    def _filter_captured(self, mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
+        """`filter_blocks` for graphs: in steps whose number no length decides, and few of them.
+
+        Windows are items of the batch, and blocks of nearly the same width are filtered as one.
+        """
+        batch, length = mixture[0].shape[0], mixture[0].shape[3]
+        mixed = [fold_windows(block, 3, self.window) for block in mixture]
+        sources = [fold_windows(block, 4, self.window) for block in magnitudes]
+        gain = _gain(mixed)
+        estimates: list[Tensor] = []
+        for run in similar_widths(mixed):
+            whole, parts = join_blocks(mixed[run], 2), join_blocks(sources[run], 3)
+            filtered = self._filter_bins(whole.flatten(3), parts.flatten(4), gain)
+            estimates += split_blocks(filtered.unflatten(-1, whole.shape[3:]), mixed[run], 3)
+        return [unfold_windows(block, 4, batch, length) for block in estimates]
 
     def _filter(self, mixture: Tensor, magnitudes: Tensor, gain: Tensor) -> Tensor:
         """Estimates shaped like the magnitudes, of all times together.

@@ -108,8 +108,7 @@ class SliCQ(Transform):
 
     def num_slices(self, length: int) -> int:
         """Slices that `length` samples are analysed into."""
-        quarters = -(-length // (self.slice_length // 4))
-        return (quarters + 1) // 2 + 1
+        return -(-length // self.hop_length) + 1
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Analyse audio `(batch, channels, samples)`.
@@ -141,10 +140,12 @@ class SliCQ(Transform):
         """
         slices = self._check(coefficients, length)
         recorded = torch.is_grad_enabled() and any(block.requires_grad for block in coefficients)
-        step = slices if recorded or is_captured() else GROUP
+        whole = recorded or is_captured()
+        step = slices if whole else GROUP
         batch, channels = coefficients[0].shape[:2]
         audio = coefficients[0].real.new_zeros(batch, channels, (slices + 1) * self.hop_length)
-        for first in range(0, slices, step):
+        # A graph for any number of slices cannot count them.
+        for first in [0] if whole else range(0, slices, GROUP):
             group = [block[..., first : first + step, :] for block in coefficients]
             part = overlap_slices(self._synthesize(group))
             audio.narrow(-1, first * self.hop_length, part.shape[-1]).add_(part)
