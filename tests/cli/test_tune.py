@@ -68,12 +68,11 @@ def recording(tmp_path):
     return path
 
 
-def test_a_model_is_tuned_twice_and_separated_by_the_result(soloist, recording, model, tmp_path, home):
-    for _ in range(2):
-        result = soloist("tune", model, "--budget", 0.05, "--threads", 1)
-        assert result.code == 0
-        assert all(name in result.out for name in ("torch", "openvino", "onnxr", "fastest"))
-        assert len(list(home.glob("calibrations/*.json"))) == 1
+def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model, tmp_path, home):
+    result = soloist("tune", model, "--budget", 0.05, "--threads", 1)
+    assert result.code == 0
+    assert all(name in result.out for name in ("torch", "openvino", "onnxr", "fastest"))
+    assert len(list(home.glob("calibrations/*"))) == 1
     plan = json.loads(soloist("separate", recording, "-m", model, "--dry-run", "--json").out)
     assert plan["expected_from"] == "calibration"
     report = json.loads(soloist("separate", recording, "-m", model, "--json", "-o", tmp_path / "auto").out)
@@ -88,6 +87,8 @@ def test_each_engine_separates_as_pytorch_does(soloist, recording, model, tmp_pa
             "separate", recording, "-m", model, "--engine", name, "-o", tmp_path / name, "--json"
         )
         assert json.loads(result.out)["engine"] == name
+        plan = soloist("separate", recording, "-m", model, "--engine", name, "--dry-run", "--json")
+        assert json.loads(plan.out)["engine"] == name
         paths = sorted((tmp_path / name).rglob("*.wav"))
         stems[name] = np.stack([soundfile.read(path)[0] for path in paths])
     assert np.abs(stems[engine] - stems["torch"]).max() <= 1e-4 * np.abs(stems["torch"]).max()
@@ -106,27 +107,6 @@ def test_one_model_that_is_not_there_stops_no_other(soloist):
     assert result.code == 1
     assert "nothing to tune" in result.err
     assert "no-such-model" in result.err
-
-
-def test_a_dry_run_says_what_it_will_take(soloist, recording):
-    text = soloist("separate", recording, "-m", SHIPPED, "--dry-run").out
-    assert "by torch on cpu" in text
-    assert "by chunks that were separated now" in text
-    assert "weights: 1.6 MB, CC BY-SA 4.0" in text
-    values = json.loads(soloist("separate", recording, "-m", SHIPPED, "--dry-run", "--json").out)
-    assert values["expected_seconds"] > 0
-    assert 100 < values["expected_memory_mb"] < values["available_memory_mb"]
-    assert values["expected_from"] == "measurement"
-    assert (values["engine"], values["device"], values["licence"]) == ("torch", "cpu", "CC BY-SA 4.0")
-
-
-def test_a_dry_run_refuses_what_does_not_fit(soloist, tmp_path):
-    path = tmp_path / "night.flac"
-    soundfile.write(path, np.zeros(8 * 3600 * 8000, np.int16), 8000)
-    result = soloist("separate", path, "-m", SHIPPED, "--dry-run", "--chunk", 8 * 3600)
-    assert result.code == 1
-    assert "take a shorter --chunk or a smaller --batch-size" in result.err
-    assert len(result.err.strip().splitlines()) == 1
 
 
 def test_an_engine_that_cannot_is_refused(soloist, recording):

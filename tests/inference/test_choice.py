@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -119,8 +120,38 @@ def test_a_calibration_is_that_of_the_weights():
     assert load_calibration(separator) is None
 
 
+def test_a_calibration_takes_the_place_of_an_earlier_one(home):
+    separator = make_family("unet-tdc")
+    for chunk in (0.5, 0.25):
+        calibrate(separator, trial("openvino", chunk))
+    assert [path.name for path in home.glob("calibrations/*")] == [calibration_path(separator).name]
+    assert load_calibration(separator).fastest().chunk == 0.25
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"trials": [], "failures": []}', '{"trials": [{"x": 1}]}']
+    ("name", "value"),
+    [
+        ("engine", "magic"),
+        ("chunk", math.nan),
+        ("chunk", "1"),
+        ("start", -1.0),
+        ("threads", 0),
+        ("difference", "x"),
+    ],
+)
+def test_a_calibration_that_nobody_has_measured_is_none(name, value):
+    separator = make_family("unet-tdc")
+    calibrate(separator)
+    path = calibration_path(separator)
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["trials"][0][name] = value
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert load_calibration(separator) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '{"trials": [], "failures": []}', '{"trials": [{"x": 1}]}', "\0\0\0"],
 )
 def test_a_damaged_calibration_is_none(content):
     separator = make_family("unet-tdc")

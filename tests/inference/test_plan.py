@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from soloist.audio import probe
 from soloist.inference.calibration import Calibration, Trial, save_calibration
 from soloist.inference.inputs import Track
 from soloist.inference.job import FileJob, FileSettings
 from soloist.inference.plan import Planner
+from soloist.inference.rehearsal import Idle, rehearse
 from soloist.inference.stream import StreamSettings
 from soloist.zoo import load
 
@@ -74,8 +77,46 @@ def test_a_calibration_of_something_else_is_not_taken(tmp_path, track, stream):
     assert Planner(job(tmp_path, **stream)).expect(track).basis == "measurement"
 
 
-def test_what_does_not_fit_is_known_without_trying_it(tmp_path):
-    path = tmp_path / "night.flac"
-    soundfile.write(path, np.zeros(8 * 3600 * 8000, np.int16), 8000)
-    expected = Planner(job(tmp_path, chunk=8 * 3600.0)).expect(Track(path, "night"))
-    assert not expected.fits
+def test_an_engine_starts_once_and_is_made_ready_for_each_length(tmp_path, track):
+    save_calibration(
+        load(MODEL), Calibration((Trial("torch", torch.get_num_threads(), 1, 0.0, 1000.0, 100.0, 50.0, 0.0),))
+    )
+    path = tmp_path / "longer.wav"
+    soundfile.write(path, soundfile.read(track.path)[0][:-1], 8000)
+    planner = Planner(job(tmp_path))
+    hundreds = [round(planner.expect(each).seconds / 100) for each in (track, track, Track(path, "longer"))]
+    # The last chunk of the other recording has a length of its own.
+    assert hundreds == [10, 0, 1]
+
+
+def test_files_shorter_than_a_chunk_say_nothing_of_long_ones(tmp_path, track):
+    path = tmp_path / "word.wav"
+    soundfile.write(path, soundfile.read(track.path)[0][:400], 8000)
+    alone, after = Planner(job(tmp_path)), Planner(job(tmp_path))
+    word = after.expect(Track(path, "word"))
+    assert word.seconds < after.expect(track).seconds
+    # Much wider than on a quiet machine, but a word takes a hundredth.
+    assert after.expect(track).seconds > alone.expect(track).seconds / 10
+
+
+def test_a_rehearsal_does_all_or_enough_and_leaves_nothing(tmp_path, track, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    this = job(tmp_path)
+    chunks = this.count_chunks(probe(track.path))
+    whole = rehearse(this, track, this.settings, Idle(load(MODEL)))
+    assert len(whole.calls) == chunks
+    assert whole.outside > 0
+    part = rehearse(this, track, this.settings, Idle(load(MODEL)), lambda calls: len(calls) == 2)
+    assert len(part.calls) == 2
+    assert part.outside is None
+    assert list(scratch.iterdir()) == []
+    assert not (tmp_path / "stems").exists()
+
+
+def test_silence_is_taken_for_sound(tmp_path):
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(9 * 8000), 8000)
+    expected = Planner(job(tmp_path)).expect(Track(path, "silence"))
+    assert expected.seconds > 2 * job(tmp_path).run(Track(path, "silence")).elapsed

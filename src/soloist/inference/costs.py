@@ -18,6 +18,7 @@ from soloist.inference.engines import Engine, GraphEngine
 from soloist.inference.inputs import Track
 from soloist.inference.job import FileJob
 from soloist.inference.rehearsal import Idle, rehearse
+from soloist.inference.stream import StreamSettings
 from soloist.inference.tuning import export_graphs, noise_chunk, time_resize
 from soloist.profiling.gpu import GPUMemory
 from soloist.profiling.memory import peak_memory, resident_memory
@@ -85,10 +86,10 @@ def measure_outside(job: FileJob, track: Track, info: AudioInfo) -> Outside:
     """Time a job on the first seconds of a file, with an engine that does nothing."""
     duration = job.duration_of(info)
     long, short = min(EXCERPT, duration), min(_SHORT, duration)
-    idle = Idle(job.separator_for(info))
+    idle, settings = Idle(job.separator_for(info)), replace(job.settings, stream=_tried_stream(job, info))
 
     def run(seconds: float) -> float:
-        return rehearse(job, track, replace(job.settings, duration=seconds), idle).outside or 0.0
+        return rehearse(job, track, replace(settings, duration=seconds), idle).outside or 0.0
 
     cold = run(short)
     whole, part = (min(times) for times in zip(*((run(long), run(short)) for _ in range(2)), strict=True))
@@ -121,7 +122,7 @@ def measured_cost(job: FileJob, track: Track, info: AudioInfo, choice: Choice) -
     longer = asked / tried
     times = longer * min(stream.batch_size or choice.batch_size, job.count_chunks(info))
     before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
-    start, chunk = _rehearse_chunks(job, track, info, engine, longer > 1)
+    start, chunk = _rehearse_chunks(job, track, info, engine)
     resize = time_resize(engine, separator, tried, chunk)
     memory = peak_memory() or 0.0
     if times > 1:
@@ -131,15 +132,19 @@ def measured_cost(job: FileJob, track: Track, info: AudioInfo, choice: Choice) -
     return Cost(start, chunk * longer, resize, asked, memory, gpu.peak(times), "measurement")
 
 
-def _rehearse_chunks(
-    job: FileJob, track: Track, info: AudioInfo, engine: Engine, usual: bool
-) -> tuple[float, float]:
+def _tried_stream(job: FileJob, info: AudioInfo) -> StreamSettings:
+    """How chunks are tried: one at a time, and none that are longer than the separator's best."""
+    separator, stream = job.separator_for(info), job.settings.stream
+    longer = stream.chunking(separator).length > Chunking.of(separator).length
+    return replace(stream, batch_size=1, chunk=None if longer else stream.chunk)
+
+
+def _rehearse_chunks(job: FileJob, track: Track, info: AudioInfo, engine: Engine) -> tuple[float, float]:
     """Seconds of a chunk from the file, or of noise where it is silent there, and what the first takes more.
 
     Of the first are the first reading and writing, too, where the file is short enough to be done as a whole.
     """
-    separator, settings = job.separator_for(info), job.settings
-    stream = replace(settings.stream, batch_size=1, chunk=None if usual else settings.stream.chunk)
+    separator, settings, stream = job.separator_for(info), job.settings, _tried_stream(job, info)
     chunking, whole = stream.chunking(separator), job.duration_of(info)
     # One more than are separated: the last may have a length of its own.
     duration = min(whole, (chunking.length + _CHUNKS * chunking.step) / separator.sample_rate)
