@@ -52,6 +52,15 @@ def test_a_corpus_is_evaluated_in_parallel_and_resumed(soloist, corpus, tmp_path
     _check_mixture(json.loads((results / "oracle-mixture/test/part 0/song 0.json").read_text()))
 
 
+def test_networks_run_in_the_engine_that_is_named(soloist, tmp_path):
+    write_track(tmp_path / "corpus/song", noises(STEMS, seconds=1.2))
+    result = soloist(
+        "evaluate", "repet", tmp_path / "corpus", "--engine", "openvino", "-o", tmp_path / "results"
+    )
+    assert result.code == 1
+    assert "no network that openvino could run: take --engine torch" in result.err
+
+
 def _check_reports(results):
     table = (results / "table.md").read_text()
     for row in ("vocals | repet | 4", "accompaniment | oracle:mixture | 4", "drums | oracle:mixture | 4"):

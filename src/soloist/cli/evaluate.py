@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from soloist.cli.options import EngineOption
+
 _HOW = "How"
 
 
@@ -40,6 +42,7 @@ def evaluate(
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",
+    engine: EngineOption = "auto",
     chunk: Annotated[
         float | None,
         typer.Option("--chunk", "--segment", help="Chunk, in s; default: the model's.", rich_help_panel=_HOW),
@@ -77,7 +80,9 @@ def evaluate(
         models = use_transform(models, transform)
     settings = EvaluationSettings(
         results=output,
-        systems=SystemSettings(find_device(device), StreamSettings(chunk, overlap, shifts, batch_size)),
+        systems=SystemSettings(
+            find_device(device), StreamSettings(chunk, overlap, shifts, batch_size), engine
+        ),
         scores=ScoreSettings(window, hop, rank_tolerance),
         listen=listen,
         jobs=jobs,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from soloist.cli.options import EngineOption
+
 if TYPE_CHECKING:
     from soloist.audio import WriteOptions
 
@@ -76,10 +78,7 @@ def separate(
     device: Annotated[
         str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
     ] = "auto",
-    engine: Annotated[
-        Literal["auto", "torch", "openvino", "onnxruntime"],
-        typer.Option(help="What runs the model's network; see docs/engines.md.", rich_help_panel=_HOW),
-    ] = "auto",
+    engine: EngineOption = "auto",
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
     ] = None,

@@ -47,10 +47,12 @@ class SystemSettings:
     Attributes:
         device: What to compute on.
         stream: Chunks, overlap, shifts, batches.
+        engine: What runs networks: one of `ENGINES`, or "auto".
     """
 
     device: str = "auto"
     stream: StreamSettings = field(default_factory=StreamSettings)
+    engine: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class ModelSystem:
                 stream=settings.stream,
                 write=_FLOAT_WAV,
                 device=settings.device,
+                engine=settings.engine,
             ),
         )
 
