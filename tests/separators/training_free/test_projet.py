@@ -24,6 +24,21 @@ def test_it_models_delays_on_request():
     assert min(improvements(references, estimates)) > 5
 
 
+@pytest.mark.parametrize("delays", [(-2, 2), (0, 3), (-3, 0, 3)])
+def test_it_separates_talkers_by_delay_alone(delays):
+    references = talkers_at(*((0, delay) for delay in delays), seconds=1.0)
+    options = {"places": (1, 9), "projections": (3, 5), "max_delay": 4.0}
+    estimates = Projet(len(delays), sample_rate=RATE, **options)(references.sum(dim=1))
+    assert min(improvements(references, estimates)) > 8
+
+
+def test_a_single_level_is_the_middle():
+    """Where both channels are the same, nothing is heard in the direction that cancels it."""
+    spectrum = torch.ones(513, 2, 4, dtype=torch.complex64)
+    (block,) = Projet(sample_rate=RATE, places=(1, 1), projections=(3, 1))._blocks(spectrum)
+    torch.testing.assert_close(block.gains[:, 1], torch.zeros(513, 1), atol=1e-6, rtol=0)
+
+
 def test_the_updates_make_the_divergence_smaller():
     mixture = talkers_at((-6, 0), (6, 0), seconds=1.0).sum(dim=1)
 
@@ -52,7 +67,7 @@ def test_groups_of_frequencies_make_no_difference(monkeypatch):
     torch.testing.assert_close(Projet(sample_rate=RATE, **options)(mixture), whole, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("option", [{"beta": 2.0}, {"beta": 0.5}, {"alpha": 2.0}, {"seed": 3}])
+@pytest.mark.parametrize("option", [{"beta": 2.0}, {"beta": 0.5}, {"alpha": 2.0}])
 def test_options_have_an_effect(option):
     mixture = talkers_at((-6, 0), (6, 0), seconds=1.0).sum(dim=1)
     plain = Projet(sample_rate=RATE, iterations=5)(mixture)

@@ -16,6 +16,10 @@ from soloist.transforms.stft import Window
 
 _GROUP = 2**18
 """Values that are modelled at once: what stays in the cache is twice as fast."""
+_TURNS = 2
+"""How often the place that each source begins at is looked for, given those of the others."""
+_ELSEWHERE = 1e-3
+"""How much of a source is at all other places to begin with."""
 
 
 class Projet(StereoSeparator):
@@ -25,8 +29,9 @@ class Projet(StereoSeparator):
     of a projection is modelled as a sum over sources: the source's magnitude at a time and frequency, times
     how much of what lies at its places is heard in that direction. Both are found by multiplicative updates,
     and the projections are shared between the sources in these proportions and brought back to channels.
-    The estimates add up to the mixture. There may be more sources than channels, and a source may lie at
-    several places, or be wide.
+    The updates begin with each source at one place, so that together they explain most of the mixture; from
+    random places, sources that differ in delay alone do not part. The estimates add up to the mixture. There
+    may be more sources than channels, and a source may lie at several places, or be wide.
 
     Time and memory grow with the number of projections. Sources are modelled in what is given at once: in
     chunks, which is how files are separated, anew in each, and then matched to those of the one before.
@@ -38,14 +43,14 @@ class Projet(StereoSeparator):
         n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        places: Places where a source can be: levels from the first channel to the second, and delays.
+        places: Places where a source can be: levels from the first channel to the second, and delays. Of one
+            level it is that of both channels alike.
         projections: Directions of projection, likewise.
         max_delay: Largest delay of a place or direction, samples; delays are from minus that to that.
         iterations: Updates.
         beta: Order of the divergence between projections and model that is minimised: 2 is the squared
             distance, 1 Kullback and Leibler's divergence, 0 Itakura and Saito's.
         alpha: Exponent of the magnitudes that are taken to add up.
-        seed: Of the random places that the updates begin with.
 
     References:
         [1] D. FitzGerald, A. Liutkus and R. Badeau, "PROJET: spatial audio separation using projections",
@@ -69,7 +74,6 @@ class Projet(StereoSeparator):
         iterations: int = 50,
         beta: float = 1.0,
         alpha: float = 1.0,
-        seed: int = 0,
     ) -> None:
         super().__init__(
             num_sources,
@@ -89,7 +93,6 @@ class Projet(StereoSeparator):
         self.iterations = iterations
         self.beta = beta
         self.alpha = alpha
-        self.seed = seed
 
     @property
     def chunk_length(self) -> int:
@@ -114,12 +117,34 @@ class Projet(StereoSeparator):
 
     def _begin(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
         """Magnitudes `(frequency, sources, frames)` and places `(places, sources)` to begin with."""
-        generator = torch.Generator().manual_seed(self.seed)
         frequency, _, frames = mixture.shape
-        drawn = torch.rand(self.places[0] * self.places[1], len(self.sources), generator=generator)
-        magnitudes = mixture.real.new_ones(frequency, len(self.sources), frames)
-        # Each source at a few places: sources that are everywhere are alike, and would stay so.
-        return magnitudes, drawn.pow(8).add(1e-3).to(magnitudes)
+        count = len(self.sources)
+        magnitudes = mixture.real.new_ones(frequency, count, frames)
+        places = magnitudes.new_full((self.places[0] * self.places[1], count), _ELSEWHERE)
+        chosen: list[int] = []
+        for _ in range(_TURNS * count):
+            others = chosen[1:] if len(chosen) == count else chosen
+            chosen = [*others, int(self._explain(mixture, others).argmax())]
+        places[chosen, range(count)] = 1.0
+        return magnitudes, places
+
+    def _explain(self, mixture: Tensor, others: list[int]) -> Tensor:
+        """How much of a mixture is explained by each place beside others, `(places,)`.
+
+        Each point counts for the place that explains it best.
+        """
+        frequencies = self.angular_frequencies(mixture)[:, 0]
+        places = self._grid(self.places, 0.0, torch.pi / 2).to(frequencies)
+        explained = torch.zeros_like(places[:, 0])
+        for part in _groups(len(frequencies), len(places) * mixture.shape[-1]):
+            point, place = mixture[part], _steering(places, frequencies[part]).conj()
+            power = _energy(point).sum(dim=1, keepdim=True)
+            cosine = _energy(place @ (point * torch.rsqrt(power.clamp(min=_tiny(power)))))
+            # To the eighth power: what lies a little beside a place is not explained by it.
+            fit = cosine.square_().square_().square_()
+            best = fit.maximum(fit[:, others].amax(dim=1, keepdim=True)) if others else fit
+            explained += (best * power.sqrt()).sum(dim=(0, 2))
+        return explained
 
     def _update(self, blocks: list[_Block], magnitudes: Tensor, places: Tensor) -> Tensor:
         """Improve the magnitudes in place, and return better places."""
@@ -139,9 +164,7 @@ class Projet(StereoSeparator):
         frequencies = self.angular_frequencies(mixture)[:, 0]
         directions = self._grid(self.projections, -torch.pi / 2, 0.0).to(frequencies)
         places = self._grid(self.places, 0.0, torch.pi / 2).to(frequencies)
-        bins = max(1, _GROUP // (len(directions) * max(mixture.shape[-1], len(places))))
-        for start in range(0, len(frequencies), bins):
-            part = slice(start, start + bins)
+        for part in _groups(len(frequencies), len(directions) * max(mixture.shape[-1], len(places))):
             ears = _steering(directions, frequencies[part]).conj()
             gains = (ears @ _steering(places, frequencies[part]).mT).abs() ** self.alpha
             yield _Block(part, ears, gains, (ears @ mixture[part]).abs() ** self.alpha)
@@ -149,7 +172,8 @@ class Projet(StereoSeparator):
     def _grid(self, counts: tuple[int, int], low: float, high: float) -> Tensor:
         """Angles of level and delays, `(points, 2)`."""
         reach = self.max_delay if counts[1] > 1 else 0.0
-        angles, delays = torch.linspace(low, high, counts[0]), torch.linspace(-reach, reach, counts[1])
+        angles = torch.linspace(low, high, counts[0]) if counts[0] > 1 else torch.tensor([(low + high) / 2])
+        delays = torch.linspace(-reach, reach, counts[1])
         return torch.cartesian_prod(angles, delays).reshape(-1, 2)
 
 
@@ -191,12 +215,23 @@ class _Block:
         return torch.stack([*estimates, mixture - sum(estimates)], dim=1)
 
 
+def _groups(count: int, values: int) -> Iterator[slice]:
+    """Groups of frequencies, with so many values of each."""
+    size = max(1, _GROUP // values)
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
 def _steering(points: Tensor, frequencies: Tensor) -> Tensor:
     """Both channels `(frequency, points, 2)` of a source at each point, an angle of level and a delay."""
     angles, delays = points.unbind(1)
     phases = -frequencies[:, None] * delays
     first = torch.complex(angles.cos(), torch.zeros_like(angles)).expand(phases.shape)
     return torch.stack([first, torch.polar(angles.sin().abs(), phases) * angles.sin().sign()], dim=-1)
+
+
+def _energy(values: Tensor) -> Tensor:
+    """Squared magnitudes of complex numbers."""
+    return values.real.square().add_(values.imag.square())
 
 
 def _tiny(like: Tensor) -> float:
