@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -43,6 +44,33 @@ def test_a_file_that_is_not_what_it_was_is_made_anew(damage):
     assert cached_graph("key", maker) == maker.content
     assert maker.calls == 2
     assert [each.read_bytes() for each in graphs_folder().iterdir()] == [maker.content]
+
+
+def test_the_graph_of_another_is_none_of_this_whatever_its_name():
+    cached_graph("another", Maker(b"another graph"))
+    (path,) = graphs_folder().iterdir()
+    path.rename(path.with_name(path.name.replace("another", "key")))
+    assert cached_graph("key", Maker()) == b"a graph"
+    assert [each.read_bytes() for each in graphs_folder().iterdir()] == [b"a graph"]
+
+
+def test_where_nothing_can_be_kept_graphs_are_made_all_the_same(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "file"))
+    maker = Maker()
+    assert [cached_graph("key", maker) for _ in range(2)] == 2 * [maker.content]
+    assert maker.calls == 2
+    assert "graphs cannot be kept" in caplog.text
+
+
+def test_processes_that_make_and_forget_at_once_do_not_disturb_each_other():
+    def use(number):
+        key = f"key{number % 90}"
+        return cached_graph(key, Maker(key.encode())) == key.encode()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(400)))
+    assert all(path.suffix == ".onnx" for path in graphs_folder().iterdir())
 
 
 def test_a_failure_leaves_nothing_behind():

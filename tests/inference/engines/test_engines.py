@@ -9,7 +9,7 @@ import torch
 from families import SAMPLE_RATE, make_family
 from soloist.errors import UsageError
 from soloist.inference.engines import ENGINES, TorchEngine, make_engine
-from soloist.inference.engines.cache import graphs_folder
+from soloist.inference.engines.cache import cached_graph, fingerprint, graphs_folder
 from soloist.inference.stream import StreamSettings, separate_stream
 from soloist.separators.training_free.hpss import HPSS
 from toy_embeddings import band_separator, band_talkers
@@ -107,6 +107,16 @@ def test_damaged_graphs_are_made_anew(name, monkeypatch, tmp_path):
     second.write_bytes(second.read_bytes()[:-100])
     for family, estimates in zip(families, expected, strict=True):
         assert_equal(make_engine(name, make_family(family))(mixture), estimates)
+    assert len(list(graphs_folder().iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_without_a_graph_for_all_sizes_there_is_one_for_each(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
+    separator, mixture = make_family("unet-tdc"), noise(1, 1, 900)
+    # What the engine does not know may be in the graph of a newer PyTorch.
+    cached_graph(fingerprint(separator), lambda path: path.write_bytes(b"unknown"))
+    assert_equal(make_engine(name, separator)(mixture), TorchEngine(separator, "cpu")(mixture))
     assert len(list(graphs_folder().iterdir())) == 2
 
 

@@ -1,6 +1,6 @@
 """Exported graphs on disk, each under a name that says what it was made of and what is in it.
 
-    <hash of what the graph was made of>.<hash of the file>.onnx
+    <hash of what the graph was made of>.<hash of that and the file>.onnx
 
 A file that is not what its name says, because it was cut short or is another one, is made anew.
 """
@@ -11,7 +11,8 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def graphs_folder() -> Path:
 def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
     """The graph that a key stands for: from the cache, if what lies there is whole, or made and put there.
 
-    Of the graphs in the cache the ones that were used last are kept.
+    Of the graphs in the cache the ones that were used last are kept. Where nothing can be kept, because the
+    disk is full or may not be written to, the graph is made all the same.
 
     Args:
         key: See `fingerprint`.
@@ -42,19 +44,34 @@ def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
     """
     folder = graphs_folder()
     for path in folder.glob(f"{key}.*.onnx"):
-        content = path.read_bytes()
-        if path.name == _name(key, content):
-            os.utime(path)
-            return content
-        _log.warning("%s is damaged, and is made anew", path)
-        path.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+        # Another process may be faster.
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            if path.name == _name(key, content):
+                with suppress(OSError):
+                    os.utime(path)
+                return content
+            _log.warning("%s is damaged, and is made anew", path)
+            with suppress(OSError):
+                path.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = _make(make, folder, key)
+    except OSError as error:
+        _log.warning("graphs cannot be kept: %s", error)
+        return _make(make)
+    _forget_oldest(folder)
+    return content
+
+
+def _make(make: Callable[[Path], object], folder: Path | None = None, key: str = "") -> bytes:
+    """Make a graph, and keep it in a folder, if there is one."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         made = Path(scratch) / "graph.onnx"
         make(made)
         content = made.read_bytes()
-        made.replace(folder / _name(key, content))
-    _forget_oldest(folder)
+        if folder is not None:
+            made.replace(folder / _name(key, content))
     return content
 
 
@@ -94,10 +111,15 @@ def _is_plain(value: Any) -> bool:
 
 
 def _name(key: str, content: bytes) -> str:
-    return f"{key}.{hashlib.sha256(content).hexdigest()[:32]}.onnx"
+    # With the key, so that the graph of another model is none of this one under whatever name.
+    return f"{key}.{hashlib.sha256(key.encode() + content).hexdigest()[:32]}.onnx"
 
 
 def _forget_oldest(folder: Path) -> None:
-    paths: Sequence[Path] = sorted(folder.glob("*.onnx"), key=lambda path: path.stat().st_mtime)
-    for path in paths[:-_KEPT]:
-        path.unlink(missing_ok=True)
+    ages: dict[Path, float] = {}
+    for path in folder.glob("*.onnx"):
+        with suppress(OSError):
+            ages[path] = path.stat().st_mtime
+    for path in sorted(ages, key=ages.__getitem__)[:-_KEPT]:
+        with suppress(OSError):
+            path.unlink()

@@ -17,6 +17,7 @@ from soloist.export.graphs import to_onnx, write_onnx
 from soloist.inference.engines.base import Estimate
 from soloist.inference.engines.cache import cached_graph, fingerprint, is_cached
 from soloist.separators.base import Finish, Following, Note, Separator
+from soloist.zoo.typed import one_line
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], list[NDArray[np.float32]]]
@@ -64,6 +65,9 @@ class GraphEngine:
         Args:
             graph: The content of an ONNX file.
             inputs: What it will be given: arrays of these shapes.
+
+        Raises:
+            RuntimeError: The engine does not know what is in the graph.
         """
         raise NotImplementedError
 
@@ -123,7 +127,8 @@ class GraphEngine:
         key = fingerprint(self._separator, shapes)
         try:
             return self.compile(cached_graph(key, partial(write_onnx, graph, tensors)), inputs)
-        except RuntimeError as error:
+        except (ExportError, RuntimeError) as error:
             raise SoloistError(
-                f"{self.name} cannot run this {type(self._separator).__name__}: take --engine torch ({error})"
+                f"{self.name} cannot run this {type(self._separator).__name__}: take --engine torch "
+                f"({one_line(error)})"
             ) from error

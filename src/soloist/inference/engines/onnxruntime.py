@@ -19,13 +19,20 @@ class OnnxRuntimeEngine(GraphEngine):
         super().__init__(separator, threads)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
-        """Make a session for a graph."""
+        """Make a session for a graph.
+
+        Raises:
+            RuntimeError: ONNX Runtime does not know what is in the graph.
+        """
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
         # Its threads would go on spinning while PyTorch's compute what is around the graph.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        try:
+            session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # Its own errors have no other class in common.
+            raise RuntimeError(str(error)) from error
         names = [port.name for port in session.get_inputs()]
 
         def run(arrays: Arrays) -> Any:
