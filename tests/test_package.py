@@ -29,3 +29,8 @@ def test_unknown_name_is_an_attribute_error():
 
 def test_version_is_that_of_the_installed_package():
     assert version("soloist") == soloist.__version__
+
+
+def test_separating_loads_nothing_that_only_exports_need():
+    program = "import sys, soloist.cli.batch; print({'sympy', 'onnxscript', 'lightning'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"

@@ -9,17 +9,18 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from soloist.errors import ExportError, SoloistError, UsageError
 from soloist.export.recurrence import whole_recurrences
 from soloist.export.signature import FreeAxis, Port
 from soloist.separators.base import Separator
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 
 def optimized(separator: Separator) -> Separator:
@@ -60,6 +61,9 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) 
     Raises:
         ExportError: It cannot be written down with these sizes free.
     """
+    # It takes a quarter of the time of all imports, and engines with a graph in the cache do without it.
+    from torch.export import Dim
+
     shapes: Any = tuple(dict.fromkeys(port.free, Dim.AUTO) for port in ports)
     # All inputs of a module that takes any number of them are one argument.
     kinds = {each.kind for each in inspect.signature(module.forward).parameters.values()}
@@ -72,6 +76,8 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) 
 
 def _check_free(program: ExportedProgram, ports: Sequence[Port]) -> None:
     """Refuse what has a fixed size where it was to be free."""
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int
+
     names = program.graph_signature.user_inputs
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
     for node, port in zip(nodes, ports, strict=True):
@@ -85,11 +91,11 @@ def explained(exporter: str) -> Iterator[None]:
     """Say in one line that, and why, something could not be written down.
 
     Raises:
-        ExportError: Whatever went wrong within it.
+        ExportError: Whatever went wrong within it, but for what a file system said.
     """
     try:
         yield
-    except SoloistError:
+    except (SoloistError, OSError):
         raise
     except Exception as error:
         raise ExportError(f"{exporter} cannot write it down: {_root(error)}") from error
