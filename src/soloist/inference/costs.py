@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from torch import Tensor
 
 from soloist.audio import AudioInfo, StemWriter, WriteOptions
 from soloist.inference.choice import Choice
@@ -20,7 +21,7 @@ from soloist.inference.job import FileJob
 from soloist.inference.rehearsal import Idle, rehearse
 from soloist.inference.stream import StreamSettings
 from soloist.inference.tuning import export_graphs, noise_chunk, time_resize
-from soloist.profiling.gpu import GPUMemory
+from soloist.profiling.gpu import GPUMemory, is_gpu
 from soloist.profiling.memory import peak_memory, resident_memory
 from soloist.profiling.tensors import peak_tensor_memory
 from soloist.separators.chunking import Chunking
@@ -37,6 +38,10 @@ _CHUNKS = 12
 """Chunks that always suffice."""
 
 _LEVEL = np.float32(0.1)
+
+_BESIDE_TENSORS, _BESIDE_GPU = 1.25, 3.0
+"""How much more a process takes than the tensors of a chunk, or than it and its estimates: what is glued and
+written, scratch space of operations, gaps."""
 
 _AHEAD = 60.0
 """Seconds into the file, at most, where chunks are taken: some formats are decoded from the beginning."""
@@ -126,10 +131,24 @@ def measured_cost(job: FileJob, track: Track, info: AudioInfo, choice: Choice) -
     resize = time_resize(engine, separator, tried, chunk)
     memory = peak_memory() or 0.0
     if times > 1:
-        # What the process grew by may be too little: it may have had memory left from before.
-        tensors = peak_tensor_memory(partial(engine, noise_chunk(separator, tried))) / 1e6
-        memory += (times - 1) * max(memory - before, tensors)
+        memory += (times - 1) * _memory_of(engine, noise_chunk(separator, tried), memory - before)
     return Cost(start, chunk * longer, resize, asked, memory, gpu.peak(times), "measurement")
+
+
+def _memory_of(engine: Engine, chunk: Tensor, grown: float) -> float:
+    """MB of the process that one chunk more at once takes.
+
+    Args:
+        engine: What it is separated by.
+        chunk: `(1, channels, samples)`.
+        grown: What the process grew by when it separated the first ones.
+    """
+    if isinstance(engine, GraphEngine):
+        # Nobody sees what is inside; this is too much, since it holds the compiled graph.
+        return grown
+    if is_gpu(engine.device):
+        return _BESIDE_GPU * (chunk.nbytes + engine(chunk).nbytes) / 1e6
+    return _BESIDE_TENSORS * peak_tensor_memory(partial(engine, chunk)) / 1e6
 
 
 def _tried_stream(job: FileJob, info: AudioInfo) -> StreamSettings:
