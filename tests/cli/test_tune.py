@@ -102,6 +102,12 @@ def test_what_has_no_network_is_not_tuned(soloist):
     )
 
 
+def test_a_budget_of_nothing_is_refused_at_once(soloist, model, home):
+    result = soloist("tune", model, "--budget", 0)
+    assert result.code == 2
+    assert result.err.strip() == "soloist: the time for a figure must be more than 0 s, not 0"
+
+
 def test_one_model_that_is_not_there_stops_no_other(soloist):
     result = soloist("tune", "hpss", "no-such-model")
     assert result.code == 1

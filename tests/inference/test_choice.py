@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from families import make_family
-from soloist.errors import UsageError
+from soloist.errors import SoloistError, UsageError
 from soloist.inference.calibration import (
     Calibration,
     Trial,
@@ -92,6 +92,20 @@ def test_a_long_recording_is_worth_a_calibration(monkeypatch):
     assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
     assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("error", [SoloistError("the process was killed"), OSError("no room")])
+def test_a_comparison_that_fails_is_no_failure_of_the_separation(error, caplog):
+    tried = []
+
+    def fail():
+        tried.append(1)
+        raise error
+
+    engines = EngineChoice(make_family("unet-tdc"), "auto", "cpu", fail)
+    assert [engines.choose(10**7, may_calibrate=True).engine.name for _ in range(2)] == ["torch", "torch"]
+    assert len(tried) == 1
+    assert str(error) in caplog.text
 
 
 def test_what_was_asked_for_is_taken_whatever_was_measured():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 
+from soloist.errors import SoloistError
 from soloist.inference.calibration import Calibration, Trial, load_calibration
 from soloist.inference.engines import Engine, find_device, installed_engines, make_engine
 from soloist.inference.tuning import noise_chunk
@@ -18,6 +20,9 @@ LONG_SECONDS = 120.0
 """From so long a separation on, engines are compared before it where nobody has done so."""
 
 LONG_CHUNKS = 30
+"""Chunks of which such a separation has at least so many."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,20 @@ class EngineChoice:
             return self._known(self._fixed)
         undecided = self._open and self.calibration is None
         if undecided and may_calibrate and self._is_long(chunks):
-            self.calibration = self._calibrate()
+            self._compare()
         running = [name for name, _ in self._engines]
         best = self.calibration and self.calibration.best(chunks, self._threads, running)
         if not (self._open and best):
             return replace(self._known(self._engine("torch")), undecided=undecided)
         return Choice(self._engine(best.engine, best.threads), best.batch_size, best)
+
+    def _compare(self) -> None:
+        """Calibrate; where that fails, it is PyTorch from now on, which separates all the same."""
+        try:
+            self.calibration = self._calibrate()
+        except (SoloistError, OSError) as error:
+            _log.warning("engines could not be compared, PyTorch is taken: %s", error)
+            self._open = False
 
     def _known(self, engine: Engine) -> Choice:
         """An engine that nobody chose, and what was measured of it."""

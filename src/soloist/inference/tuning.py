@@ -58,9 +58,11 @@ def tune(
 
     Raises:
         ModelError: The model is unknown or damaged.
-        UsageError: It has no graph, so that there is nothing to choose from.
+        UsageError: It has no graph, so that there is nothing to choose from, or there is no budget.
         SoloistError: PyTorch itself could not be measured.
     """
+    if not budget > 0:
+        raise UsageError(f"the time for a figure must be more than 0 s, not {budget:g}")
     separator = load(model)
     if separator.graph is None:
         raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
