@@ -160,6 +160,31 @@ def test_nothing_but_an_export_is_replaced(tmp_path):
     assert (tmp_path / "small/diary.txt").read_text() == "dear diary"
 
 
+@pytest.mark.parametrize("to", ["onnx", "openvino", "torchscript", "torch-export"])
+def test_where_there_is_no_room_nothing_is_left(tmp_path, to):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    separator = Gain().eval()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(ExportError, match="small") as raised:
+            export_small(tmp_path / "small", separator, to=to, chunk=0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_leaves_nothing(tmp_path, error):
+    def interrupt(mixture):
+        raise error
+
+    with pytest.raises(error):
+        export_small(tmp_path / "a/small", Gain(interrupt).eval())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"to": "onix"}, "there is no format 'onix'"), ({"chunk": 0.0}, "longer than 0 s")],

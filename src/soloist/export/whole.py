@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -43,7 +45,7 @@ def to_torchscript(
     with quiet(), explained("TorchScript"):
         traced = torch.jit.trace(separator, (mixture,), check_trace=False)
         signature = signature_of([mixture], [traced(mixture)], free)
-        traced.save(str(path))
+        _save(partial(torch.jit.save, traced), path)
     return signature
 
 
@@ -77,8 +79,15 @@ def to_torch_export(
     signature = signature_of([mixture], [separator(mixture)], free)
     program = capture(separator, [mixture], signature.inputs)
     with quiet(), explained("torch.export"):
-        torch.export.save(program, path)
+        _save(partial(torch.export.save, program), path)
     return signature
+
+
+def _save(write: Callable[[io.BytesIO], object], path: Path) -> None:
+    """Write a file by way of memory: where there is no room on a disk, PyTorch would end the process."""
+    buffer = io.BytesIO()
+    write(buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _self_contained(separator: Separator) -> Separator:
