@@ -140,3 +140,15 @@ def test_the_recurrent_network_hears_moments_one_after_the_other(as_released):
         together = net(blocks)[0]
         alone = torch.cat([net([block[i : i + 1] for block in blocks])[0] for i in range(2)])
     assert torch.allclose(together, alone, atol=1e-6) is not as_released
+
+
+@pytest.mark.parametrize(
+    ("design", "told"),
+    [
+        (lambda: Autoencoder((0, 4)), r"hidden_channels \[0, 4\] must be at least 1"),
+        (lambda: BiLSTM(layers=0), "layers 0 must be at least 1"),
+    ],
+)
+def test_a_design_of_nothing_is_refused(design, told):
+    with pytest.raises(UsageError, match=told):
+        design()

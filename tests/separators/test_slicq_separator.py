@@ -175,3 +175,18 @@ def test_the_design_and_the_transform_make_the_network():
     )
     assert sum(parameter.numel() for parameter in separator.parameters()) == 6_671_856
     assert len(separator.network.blocks) == 51
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"bandwidth": -3.0}, "bandwidth -3 Hz must not be negative; give none"),
+        ({"bandwidth": float("nan")}, "bandwidth nan Hz"),
+        ({"chunk_slices": 0}, "chunk_slices 0 must be at least 1"),
+        ({"wiener_iterations": -1}, "iterations -1"),
+        ({"sample_rate": 44100}, "for 8000 Hz, the separator for 44100 Hz"),
+    ],
+)
+def test_an_illegal_setting_is_refused(options, told):
+    with pytest.raises(UsageError, match=told):
+        make(**options)

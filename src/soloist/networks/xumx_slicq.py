@@ -237,9 +237,14 @@ class Autoencoder(MaskDesign):
     Args:
         hidden_channels: Channels after the first and after the second convolution, for each source.
         as_released: Read masks as the code of xumx-sliCQ does; see `BlockMasks`.
+
+    Raises:
+        UsageError: There are no channels.
     """
 
     def __init__(self, hidden_channels: tuple[int, int] = (25, 55), as_released: bool = False) -> None:
+        if min(hidden_channels) < 1:
+            raise UsageError(f"hidden_channels {list(hidden_channels)} must be at least 1 each")
         self.hidden_channels = hidden_channels
         self.as_released = as_released
 
@@ -254,9 +259,14 @@ class BiLSTM(MaskDesign):
     Args:
         layers: Layers of the LSTM.
         as_released: Fold spectrograms and read masks as the code of xumx-sliCQ does; see `BiLSTMMasks`.
+
+    Raises:
+        UsageError: There are no layers.
     """
 
     def __init__(self, layers: int = 2, as_released: bool = False) -> None:
+        if layers < 1:
+            raise UsageError(f"layers {layers} must be at least 1")
         self.layers = layers
         self.as_released = as_released
 

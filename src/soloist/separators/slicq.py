@@ -38,7 +38,7 @@ class SliCQSeparator(Separator):
         normalization: What the audio is normalised by; see `Separator`.
 
     Raises:
-        UsageError: The transform is one for another sample rate, or no block lies below the bandwidth.
+        UsageError: The transform is one for another sample rate, or a number is out of range.
     """
 
     def __init__(
@@ -62,8 +62,12 @@ class SliCQSeparator(Separator):
             raise UsageError(
                 f"the transform is one for {transform.sample_rate} Hz, the separator for {sample_rate} Hz"
             )
-        self.transform = transform
         limit = math.inf if bandwidth is None else bandwidth
+        if not limit >= 0:
+            raise UsageError(f"bandwidth {limit:g} Hz must not be negative; give none for all blocks")
+        if chunk_slices < 1:
+            raise UsageError(f"chunk_slices {chunk_slices} must be at least 1")
+        self.transform = transform
         self.network = XumxSliCQ(
             [BlockShape(block.bins, block.width) for block in transform.blocks],
             len(self.sources),
