@@ -21,7 +21,8 @@ def plot(
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            help="stft:n_fft:hop_length or slicq:scale:bins:fmin; may be given several times. "
+            help="stft:n_fft:hop_length:window or slicq:scale:bins:fmin:slice_length:gamma, of which the end "
+            "may be left out; may be given several times. "
             f"Default: {' and '.join(DEFAULTS)}."
         ),
     ] = None,
