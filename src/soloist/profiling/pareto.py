@@ -41,7 +41,7 @@ class Rating:
 
     def cell(self, model: str) -> str:
         """A model's quality as people read it."""
-        return f"{self.values[model]:g}" if model in self.values else NO_VALUE
+        return f"{self.values[model]:.2f}" if model in self.values else NO_VALUE
 
 
 @dataclass(frozen=True)
