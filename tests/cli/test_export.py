@@ -14,12 +14,19 @@ import torch
 import soloist as package
 
 MODEL = "tiny-sudormrf-digits"
+SONGS = "tiny-tfc-tdf-songs"
 WITHOUT_TORCH = """
 import runpy, sys
 sys.modules["torch"] = None
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+
+
+def run_without_torch(*arguments):
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_an_exported_model_runs_without_pytorch(soloist, tmp_path, repository):
@@ -32,10 +39,7 @@ def test_an_exported_model_runs_without_pytorch(soloist, tmp_path, repository):
     mixture = (3000 * np.random.default_rng(0).standard_normal(4480)).astype(np.int16)
     soundfile.write(tmp_path / "talkers.wav", mixture, 8000, subtype="PCM_16")
     script = repository / "examples/run_onnx.py"
-    arguments = [script, tmp_path / "digits", tmp_path / "talkers.wav", tmp_path / "stems"]
-    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    run_without_torch(script, tmp_path / "digits", tmp_path / "talkers.wav", tmp_path / "stems")
 
     with torch.no_grad():
         expected = package.load(MODEL)(torch.from_numpy(mixture / np.float32(32768))[None, None])[0, :, 0]
@@ -44,8 +48,23 @@ def test_an_exported_model_runs_without_pytorch(soloist, tmp_path, repository):
     np.testing.assert_allclose(stems, expected, atol=1e-4)
 
 
-def test_the_example_is_short(repository):
-    assert len((repository / "examples/run_onnx.py").read_text().splitlines()) <= 40
+def test_a_network_on_spectrograms_runs_without_pytorch(soloist, tmp_path, repository):
+    result = soloist("export", SONGS, "--to", "onnx", "-o", tmp_path / "songs", "--chunk", 0.5)
+    assert result.code == 0, result.err
+    mixture = (3000 * np.random.default_rng(0).standard_normal((2, 22050))).astype(np.int16)
+    soundfile.write(tmp_path / "song.wav", mixture.T, 44100, subtype="PCM_16")
+    script = repository / "examples/run_onnx_spectrogram.py"
+    run_without_torch(script, tmp_path / "songs", tmp_path / "song.wav", tmp_path / "stems")
+    with torch.no_grad():
+        expected = package.load(SONGS)(torch.from_numpy(mixture / np.float32(32768))[None])[0]
+    stems = [soundfile.read(tmp_path / f"stems/{name}.wav")[0].T for name in ("vocals", "accompaniment")]
+    assert expected.abs().amax(dim=(1, 2)).min() > 0.01
+    np.testing.assert_allclose(stems, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["run_onnx.py", "run_onnx_spectrogram.py"])
+def test_the_examples_are_short(repository, name):
+    assert len((repository / "examples" / name).read_text().splitlines()) <= 40
 
 
 def test_the_card_as_json(soloist, tmp_path):
