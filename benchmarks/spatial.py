@@ -45,8 +45,8 @@ SEPARATORS: dict[str, Callable[[int], Separator]] = {
     ),
     "SpatialClustering, max_delay 3": lambda count: SpatialClustering(count, sample_rate=RATE, max_delay=3.0),
     "Projet": lambda count: Projet(count, sample_rate=RATE),
-    "Projet, 30 x 9 places, 10 x 5 projections": lambda count: Projet(
-        count, sample_rate=RATE, places=(30, 9), projections=(10, 5), max_delay=3.0
+    "Projet, 9 x 9 places, 5 x 5 projections, max_delay 3": lambda count: Projet(
+        count, sample_rate=RATE, places=(9, 9), projections=(5, 5), max_delay=3.0
     ),
     "ICA": lambda count: ICA(sample_rate=RATE),
 }
