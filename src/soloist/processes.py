@@ -55,7 +55,7 @@ class Processes(ProcessPoolExecutor):
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Put off Ctrl-C; processes that are started meanwhile do not hear it as long as they live."""
+    """Put off Ctrl-C in this thread; processes that it starts meanwhile never hear it."""
     if sys.platform == "win32":
         yield
         return
