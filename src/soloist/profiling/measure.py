@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from soloist.errors import OutOfMemoryError
 from soloist.inference.engines import Engine, find_device, make_engine
 from soloist.inference.estimation import make_estimate
+from soloist.profiling.memory import within_memory
 from soloist.profiling.operations import count_operations
 from soloist.profiling.tensors import peak_tensor_memory
 from soloist.profiling.timing import Timing, measure_time
@@ -26,7 +25,6 @@ LONGEST_TRAINED = 10.0
 
 _LEVEL = 0.1
 _SAMPLE_BYTES = 4
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0)
     run = partial(_separate, separator, engine)
     seen = case.engine == "torch"
     counted = engine if seen else make_engine("torch", separator, case.device)
-    with _within_memory(case):
+    with within_memory(f"at {case}"):
         mixture = make_noise(separator, case)
         operations, memory = _count(partial(_separate, separator, counted, mixture), counted.device)
         time = measure_time(run, lambda: mixture, budget=budget)
@@ -131,7 +129,7 @@ def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -
     if not trainable or case.duration > LONGEST_TRAINED or case.engine != "torch":
         return None
     device = find_device(case.device)
-    with _within_memory(case):
+    with within_memory(f"at {case}"):
         trained = copy.deepcopy(separator).train().to(device)
         mixture = make_noise(separator, case).to(device)
 
@@ -154,7 +152,7 @@ def separate_once(separator: Separator, case: Case) -> None:
         UsageError: The device or the engine is not there.
         OutOfMemoryError: The memory does not suffice.
     """
-    with _within_memory(case):
+    with within_memory(f"at {case}"):
         _separate(separator, make_engine(case.engine, separator, case.device), make_noise(separator, case))
 
 
@@ -189,16 +187,6 @@ def _count(call: Callable[[], object], device: str) -> tuple[int, int]:
         memory = peak_tensor_memory(call, device)
 
     return count_operations(observed), memory
-
-
-@contextmanager
-def _within_memory(case: Case) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not any(text in str(error) for text in _OUT_OF_MEMORY):
-            raise
-        raise OutOfMemoryError(f"out of memory at {case}") from error
 
 
 def _wait(device: str) -> None:
