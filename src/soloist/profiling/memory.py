@@ -20,10 +20,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def peak_memory() -> float | None:
-    """The most memory that this process has held, in MB (10^6 bytes); None where the system does not say.
-
-    On Linux that is since the last `reset_peak_memory`.
-    """
+    """The most memory that this process has held, in MB (10^6 bytes); None where the system does not say."""
     if sys.platform == "win32":
         return None
     import resource
@@ -33,12 +30,6 @@ def peak_memory() -> float | None:
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return round(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
-
-
-def reset_peak_memory() -> None:
-    """Have `peak_memory` begin anew with what is held now, where the system can."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def resident_memory() -> float | None:
