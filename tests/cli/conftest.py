@@ -26,13 +26,6 @@ class Result:
     err: str
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _interrupts_are_heard() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and so would commands that tests interrupt."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 @pytest.fixture(autouse=True)
 def _interrupts_as_before() -> Iterator[None]:
     """A command that ends leaves Ctrl-C to the system; here other tests follow."""
