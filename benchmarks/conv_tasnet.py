@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from soloist.inference.engines import TorchEngine
 from soloist.networks.conv_tasnet import ConvBlock, ConvTasNet
-from soloist.networks.normalization import CumulativeNorm
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.networks.layers.normalization import CumulativeNorm
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 from sudormrf import compare, plain_norm
 
 

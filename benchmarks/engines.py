@@ -22,12 +22,12 @@ import sudormrf
 import tdc17
 import tfc_tdf
 from soloist.inference.engines import installed_engines, make_engine
-from soloist.networks.unet import UNet
-from soloist.networks.unet_blocks import TDC
+from soloist.networks.unet.intermediate_blocks import TDC
+from soloist.networks.unet.unet import UNet
 from soloist.profiling.operations import count_operations
-from soloist.separators.base import Separator
 from soloist.separators.presets import sudormrf_preset
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.separator import Separator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.transforms.stft import STFT
 
 MATRIX = 2048

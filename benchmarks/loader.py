@@ -21,18 +21,18 @@ import numpy as np
 import soundfile
 import torch
 
-from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.clip_folders import ClipFolder
 from soloist.datasets.layouts.stem_folders import StemFolders
 from soloist.datasets.synthetic_band import SOURCES, synthesize_band
 from soloist.datasets.synthetic_talkers import synthesize_talker
-from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.augment.levels import ChannelSwap, Gain
 from soloist.mixing.augment.rooms import RoomResponse
 from soloist.mixing.augment.spectra import BandLimit
 from soloist.mixing.augment.times import PitchTempo
-from soloist.mixing.clips import ClipMixer
+from soloist.mixing.clip_mixer import ClipMixer
 from soloist.mixing.example import Mixer
-from soloist.mixing.stems import StemMixer
+from soloist.mixing.stem_mixer import StemMixer
 
 SECONDS = 4.0
 SONG_RATE = 44100

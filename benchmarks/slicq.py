@@ -20,7 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from soloist.profiling.memory import peak_memory
+from soloist.resources.memory import peak_memory
 from soloist.transforms.slicq import SliCQ
 
 SAMPLE_RATE = 44100

@@ -20,7 +20,7 @@ from torch import Tensor
 from soloist.datasets.synthetic_band import synthesize_band
 from soloist.datasets.synthetic_talkers import synthesize_talker
 from soloist.metrics.ratios import si_sdr
-from soloist.separators.base import Separator
+from soloist.separators.separator import Separator
 from soloist.separators.training_free.duet import Duet
 from soloist.separators.training_free.ica import ICA
 from soloist.separators.training_free.projet import Projet

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.inference.engines import TorchEngine
-from soloist.networks.sudormrf import SuDoRMRF, UBlock
-from soloist.separators.filterbank import FilterbankSeparator
+from soloist.networks.sudormrf.improved import SuDoRMRF, UBlock
+from soloist.separators.filterbank_separator import FilterbankSeparator
 from soloist.separators.presets import sudormrf_preset
 
 

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from soloist.networks.unet import UNet
-from soloist.networks.unet_blocks import TDC
-from soloist.separators.base import Optimizable
+from soloist.networks.unet.intermediate_blocks import TDC
+from soloist.networks.unet.unet import UNet
+from soloist.separators.separator import Optimizable
 
 CHANNELS, LAYERS, BLOCKS, BINS = 24, 5, 17, 1025
 
@@ -95,7 +95,7 @@ class PlainUNet(nn.Module):
 
 
 def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The transcription's weights under the names and with the axes of `soloist.networks.unet`."""
+    """The transcription's weights under the names and with the axes of `soloist.networks.unet.unet`."""
     ours = {}
     for name, weight in state.items():
         name = re.sub(r"(entry|layers\.\d+)\.0\.", r"\1.conv.", name)

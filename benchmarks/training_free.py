@@ -22,8 +22,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from soloist.separators.base import Separator
 from soloist.separators.chunking import Chunking, separate_chunked
+from soloist.separators.separator import Separator
 from soloist.separators.training_free.ensemble_clustering import EnsembleClustering
 from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS

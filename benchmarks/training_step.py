@@ -20,11 +20,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR
-from soloist.separators.base import Level
-from soloist.separators.filterbank import FilterbankSeparator
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.separators.filterbank_separator import FilterbankSeparator
 from soloist.separators.presets import sudormrf_design
+from soloist.separators.separator import Level
 from sudormrf import plain_separation
 
 Step = Callable[[Tensor], float]

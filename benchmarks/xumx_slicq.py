@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.losses.composition import MultiDomain
-from soloist.losses.ratios import SISDR
-from soloist.losses.spectrogram import SpectrogramLoss
-from soloist.networks.xumx_slicq import Autoencoder, AutoencoderMasks
-from soloist.separators.slicq import SliCQSeparator
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.spectrogram_distances import SpectrogramLoss
+from soloist.networks.slicq_masks import Autoencoder, AutoencoderMasks
+from soloist.separators.slicq_separator import SliCQSeparator
 from soloist.transforms.slicq import SliCQ
 from soloist.transforms.slicq.scales import make_scale
 from soloist.transforms.slicq.windows import BinWindows, fft_offsets, transition_window

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from soloist import separate
 from soloist.audio import read_audio
 from soloist.plots.curves import draw_curves
-from soloist.plots.figure import save_figure
+from soloist.plots.spectrogram_figure import save_figure
 from soloist.training.watch.metrics_file import read_rows
 from soloist.transforms.stft import STFT
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from soloist.datasets.track import StemTrack
-from soloist.evaluation.excerpts import write_excerpts
 from soloist.evaluation.failures import write_failures
+from soloist.evaluation.listening_excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack
 from soloist.evaluation.records import FRAME_METRICS, Cost, TargetScores, TrackRecord, system_folder
 from stem_corpora import noises

@@ -9,10 +9,10 @@ import pytest
 import typer.main
 
 from soloist.cli.app import app
-from soloist.training.data_config import DataConfig
-from soloist.training.recipe import RECIPES, Recipe
+from soloist.config.building import find_class
+from soloist.training.recipe.data_config import DataConfig
+from soloist.training.recipe.recipe import RECIPES, Recipe
 from soloist.training.watch.config import WatchConfig
-from soloist.zoo.build import find_class
 
 PAGES = ["from-other-tools.md"]
 

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from soloist.processes import Processes, without_interrupts
+from soloist.resources.processes import Processes, without_interrupts
 
 PROGRAM = """
 import sys, tempfile, time
-from soloist.processes import Processes
+from soloist.resources.processes import Processes
 
 def work(folder):
     with tempfile.TemporaryDirectory(dir=folder):

@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from soloist.networks.base import SpectralNetwork
-from soloist.separators.clustering import ClusteringSeparator
+from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.separators.clustering_separator import ClusteringSeparator
 from soloist.transforms.stft import STFT
 
 SAMPLE_RATE = 8000

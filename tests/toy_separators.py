@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soloist.separators.base import Separator
+from soloist.separators.separator import Separator
 
 
 class Smoother(Separator):

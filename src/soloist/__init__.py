@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soloist.lazy import lazy_names
+from soloist.resources.extras import lazy_names
 
 if TYPE_CHECKING:
-    from soloist.inference.api import load, separate
-    from soloist.separators.base import Separator
+    from soloist.inference.separation import load, separate
+    from soloist.separators.separator import Separator
 
 __version__ = "0.1.0"
 
 __all__ = ["Separator", "__version__", "load", "separate"]
 
 _HOMES = {
-    "Separator": "soloist.separators.base",
-    "load": "soloist.inference.api",
-    "separate": "soloist.inference.api",
+    "Separator": "soloist.separators.separator",
+    "load": "soloist.inference.separation",
+    "separate": "soloist.inference.separation",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

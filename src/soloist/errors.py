@@ -6,6 +6,8 @@ a traceback and exits with `exit_code`.
 
 from __future__ import annotations
 
+import re
+
 
 class SoloistError(Exception):
     """Something that Soloist was asked to do cannot be done."""
@@ -53,3 +55,8 @@ class Interrupted(SoloistError):  # noqa: N818 - nothing went wrong
     """Somebody stopped the work, which can be gone on with."""
 
     exit_code = 130
+
+
+def one_line(error: object) -> str:
+    """The text of an error on a single line."""
+    return re.sub(r"\s+", " ", str(error)).strip()

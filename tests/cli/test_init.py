@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from soloist.training.recipe import RECIPES, read_recipe
-from soloist.training.recipe_template import FAMILIES
+from soloist.training.recipe.recipe import RECIPES, read_recipe
+from soloist.training.recipe.template import FAMILIES
 
 
 @pytest.fixture(autouse=True)

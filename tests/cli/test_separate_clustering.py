@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from soloist.zoo.build import build
-from soloist.zoo.models import save_model
+from soloist.separators.from_config import build_separator
+from soloist.zoo.model_folder import save_model
 
 RATE = 8000
 SOURCES = ["first", "second", "third"]
@@ -19,7 +19,7 @@ SOURCES = ["first", "second", "third"]
 def config(**options):
     network = {"inputs": 1, "outputs": 8, "num_bins": 65, "hidden_size": 8, "layers": 1}
     return {
-        "class_path": "soloist.separators.clustering.ClusteringSeparator",
+        "class_path": "soloist.separators.clustering_separator.ClusteringSeparator",
         "init_args": {
             "sources": SOURCES,
             "sample_rate": RATE,
@@ -29,7 +29,10 @@ def config(**options):
                 "class_path": "soloist.transforms.stft.STFT",
                 "init_args": {"n_fft": 128, "hop_length": 32, "window": "sqrt_hann", "scaled": True},
             },
-            "network": {"class_path": "soloist.networks.recurrent.RecurrentNetwork", "init_args": network},
+            "network": {
+                "class_path": "soloist.networks.recurrent_network.RecurrentNetwork",
+                "init_args": network,
+            },
             "clusterer": {
                 "class_path": "soloist.estimation.clustering.gaussian_mixture.GaussianMixture",
                 "init_args": {"covariance": "tied"},
@@ -42,7 +45,7 @@ def config(**options):
 def write_model(folder, **options):
     torch.manual_seed(0)
     described = config(**options)
-    save_model(build(described, "a test"), described, {"title": "A test"}, folder)
+    save_model(build_separator(described, "a test"), described, {"title": "A test"}, folder)
     return folder
 
 

@@ -9,13 +9,13 @@ import pytest
 import soundfile
 import torch
 
-from soloist.separators.slicq import SliCQSeparator
-from soloist.zoo.build import build
-from soloist.zoo.models import save_model
+from soloist.separators.from_config import build_separator
+from soloist.separators.slicq_separator import SliCQSeparator
+from soloist.zoo.model_folder import save_model
 
 RATE = 8000
 CONFIG = {
-    "class_path": "soloist.separators.slicq.SliCQSeparator",
+    "class_path": "soloist.separators.slicq_separator.SliCQSeparator",
     "init_args": {
         "sources": ["drums", "bass"],
         "sample_rate": RATE,
@@ -26,7 +26,7 @@ CONFIG = {
             "init_args": {"scale": "bark", "bins": 24, "fmin": 80.0, "sample_rate": RATE},
         },
         "network": {
-            "class_path": "soloist.networks.xumx_slicq.Autoencoder",
+            "class_path": "soloist.networks.slicq_masks.Autoencoder",
             "init_args": {"hidden_channels": [3, 4]},
         },
     },
@@ -38,7 +38,7 @@ def model(tmp_path_factory):
     """A model folder with untrained weights."""
     folder = tmp_path_factory.mktemp("models") / "slicq"
     torch.manual_seed(0)
-    separator = build(CONFIG, "a test")
+    separator = build_separator(CONFIG, "a test")
     assert isinstance(separator, SliCQSeparator)
     save_model(separator, CONFIG, {"title": "A test"}, folder)
     return folder

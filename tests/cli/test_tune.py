@@ -9,13 +9,13 @@ import pytest
 import soundfile
 import torch
 
-from soloist.zoo.build import build
-from soloist.zoo.models import save_model
+from soloist.separators.from_config import build_separator
+from soloist.zoo.model_folder import save_model
 
 SHIPPED = "tiny-sudormrf-digits"
 
 CONFIG = {
-    "class_path": "soloist.separators.spectral.SpectralSeparator",
+    "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
     "init_args": {
         "transform": {
             "class_path": "soloist.transforms.stft.STFT",
@@ -58,7 +58,9 @@ def model(tmp_path_factory):
     """A model folder with a network that is exported at once."""
     torch.manual_seed(0)
     card = {"licence": {"weights": "CC0"}}
-    return save_model(build(CONFIG, "test"), CONFIG, card, tmp_path_factory.mktemp("models") / "tiny")
+    return save_model(
+        build_separator(CONFIG, "test"), CONFIG, card, tmp_path_factory.mktemp("models") / "tiny"
+    )
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from soloist.audio import WriteOptions, probe, read_audio, resample_audio
 from soloist.datasets.convert import Conversion, convert_corpus
 from soloist.datasets.convert_track import ConvertSettings
 from soloist.datasets.corpus import Corpus
-from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.clip_folders import ClipFolder
 from soloist.datasets.layouts.esc50 import ESC50
 from soloist.datasets.layouts.musdb import MUSDB18
 from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic import SyntheticBand
+from soloist.datasets.layouts.synthetic_corpora import SyntheticBand
 from soloist.datasets.layouts.wsj0 import WHAM
 from soloist.datasets.track import StemFile, StemSum, StemTrack
 from soloist.errors import UsageError

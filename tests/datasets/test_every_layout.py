@@ -7,9 +7,9 @@ import soundfile
 from soloist.datasets.checking import check_corpus
 from soloist.datasets.corpus import FolderCorpus
 from soloist.datasets.find import find_layout, find_layouts, guess_layout
-from soloist.mixing.clips import ClipMixer
-from soloist.mixing.stems import StemMixer
-from soloist.mixing.tracks import TrackMixer
+from soloist.mixing.clip_mixer import ClipMixer
+from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing.track_mixer import TrackMixer
 from stem_corpora import FOUR_STEMS, noises, write_multi_stream, write_track
 
 RATE = 8000

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soloist.datasets.synthetic_band import SOURCES, synthesize_band
-from soloist.datasets.synthetic_band.score import compose
+from soloist.datasets.synthetic_band.song import compose
 from soloist.errors import UsageError
 
 RATE = 44100

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import soloist.estimation.wiener as module
 from soloist.errors import UsageError
-from soloist.estimation.masks import with_phase_of
+from soloist.estimation.representations import with_phase_of
 from soloist.estimation.wiener import WienerEM
 from soloist.transforms.slicq import SliCQ
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.datasets.stems import find_stem_tracks
+from soloist.datasets.stem_tracks import find_stem_tracks
 from soloist.errors import UsageError
 from soloist.evaluation.systems import OracleName, check_system, use_transform
 from soloist.metrics.ratios import sdr

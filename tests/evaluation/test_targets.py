@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from soloist.datasets.targets import components
 from soloist.errors import UsageError
-from soloist.evaluation.targets import Scenario, complement, scenarios
+from soloist.evaluation.scenarios import Scenario, complement, scenarios
 
 STEMS = ("vocals", "drums", "bass", "other")
 UNIONS = ("accompaniment", "no_drums", "no_bass", "harmonic", "percussive")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from soloist.audio import read_audio
-from soloist.datasets.stems import TrackPath
+from soloist.datasets.stem_tracks import TrackPath
 from soloist.errors import UsageError
-from soloist.evaluation.excerpts import choose_tracks, find_excerpts
+from soloist.evaluation.listening_excerpts import choose_tracks, find_excerpts
 from soloist.evaluation.scoring import ScoreSettings
+from soloist.evaluation.scoring_workers import ScoringTask, Separated, score
 from soloist.evaluation.systems import Separation, SystemSettings, make_system
-from soloist.evaluation.workers import ScoringTask, Separated, score
 from stem_corpora import RATE, noises, spoiled, write_track
 
 

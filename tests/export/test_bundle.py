@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from families import SAMPLE_RATE, make_family
-from soloist.capture import is_captured
 from soloist.errors import ExportError, ModelError, UsageError
 from soloist.export.bundle import export
-from soloist.export.card import with_defaults
+from soloist.export.model_json import with_defaults
 from soloist.export.runtimes import open_torchscript
-from soloist.separators.base import Separator
+from soloist.resources.tracing import is_captured
+from soloist.separators.separator import Separator
 from soloist.zoo.cards import Card, Licence
 
 CONFIG = {
-    "class_path": "soloist.separators.spectral.SpectralSeparator",
+    "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
     "init_args": {
         "transform": {
             "class_path": "soloist.transforms.stft.STFT",

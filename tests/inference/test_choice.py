@@ -17,7 +17,7 @@ from soloist.inference.calibration import (
     load_calibration,
     save_calibration,
 )
-from soloist.inference.choice import EngineChoice
+from soloist.inference.engine_selection import EngineChoice
 from soloist.separators.training_free.hpss import HPSS
 
 

@@ -8,19 +8,19 @@ import soundfile
 import torch
 from torch import Tensor
 
-from soloist.inference.look import Excerpt, look_at
-from soloist.inference.look_files import write_look
-from soloist.networks.base import SpectralNetwork
-from soloist.networks.sudormrf import SuDoRMRF
-from soloist.networks.xumx_slicq import Autoencoder
-from soloist.separators.clustering import ClusteringSeparator
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.separators.slicq import SliCQSeparator
-from soloist.separators.spectral import SpectralSeparator
+from soloist.inspection.visualization import Excerpt, look_at
+from soloist.inspection.visualization_files import write_look
+from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.networks.slicq_masks import Autoencoder
+from soloist.networks.sudormrf.improved import SuDoRMRF
+from soloist.separators.clustering_separator import ClusteringSeparator
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.separators.slicq_separator import SliCQSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.separators.training_free.hpss import HPSS
 from soloist.separators.training_free.projet import Projet
 from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 from soloist.transforms.slicq import SliCQ
 from soloist.transforms.stft import STFT
 

@@ -9,10 +9,10 @@ import torch
 
 from soloist.audio import probe
 from soloist.inference.calibration import Calibration, Trial, save_calibration
+from soloist.inference.dry_run.plan import Planner
+from soloist.inference.dry_run.trial_run import Idle, rehearse
+from soloist.inference.file_job import FileJob, FileSettings
 from soloist.inference.inputs import Track
-from soloist.inference.job import FileJob, FileSettings
-from soloist.inference.plan import Planner
-from soloist.inference.rehearsal import Idle, rehearse
 from soloist.inference.stream import StreamSettings
 from soloist.zoo import load
 

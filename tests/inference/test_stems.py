@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from soloist.errors import UsageError
-from soloist.inference.stems import NullTest, StemSelection
+from soloist.inference.stem_selection import NullTest, StemSelection
 
 SOURCES = ("vocals", "drums", "bass")
 RANDOM = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from soloist.errors import UsageError
 from soloist.inference.engines import TorchEngine, find_device
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.separators.base import Level
+from soloist.separators.separator import Level
 from toy_separators import Smoother, Swapping
 
 

@@ -8,15 +8,15 @@ from einops import rearrange
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.base import Prediction
-from soloist.losses.clustering import DeepClustering, WhitenedKMeans
 from soloist.losses.composition import Combinations, MixtureConsistency, MultiDomain, WeightedSum
-from soloist.losses.framed import FramedLoss
-from soloist.losses.masks import ComponentLoss, MaskLoss
+from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
+from soloist.losses.energy_ratios import SDSDR, SISDR, SNR, ThresholdedSNR
+from soloist.losses.framed_ratios import FramedLoss
+from soloist.losses.loss import Prediction
+from soloist.losses.mask_losses import ComponentLoss, MaskLoss
 from soloist.losses.multi_resolution import MultiResolutionSTFT
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SDSDR, SISDR, SNR, ThresholdedSNR
-from soloist.losses.spectrogram import PhaseSensitiveLoss, SpectrogramDivergence, SpectrogramLoss
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.losses.spectrogram_distances import PhaseSensitiveLoss, SpectrogramDivergence, SpectrogramLoss
 from soloist.losses.variational import KLDivergence
 from soloist.losses.waveform import WaveformLoss
 from soloist.losses.weighted_sdr import WeightedSDR

@@ -8,11 +8,11 @@ import torch
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.base import Prediction
 from soloist.losses.composition import WeightedSum
-from soloist.losses.masks import ComponentLoss, MaskLoss
-from soloist.losses.ratios import SISDR
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.loss import Prediction
+from soloist.losses.mask_losses import ComponentLoss, MaskLoss
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.losses.variational import KLDivergence
 
 

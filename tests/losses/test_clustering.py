@@ -3,8 +3,8 @@ import torch
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
-from soloist.losses.base import Prediction
-from soloist.losses.clustering import DeepClustering, WhitenedKMeans
+from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
+from soloist.losses.loss import Prediction
 
 LOSSES = [DeepClustering(), DeepClustering("magnitude"), WhitenedKMeans(), WhitenedKMeans("equal")]
 

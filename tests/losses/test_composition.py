@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from soloist.config.building import build_object
 from soloist.errors import ConfigError, UsageError
-from soloist.losses.base import Loss, Prediction
 from soloist.losses.composition import (
     Combinations,
     MixtureConsistency,
@@ -13,13 +13,13 @@ from soloist.losses.composition import (
     WeightedSum,
     proper_subsets,
 )
+from soloist.losses.energy_ratios import SISDR, SNR
+from soloist.losses.loss import Loss, Prediction
 from soloist.losses.multi_resolution import MultiResolutionSTFT
-from soloist.losses.ratios import SISDR, SNR
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.losses.variational import KLDivergence
 from soloist.losses.waveform import WaveformLoss
 from soloist.transforms.stft import STFT
-from soloist.zoo.build import build_object
 
 STFT_16 = STFT(16, 8)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.base import Prediction
-from soloist.losses.masks import ComponentLoss, MaskLoss
+from soloist.losses.loss import Prediction
+from soloist.losses.mask_losses import ComponentLoss, MaskLoss
 from soloist.transforms.stft import STFT
 
 STFT_16 = STFT(16, 8)

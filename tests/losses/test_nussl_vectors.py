@@ -8,11 +8,11 @@ import torch
 from einops import rearrange
 from torch.testing import assert_close
 
-from soloist.losses.base import Prediction
-from soloist.losses.clustering import DeepClustering, WhitenedKMeans
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR, SNR, inner
-from soloist.losses.spectrogram import SpectrogramDivergence
+from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
+from soloist.losses.energy_ratios import SISDR, SNR, inner
+from soloist.losses.loss import Prediction
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.losses.spectrogram_distances import SpectrogramDivergence
 from soloist.losses.waveform import WaveformLoss
 
 

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.base import Prediction
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR, SNR
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.energy_ratios import SISDR, SNR
+from soloist.losses.loss import Prediction
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.losses.waveform import WaveformLoss
 from soloist.losses.zero_references import ZeroReferenceSNR
 from soloist.transforms.stft import STFT

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from soloist.losses.ratios import SDSDR, SISDR, SNR, ThresholdedSNR
+from soloist.losses.energy_ratios import SDSDR, SISDR, SNR, ThresholdedSNR
 from soloist.metrics.ratios import sd_sdr, sdr, si_sdr
 
 

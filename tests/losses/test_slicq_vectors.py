@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.base import Prediction
 from soloist.losses.composition import Combinations, MultiDomain
-from soloist.losses.ratios import SISDR
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.loss import Prediction
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.transforms.slicq import SliCQ
 
 TARGETS = ["bass", "vocals", "other", "drums"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.base import Prediction
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SDSDR, SISDR, SNR
+from soloist.losses.energy_ratios import SDSDR, SISDR, SNR
+from soloist.losses.loss import Prediction
+from soloist.losses.permutation_invariant import PermutationInvariant
 from soloist.losses.zero_references import ReleasedZeroReferenceSNR, ZeroReferenceSNR
 
 NEAR = {"rtol": 1e-5, "atol": 1e-6}

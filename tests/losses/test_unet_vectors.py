@@ -7,11 +7,11 @@ import pytest
 import torch
 from einops import rearrange
 
-from soloist.estimation.masks import planes_to_complex
-from soloist.losses.base import Prediction
+from soloist.estimation.representations import planes_to_complex
 from soloist.losses.composition import WeightedSum
-from soloist.losses.framed import FramedLoss
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.framed_ratios import FramedLoss
+from soloist.losses.loss import Prediction
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.losses.waveform import WaveformLoss
 from soloist.transforms.stft import STFT
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.losses.base import Prediction
 from soloist.losses.composition import Combinations
+from soloist.losses.loss import Prediction
 from soloist.losses.weighted_sdr import WeightedSDR
 
 

@@ -6,10 +6,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.clip_folders import ClipFolder
 from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.levels import Gain
-from soloist.mixing.clips import AUDIBLE, ClipMixer
+from soloist.mixing.clip_mixer import AUDIBLE, ClipMixer
 
 RATE = 8000
 TALKERS = ("ann", "ben", "cem", "dora")

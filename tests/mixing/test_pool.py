@@ -12,7 +12,7 @@ import pytest
 from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.mixing.example import Example, Mixer, generator
 from soloist.mixing.pool import KeptMixer, PoolMixer
-from soloist.training.data import make_loader
+from soloist.training.data.batches import make_loader
 
 
 class Counting(Mixer):

@@ -6,7 +6,7 @@ import pytest
 from numbered_tracks import RATE, write_numbered
 from soloist.errors import UsageError
 from soloist.mixing.prior import PriorMixer
-from soloist.mixing.tracks import TrackMixer
+from soloist.mixing.track_mixer import TrackMixer
 
 
 def mixer(folder, tracks=2, sources=("s1", "s2"), **arguments):

@@ -7,21 +7,21 @@ import yaml
 from numbered_tracks import write_numbered
 from soloist.errors import ConfigError
 from soloist.mixing.example import Mixer
-from soloist.training.recipe import Recipe
+from soloist.training.recipe.recipe import Recipe
 
 RECIPE = """
 separator:
-  class_path: soloist.separators.filterbank.FilterbankSeparator
+  class_path: soloist.separators.filterbank_separator.FilterbankSeparator
   init_args: {sources: [vocals, accompaniment], sample_rate: 1000, channels: 2}
 seed: 5
-loss: {class_path: soloist.losses.ratios.SISDR}
+loss: {class_path: soloist.losses.energy_ratios.SISDR}
 data:
   train:
     class_path: soloist.mixing.prior.PriorMixer
     init_args:
       priors: [3, 1]
       mixers:
-      - class_path: soloist.mixing.stems.StemMixer
+      - class_path: soloist.mixing.stem_mixer.StemMixer
         init_args:
           corpus: {class_path: soloist.datasets.layouts.stem_folders.StemFolders}
           split: all
@@ -35,7 +35,7 @@ data:
           - {class_path: soloist.mixing.augment.times.TimeShift, init_args: {seconds: 0.01}}
           - {class_path: soloist.mixing.augment.times.PitchTempo, init_args: {semitones: [-1, 1]}}
           - {class_path: soloist.mixing.augment.spectra.BandLimit, init_args: {upper: [100, 400]}}
-      - class_path: soloist.mixing.tracks.TrackMixer
+      - class_path: soloist.mixing.track_mixer.TrackMixer
         init_args:
           corpus: {class_path: soloist.datasets.layouts.stem_folders.StemFolders}
           split: all

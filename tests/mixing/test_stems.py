@@ -10,7 +10,7 @@ from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
 from soloist.mixing.augment.spectra import BandLimit
 from soloist.mixing.augment.times import PitchTempo, TimeShift
-from soloist.mixing.stems import StemMixer
+from soloist.mixing.stem_mixer import StemMixer
 
 
 def mixer(corpus, sources=STEMS, split="all", duration=0.2, sample_rate=RATE, **arguments):

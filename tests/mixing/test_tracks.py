@@ -7,7 +7,7 @@ import soundfile
 from numbered_tracks import RATE, origin, write_numbered
 from soloist.datasets.layouts.stem_folders import StemFolders
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.tracks import TrackMixer
+from soloist.mixing.track_mixer import TrackMixer
 
 SOURCES = ("s1", "s2")
 

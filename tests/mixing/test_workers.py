@@ -5,17 +5,17 @@ import pytest
 import soundfile
 import torch
 
-from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.clip_folders import ClipFolder
 from soloist.datasets.layouts.stem_folders import StemFolders
 from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
 from soloist.mixing.augment.rooms import RoomResponse
 from soloist.mixing.augment.spectra import BandLimit
 from soloist.mixing.augment.times import PitchTempo, TimeShift
-from soloist.mixing.clips import ClipMixer
+from soloist.mixing.clip_mixer import ClipMixer
 from soloist.mixing.prior import PriorMixer
-from soloist.mixing.stems import StemMixer
-from soloist.mixing.tracks import TrackMixer
-from soloist.training.data import make_loader
+from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing.track_mixer import TrackMixer
+from soloist.training.data.batches import make_loader
 
 RATE = 8000
 SOURCES = ("drums", "vocals")

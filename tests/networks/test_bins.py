@@ -7,15 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR
-from soloist.networks.bins import BinsAsFilters
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.permutation_invariant import PermutationInvariant
 from soloist.networks.conv_tasnet import ConvTasNet
 from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.mask_network import MaskNetwork
-from soloist.networks.sudormrf import SuDoRMRF
+from soloist.networks.layers.bins_as_filters import BinsAsFilters
+from soloist.networks.layers.mask_network import MaskNetwork
+from soloist.networks.sudormrf.improved import SuDoRMRF
 from soloist.networks.tasnet import TasNet
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.transforms.stft import STFT
 
 PLANES = {"magnitude": 2, "decibels": 2, "complex": 4}

@@ -10,11 +10,11 @@ from torch import nn
 
 from soloist.errors import UsageError
 from soloist.networks.conv_tasnet import ConvTasNet, DilatedConv
-from soloist.networks.frames import channels_last
-from soloist.networks.normalization import CumulativeNorm, GlobalNorm
+from soloist.networks.layers.frames import channels_last
+from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
 from soloist.profiling.operations import count_operations
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 
 SIZES = {"num_filters": 6, "channels": 4, "hidden_channels": 8, "skip_channels": 5}
 

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from soloist.networks.dense import DenseConvolution, PartedConvolution
+from soloist.networks.unet.dense_blocks import DenseConvolution, PartedConvolution
 from soloist.profiling.operations import count_operations
 
 SIZES = (3, 5, 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from soloist.networks.frames import FrameConv, Slope, add_repeated, channels_last
+from soloist.networks.layers.frames import FrameConv, Slope, add_repeated, channels_last
 
 
 @pytest.mark.parametrize(("kernel", "stride", "groups"), [(1, 1, 1), (5, 1, 8), (5, 2, 8), (3, 2, 1)])

@@ -9,8 +9,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.networks.mel import MelProjection, hz_to_mel, mel_filters, mel_to_hz
-from soloist.networks.recurrent import InputNorm, RecurrentNetwork, make_rnn
+from soloist.networks.layers.mel import MelProjection, hz_to_mel, mel_filters, mel_to_hz
+from soloist.networks.recurrent_network import InputNorm, RecurrentNetwork, make_rnn
 
 BINS, FRAMES = 33, 7
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.networks.frames import FrameConv, channels_last
-from soloist.networks.normalization import GlobalNorm
-from soloist.networks.sudormrf import Pyramid, SuDoRMRF
-from soloist.networks.sudormrf_attentive import AttentiveSuDoRMRF
-from soloist.networks.sudormrf_causal import CausalSuDoRMRF
-from soloist.networks.sudormrf_groupcomm import GroupCommSuDoRMRF, TransformAverageConcatenate
-from soloist.networks.sudormrf_original import OriginalSuDoRMRF
+from soloist.networks.layers.frames import FrameConv, channels_last
+from soloist.networks.layers.normalization import GlobalNorm
+from soloist.networks.sudormrf.attentive import AttentiveSuDoRMRF
+from soloist.networks.sudormrf.causal import CausalSuDoRMRF
+from soloist.networks.sudormrf.group_communication import GroupCommSuDoRMRF, TransformAverageConcatenate
+from soloist.networks.sudormrf.improved import Pyramid, SuDoRMRF
+from soloist.networks.sudormrf.original import OriginalSuDoRMRF
 from soloist.profiling.operations import count_operations
 from soloist.separators.presets import sudormrf_design, sudormrf_preset
 

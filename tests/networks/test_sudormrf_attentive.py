@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from soloist.networks.sudormrf_attentive import AttentiveResampler, AttentiveSuDoRMRF, sinusoidal_positions
+from soloist.networks.sudormrf.attentive import AttentiveResampler, AttentiveSuDoRMRF, sinusoidal_positions
 
 
 @pytest.mark.parametrize(("num_heads", "head_size"), [(4, 256), (2, 8), (1, 3)])

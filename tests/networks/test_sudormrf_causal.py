@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.networks.sudormrf_causal import CausalConv, CausalSuDoRMRF
+from soloist.networks.sudormrf.causal import CausalConv, CausalSuDoRMRF
 
 
 def _network(num_blocks: int, depth: int, kernel_size: int) -> CausalSuDoRMRF:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from soloist.errors import UsageError
 from soloist.networks.tasnet import TasNet
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 
 SIZES = {"num_filters": 6, "hidden_size": 5}
 

@@ -11,9 +11,9 @@ from soloist.networks.conv_tasnet import ConvTasNet
 from soloist.networks.dual_path import DualPathRNN
 from soloist.networks.tasnet import TasNet
 from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.transforms.filterbank import LearnedFilterbank
-from soloist.zoo.build import build
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.separators.from_config import build_separator
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 
 CONV = {"channels": 4, "hidden_channels": 6, "skip_channels": 4, "num_blocks": 3, "num_repeats": 2}
 DUAL = {"channels": 4, "hidden_size": 3, "num_blocks": 2, "chunk_size": 6}
@@ -110,10 +110,10 @@ def test_chunks_are_glued_to_the_length_of_the_track(name):
 def test_it_is_built_from_plain_values(name):
     kind, sizes = NETWORKS[name]
     config = {
-        "class_path": "soloist.separators.filterbank.FilterbankSeparator",
+        "class_path": "soloist.separators.filterbank_separator.FilterbankSeparator",
         "init_args": {
             "filterbank": {
-                "class_path": "soloist.transforms.filterbank.LearnedFilterbank",
+                "class_path": "soloist.transforms.learned_filterbank.LearnedFilterbank",
                 "init_args": {"num_filters": 8, "kernel_size": 16, "synthesis": "shared"},
             },
             "network": {
@@ -122,5 +122,5 @@ def test_it_is_built_from_plain_values(name):
             },
         },
     }
-    separator = build(config, "a test")
+    separator = build_separator(config, "a test")
     assert isinstance(separator.network, kind)

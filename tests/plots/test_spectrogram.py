@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import soloist.plots.spectrogram as module
-from soloist.plots.spectrogram import measure_spectrogram
+import soloist.plots.spectrogram_levels as module
+from soloist.plots.spectrogram_levels import measure_spectrogram
 from soloist.transforms.slicq import SliCQ
 from soloist.transforms.stft import STFT
 

@@ -18,9 +18,9 @@ from soloist.profiling.measure import (
 )
 from soloist.profiling.operations import count_operations
 from soloist.profiling.subjects import load_subject
-from soloist.separators.base import Separator
 from soloist.separators.presets import sudormrf_design
-from soloist.training.recipe import RECIPES
+from soloist.separators.separator import Separator
+from soloist.training.recipe.recipe import RECIPES
 from soloist.zoo import list_cards
 
 SHORT = 1e-9
@@ -49,7 +49,7 @@ class Doubling(Separator):
 @pytest.fixture
 def once(monkeypatch):
     """Times are not what is looked at: one run is enough."""
-    monkeypatch.setattr("soloist.profiling.timing._LEAST_RUNS", 1)
+    monkeypatch.setattr("soloist.resources.timing._LEAST_RUNS", 1)
 
 
 @pytest.mark.parametrize("name", sorted({*TINY, *SHIPPED}))

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from soloist.errors import OutOfMemoryError
-from soloist.profiling import memory
-from soloist.profiling.memory import available_memory, peak_memory, resident_memory, within_memory
+from soloist.resources import memory
+from soloist.resources.memory import available_memory, peak_memory, resident_memory, within_memory
 
 LIMITED = """
 import resource
-from soloist.profiling.memory import available_memory, resident_memory
+from soloist.resources.memory import available_memory, resident_memory
 resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
 there = available_memory() - resident_memory()
 kept = bytearray(int(0.8 * there * 1e6))
@@ -23,7 +23,7 @@ except MemoryError:
     print(there)
 """
 
-HEIR = "from soloist.profiling.memory import peak_memory; print(peak_memory())"
+HEIR = "from soloist.resources.memory import peak_memory; print(peak_memory())"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux says it")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from soloist.profiling.measure import Case, Separating
-from soloist.profiling.pareto import Rating, compare
-from soloist.profiling.runner import Measured, Profile
+from soloist.profiling.profile_runs import Measured, Profile
+from soloist.profiling.quality_against_cost import Rating, compare
 from soloist.profiling.subjects import Facts
-from soloist.profiling.timing import Timing
+from soloist.resources.timing import Timing
 from soloist.zoo.cards import Quality
 
 SDR, SI_SDR = (Quality("songs", metric, "vocals", 5.0) for metric in ("SDR (dB)", "SI-SDR (dB)"))

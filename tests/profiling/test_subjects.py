@@ -10,11 +10,11 @@ import pytest
 from soloist.errors import ConfigError, ModelError
 from soloist.profiling.subjects import algorithmic_latency, load_subject
 from soloist.separators.chunking import Chunking
-from soloist.training.folder import RunFolder
-from soloist.training.recipe import RECIPES
+from soloist.training.recipe.recipe import RECIPES
+from soloist.training.results.run_folder import RunFolder
 from soloist.zoo import find
 from soloist.zoo.cards import WEIGHTS
-from soloist.zoo.models import load, save_model
+from soloist.zoo.model_folder import load, save_model
 
 SHIPPED = "tiny-sudormrf-digits"
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from soloist.errors import UsageError
-from soloist.profiling.timing import Timing, measure_time
+from soloist.resources.timing import Timing, measure_time
 
 
 def sleeper(*seconds: float):

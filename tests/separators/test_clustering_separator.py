@@ -8,17 +8,17 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.estimation.clustering import GaussianMixture, KMeans, SoftKMeans
-from soloist.losses.clustering import DeepClustering, WhitenedKMeans
 from soloist.losses.composition import WeightedSum
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.spectrogram import SpectrogramLoss
+from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.losses.spectrogram_distances import SpectrogramLoss
 from soloist.losses.waveform import WaveformLoss
 from soloist.metrics.ratios import si_sdr
-from soloist.networks.base import SpectralNetwork
-from soloist.networks.recurrent import RecurrentNetwork
-from soloist.separators.base import Following
-from soloist.separators.clustering import ClusteringSeparator
+from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.networks.recurrent_network import RecurrentNetwork
+from soloist.separators.clustering_separator import ClusteringSeparator
 from soloist.separators.oracles import Oracle
+from soloist.separators.separator import Following
 from soloist.transforms.stft import STFT
 from toy_embeddings import BINS, HOP, N_FFT, band_separator, band_talkers
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from soloist.errors import UsageError
 from soloist.separators.chunking import Chunking, separate_chunked
+from soloist.separators.from_config import build_separator
 from soloist.separators.presets import SUDORMRF_PRESETS, sudormrf_design, sudormrf_preset
-from soloist.zoo.build import build
 
 SIZES = {"num_filters": 12, "channels": 8, "hidden_channels": 16, "num_blocks": 2, "depth": 3}
 VARIANTS = {
@@ -138,7 +138,7 @@ def test_a_chunk_of_a_published_causal_separator_holds_its_field():
 def test_a_preset_is_its_configuration(preset):
     design = sudormrf_preset(preset, sources=["a", "b", "c"], sample_rate=16000, kernel_size=41)
     with torch.device("meta"):
-        separator, rebuilt = design.build(), build(design.config(), preset)
+        separator, rebuilt = design.build(), build_separator(design.config(), preset)
     shapes = {name: value.shape for name, value in separator.state_dict().items()}
     assert {name: value.shape for name, value in rebuilt.state_dict().items()} == shapes
     assert rebuilt.sources == ("a", "b", "c")

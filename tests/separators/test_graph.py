@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from soloist.networks.open_unmix import OpenUnmix
-from soloist.networks.xumx_slicq import Autoencoder
-from soloist.separators.base import Separator
+from soloist.networks.slicq_masks import Autoencoder
 from soloist.separators.presets import sudormrf_design
-from soloist.separators.slicq import SliCQSeparator
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.separator import Separator
+from soloist.separators.slicq_separator import SliCQSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.separators.training_free.hpss import HPSS
 from soloist.transforms.slicq import SliCQ
 from soloist.transforms.stft import STFT

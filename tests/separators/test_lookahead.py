@@ -7,15 +7,15 @@ import torch
 
 from soloist.networks.conv_tasnet import ConvTasNet
 from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.recurrent import RecurrentNetwork
-from soloist.networks.sudormrf import SuDoRMRF
-from soloist.networks.sudormrf_causal import CausalSuDoRMRF
+from soloist.networks.recurrent_network import RecurrentNetwork
+from soloist.networks.sudormrf.causal import CausalSuDoRMRF
+from soloist.networks.sudormrf.improved import SuDoRMRF
 from soloist.networks.tasnet import TasNet
-from soloist.separators.clustering import ClusteringSeparator
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.clustering_separator import ClusteringSeparator
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.separators.training_free.hpss import HPSS
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 from soloist.transforms.stft import STFT
 
 SAMPLES, CENTRE = 4800, 2400

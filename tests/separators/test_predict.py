@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from soloist.networks.base import SpectralNetwork
-from soloist.networks.unet import UNet
-from soloist.networks.unet_blocks import TFC
+from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.networks.unet.intermediate_blocks import TFC
+from soloist.networks.unet.unet import UNet
 from soloist.separators.presets import sudormrf_design
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.transforms.stft import STFT
 from toy_separators import Smoother
 

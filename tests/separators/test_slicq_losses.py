@@ -9,10 +9,10 @@ import torch
 from torch.testing import assert_close
 
 from soloist.losses.composition import Combinations, MultiDomain
-from soloist.losses.ratios import SISDR
-from soloist.losses.spectrogram import SpectrogramLoss
-from soloist.networks.xumx_slicq import Autoencoder
-from soloist.separators.slicq import SliCQSeparator
+from soloist.losses.energy_ratios import SISDR
+from soloist.losses.spectrogram_distances import SpectrogramLoss
+from soloist.networks.slicq_masks import Autoencoder
+from soloist.separators.slicq_separator import SliCQSeparator
 from soloist.transforms.slicq import SliCQ
 
 SOURCES = ["bass", "vocals", "other", "drums"]

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.networks.xumx_slicq import Autoencoder, BiLSTM
-from soloist.separators.base import Measuring
+from soloist.networks.slicq_masks import Autoencoder, BiLSTM
 from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.slicq import SliCQSeparator
+from soloist.separators.separator import Measuring
+from soloist.separators.slicq_separator import SliCQSeparator
 from soloist.transforms.slicq import SliCQ
 
 RATE = 8000

@@ -5,16 +5,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soloist.errors import UsageError
-from soloist.estimation.masks import complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation.representations import complex_to_planes, planes_to_complex, with_phase_of
 from soloist.estimation.wiener import WienerEM
-from soloist.networks.base import SpectralNetwork
+from soloist.networks.layers.spectral_network import SpectralNetwork
 from soloist.networks.open_unmix import OpenUnmix
-from soloist.networks.unet import UNet
-from soloist.networks.unet_blocks import TDC, TDCRNN, TFC, TFCTDF
+from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TFC, TFCTDF
+from soloist.networks.unet.unet import UNet
 from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.from_config import build_separator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.transforms.stft import STFT
-from soloist.zoo.build import build
 
 
 class Scale(SpectralNetwork):
@@ -148,16 +148,19 @@ def test_optimizing_does_not_change_the_estimates(representation):
 
 def test_a_configuration_builds_it():
     config = {
-        "class_path": "soloist.separators.spectral.SpectralSeparator",
+        "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
         "init_args": {
             "transform": {
                 "class_path": "soloist.transforms.stft.STFT",
                 "init_args": {"n_fft": 64, "hop_length": 16},
             },
             "network": {
-                "class_path": "soloist.networks.unet.UNet",
+                "class_path": "soloist.networks.unet.unet.UNet",
                 "init_args": {
-                    "block": {"class_path": "soloist.networks.unet_blocks.TDC", "init_args": {"layers": 2}},
+                    "block": {
+                        "class_path": "soloist.networks.unet.intermediate_blocks.TDC",
+                        "init_args": {"layers": 2},
+                    },
                     "num_blocks": 3,
                     "num_bins": 33,
                     "time_levels": [0],
@@ -167,7 +170,7 @@ def test_a_configuration_builds_it():
             "sample_rate": 8000,
         },
     }
-    separator = build(config, "a test")
+    separator = build_separator(config, "a test")
     assert separator.stride == 32
     assert separator(torch.randn(1, 2, 100)).shape == (1, 1, 2, 100)
 

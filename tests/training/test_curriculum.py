@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from soloist.errors import ConfigError, UsageError
 from soloist.mixing.pool import KeptMixer, PoolMixer
-from soloist.training.checkpoints import read_checkpoint
-from soloist.training.curriculum import Curriculum
-from soloist.training.data import BatchSampler
-from soloist.training.mixers import build_train_mixer, build_valid_mixer
-from soloist.training.recipe import read_recipe
-from soloist.training.run import train
-from soloist.training.task import SeparationTask
+from soloist.training.data.batches import BatchSampler
+from soloist.training.data.curriculum import Curriculum
+from soloist.training.data.mixers import build_train_mixer, build_valid_mixer
+from soloist.training.loop.checkpoints import read_checkpoint
+from soloist.training.loop.task import SeparationTask
+from soloist.training.loop.training_run import train
+from soloist.training.recipe.recipe import read_recipe
 
 PHASES = [{"until": 1, "duration": 0.1, "batch_size": 6}, {"until": 2, "duration": 0.2}]
 TINY = {"test": None, "valid_examples": 2}

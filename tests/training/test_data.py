@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from soloist.mixing.example import Example
-from soloist.training.data import _pass_over_closed_pipes, make_loader
+from soloist.training.data.batches import _pass_over_closed_pipes, make_loader
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 

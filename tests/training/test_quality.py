@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from soloist.training.quality import QUALITY, measure_quality
+from soloist.training.loop.quality import QUALITY, measure_quality
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import torch
 import yaml
 
 from soloist.errors import TrainingError
-from soloist.training.checkpoints import read_checkpoint
-from soloist.training.recipe import read_recipe
-from soloist.training.run import train
+from soloist.training.loop.checkpoints import read_checkpoint
+from soloist.training.loop.training_run import train
+from soloist.training.recipe.recipe import read_recipe
 
 SCHEDULE = {
     "class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau",
@@ -80,8 +80,8 @@ DYING = """
 import os
 import signal
 
-from soloist.losses.permutation import PermutationInvariant
-from soloist.losses.ratios import SISDR
+from soloist.losses.permutation_invariant import PermutationInvariant
+from soloist.losses.energy_ratios import SISDR
 
 
 class Dying(PermutationInvariant):

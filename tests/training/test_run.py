@@ -12,9 +12,9 @@ import yaml
 from safetensors.torch import load_file
 
 from soloist.errors import ConfigError, SoloistError, TrainingError, UsageError
-from soloist.training.checkpoints import Checkpoints, best_checkpoint, read_checkpoint, separator_state
-from soloist.training.recipe import read_recipe
-from soloist.training.run import train
+from soloist.training.loop.checkpoints import Checkpoints, best_checkpoint, read_checkpoint, separator_state
+from soloist.training.loop.training_run import train
+from soloist.training.recipe.recipe import read_recipe
 from soloist.zoo import load
 from soloist.zoo.cards import Card
 

@@ -8,10 +8,10 @@ import yaml
 
 from soloist.cli.main import main
 from soloist.errors import ConfigError, UsageError
-from soloist.training.recipe import Recipe, read_recipe
-from soloist.training.runs import find_runs
-from soloist.training.sweep import BEST, STORAGE, sweep
-from soloist.training.sweep_values import SweepConfig, as_yaml
+from soloist.training.recipe.recipe import Recipe, read_recipe
+from soloist.training.results.run_comparison import find_runs
+from soloist.training.sweep.sweep_values import SweepConfig, as_yaml
+from soloist.training.sweep.trials import BEST, STORAGE, sweep
 
 RATES = {"optimizer.lr": ["1e-2", 0.001]}
 GRID = {"method": "grid", "values": {**RATES, "separator.network.num_blocks": [1, 2]}}

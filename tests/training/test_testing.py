@@ -10,9 +10,9 @@ import soundfile
 import torch
 
 from soloist.metrics.ratios import si_sdr
-from soloist.separators.base import Separator
-from soloist.training.recipe import Recipe
-from soloist.training.testing import ALL, card_quality, run_tests, write_results
+from soloist.separators.separator import Separator
+from soloist.training.recipe.recipe import Recipe
+from soloist.training.results.testing import ALL, card_quality, run_tests, write_results
 
 RATE = 1000
 
@@ -55,15 +55,15 @@ def recipe_of(songs, **mixer) -> Recipe:
     values = {
         "name": "halves",
         "separator": {
-            "class_path": "soloist.separators.filterbank.FilterbankSeparator",
+            "class_path": "soloist.separators.filterbank_separator.FilterbankSeparator",
             "init_args": {"sources": ["vocals", "drums"], "sample_rate": RATE},
         },
         "data": {
             "root": str(songs),
-            "train": {"class_path": "soloist.mixing.stems.StemMixer", "init_args": arguments},
+            "train": {"class_path": "soloist.mixing.stem_mixer.StemMixer", "init_args": arguments},
             "test": {"songs": mixer},
         },
-        "loss": {"class_path": "soloist.losses.ratios.SISDR"},
+        "loss": {"class_path": "soloist.losses.energy_ratios.SISDR"},
     }
     return Recipe.parse(values, "the recipe")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from soloist.plots.panels import project
-from soloist.training.watch.pictures import (
+from soloist.training.watch.tensorboard_pictures import (
     draw_embeddings,
     draw_spectrograms,
     draw_waveforms,

@@ -10,8 +10,8 @@ from torch import nn
 
 from soloist import zoo
 from soloist.errors import ModelError, UsageError
-from soloist.zoo.checkpoints import read_state, sha256
 from soloist.zoo.importers import recognize
+from soloist.zoo.published_checkpoints import read_state, sha256
 
 
 def assert_same(state, expected):

@@ -11,8 +11,8 @@ from published_open_unmix import STEMS
 from soloist import zoo
 from soloist.errors import ModelError
 from soloist.networks import open_unmix
-from soloist.zoo.checkpoints import sha256
 from soloist.zoo.importers import recognize
+from soloist.zoo.published_checkpoints import sha256
 
 SIZES = {"hidden": 4, "num_bins": 33, "input_bins": 20, "layers": 2}
 

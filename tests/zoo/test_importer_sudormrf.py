@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from soloist.errors import ModelError
-from soloist.zoo.build import build
+from soloist.separators.from_config import build_separator
 from soloist.zoo.importers import from_reference, recognize
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sudormrf"
@@ -59,7 +59,7 @@ def test_meets_mixture_consistency(as_list):
 def test_recognizes_a_state_dict_and_optimizes_it(name):
     config, state, signals = _vector(FIXTURES, name)
     model = recognize({key: torch.from_numpy(value) for key, value in state.items()})
-    rebuilt = build(model.config, name)
+    rebuilt = build_separator(model.config, name)
     rebuilt.load_state_dict(model.separator.state_dict())
     assert len(rebuilt.sources) == config["num_sources"]
     rebuilt.optimize()

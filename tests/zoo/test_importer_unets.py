@@ -9,11 +9,11 @@ import soloist
 from soloist.errors import ModelError
 from soloist.profiling.operations import count_operations
 from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.zoo.build import build
-from soloist.zoo.checkpoints import import_checkpoint
+from soloist.separators.from_config import build_separator
 from soloist.zoo.importers import from_reference, recognize
-from soloist.zoo.importers.unets import handles
-from soloist.zoo.importers.unets_options import from_options
+from soloist.zoo.importers.ismir2020_unets import handles
+from soloist.zoo.importers.ismir2020_unets_options import from_options
+from soloist.zoo.published_checkpoints import import_checkpoint
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "unets"
 COMPLEXITY = {
@@ -76,7 +76,7 @@ def test_initial_weights_that_keep_bands():
 @pytest.mark.parametrize("name", sorted(COMPLEXITY))
 def test_parameters_and_operations_are_the_published_ones(name):
     case = COMPLEXITY[name]
-    network = build(from_options({**case["config"], "class": case["class"]}), name).network
+    network = build_separator(from_options({**case["config"], "class": case["class"]}), name).network
     assert sum(parameter.numel() for parameter in network.parameters()) == case["params"]
     batch, channels, frames, bins = case["input_shape"]
     seen = torch.empty(batch, channels, bins, frames, device="meta")
@@ -176,7 +176,7 @@ def test_what_weights_do_not_tell_can_be_set_after_recognition():
 def test_networks_are_recognized_by_their_shapes(shared, name):
     _, state, arrays = load(shared / "reference" / "unets" / f"{name}.npz")
     found = recognize(state)
-    again = build(found.config, name)
+    again = build_separator(found.config, name)
     again.load_state_dict(found.separator.state_dict())
     if "mid/net_out" in arrays:
         arrays = {"input": arrays["mid/input_spec"], "output": arrays["mid/net_out"]}

@@ -11,12 +11,12 @@ from torch.testing import assert_close
 
 import soloist
 from soloist.errors import ModelError
-from soloist.networks.xumx_slicq import BlockShape
+from soloist.networks.slicq_masks import BlockShape
+from soloist.separators.from_config import build_separator
 from soloist.transforms.slicq import SliCQ
-from soloist.zoo.build import build
-from soloist.zoo.checkpoints import import_checkpoint
 from soloist.zoo.importers import from_reference, recognize
 from soloist.zoo.importers.xumx_slicq import SOURCES, _by_block, _network, handles
+from soloist.zoo.published_checkpoints import import_checkpoint
 
 
 class Vector:
@@ -219,7 +219,7 @@ def test_a_checkpoint_becomes_a_model(tmp_path):
     mixture = 0.1 * torch.randn(1, 2, 20_000)
     with torch.no_grad():
         assert_close(separator(mixture), found.separator(mixture), atol=1e-5, rtol=0)
-    again = build(found.config, "again")
+    again = build_separator(found.config, "again")
     assert again.network.blocks[0].as_released
     assert again.network.blocks[0].layers[1].conv.weight.shape[:2] == (20, 4)
 

@@ -160,7 +160,8 @@ class TestConfiguration:
 
     def test_a_missing_argument_is_named(self, folder):
         rewrite(
-            folder, lambda config: config.update(class_path="soloist.separators.base.Separator", init_args={})
+            folder,
+            lambda config: config.update(class_path="soloist.separators.separator.Separator", init_args={}),
         )
         with pytest.raises(ConfigError, match="missing sources"):
             zoo.load(folder)

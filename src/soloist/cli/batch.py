@@ -18,13 +18,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soloist.audio import RawFormat, probe, spool_stream
 from soloist.cli.models import fetch
 from soloist.errors import SoloistError, UsageError
+from soloist.inference.dry_run.plan import WAY_OUT, Expectation, Planner
+from soloist.inference.file_job import FileJob, FileSettings
 from soloist.inference.inputs import Track, find_tracks
-from soloist.inference.job import FileJob, FileSettings
-from soloist.inference.plan import WAY_OUT, Expectation, Planner
 from soloist.inference.track_report import TrackReport
-from soloist.profiling import peak_memory, return_memory_at_once
-from soloist.profiling.memory import within_memory
-from soloist.profiling.timing import process_age
+from soloist.resources.memory import peak_memory, return_memory_at_once, within_memory
+from soloist.resources.timing import process_age
 from soloist.zoo import DEFAULT_MODEL, Card, card_of, list_cards
 from soloist.zoo.cards import WEIGHTS
 

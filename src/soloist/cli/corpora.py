@@ -42,9 +42,9 @@ def open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: s
         UsageError: There is no such folder or layout, or the layout cannot be guessed.
         ConfigError: The layout has no such argument.
     """
+    from soloist.config.reading import construct
     from soloist.datasets.find import find_layout, guess_layout
     from soloist.errors import UsageError
-    from soloist.zoo.typed import construct
 
     if len(folders) > 1:
         raise UsageError(f"one corpus at a time, not {' and '.join(folders)}")
@@ -59,7 +59,7 @@ def open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: s
     values: dict[str, Any] = {"root": folders[0]} if folders else {}
     if overrides:
         # It knows recipes, and so PyTorch, which takes a moment to import.
-        from soloist.training.overrides import override
+        from soloist.config.overrides import override
 
         for key, text in overrides:
             override(values, key, text)

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import NoReturn
 
-from soloist.cli.interrupts import interruptible
 from soloist.errors import Interrupted, SoloistError
+from soloist.resources.interrupts import interruptible
 
 INTERRUPTED = 130
 """The exit code that Typer makes of Ctrl-C, as shells do."""

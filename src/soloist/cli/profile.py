@@ -13,8 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from soloist.profiling.pareto import Rating
-    from soloist.profiling.runner import Profile, ProfileSettings
+    from soloist.profiling.profile_runs import Profile, ProfileSettings
+    from soloist.profiling.quality_against_cost import Rating
 
 Number = TypeVar("Number", int, float)
 
@@ -98,9 +98,9 @@ def profile(
 
     `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
     """
-    from soloist.profiling.pareto import Rating
-    from soloist.profiling.reports import ReportPaths, Reports
-    from soloist.profiling.runner import ProfileSettings
+    from soloist.profiling.profile_reports import ReportPaths, Reports
+    from soloist.profiling.profile_runs import ProfileSettings
+    from soloist.profiling.quality_against_cost import Rating
 
     names = list(dict.fromkeys(models))
     settings = ProfileSettings(
@@ -133,7 +133,7 @@ def _measure(
     from rich.progress import Progress
 
     from soloist.errors import SoloistError
-    from soloist.profiling.runner import profile as profile_model
+    from soloist.profiling.profile_runs import profile as profile_model
 
     profiles: list[Profile] = []
     failures: dict[str, tuple[str, ...]] = {}
@@ -171,7 +171,7 @@ def _fetch(name: str, *, quiet: bool) -> None:
 
 def _show(profiles: Sequence[Profile], rating: Rating) -> None:
     from soloist.cli.runs import print_table
-    from soloist.profiling.tables import cost_table, fact_table
+    from soloist.profiling.profile_tables import cost_table, fact_table
 
     for table in (fact_table(profiles, rating), cost_table(profiles)):
         print_table(table.headings, table.rows, numbers=table.headings[table.words :])
@@ -179,7 +179,7 @@ def _show(profiles: Sequence[Profile], rating: Rating) -> None:
 
 
 def _draw(profiles: Sequence[Profile], rating: Rating, path: Path) -> None:
-    from soloist.profiling.reports import draw_profiles
+    from soloist.profiling.profile_reports import draw_profiles
 
     for name in draw_profiles(profiles, rating, path):
         typer.echo(f"{name} is not in the picture: give its --quality {name}=VALUE", err=True)

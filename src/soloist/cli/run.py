@@ -14,7 +14,7 @@ from soloist.cli.train import require_lightning
 from soloist.errors import Interrupted, SoloistError, UsageError
 
 if TYPE_CHECKING:
-    from soloist.training.recipe import Stage
+    from soloist.training.recipe.recipe import Stage
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
 
     `soloist run my_model.yaml --stages evaluate,analyze`
     """
-    from soloist.training.recipe import read_recipe
+    from soloist.training.recipe.recipe import read_recipe
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, run)
@@ -65,7 +65,7 @@ def run(
     require_lightning()
     from soloist.training.experiment.pipeline import run_experiment
     from soloist.training.experiment.stages import Experiment
-    from soloist.training.guard import is_first_process
+    from soloist.training.loop.guard import is_first_process
 
     def tell(stage: Stage, what: str) -> None:
         if not quiet:
@@ -100,8 +100,8 @@ def _parse(stages: str | None) -> list[Stage]:
     """
     from typing import get_args
 
-    from soloist.training.recipe import Stage
-    from soloist.zoo.typed import nearest
+    from soloist.config.reading import nearest
+    from soloist.training.recipe.recipe import Stage
 
     if stages is None:
         return []

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from soloist.evaluation.outcome import Outcome
 from soloist.evaluation.reports import write_reports
+from soloist.evaluation.result_tables import SUMMARY_HEADINGS, summary_rows
 from soloist.evaluation.results import SystemResults, load_results
-from soloist.evaluation.tables import SUMMARY_HEADINGS, summary_rows
 
 _NARROWEST = 120
 

@@ -10,7 +10,7 @@ import typer
 from soloist.cli.train import require_lightning
 
 if TYPE_CHECKING:
-    from soloist.evaluation.search import SliCQSearch
+    from soloist.evaluation.transform_search import SliCQSearch
 
 app = typer.Typer(help="Search the settings of a transform.", no_args_is_help=True)
 
@@ -49,8 +49,8 @@ def slicq(
     from rich.console import Console
     from rich.progress import Progress
 
-    from soloist.datasets.stems import find_stem_tracks
-    from soloist.evaluation.search import SearchSettings, SliCQSearch
+    from soloist.datasets.stem_tracks import find_stem_tracks
+    from soloist.evaluation.transform_search import SearchSettings, SliCQSearch
 
     settings = SearchSettings(trials, method, seconds, tracks, seed)
     search = SliCQSearch(find_stem_tracks(corpus), output, settings)
@@ -64,7 +64,7 @@ def slicq(
 def _show(search: SliCQSearch) -> None:
     """The best, beside the STFT; then what could not be tried, in a number."""
     from soloist.cli.runs import print_table
-    from soloist.evaluation.search import BASELINE
+    from soloist.evaluation.transform_search import BASELINE
 
     tried = search.tried()
     best = [one for one in tried if one.sdr is not None]

@@ -180,8 +180,8 @@ def separate(
     from soloist.audio import RawFormat
     from soloist.cli.batch import Batch
     from soloist.errors import UsageError
-    from soloist.inference.job import FileSettings
-    from soloist.inference.stems import StemSelection
+    from soloist.inference.file_job import FileSettings
+    from soloist.inference.stem_selection import StemSelection
     from soloist.inference.stream import StreamSettings
 
     if not inputs:

@@ -16,7 +16,7 @@ from soloist.cli.overrides import check_overrides, parse_arguments
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
-    from soloist.training.testing import Advance, Figure, TestSet
+    from soloist.training.results.testing import Advance, Figure, TestSet
 
 _NARROWEST = 100
 
@@ -49,10 +49,10 @@ def measure(
 
     `soloist test my-model --recipe tiny-sudormrf-digits --data.root free-spoken-digit-dataset -o results`
     """
-    from soloist.training.finish import finish
-    from soloist.training.folder import RunFolder
-    from soloist.training.recipe import read_recipe
-    from soloist.training.testing import run_tests, write_results
+    from soloist.training.recipe.recipe import read_recipe
+    from soloist.training.results.finish import finish
+    from soloist.training.results.run_folder import RunFolder
+    from soloist.training.results.testing import run_tests, write_results
     from soloist.zoo import load
 
     names, overrides = parse_arguments(arguments)
@@ -79,7 +79,7 @@ def measure(
 
 def find_run(name: str) -> tuple[Path | None, bool]:
     """The run that a name means, or in which the model lies that it means; and whether it means the run."""
-    from soloist.training.folder import RunFolder
+    from soloist.training.results.run_folder import RunFolder
 
     path = Path(name).expanduser()
     if RunFolder(path).recipe.is_file():
@@ -105,7 +105,7 @@ def progress(*, quiet: bool) -> Iterator[Advance]:
 
 def show_tests(tests: Sequence[TestSet]) -> None:
     """Print a table: for each test set, target and measure the mean, its interval, and the median."""
-    from soloist.training.testing import LABELS
+    from soloist.training.results.testing import LABELS
 
     if not tests:
         return

@@ -45,8 +45,8 @@ def train(
 
     `soloist train --resume runs/tiny-sudormrf-digits`
     """
-    from soloist.training.folder import RunFolder
-    from soloist.training.recipe import read_recipe
+    from soloist.training.recipe.recipe import read_recipe
+    from soloist.training.results.run_folder import RunFolder
 
     names, overrides = parse_arguments(arguments or [])
     check_overrides(overrides, train)
@@ -58,8 +58,8 @@ def train(
         typer.echo(recipe.to_yaml(), nl=False)
         return
     require_lightning()
-    from soloist.training import run
-    from soloist.training.guard import is_first_process
+    from soloist.training.loop import training_run as run
+    from soloist.training.loop.guard import is_first_process
 
     folder = resume or output or Path("runs") / recipe.name
     try:

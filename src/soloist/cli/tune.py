@@ -35,7 +35,7 @@ def tune(
     from rich.console import Console
 
     from soloist.errors import SoloistError
-    from soloist.inference.tuning import tune as tune_model
+    from soloist.inference.engine_benchmark import tune as tune_model
 
     console = Console(stderr=True, quiet=quiet)
     failed = []

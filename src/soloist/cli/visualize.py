@@ -12,9 +12,9 @@ from soloist.cli.test import find_run
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
-    from soloist.inference.look import Excerpt
-    from soloist.separators.base import Separator
-    from soloist.training.recipe import Recipe
+    from soloist.inspection.visualization import Excerpt
+    from soloist.separators.separator import Separator
+    from soloist.training.recipe.recipe import Recipe
 
 _RUNS = ("runs/{}", "experiments/{}/run")
 """Where the commands leave the training of a recipe."""
@@ -55,11 +55,11 @@ def visualize(
 
     `soloist visualize hpss song.mp3 --start 60`
     """
-    from soloist.lazy import import_extra
+    from soloist.resources.extras import import_extra
 
     import_extra("matplotlib", "plot")
-    from soloist.inference.look import look_at
-    from soloist.inference.look_files import write_look
+    from soloist.inspection.visualization import look_at
+    from soloist.inspection.visualization_files import write_look
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, visualize)
@@ -87,8 +87,8 @@ def visualize(
 
 def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[str | Path, Recipe | None]:
     """The model that a name means, and the recipe that knows examples for it."""
-    from soloist.training.folder import RunFolder
-    from soloist.training.recipe import RECIPES, read_recipe
+    from soloist.training.recipe.recipe import RECIPES, read_recipe
+    from soloist.training.results.run_folder import RunFolder
     from soloist.zoo.cards import list_cards
 
     run, whole = find_run(name)
@@ -107,7 +107,7 @@ def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[
 
 
 def _trained(name: str, recipe: Recipe) -> Path:
-    from soloist.training.folder import RunFolder
+    from soloist.training.results.run_folder import RunFolder
 
     for place in _RUNS:
         model = RunFolder(Path(place.format(recipe.name))).model
@@ -121,7 +121,7 @@ def _trained(name: str, recipe: Recipe) -> Path:
 
 def _read(path: Path, start: float, duration: float) -> Excerpt:
     from soloist.audio import read_audio
-    from soloist.inference.look import Excerpt
+    from soloist.inspection.visualization import Excerpt
 
     mixture, rate = read_audio(path, start=start, duration=duration)
     return Excerpt(path.stem, mixture, rate)
@@ -130,7 +130,7 @@ def _read(path: Path, start: float, duration: float) -> Excerpt:
 def _draw(name: str, recipe: Recipe | None, number: int, start: float, duration: float) -> Excerpt:
     if recipe is None:
         raise UsageError(f"{name} has no test examples of its own: name a file to separate, or a --recipe")
-    from soloist.training.excerpt import draw_excerpt
+    from soloist.training.data.test_example import draw_excerpt
 
     return draw_excerpt(recipe, number, start=start, duration=duration)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from soloist.audio.staging import Staging
 from soloist.datasets.convert_track import ConvertSettings, are_complete, stems_of, write_stems
 from soloist.datasets.corpus import ALL, Corpus, FolderCorpus
-from soloist.datasets.layouts.clips import ClipCorpus
+from soloist.datasets.layouts.clip_folders import ClipCorpus
 from soloist.datasets.layouts.stem_folders import StemFolders
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.datasets.synthetic_band.dsp import Bus, Clock
-from soloist.datasets.synthetic_band.score import Note
+from soloist.datasets.synthetic_band.song import Note
 from soloist.datasets.synthetic_band.voice import Singer, perform
 from soloist.errors import UsageError
 

@@ -16,11 +16,17 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.capture import is_captured
 from soloist.errors import UsageError
-from soloist.estimation.blocks import fold_windows, join_blocks, similar_widths, split_blocks, unfold_windows
+from soloist.estimation.coefficient_blocks import (
+    fold_windows,
+    join_blocks,
+    similar_widths,
+    split_blocks,
+    unfold_windows,
+)
 from soloist.estimation.local_gaussian import LocalGaussians
-from soloist.estimation.masks import with_phase_of
+from soloist.estimation.representations import with_phase_of
+from soloist.resources.tracing import is_captured
 
 _LOUD = 10.0
 """Magnitude above which mixtures are scaled down, so that `eps` means the same for all."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soloist.evaluation.results import FEW_TRACKS, SystemResults, all_targets, best_first
-from soloist.metrics.aggregate import summarize
+from soloist.metrics.aggregation import summarize
 from soloist.metrics.significance import PairedTest, holm, paired_test
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.datasets.stems import TrackPath
+from soloist.datasets.stem_tracks import TrackPath
 from soloist.datasets.targets import components
 from soloist.datasets.track import Stem, StemTrack
 from soloist.errors import AudioError, UsageError

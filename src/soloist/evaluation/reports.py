@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from soloist.evaluation.page import render_page
+from soloist.evaluation.result_tables import markdown_table, write_frames_csv, write_tracks_csv
 from soloist.evaluation.results import SystemResults
-from soloist.evaluation.tables import markdown_table, write_frames_csv, write_tracks_csv
 
 TRACKS_CSV, FRAMES_CSV, TABLE, PAGE = "tracks.csv", "frames.csv", "table.md", "report.html"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soloist.errors import UsageError
-from soloist.evaluation.excerpts import find_excerpts
 from soloist.evaluation.failures import read_failures
+from soloist.evaluation.listening_excerpts import find_excerpts
 from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
-from soloist.metrics.aggregate import bootstrap_interval, summarize
+from soloist.metrics.aggregation import bootstrap_interval, summarize
 
 METRICS = (*FRAME_METRICS, *TRACK_METRICS)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from soloist.datasets.targets import sum_of
 from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
-from soloist.evaluation.targets import Scenario, scenarios
-from soloist.metrics.bss_eval import bss_eval
+from soloist.evaluation.scenarios import Scenario, scenarios
+from soloist.metrics.bss_eval_v4 import bss_eval
 from soloist.metrics.ratios import sdr, si_sdr
 
 Audio = NDArray[np.float32]
@@ -28,7 +28,7 @@ class ScoreSettings:
     Attributes:
         window: Length of the windows of BSS Eval, s.
         hop: Their distance, s.
-        rank_tolerance: What BSS Eval takes for missing in the references; see `soloist.metrics.bss_eval`.
+        rank_tolerance: What BSS Eval takes for missing in the references; see `soloist.metrics.bss_eval_v4`.
             0 solves as museval does.
     """
 

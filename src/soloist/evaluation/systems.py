@@ -18,17 +18,17 @@ from soloist.datasets.targets import sum_of
 from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
-from soloist.evaluation.targets import complement
+from soloist.evaluation.scenarios import complement
 from soloist.inference.engines import find_device
+from soloist.inference.file_job import FileJob, FileSettings
 from soloist.inference.inputs import Track
-from soloist.inference.job import FileJob, FileSettings
-from soloist.inference.stems import Block, StemSelection
+from soloist.inference.stem_selection import Block, StemSelection
 from soloist.inference.stream import StreamSettings
 from soloist.separators.oracles import ORACLES, Oracle
-from soloist.separators.training_free.base import frame_length
-from soloist.transforms.base import Transform
+from soloist.separators.training_free.mask_separator import frame_length
 from soloist.transforms.specification import parse_transform
 from soloist.transforms.stft import STFT
+from soloist.transforms.transform import Transform
 from soloist.zoo import card_of
 
 ORACLE_PREFIX = "oracle:"

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soloist.errors import ExportError, UsageError
-from soloist.export.card import describe
-from soloist.export.formats import Format, find_format
+from soloist.errors import ExportError, UsageError, one_line
+from soloist.export.export_formats import Format, find_format
+from soloist.export.model_json import describe
 from soloist.export.readme import readme
 from soloist.export.selftest import Check, check
-from soloist.export.signature import FREE, FreeAxis, Signature
-from soloist.lazy import import_extra
-from soloist.separators.base import Separator
+from soloist.files import check_free, whole_folder
+from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
+from soloist.resources.extras import import_extra
+from soloist.separators.separator import Separator
 from soloist.zoo.cards import Card
-from soloist.zoo.folders import check_free, whole_folder
-from soloist.zoo.typed import one_line
 
 CARD = "model.json"
 README = "README.md"

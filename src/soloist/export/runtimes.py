@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soloist.export.capture import quiet
-from soloist.lazy import import_extra
+from soloist.inference.graphs.capture import quiet
+from soloist.resources.extras import import_extra
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], Arrays]

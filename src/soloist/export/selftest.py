@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from soloist.errors import ExportError, SoloistError
-from soloist.export.formats import Format
+from soloist.export.export_formats import Format
 from soloist.export.runtimes import Run, runtime_name
-from soloist.export.signature import FreeAxis
-from soloist.separators.base import Separator
+from soloist.inference.graphs.signature import FreeAxis
+from soloist.separators.separator import Separator
 
 TOLERANCE = 1e-4
 """Of the peak of an output."""

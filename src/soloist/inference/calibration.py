@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from soloist.inference.engines import ENGINES
-from soloist.inference.engines.cache import fingerprint
-from soloist.profiling.machine import describe_machine
-from soloist.separators.base import Separator
+from soloist.inference.engines.graph_cache import fingerprint
+from soloist.resources.machine import describe_machine
+from soloist.separators.separator import Separator
 from soloist.zoo.home import home
 
 EQUAL = 1e-4

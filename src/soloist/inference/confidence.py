@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from soloist.separators.base import Confidence
+from soloist.separators.separator import Confidence
 
 
 class MeanConfidence:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from soloist.audio import resample_blocks
 from soloist.errors import UsageError
-from soloist.estimation.permutation import OrderKeeper, align_sources
+from soloist.estimation.source_order import OrderKeeper, align_sources
+from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, TorchEngine
-from soloist.inference.estimation import make_estimate
-from soloist.separators.base import Level, Note, Separator
 from soloist.separators.chunking import Chunking, separate_blocks
+from soloist.separators.separator import Level, Note, Separator
 
 Block = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.losses.base import Coefficients, Prediction
+from soloist.losses.loss import Coefficients, Prediction
 
 
 def as_blocks(coefficients: Coefficients) -> list[Tensor]:

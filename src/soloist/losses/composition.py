@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.losses.base import Loss, Prediction, SourceLoss, check_shapes, full_precision
+from soloist.losses.loss import Loss, Prediction, SourceLoss, check_shapes, full_precision
 
 
 class WeightedSum(Loss):

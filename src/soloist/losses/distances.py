@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.losses.base import SourceLoss
+from soloist.losses.loss import SourceLoss
 
 Distance = Literal["l1", "mse", "rmse"]
 """Mean absolute difference, mean squared difference, or the root of that."""

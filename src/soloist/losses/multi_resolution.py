@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.losses.base import SourceLoss
+from soloist.losses.loss import SourceLoss
 
 
 class MultiResolutionSTFT(SourceLoss):

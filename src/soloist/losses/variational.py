@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from soloist.losses.base import Loss, Prediction, missing
+from soloist.losses.loss import Loss, Prediction, missing
 
 
 class KLDivergence(Loss):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from soloist.losses.base import Prediction, SourceLoss
+from soloist.losses.loss import Prediction, SourceLoss
 
 
 class WeightedSDR(SourceLoss):

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from soloist.losses.base import Prediction, SourceLoss, energy
-from soloist.losses.permutation import PermutationInvariant
+from soloist.losses.loss import Prediction, SourceLoss, energy
+from soloist.losses.permutation_invariant import PermutationInvariant
 
 
 class ZeroReferenceSNR(SourceLoss):

@@ -3,15 +3,15 @@
 All take references first and estimates second.
 """
 
-from soloist.metrics.aggregate import (
+from soloist.metrics.aggregation import (
     aggregate,
     aggregate_by_target,
     bootstrap_interval,
     summarize,
     worst_first,
 )
-from soloist.metrics.bss_eval import BSSEval, bss_eval
-from soloist.metrics.clustering import clustering_accuracy
+from soloist.metrics.bss_eval_v4 import BSSEval, bss_eval
+from soloist.metrics.cluster_agreement import clustering_accuracy
 from soloist.metrics.perceptual import pesq, stoi
 from soloist.metrics.permutation import best_order
 from soloist.metrics.ratios import chunked_sdr, improvement, permuted, sd_sdr, sdr, si_sdr, snr

@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.metrics.stretches import BlockGrid, Stretches
+from soloist.metrics.overlapping_blocks import BlockGrid, Stretches
 
 RANK_TOLERANCE = 1e-8
 """Eigenvalues below this part of the largest one are taken for noise."""

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.metrics.normal_equations import correlate, solve
-from soloist.metrics.stretches import BlockGrid, Stretches
+from soloist.metrics.overlapping_blocks import BlockGrid, Stretches
 
 
 @dataclass(frozen=True)

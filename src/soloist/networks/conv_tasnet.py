@@ -11,12 +11,12 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.capture import is_captured
 from soloist.errors import UsageError
-from soloist.networks.frames import FrameConv, Slope, channels_last
-from soloist.networks.mask_head import MaskActivation, MaskHead
-from soloist.networks.mask_network import MaskNetwork
-from soloist.networks.normalization import CumulativeNorm, GlobalNorm
+from soloist.networks.layers.frames import FrameConv, Slope, channels_last
+from soloist.networks.layers.mask_head import MaskActivation, MaskHead
+from soloist.networks.layers.mask_network import MaskNetwork
+from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
+from soloist.resources.tracing import is_captured
 
 
 class DilatedConv(FrameConv):

@@ -1,5 +1,1 @@
-"""What separating costs."""
-
-from soloist.profiling.memory import peak_memory, return_memory_at_once
-
-__all__ = ["peak_memory", "return_memory_at_once"]
+"""Profiles: parameters, operations, time and memory of separation and training."""

@@ -11,14 +11,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, find_device, make_engine
-from soloist.inference.estimation import make_estimate
-from soloist.profiling.memory import within_memory
 from soloist.profiling.operations import count_operations
-from soloist.profiling.tensors import peak_tensor_memory
-from soloist.profiling.timing import Timing, measure_time
-from soloist.separators.base import Level, Separator
+from soloist.resources.memory import within_memory
+from soloist.resources.tensor_memory import peak_tensor_memory
+from soloist.resources.timing import Timing, measure_time
 from soloist.separators.chunking import Chunking, separate_blocks
+from soloist.separators.separator import Level, Separator
 
 LONGEST_TRAINED = 10.0
 """Seconds of the longest mixtures that training is measured on: no recipe draws longer ones."""

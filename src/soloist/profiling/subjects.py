@@ -7,14 +7,14 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from soloist.config.reading import nearest
 from soloist.errors import ModelError
-from soloist.separators.base import Separator
 from soloist.separators.chunking import Chunking
-from soloist.training.folder import RunFolder
-from soloist.training.recipe import RECIPES, read_recipe
+from soloist.separators.separator import Separator
+from soloist.training.recipe.recipe import RECIPES, read_recipe
+from soloist.training.results.run_folder import RunFolder
 from soloist.zoo.cards import WEIGHTS, Quality, find, list_cards
-from soloist.zoo.models import card_of, load
-from soloist.zoo.typed import nearest
+from soloist.zoo.model_folder import card_of, load
 
 _RECIPE_SUFFIXES = (".yaml", ".yml")
 

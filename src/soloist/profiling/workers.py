@@ -14,8 +14,8 @@ from soloist.profiling.measure import (
     measure_training,
     separate_once,
 )
-from soloist.profiling.memory import peak_memory
 from soloist.profiling.subjects import Facts, load_subject
+from soloist.resources.memory import peak_memory
 
 _load = lru_cache(maxsize=1)(load_subject)
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
-from soloist.estimation.permutation import OrderKeeper, align_sources
-from soloist.separators.base import Separator
+from soloist.estimation.source_order import OrderKeeper, align_sources
+from soloist.separators.separator import Separator
 
 Estimate = Callable[[Tensor], Tensor]
 """A mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""

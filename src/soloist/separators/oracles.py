@@ -28,9 +28,9 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.estimation.local_gaussian import LocalGaussians
-from soloist.estimation.masks import with_phase_of
+from soloist.estimation.representations import with_phase_of
 from soloist.losses.coefficients import phase_sensitive_ratio
-from soloist.transforms.base import Transform
+from soloist.transforms.transform import Transform
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 """Coefficients of the mixture and of the sources to those of the estimates, shaped like the sources'."""

@@ -13,14 +13,14 @@ from typing import Any, Literal
 from torch import nn
 
 from soloist.errors import UsageError
-from soloist.networks.mask_network import MaskNetwork
-from soloist.networks.sudormrf import SuDoRMRF
-from soloist.networks.sudormrf_attentive import AttentiveSuDoRMRF
-from soloist.networks.sudormrf_causal import CausalSuDoRMRF
-from soloist.networks.sudormrf_groupcomm import GroupCommSuDoRMRF
-from soloist.networks.sudormrf_original import OriginalSuDoRMRF
-from soloist.separators.filterbank import FilterbankSeparator
-from soloist.transforms.filterbank import LearnedFilterbank
+from soloist.networks.layers.mask_network import MaskNetwork
+from soloist.networks.sudormrf.attentive import AttentiveSuDoRMRF
+from soloist.networks.sudormrf.causal import CausalSuDoRMRF
+from soloist.networks.sudormrf.group_communication import GroupCommSuDoRMRF
+from soloist.networks.sudormrf.improved import SuDoRMRF
+from soloist.networks.sudormrf.original import OriginalSuDoRMRF
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.transforms.learned_filterbank import LearnedFilterbank
 
 SuDoRMRFVariant = Literal["original", "improved", "groupcomm", "causal", "attentive"]
 

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from soloist.errors import UsageError
-from soloist.transforms.base import Transform
 from soloist.transforms.slicq import SliCQ
 from soloist.transforms.stft import STFT
+from soloist.transforms.transform import Transform
 
 FORMS = ("stft:n_fft:hop_length:window", "slicq:scale:bins:fmin:slice_length:gamma")
 """How transforms are written. Values may be left out from the end, or be empty."""

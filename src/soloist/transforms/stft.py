@@ -11,9 +11,9 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from soloist.capture import is_captured
 from soloist.errors import UsageError
-from soloist.transforms.base import Transform
+from soloist.resources.tracing import is_captured
+from soloist.transforms.transform import Transform
 
 Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]
 

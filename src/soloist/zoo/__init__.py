@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soloist.lazy import lazy_names
+from soloist.resources.extras import lazy_names
 from soloist.zoo.cards import Card, find, list_cards
 
 if TYPE_CHECKING:
-    from soloist.zoo.checkpoints import import_checkpoint
     from soloist.zoo.downloads import download
-    from soloist.zoo.models import card_of, config_of, copy_model, load, remove, resolve_path, save_model
+    from soloist.zoo.model_folder import (
+        card_of,
+        config_of,
+        copy_model,
+        load,
+        remove,
+        resolve_path,
+        save_model,
+    )
+    from soloist.zoo.published_checkpoints import import_checkpoint
 
 DEFAULT_MODEL = "two-stage-hpss"
 
@@ -34,15 +42,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "card_of": "soloist.zoo.models",
-    "config_of": "soloist.zoo.models",
-    "copy_model": "soloist.zoo.models",
+    "card_of": "soloist.zoo.model_folder",
+    "config_of": "soloist.zoo.model_folder",
+    "copy_model": "soloist.zoo.model_folder",
     "download": "soloist.zoo.downloads",
-    "import_checkpoint": "soloist.zoo.checkpoints",
-    "load": "soloist.zoo.models",
-    "remove": "soloist.zoo.models",
-    "resolve_path": "soloist.zoo.models",
-    "save_model": "soloist.zoo.models",
+    "import_checkpoint": "soloist.zoo.published_checkpoints",
+    "load": "soloist.zoo.model_folder",
+    "remove": "soloist.zoo.model_folder",
+    "resolve_path": "soloist.zoo.model_folder",
+    "save_model": "soloist.zoo.model_folder",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

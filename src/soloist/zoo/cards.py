@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from soloist.config.reading import check_keys, construct, nearest, read_yaml
 from soloist.errors import ConfigError, ModelError
 from soloist.zoo.home import check_name, is_name, models_folder
-from soloist.zoo.typed import check_keys, construct, nearest, read_yaml
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"

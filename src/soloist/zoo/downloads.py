@@ -18,11 +18,11 @@ import pooch
 import requests
 import yaml
 
-from soloist.errors import ModelError
+from soloist.config.reading import read_yaml
+from soloist.errors import ModelError, one_line
 from soloist.zoo.cards import Card, PublishedFile, find
-from soloist.zoo.checkpoints import import_checkpoint, sha256
 from soloist.zoo.home import downloads_folder, models_folder
-from soloist.zoo.typed import one_line, read_yaml
+from soloist.zoo.published_checkpoints import import_checkpoint, sha256
 
 Progress = Callable[[int, int | None], None]
 Notice = Callable[[str], None]

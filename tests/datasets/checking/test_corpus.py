@@ -9,12 +9,12 @@ import pytest
 import soundfile
 
 from soloist.datasets.checking import check_corpus
-from soloist.datasets.layouts.clips import ClipFolder
+from soloist.datasets.layouts.clip_folders import ClipFolder
 from soloist.datasets.layouts.mir1k import MIR1K
 from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ
 from soloist.datasets.layouts.slakh import Slakh2100
 from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic import SynthesizedStem, SyntheticBand, SyntheticTalkers
+from soloist.datasets.layouts.synthetic_corpora import SynthesizedStem, SyntheticBand, SyntheticTalkers
 from soloist.datasets.synthetic_band import synthesize_band
 from soloist.datasets.track import StemTrack
 from soloist.errors import SoloistError, UsageError

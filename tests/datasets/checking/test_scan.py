@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.datasets.checking.scan import BLOCK, StemScan
+from soloist.datasets.checking.stem_scan import BLOCK, StemScan
 from soloist.datasets.track import StemFile
 
 RATE = 8000

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from soloist.config.building import build_object
 from soloist.datasets.checking import check_corpus
 from soloist.datasets.find import guess_layout
 from soloist.datasets.layouts.esc50 import ESC50
 from soloist.datasets.layouts.fuss import FUSS
 from soloist.errors import AudioError, ConfigError, UsageError
-from soloist.mixing.clips import ClipMixer
-from soloist.mixing.stems import StemMixer
-from soloist.zoo.build import build_object
+from soloist.mixing.clip_mixer import ClipMixer
+from soloist.mixing.stem_mixer import StemMixer
 from stem_corpora import RATE, noises
 from talker_corpora import residual, write_mixtures
 

@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from soloist.datasets.layouts.synthetic import SyntheticBand, SyntheticTalkers
+from soloist.datasets.layouts.synthetic_corpora import SyntheticBand, SyntheticTalkers
 from soloist.datasets.synthetic_band import synthesize_band
 from soloist.datasets.synthetic_talkers import synthesize_talker
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.clips import ClipMixer
-from soloist.mixing.stems import StemMixer
+from soloist.mixing.clip_mixer import ClipMixer
+from soloist.mixing.stem_mixer import StemMixer
 
 
 def test_songs_are_those_of_the_band_whatever_the_stretch():

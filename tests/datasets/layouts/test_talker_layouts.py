@@ -8,14 +8,14 @@ import shutil
 import numpy as np
 import pytest
 
+from soloist.config.building import build_object
 from soloist.datasets.checking import check_corpus
 from soloist.datasets.find import guess_layout
 from soloist.datasets.layouts.librimix import LibriMix
 from soloist.datasets.layouts.wsj0 import WHAM, WHAMR, WSJ0Mix
 from soloist.datasets.track import StemFile
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.stems import StemMixer
-from soloist.zoo.build import build_object
+from soloist.mixing.stem_mixer import StemMixer
 from talker_corpora import residual, write_mixtures
 
 WSJ0_NAMES = {

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from soloist.estimation.clustering import GaussianMixture, KMeans, Start
+from soloist.estimation.clustering.cluster_memory import ClusterMemory
 from soloist.estimation.clustering.confidence import measure_confidence, sample_points, silhouette
 from soloist.estimation.clustering.counting import fit_some
 from soloist.estimation.clustering.gaps import measure_gaps
-from soloist.estimation.clustering.memory import ClusterMemory
 
 
 def generator(seed=0):

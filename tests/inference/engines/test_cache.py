@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from soloist.inference.engines.cache import cached_graph, fingerprint, graphs_folder
+from soloist.inference.engines.graph_cache import cached_graph, fingerprint, graphs_folder
 
 
 @pytest.fixture(autouse=True)

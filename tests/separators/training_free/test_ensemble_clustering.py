@@ -7,11 +7,11 @@ import torch
 
 from soloist.errors import ConfigError, UsageError
 from soloist.metrics.ratios import sdr
+from soloist.separators.from_config import build_separator
 from soloist.separators.training_free.crossover import Crossover
 from soloist.separators.training_free.duet import Duet
 from soloist.separators.training_free.ensemble_clustering import EnsembleClustering
 from soloist.separators.training_free.hpss import HPSS
-from soloist.zoo.build import build
 
 RATE = 8000
 
@@ -86,10 +86,10 @@ def test_members_can_be_named_in_a_configuration():
     }
     mixture = low_and_high().sum(dim=1)
     expected = ensemble(crossover(500.0), crossover(800.0))(mixture)
-    torch.testing.assert_close(build(config, "test")(mixture), expected)
+    torch.testing.assert_close(build_separator(config, "test")(mixture), expected)
     members[0]["init_args"] = common | {"frequenzy": 1.0}
     with pytest.raises(ConfigError, match="frequency"):
-        build(config, "test")
+        build_separator(config, "test")
 
 
 @pytest.mark.parametrize(

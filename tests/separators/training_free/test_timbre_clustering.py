@@ -7,7 +7,7 @@ import torch
 
 from soloist.errors import UsageError
 from soloist.estimation.clustering import GaussianMixture
-from soloist.estimation.permutation import align_sources
+from soloist.estimation.source_order import align_sources
 from soloist.separators.training_free.nmf import divergence_gradients, factorize
 from soloist.separators.training_free.timbre_clustering import TimbreClustering
 from stereo_mixtures import improvements

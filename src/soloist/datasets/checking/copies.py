@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from soloist.datasets.checking.report import Finding
-from soloist.datasets.checking.scan import StemFacts
-from soloist.datasets.checking.track import SILENCE, TrackFacts
+from soloist.datasets.checking.corpus_report import Finding
+from soloist.datasets.checking.stem_scan import StemFacts
+from soloist.datasets.checking.track_check import SILENCE, TrackFacts
 from soloist.datasets.track import MIXTURE
 
 _Heard = tuple[TrackFacts, StemFacts]

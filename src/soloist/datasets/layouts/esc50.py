@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
-from soloist.datasets.layouts.clips import ClipCorpus
+from soloist.datasets.layouts.clip_folders import ClipCorpus
 from soloist.datasets.layouts.tables import read_table
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import UsageError

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from soloist.datasets.corpus import ALL, FolderCorpus
 from soloist.datasets.expressions import compile_expression
-from soloist.datasets.stems import TrackPath, find_stem_tracks
+from soloist.datasets.stem_tracks import TrackPath, find_stem_tracks
 from soloist.datasets.track import StemTrack
 
 _FOLDERS = ("train", "valid", "test")

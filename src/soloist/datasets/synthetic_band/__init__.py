@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from soloist.datasets.synthetic_band.drums import play_drums
 from soloist.datasets.synthetic_band.dsp import Clock, Signal
 from soloist.datasets.synthetic_band.harmony import play_bass, play_chords
-from soloist.datasets.synthetic_band.score import compose
+from soloist.datasets.synthetic_band.song import compose
 from soloist.datasets.synthetic_band.voice import play_voice
 from soloist.errors import UsageError
 

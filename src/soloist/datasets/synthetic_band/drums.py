@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, noise, reverberate
-from soloist.datasets.synthetic_band.score import Hit
+from soloist.datasets.synthetic_band.song import Hit
 
 # Partials of metal plates, relative to the lowest: what is left of harmony in a cymbal.
 METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117])

@@ -18,7 +18,7 @@ from soloist.datasets.synthetic_band.dsp import (
     play_table,
     reverberate,
 )
-from soloist.datasets.synthetic_band.score import Chord, Note
+from soloist.datasets.synthetic_band.song import Chord, Note
 
 BASS_TOP = 4000.0  # Hz, above which a bass has nothing to say
 KEYS_TOP = 12000.0

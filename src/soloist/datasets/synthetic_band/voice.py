@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, fade, noise, reverberate
-from soloist.datasets.synthetic_band.score import Note
+from soloist.datasets.synthetic_band.song import Note
 
 CONTROL_RATE = 200  # Hz, of what moves
 FRAME = 0.032  # seconds over which the formants stand still

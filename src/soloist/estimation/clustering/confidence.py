@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from soloist.estimation.clustering.base import Fit
+from soloist.estimation.clustering.clusterer import Fit
 
 SAMPLE = 1000
 """Points that silhouettes are measured on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soloist.estimation.clustering.base import Clusterer, Fit, Start
+from soloist.estimation.clustering.clusterer import Clusterer, Fit, Start
 from soloist.estimation.clustering.gaps import measure_gaps
 
 LEAST_GAP = 0.5

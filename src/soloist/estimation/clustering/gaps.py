@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soloist.estimation.clustering.base import Fit
+from soloist.estimation.clustering.clusterer import Fit
 from soloist.estimation.clustering.confidence import sample_points
 
 WIDTH = 0.15

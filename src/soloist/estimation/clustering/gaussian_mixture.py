@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering.base import Clusterer, Fit
 from soloist.estimation.clustering.cloud import Cloud
-from soloist.estimation.clustering.search import Partition, Start, means_of
+from soloist.estimation.clustering.clusterer import Clusterer, Fit
+from soloist.estimation.clustering.partition_search import Partition, Start, means_of
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
 """Of each cluster its own; one for all; each without correlations; or each the same in all directions."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering.base import Clusterer, Fit
 from soloist.estimation.clustering.cloud import Cloud
-from soloist.estimation.clustering.search import Partition, Start, means_of
+from soloist.estimation.clustering.clusterer import Clusterer, Fit
+from soloist.estimation.clustering.partition_search import Partition, Start, means_of
 
 
 @dataclass(frozen=True)

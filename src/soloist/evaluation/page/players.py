@@ -9,8 +9,8 @@ from pathlib import Path
 
 from soloist.audio import read_audio
 from soloist.datasets.track import MIXTURE
-from soloist.evaluation.excerpts import ESTIMATE, REFERENCE
-from soloist.evaluation.page.picture import spectrogram_uri
+from soloist.evaluation.listening_excerpts import ESTIMATE, REFERENCE
+from soloist.evaluation.page.spectrogram_picture import spectrogram_uri
 from soloist.evaluation.results import SystemResults, all_targets
 
 

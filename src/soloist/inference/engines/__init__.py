@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from typing import Literal, get_args
 
 from soloist.errors import UsageError
-from soloist.inference.engines.base import Engine, Estimate
-from soloist.inference.engines.graph import GraphEngine
+from soloist.inference.engines.engine import Engine, Estimate
+from soloist.inference.engines.graph_engine import GraphEngine
 from soloist.inference.engines.onnxruntime import OnnxRuntimeEngine
 from soloist.inference.engines.openvino import OpenVINOEngine
 from soloist.inference.engines.pytorch import TorchEngine, find_device
-from soloist.separators.base import Separator
+from soloist.separators.separator import Separator
 
 EngineName = Literal["torch", "openvino", "onnxruntime"]
 

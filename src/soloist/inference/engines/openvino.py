@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from soloist.inference.engines.graph import Arrays, GraphEngine, Run
-from soloist.lazy import import_extra
-from soloist.separators.base import Separator
+from soloist.inference.engines.graph_engine import Arrays, GraphEngine, Run
+from soloist.resources.extras import import_extra
+from soloist.separators.separator import Separator
 
 
 class OpenVINOEngine(GraphEngine):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.inference.engines.base import Estimate
-from soloist.separators.base import Following, Note, Separator
+from soloist.inference.engines.engine import Estimate
+from soloist.separators.separator import Following, Note, Separator
 
 
 class TorchEngine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from soloist.errors import UsageError
-from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.example import Signal
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from soloist.audio import AUDIO_SUFFIXES, read_audio, resample_audio
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.augment.convolution import fast_size, multiply_spectrum
 from soloist.mixing.example import Signal
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.errors import UsageError
-from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.augment.convolution import fast_size, multiply_spectrum
 from soloist.mixing.example import Signal
 

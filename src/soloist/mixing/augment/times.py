@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from soloist.errors import UsageError
-from soloist.lazy import import_extra
-from soloist.mixing.augment.base import Augmentation
+from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.example import Signal
+from soloist.resources.extras import import_extra
 
 
 class TimeShift(Augmentation):

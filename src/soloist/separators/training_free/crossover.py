@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskSeparator, frame_length, nearest_bin
+from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, nearest_bin
 from soloist.transforms.stft import Window
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.estimation.clustering import Clusterer, KMeans, Start
 from soloist.estimation.clustering.cloud import loudest
-from soloist.separators.base import Separator
-from soloist.separators.training_free.base import MaskSeparator, frame_length
+from soloist.separators.separator import Separator
 from soloist.separators.training_free.ft2d import FT2D
+from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length
 from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
 from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS

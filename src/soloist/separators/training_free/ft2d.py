@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskType, RepetitionSeparator, ratio_mask
+from soloist.separators.training_free.mask_separator import MaskType, RepetitionSeparator, ratio_mask
 from soloist.separators.training_free.sliding import sliding_maximum, sliding_mean
 from soloist.transforms.stft import Window
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskSeparator, MaskType, frame_length
+from soloist.separators.training_free.mask_separator import MaskSeparator, MaskType, frame_length
 from soloist.separators.training_free.sliding import sliding_median
 from soloist.transforms.stft import Window
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.lazy import import_extra
-from soloist.separators.base import Separator
-from soloist.separators.training_free.base import numbered_sources
+from soloist.resources.extras import import_extra
+from soloist.separators.separator import Separator
+from soloist.separators.training_free.mask_separator import numbered_sources
 
 _LEAST_SHARE = 1e-10
 """Power of a principal component, as a part of all, below which it is the rounding of the others."""

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskType, RepetitionSeparator, ratio_mask
+from soloist.separators.training_free.mask_separator import MaskType, RepetitionSeparator, ratio_mask
 from soloist.separators.training_free.sliding import median_of_frames
 from soloist.transforms.stft import Window
 

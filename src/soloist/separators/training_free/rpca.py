@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskType, RepetitionSeparator
+from soloist.separators.training_free.mask_separator import MaskType, RepetitionSeparator
 from soloist.transforms.stft import Window
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.base import MaskSeparator, frame_length, numbered_sources
+from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, numbered_sources
 from soloist.transforms.stft import Window
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.estimation.clustering import Clusterer, KMeans
-from soloist.networks.mel import mel_filters
-from soloist.separators.training_free.base import MaskSeparator, frame_length, numbered_sources
+from soloist.networks.layers.mel import mel_filters
+from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, numbered_sources
 from soloist.separators.training_free.nmf import factorize
 from soloist.transforms.stft import Window
 

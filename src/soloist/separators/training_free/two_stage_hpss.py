@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.base import Separator
-from soloist.separators.training_free.base import frame_length
+from soloist.separators.separator import Separator
 from soloist.separators.training_free.hpss import HPSS
+from soloist.separators.training_free.mask_separator import frame_length
 
 
 class TwoStageHPSS(Separator):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soloist.training.folder import write_whole
-from soloist.training.recipe import Stage
+from soloist.training.recipe.recipe import Stage
+from soloist.training.results.run_folder import write_whole
 
 Files = dict[str, str]
 """Paths below the folder, and the SHA-256 of what they hold."""

@@ -9,9 +9,9 @@ from typing import Any, get_args
 from soloist.errors import UsageError
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
 from soloist.training.experiment.stages import Experiment
-from soloist.training.guard import is_first_process
-from soloist.training.recipe import Recipe, Stage
-from soloist.training.runs import flatten
+from soloist.training.loop.guard import is_first_process
+from soloist.training.recipe.recipe import Recipe, Stage
+from soloist.training.results.run_comparison import flatten
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from soloist.config.building import find_class
 from soloist.datasets.checking import Report, check_corpus
 from soloist.datasets.corpus import Corpus
 from soloist.errors import SoloistError
-from soloist.training.recipe import Recipe
-from soloist.zoo.build import find_class
+from soloist.training.recipe.recipe import Recipe
 
 
 def check_corpora(recipe: Recipe) -> list[Report]:

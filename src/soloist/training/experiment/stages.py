@@ -9,22 +9,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from soloist.errors import SoloistError, UsageError
-from soloist.inference.look import look_at
-from soloist.inference.look_files import write_look
+from soloist.inspection.visualization import look_at
+from soloist.inspection.visualization_files import write_look
 from soloist.plots.curves import draw_curves
-from soloist.plots.figure import save_figure
-from soloist.training.excerpt import draw_excerpt
+from soloist.plots.spectrogram_figure import save_figure
+from soloist.training.data.mixers import fill_cache
+from soloist.training.data.test_example import draw_excerpt
 from soloist.training.experiment.preparation import check_corpora
-from soloist.training.finish import finish
-from soloist.training.folder import RunFolder, write_whole
-from soloist.training.mixers import fill_cache
-from soloist.training.recipe import Recipe, read_recipe
-from soloist.training.run import train
-from soloist.training.runs import Run, find_runs, read_run, sort_runs
-from soloist.training.sweep import ERROR, state, sweep
-from soloist.training.sweep import RECIPE as SWEEP
-from soloist.training.tables import write_table
-from soloist.training.testing import Advance
+from soloist.training.loop.training_run import train
+from soloist.training.recipe.recipe import Recipe, read_recipe
+from soloist.training.results.finish import finish
+from soloist.training.results.run_comparison import Run, find_runs, read_run, sort_runs
+from soloist.training.results.run_folder import RunFolder, write_whole
+from soloist.training.results.table_files import write_table
+from soloist.training.results.testing import Advance
+from soloist.training.sweep.trials import ERROR, state, sweep
+from soloist.training.sweep.trials import RECIPE as SWEEP
 from soloist.training.watch.metrics_file import read_rows
 from soloist.zoo import load
 from soloist.zoo.cards import WEIGHTS

@@ -6,7 +6,7 @@ recipe under `watch`.
 
 from __future__ import annotations
 
-from soloist.lazy import lazy_names
+from soloist.resources.extras import lazy_names
 from soloist.training.watch.config import WatchConfig
 
 __all__ = ["WatchConfig", "callbacks_for", "loggers_for"]

@@ -7,13 +7,13 @@ from pathlib import Path
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
-from soloist.training.recipe import Recipe
-from soloist.training.watch.curves import Curves
-from soloist.training.watch.examples import Examples
-from soloist.training.watch.layers import Layers
+from soloist.training.recipe.recipe import Recipe
+from soloist.training.watch.layer_statistics import Layers
+from soloist.training.watch.learning_curves import Curves
 from soloist.training.watch.loggers import Board, MetricsLogger, Resumption, wandb_logger
 from soloist.training.watch.progress import make_progress
-from soloist.training.watch.timing import Timing
+from soloist.training.watch.throughput import Timing
+from soloist.training.watch.validation_examples import Examples
 
 
 def callbacks_for(recipe: Recipe, *, quiet: bool = False) -> list[Callback]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from soloist.training.watch.metrics_file import EPOCH_LOSS
-from soloist.training.watch.timing import AUDIO_RATE, DATA_WAIT
+from soloist.training.watch.throughput import AUDIO_RATE, DATA_WAIT
 
 LINE_EVERY = 60.0
 """Seconds after which a log gets a line within an epoch."""

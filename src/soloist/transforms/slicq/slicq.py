@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from soloist.capture import is_captured
 from soloist.errors import UsageError
-from soloist.transforms.base import Transform
+from soloist.resources.tracing import is_captured
 from soloist.transforms.slicq.bands import BandMap, BlockPlan
 from soloist.transforms.slicq.overlap import overlap_slices
 from soloist.transforms.slicq.scales import MAX_SLICE, MIN_SLICE, ScaleName, make_scale
 from soloist.transforms.slicq.windows import BinWindows, transition_window
+from soloist.transforms.transform import Transform
 
 GROUP = 32  # slices that are transformed at once where no gradient is wanted
 

@@ -21,14 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from soloist.errors import ModelError
+from soloist.errors import ModelError, one_line
 from soloist.networks.spectrogram_net import SpectrogramNet
 from soloist.networks.spectrogram_net_recurrent import SpectrogramNetVAE
-from soloist.separators.spectral import SpectralSeparator
-from soloist.zoo.build import build
+from soloist.separators.from_config import build_separator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.auralflow_options import Options, separator_config, told_by
-from soloist.zoo.typed import one_line
 
 SETTINGS = "model.json"
 """The file beside the weights that says what they do not."""
@@ -202,7 +201,7 @@ def _separate(separator: SpectralSeparator, audio: Tensor, noise: Tensor | None 
 
 
 def _separator(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> SpectralSeparator:
-    separator = cast(SpectralSeparator, build(config, "the configuration of the SpectrogramNet"))
+    separator = cast(SpectralSeparator, build_separator(config, "the configuration of the SpectrogramNet"))
     try:
         separator.network.load_state_dict(_translate(weights))
     except RuntimeError as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 from soloist.errors import ModelError
 from soloist.networks.spectrogram_net import LEVELS, MaskActivation, SpectrogramNet
 from soloist.networks.spectrogram_net_recurrent import Recurrence, SpectrogramNetLSTM, SpectrogramNetVAE
-from soloist.separators.spectral import SpectralSeparator
+from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.transforms.stft import STFT
 
 Options = Mapping[str, Any]

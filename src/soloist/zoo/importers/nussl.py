@@ -17,10 +17,10 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.training_free.base import MaskSeparator
 from soloist.separators.training_free.crossover import Crossover
 from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.hpss import HPSS
+from soloist.separators.training_free.mask_separator import MaskSeparator
 from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
 from soloist.separators.training_free.rpca import RPCA

@@ -11,18 +11,17 @@ from typing import Any, get_args
 
 from einops import EinopsError
 
-from soloist.errors import ModelError
-from soloist.networks.layers import Activation, EmbeddingActivation
-from soloist.separators.clustering import MaskActivation
-from soloist.separators.spectral import SpectralSeparator
-from soloist.separators.training_free.base import numbered_sources
+from soloist.errors import ModelError, one_line
+from soloist.networks.layers.convolutions import Activation, EmbeddingActivation
+from soloist.separators.clustering_separator import MaskActivation
+from soloist.separators.from_config import build_separator
+from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.separators.training_free.mask_separator import numbered_sources
 from soloist.transforms.stft import Window
-from soloist.zoo.build import build
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.nussl_modules import activations
 from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
 from soloist.zoo.importers.nussl_weights import State, translate
-from soloist.zoo.typed import one_line
 
 CHUNK_FRAMES = 1250
 """Frames that are given to the network at once, which sees as far as these go."""
@@ -69,7 +68,7 @@ def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | Non
         config = _config(parts, sizes, told)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the configuration of nussl's model is damaged: {one_line(error)}") from error
-    separator = build(config, "the configuration of nussl's model")
+    separator = build_separator(config, "the configuration of nussl's model")
     assert isinstance(separator, SpectralSeparator)
     weights = {name.removeprefix("layers."): value for name, value in state.items()}
     try:
@@ -155,7 +154,7 @@ def _network(parts: Parts, sizes: Sizes, activation: str) -> dict[str, Any]:
         "normalization": _normalization(parts.norm, sizes),
         "activation": activation,
     }
-    return {"class_path": "soloist.networks.recurrent.RecurrentNetwork", "init_args": init_args}
+    return {"class_path": "soloist.networks.recurrent_network.RecurrentNetwork", "init_args": init_args}
 
 
 def _normalization(norm: Part | None, sizes: Sizes) -> str:

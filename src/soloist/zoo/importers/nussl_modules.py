@@ -1,7 +1,7 @@
 """The modules that nussl 1.1.9 builds networks of, with its names of parameters and its axes.
 
 Spectrograms are `(batch, frames, features, channels)`, masks and embeddings have one axis more. Only what
-reproduces nussl's networks lies here; our own are `soloist.networks.recurrent` and its neighbours.
+reproduces nussl's networks lies here; our own are `soloist.networks.recurrent_network` and its neighbours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import ModelError
-from soloist.networks.layers import EMBEDDING_ACTIVATIONS, EmbeddingActivation
+from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, EmbeddingActivation
 from soloist.zoo.importers.nussl_filterbanks import STFT, LearnedFilterBank
 from soloist.zoo.importers.nussl_norms import LayerNorm, batch_norm, group_norm, instance_norm
 from soloist.zoo.importers.nussl_paths import ConvolutionalStack2D, DualPath, DualPathBlock

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.networks.xumx_slicq import Autoencoder, BiLSTM, BlockShape, MaskDesign, XumxSliCQ
-from soloist.separators.slicq import SliCQSeparator
+from soloist.networks.slicq_masks import Autoencoder, BiLSTM, BlockShape, MaskDesign, XumxSliCQ
+from soloist.separators.from_config import build_separator
+from soloist.separators.slicq_separator import SliCQSeparator
 from soloist.transforms.slicq import SliCQ
-from soloist.zoo.build import build
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.xumx_slicq_steps import STEPS, Config
 
@@ -91,7 +91,7 @@ def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
         config = _separator_config(sources, states[0])
     except KeyError as error:
         raise ModelError(f"the checkpoint of xumx-sliCQ is incomplete: it has no {error}") from None
-    separator = build(config, "the configuration of xumx-sliCQ")
+    separator = build_separator(config, "the configuration of xumx-sliCQ")
     assert isinstance(separator, SliCQSeparator)
     if [len(mean) for mean in statistics] != [shape.bins for shape in separator.network.shapes]:
         raise ModelError(

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.estimation.masks import with_phase_of
+from soloist.estimation.representations import with_phase_of
 from soloist.estimation.wiener import WienerEM
 from soloist.transforms.slicq import ScaleName, SliCQ, overlap_slices
 

@@ -1,0 +1,152 @@
+"""One track: its stems are decoded side by side and compared with each other and with the mixture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soloist.datasets.checking.corpus_report import Finding, Kind
+from soloist.datasets.checking.stem_scan import StemFacts, StemScan
+from soloist.datasets.track import MIXTURE, Block, StemTrack
+
+SILENCE = 1e-4
+"""Peak below which a stem is silent: -80 dB."""
+
+
+@dataclass(frozen=True)
+class TrackFacts:
+    """What is known of a track after it was decoded.
+
+    Attributes:
+        split: Name of its split.
+        name: Name of the track.
+        labels: Who or what is heard.
+        stems: What is known of each stem, and of the mixture where it is recorded, which is the last.
+        residual: Energy of the mixture minus the stems against that of the mixture, dB; None where there is
+            no mixture, or no difference to be had.
+    """
+
+    split: str
+    name: str
+    labels: tuple[str, ...]
+    stems: tuple[StemFacts, ...]
+    residual: float | None
+
+    @property
+    def file(self) -> str:
+        """A file that stands for the track."""
+        return self.stems[-1].file
+
+    @property
+    def seconds(self) -> float:
+        """Length of what can be read of it."""
+        return max((stem.samples / stem.sample_rate for stem in self.stems if stem.sample_rate), default=0.0)
+
+
+def scan_track(track: StemTrack, split: str) -> TrackFacts:
+    """Decode a track block by block; what cannot be read is told in its facts."""
+    scans = [StemScan(name, stem) for name, stem in track.stems.items()]
+    if track.mixture is not None:
+        scans.append(StemScan(MIXTURE, track.mixture))
+    residual = _Residual()
+    for blocks in _side_by_side(scans):
+        if track.mixture is not None:
+            residual.add(blocks[-1], blocks[:-1])
+    read = tuple(scan.facts() for scan in scans)
+    comparable = track.mixture is not None and _agree(read)
+    return TrackFacts(split, track.name, track.labels, read, residual.decibels() if comparable else None)
+
+
+def judge_track(track: TrackFacts, residual_limit: float) -> Iterator[Finding]:
+    """What is wrong with a track by itself.
+
+    Args:
+        track: The facts.
+        residual_limit: Residual above which it is told, dB.
+    """
+    problems = [_finding(track, stem, *problem) for stem in track.stems if (problem := _judge_stem(stem))]
+    # A file of which several stems are parts is damaged once.
+    yield from dict.fromkeys(problems)
+    readable = [stem for stem in track.stems if stem.failure is None]
+    for stem in readable[:-1]:
+        if difference := _difference(stem, readable[-1]):
+            yield _finding(track, stem, "mismatch", difference)
+    if track.residual is not None and track.residual > residual_limit:
+        message = f"differs from the sum of the stems by {track.residual:.1f} dB of its energy"
+        yield _finding(track, track.stems[-1], "residual", message)
+
+
+def _side_by_side(scans: Sequence[StemScan]) -> Iterator[list[Block | None]]:
+    """Blocks of the same place of all stems, until the last has ended; None where a stem has."""
+    while True:
+        blocks = [scan.next() for scan in scans]
+        if all(block is None for block in blocks):
+            return
+        yield blocks
+
+
+class _Residual:
+    """Energies of a mixture and of what remains of it without the stems."""
+
+    def __init__(self) -> None:
+        self._mixture = self._rest = 0.0
+
+    def add(self, mixture: Block | None, stems: Sequence[Block | None]) -> None:
+        """Add blocks of the same place; what has ended is silent, and what has no sum is passed over."""
+        signed = [(1, mixture), *((-1, stem) for stem in stems)]
+        heard = [(sign, block) for sign, block in signed if block is not None]
+        channels, lengths = zip(*(block.shape for _, block in heard), strict=True)
+        if len(set(channels)) > 1:
+            return
+        rest = np.zeros((channels[0], max(lengths)))
+        for sign, block in heard:
+            rest[:, : block.shape[1]] += sign * block
+        self._rest += _energy(rest)
+        self._mixture += 0.0 if mixture is None else _energy(mixture)
+
+    def decibels(self) -> float:
+        """The residual in dB; minus infinity where there is none."""
+        if self._rest == 0:
+            return -math.inf
+        return 10 * math.log10(self._rest / self._mixture) if self._mixture else math.inf
+
+
+def _energy(audio: NDArray[np.floating[Any]]) -> float:
+    return float(np.square(audio, dtype=np.float64).sum())
+
+
+def _agree(stems: Sequence[StemFacts]) -> bool:
+    """Whether all could be read and can be added up."""
+    same = len({(stem.sample_rate, stem.channels) for stem in stems}) == 1
+    return same and all(stem.failure is None for stem in stems)
+
+
+def _judge_stem(stem: StemFacts) -> tuple[Kind, str] | None:
+    if stem.failure is not None:
+        return ("missing" if stem.missing else "corrupt"), stem.failure
+    if stem.peak < SILENCE:
+        return "silent", f"is silent: its peak is below {20 * math.log10(SILENCE):.0f} dB"
+    if stem.first_clipped is not None:
+        where = stem.first_clipped / stem.sample_rate
+        return "clipped", f"is clipped: {stem.clipped} samples are stuck at full scale, from {where:.3f} s on"
+    return None
+
+
+def _difference(stem: StemFacts, other: StemFacts) -> str | None:
+    """In what a stem differs from another of the track, which is the mixture where that is recorded."""
+    if stem.sample_rate != other.sample_rate:
+        return f"has {stem.sample_rate} Hz, but {other.name} {other.sample_rate} Hz"
+    if stem.channels != other.channels:
+        return f"has {stem.channels} channel(s), but {other.name} {other.channels}"
+    if stem.samples != other.samples:
+        return f"has {stem.samples} samples, but {other.name} {other.samples}"
+    return None
+
+
+def _finding(track: TrackFacts, stem: StemFacts, kind: Kind, message: str) -> Finding:
+    return Finding(kind, track.split, track.name, stem.file, message)

@@ -1,0 +1,82 @@
+"""Scores of estimates that lie on disk already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soloist.datasets.stem_tracks import TrackPath
+from soloist.errors import SoloistError
+from soloist.evaluation.failures import write_failures
+from soloist.evaluation.listening_excerpts import choose_tracks, write_excerpts
+from soloist.evaluation.matching import load_pair, match_tracks
+from soloist.evaluation.outcome import Outcome
+from soloist.evaluation.records import system_folder
+from soloist.evaluation.scoring import ScoreSettings
+from soloist.evaluation.scoring_workers import score_loaded
+
+
+@dataclass(frozen=True)
+class FolderScoring:
+    """Scores the tracks of a folder of estimates, one by one; a track that fails stops no other.
+
+    Attributes:
+        system: Under which name the scores are kept.
+        settings: How estimates are scored.
+        by_name: Match estimates and references of a track by name; otherwise by quality, for talkers.
+        results: Folder to keep records in; None to keep none.
+        listen: Number of tracks of which an excerpt is kept to listen to.
+    """
+
+    system: str
+    settings: ScoreSettings = field(default_factory=ScoreSettings)
+    by_name: bool = True
+    results: Path | None = None
+    listen: int = 0
+
+    def run(
+        self,
+        references: Sequence[TrackPath],
+        estimates: Sequence[TrackPath],
+        notify: Callable[[Outcome], None],
+    ) -> None:
+        """Score all tracks that have references and estimates.
+
+        Args:
+            references: Tracks of true stems.
+            estimates: Tracks of estimates, named like those or a single one.
+            notify: Called with every outcome as it comes.
+
+        Raises:
+            UsageError: No track has both references and estimates.
+        """
+        pairs, missing, extra = match_tracks(references, estimates)
+        outcomes = [Outcome(name, failure="there are no estimates of it") for name in missing]
+        outcomes += [Outcome(name, failure="there are no references of it") for name in extra]
+        for outcome in outcomes:
+            notify(outcome)
+        heard = choose_tracks([reference for reference, _ in pairs], self.listen)
+        for reference, estimate in pairs:
+            outcomes.append(self._score(reference, estimate, reference.name in heard))
+            notify(outcomes[-1])
+        if self._folder is not None:
+            failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
+            write_failures(self._folder, failures)
+
+    def _score(self, reference: TrackPath, estimate: TrackPath, heard: bool) -> Outcome:
+        try:
+            track = reference.open()
+            loaded = load_pair(track, estimate.open(), by_name=self.by_name)
+            record = score_loaded(self.system, track.name, loaded, self.settings, by_name=self.by_name)
+            if self._folder is not None:
+                record.write(self._folder)
+                if heard:
+                    write_excerpts(self._folder, track, loaded)
+        except (SoloistError, OSError) as error:
+            return Outcome(reference.name, failure=" ".join(str(error).split()))
+        return Outcome(reference.name, record)
+
+    @property
+    def _folder(self) -> Path | None:
+        return None if self.results is None else system_folder(self.results, self.system)

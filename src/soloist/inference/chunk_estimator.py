@@ -1,0 +1,92 @@
+"""What stands between a stream of chunks and an engine: silence, level, channels."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.estimation.source_order import align_sources
+from soloist.inference.engines import Estimate
+from soloist.separators.separator import Level, Separator
+
+
+def make_estimate(
+    separator: Separator, engine: Estimate, level: Level | None = None, *, follows: bool = False
+) -> Estimate:
+    """The function that estimates a batch of chunks of any number of channels.
+
+    Args:
+        separator: Says what the engine expects.
+        engine: Runs the separator's network.
+        level: Level of the whole track, for a separator that is normalised by the track.
+        follows: Whether it follows the sources of one recording: it takes any multiple of the separator's
+            channels, and chunks in their order.
+    """
+    grouped = engine if follows else _in_groups(engine, separator.channels, separator.ordered)
+    adapted = _with_channels(grouped, separator.channels)
+    return _with_silence(_with_level(adapted, separator, level), len(separator.sources))
+
+
+def _with_silence(estimate: Estimate, num_sources: int) -> Estimate:
+    """Digital silence is separated into digital silence, at no cost."""
+
+    def gated(mixture: Tensor) -> Tensor:
+        sounding = mixture.ne(0).flatten(1).any(dim=1)
+        if sounding.all():
+            return estimate(mixture)
+        estimates = mixture.new_zeros(mixture.shape[0], num_sources, *mixture.shape[1:])
+        if sounding.any():
+            estimates[sounding] = estimate(mixture[sounding])
+        return estimates
+
+    return gated
+
+
+def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -> Estimate:
+    if separator.normalization == "none":
+        return estimate
+
+    def normalized(mixture: Tensor) -> Tensor:
+        whole = level if separator.normalization == "track" else None
+        used = whole or Level.of(mixture)
+        return used.restore(estimate(used.normalize(mixture)))
+
+    return normalized
+
+
+def _with_channels(estimate: Estimate, channels: int) -> Estimate:
+    """Give what takes a multiple of `channels` channels a mixture of any number of them.
+
+    The last channel is repeated until it is a multiple; its estimates are then averaged.
+    """
+
+    def adapted(mixture: Tensor) -> Tensor:
+        present = mixture.shape[1]
+        copies = (-present) % channels
+        if not copies:
+            return estimate(mixture)
+        estimates = estimate(torch.cat([mixture, mixture[:, -1:].expand(-1, copies, -1)], dim=1))
+        last = estimates[:, :, present - 1 :].mean(dim=2, keepdim=True)
+        return torch.cat([estimates[:, :, : present - 1], last], dim=2)
+
+    return adapted
+
+
+def _in_groups(engine: Estimate, channels: int, ordered: bool) -> Estimate:
+    """Give a separator of `channels` channels a multiple of them, one group beside the other."""
+
+    def grouped(mixture: Tensor) -> Tensor:
+        groups = mixture.shape[1] // channels
+        if groups == 1:
+            return engine(mixture)
+        estimates = engine(rearrange(mixture, "b (g c) t -> (b g) c t", c=channels))
+        estimates = rearrange(estimates, "(b g) s c t -> g b s c t", g=groups)
+        if not ordered:
+            everything = slice(0, mixture.shape[-1])
+            shared = estimates[0].mean(dim=2, keepdim=True).expand_as(estimates[0])
+            aligned = [align_sources(group, shared, everything) for group in estimates[1:]]
+            estimates = torch.stack([estimates[0], *aligned])
+        return rearrange(estimates, "g b s c t -> b s (g c) t")
+
+    return grouped

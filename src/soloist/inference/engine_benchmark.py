@@ -1,0 +1,202 @@
+"""Calibration: which engine, with how many threads and chunks at once, runs a model fastest here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from soloist.errors import SoloistError, UsageError
+from soloist.inference.calibration import Calibration, Trial, save_calibration
+from soloist.inference.chunk_estimator import make_estimate
+from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
+from soloist.resources.memory import peak_memory, resident_memory
+from soloist.resources.processes import Processes
+from soloist.resources.timing import measure_time
+from soloist.separators.chunking import Chunking
+from soloist.separators.separator import Level, Separator
+from soloist.zoo import load
+
+T = TypeVar("T")
+
+BATCH_SIZES = (1, 4)
+
+_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """An engine's trials, and its estimates of the test chunk `(1, sources, channels, samples)`."""
+
+    trials: tuple[Trial, ...]
+    estimates: Tensor
+
+
+def tune(
+    model: str,
+    *,
+    threads: int | None = None,
+    budget: float = 1.0,
+    notify: Callable[[str], None] = lambda engine: None,
+) -> Calibration:
+    """Measure the engines that are installed with a model, and keep the result for `soloist separate`.
+
+    Each is measured in a process of its own, on noise, on the CPU.
+
+    Args:
+        model: Name in the zoo or path of a model folder.
+        threads: The most processor threads to use; None for as many as PyTorch uses.
+        budget: Seconds for each figure.
+        notify: Is told which engine is measured.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+        UsageError: It has no graph, so that there is nothing to choose from, or there is no budget.
+        SoloistError: PyTorch itself could not be measured.
+    """
+    if not budget > 0:
+        raise UsageError(f"the time for a figure must be more than 0 s, not {budget:g}")
+    separator = load(model)
+    if separator.graph is None:
+        raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
+    most = threads or torch.get_num_threads()
+    notify("graphs")
+    failures = export_graphs(model)
+    attempts: dict[str, _Attempt] = {}
+    for engine in (name for name in installed_engines() if name not in failures):
+        notify(engine)
+        try:
+            attempts[engine] = _in_process(_measure, model, engine, most, budget)
+        except Exception as error:  # Engines have exceptions of all kinds.
+            if engine == "torch":
+                raise
+            failures[engine] = _in_one_line(error)
+    expected = attempts["torch"].estimates
+    trials = [
+        replace(trial, difference=_difference(attempt.estimates, expected))
+        for attempt in attempts.values()
+        for trial in attempt.trials
+    ]
+    told = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
+    calibration = Calibration(tuple(trials), told)
+    save_calibration(separator, calibration)
+    return calibration
+
+
+def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
+    """Noise of the length of a chunk, the same at each call, `(1, channels, samples)`."""
+    length = samples or Chunking.of(separator).length
+    return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
+
+
+def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float) -> float:
+    """Seconds until an engine is ready for chunks of another length; 0 for PyTorch, which always is.
+
+    Args:
+        engine: What runs the separator.
+        separator: What separates.
+        samples: Length of the chunks that it is ready for.
+        chunk: Seconds that it takes for one of these.
+    """
+    if engine.name == "torch":
+        return 0.0
+    fewer = samples - separator.stride
+    other = noise_chunk(separator, fewer if fewer >= separator.minimum_length else samples + separator.stride)
+    begun = time.perf_counter()
+    engine(other)
+    return max(0.0, time.perf_counter() - begun - chunk)
+
+
+def export_graphs(model: str) -> dict[str, str]:
+    """Put into the cache what the engines need to run a model, in another process.
+
+    Exporting takes memory that a separation with the graph in the cache does not.
+
+    Returns:
+        For the engines that cannot run the model: why.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+    """
+    return _in_process(_export, model)
+
+
+def _in_process(work: Callable[..., T], *arguments: object) -> T:
+    with Processes(1) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool as error:
+            raise SoloistError("the process was killed, as a rule for lack of memory") from error
+
+
+def _export(model: str) -> dict[str, str]:
+    """Put into the cache what the engines need; say of those that cannot run the model, why."""
+    separator = load(model)
+    failures: dict[str, str] = {}
+    for engine in installed_engines():
+        if engine == "torch":
+            continue
+        try:
+            make_engine(engine, separator, "cpu")(noise_chunk(separator))
+        except Exception as error:  # Compilers of graphs have exceptions of all kinds.
+            failures[engine] = _in_one_line(error)
+    return failures
+
+
+def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
+    """The trials of an engine, by how much memory they take."""
+    separator = load(model)
+    chunk, held = noise_chunk(separator), None
+    trials: list[Trial] = []
+    for batch_size, threads in product(BATCH_SIZES, _thread_counts(most)):
+        torch.set_num_threads(threads)
+        begun = time.perf_counter()
+        running = make_engine(engine, separator, "cpu", threads=threads)
+        held = held or resident_memory()
+        estimate = _estimate_of(separator, running, chunk)
+        batch = chunk.repeat(batch_size, 1, 1)
+        estimate(batch)
+        first = time.perf_counter() - begun
+        seconds = measure_time(estimate, partial(_same, batch), budget=budget).median
+        if not trials:
+            estimates, resize = running(chunk), time_resize(running, separator, chunk.shape[-1], seconds)
+        # Only the first one had to load what runs it.
+        start = max(0.0, first - seconds, *(trial.start for trial in trials[:1]))
+        trial = Trial(engine, threads, batch_size, seconds / batch_size, start, resize, _grown(held), 0.0)
+        trials.append(trial)
+    return _Attempt(tuple(trials), estimates)
+
+
+def _estimate_of(separator: Separator, engine: Engine, chunk: Tensor) -> Estimate:
+    following = engine.follow()
+    return make_estimate(separator, following or engine, Level.of(chunk), follows=following is not None)
+
+
+def _grown(held: float | None) -> float | None:
+    peak = peak_memory()
+    return None if held is None or peak is None else max(0.0, peak - held)
+
+
+def _same(batch: Tensor) -> Tensor:
+    return batch
+
+
+def _thread_counts(most: int) -> Sequence[int]:
+    """All threads, and half of them, since the cores of some processors are counted twice."""
+    return [most, most // 2] if most >= 4 else [most]
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _difference(estimates: Tensor, expected: Tensor) -> float:
+    peak = expected.abs().max().clamp(min=torch.finfo(expected.dtype).tiny)
+    return float((estimates - expected).abs().max() / peak)

@@ -1,0 +1,270 @@
+"""The file job: read a track in blocks, separate it, write its stems in blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from einops import rearrange
+
+from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
+from soloist.errors import UsageError
+from soloist.inference.confidence import MeanConfidence
+from soloist.inference.dry_run.disk_space import Room, check_room, room_for
+from soloist.inference.engine_benchmark import tune
+from soloist.inference.engine_selection import Choice, EngineChoice
+from soloist.inference.engines import Engine
+from soloist.inference.inputs import Track
+from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
+from soloist.inference.stem_selection import Block, NullTest, StemSelection
+from soloist.inference.stream import StreamSettings, measure_level, separate_stream
+from soloist.inference.track_report import TrackReport
+from soloist.separators.separator import Separator
+from soloist.zoo import card_of, load
+
+MIXTURE = "mixture"
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds that are done and the seconds that there are."""
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """How files are separated: what of them, into what, and how.
+
+    Attributes:
+        folder: The output folder.
+        template: Path of a stem below it; None for the format's usual one.
+        start: Where the excerpt begins, in s.
+        duration: How long it is, in s; None for all of it.
+        sample_rate: Rate of the stems, in Hz; None for the input's.
+        selection: Which stems.
+        stream: Chunks, overlap, shifts, batches.
+        write: Format, bit depth, levels.
+        device: What to compute on.
+        engine: What runs the model's network: one of `ENGINES`, or "auto".
+        skip_existing: Leave a track alone whose stems are all there.
+    """
+
+    folder: Path = Path("separated")
+    template: str | None = None
+    start: float = 0.0
+    duration: float | None = None
+    sample_rate: int | None = None
+    selection: StemSelection = field(default_factory=StemSelection)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    write: WriteOptions = field(default_factory=WriteOptions)
+    device: str = "auto"
+    engine: str = "auto"
+    skip_existing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.duration is not None and not self.duration > 0):
+            raise UsageError("the start must not be negative and the duration must be more than 0 s")
+        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
+            raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
+        check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+
+    @property
+    def path_template(self) -> str:
+        """The template in force."""
+        return self.template or (MULTI_STREAM_TEMPLATE if self.write.format == "stem" else DEFAULT_TEMPLATE)
+
+
+class FileJob:
+    """Separates files with one model, which is loaded once.
+
+    Args:
+        model: Name in the zoo or path of a model folder.
+        settings: What is separated into what, and how.
+
+    Raises:
+        ModelError: The model is unknown or damaged.
+        UsageError: The model has no such stem, or the device is not there.
+    """
+
+    def __init__(self, model: str, settings: FileSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self._any_rate = card_of(model).sample_rate is None
+        self._loaded: tuple[dict[str, int], Separator, EngineChoice] | None = None
+        # What is wrong for every track is said before the first one.
+        separator, _ = self._load({})
+        self._paths("track", separator)
+
+    def separator_for(self, info: AudioInfo) -> Separator:
+        """The separator for a kind of input."""
+        return self._load_for(info)[0]
+
+    def choose(self, info: AudioInfo, *, may_calibrate: bool = False) -> Choice:
+        """What runs the separator of a file; see `EngineChoice.choose`."""
+        return self._load_for(info)[1].choose(self.count_chunks(info), may_calibrate=may_calibrate)
+
+    def count_chunks(self, info: AudioInfo) -> int:
+        """Chunks that are estimated of a file, in all passes."""
+        chunking = self.settings.stream.chunking(self.separator_for(info))
+        return self.settings.stream.shifts * chunking.count(self.samples_of(info))
+
+    def samples_of(self, info: AudioInfo) -> int:
+        """Samples of a file that are separated, at the rate of the separator."""
+        return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
+
+    def duration_of(self, info: AudioInfo) -> float:
+        """Seconds of a file that are separated."""
+        left = max(0.0, info.duration - self.settings.start)
+        return left if self.settings.duration is None else min(left, self.settings.duration)
+
+    def room_for(self, info: AudioInfo, stems: Mapping[str, Path]) -> Room:
+        """What the stems of a file take of the disk."""
+        return room_for(
+            stems,
+            self.settings.write,
+            streams=len(stems) + self._multi_stream,
+            duration=self.duration_of(info),
+            sample_rate=self.settings.sample_rate or info.sample_rate,
+            channels=info.channels,
+        )
+
+    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineChoice]:
+        kind = {"sample_rate": info.sample_rate, "channels": info.channels}
+        return self._load(kind if self._any_rate else {})
+
+    def _load(self, overrides: dict[str, int]) -> tuple[Separator, EngineChoice]:
+        # One kind of input at a time: a folder of many kinds must not keep a model for each.
+        if self._loaded is None or self._loaded[0] != overrides:
+            separator = load(self.model, **overrides)
+            self.settings.selection.check(separator.sources)
+            self.settings.stream.chunking(separator)
+            asked = (self.settings.engine, self.settings.device)
+            engines = EngineChoice(separator, *asked, partial(tune, self.model))
+            self._loaded = (overrides, separator, engines)
+        return self._loaded[1:]
+
+    def plan(self, track: Track) -> TrackReport:
+        """What `run` would do, without doing it.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        return self._plan(track, probe(track.path))
+
+    def run(
+        self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
+    ) -> TrackReport:
+        """Separate a track; its stems appear under their names when all of them are complete.
+
+        Args:
+            track: What is separated.
+            progress: Is told how far it has come.
+            engine: Runs the separator in place of the engine that the settings say.
+
+        Raises:
+            AudioError: The file cannot be read, or the stems cannot be written or have no room.
+        """
+        begun = time.perf_counter()
+        info = probe(track.path)
+        plan = self._plan(track, info)
+        if plan.skipped:
+            return plan
+        check_room(self.room_for(info, plan.stems))
+        separator = self.separator_for(info)
+        choice = Choice(engine) if engine else self.choose(info, may_calibrate=True)
+        stream = self.settings.stream
+        needs_level = separator.normalization == "track"
+        confidence = MeanConfidence()
+        pairs = separate_stream(
+            separator,
+            _watch(self._read(track), info.sample_rate, plan.duration, progress),
+            info.sample_rate,
+            engine=choice.engine,
+            level=measure_level(self._read(track)) if needs_level else None,
+            settings=replace(stream, batch_size=stream.batch_size or choice.batch_size),
+            note=confidence.note,
+        )
+        null_test = NullTest()
+        stems = self._select(pairs, separator, null_test)
+        with self._writer(track, info, plan) as writer:
+            for block in self._at_output_rate(stems, info):
+                writer.write(block)
+            writer.commit()
+        return replace(
+            plan,
+            duration=null_test.samples / info.sample_rate,
+            elapsed=time.perf_counter() - begun,
+            engine=choice.engine.name,
+            null_dbfs=null_test.level,
+            gain=writer.gain,
+            confidence=confidence.figures,
+        )
+
+    def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
+        settings = self.settings
+        duration, engine = self.duration_of(info), self.choose(info).engine
+        paths = self._paths(track.name, self.separator_for(info))
+        there = settings.skip_existing and all(path.exists() for path in paths.values())
+        return TrackReport(
+            track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there
+        )
+
+    def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
+        return stem_paths(
+            self.settings.folder,
+            self.settings.path_template,
+            model=self.model,
+            track=track,
+            stems=self.settings.selection.names(separator.sources),
+            extension=self.settings.write.extension,
+        )
+
+    def _read(self, track: Track) -> Iterator[Block]:
+        settings = self.settings
+        with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
+            yield from reader.blocks()
+
+    def _select(
+        self, pairs: Iterator[tuple[Block, Block]], separator: Separator, null_test: NullTest
+    ) -> Iterator[Block]:
+        """What is written `(stems, channels, samples)`; in a multi-stream file the mixture comes first."""
+        for mixture, estimates in pairs:
+            stems = self.settings.selection.select(mixture, estimates, separator.sources)
+            null_test.add(mixture, stems)
+            yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems
+
+    def _at_output_rate(self, stems: Iterator[Block], info: AudioInfo) -> Iterator[Block]:
+        folded = (rearrange(block, "s c t -> (s c) t") for block in stems)
+        rate = self.settings.sample_rate or info.sample_rate
+        for block in resample_blocks(folded, info.sample_rate, rate):
+            yield rearrange(block, "(s c) t -> s c t", c=info.channels)
+
+    def _writer(self, track: Track, info: AudioInfo, plan: TrackReport) -> StemWriter:
+        paths = plan.stems
+        if self._multi_stream:
+            paths = {MIXTURE: next(iter(plan.stems.values())), **plan.stems}
+        return StemWriter(
+            paths,
+            self.settings.sample_rate or info.sample_rate,
+            info.channels,
+            self.settings.write,
+            tags_from=track.path,
+            mixture=MIXTURE if self._multi_stream else None,
+        )
+
+    @property
+    def _multi_stream(self) -> bool:
+        return self.settings.write.format == "stem"
+
+
+def _watch(
+    blocks: Iterator[Block], sample_rate: int, duration: float, progress: Progress | None
+) -> Iterator[Block]:
+    """Pass blocks on and tell how far they have come."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += block.shape[1]
+        if progress is not None:
+            progress(done / sample_rate, max(duration, done / sample_rate))

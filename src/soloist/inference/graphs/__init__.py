@@ -1,0 +1,1 @@
+"""Graphs of a separator's real-valued part, for engines and exports."""

@@ -1,0 +1,1 @@
+"""Inspection of one separation: sounds, masks, embeddings, confidence."""

@@ -1,0 +1,205 @@
+"""A close look at one separation: sounds, masks, embeddings, and how far they can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from soloist.audio import resample_audio, to_channels
+from soloist.estimation.clustering.confidence import Confidence, measure_confidence
+from soloist.inference.engines import TorchEngine
+from soloist.inference.stream import measure_level, separate_stream
+from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
+from soloist.losses.loss import Coefficients, Prediction
+from soloist.metrics.ratios import permuted, si_sdr
+from soloist.plots.separation_figure import Separation
+from soloist.separators.clustering_separator import ClusteringSeparator
+from soloist.separators.separator import Separator
+from soloist.transforms.transform import Transform
+
+LOUD_DB = -40.0
+"""Level below that of the loudest coefficient beyond which an embedding says nothing."""
+
+_COLUMNS, _ROWS = 1000, 512
+
+Signal = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Something to separate.
+
+    Attributes:
+        name: What it is called.
+        mixture: `(channels, samples)`.
+        sample_rate: Hz.
+        references: The true sources that are known, each `(channels, samples)`, by their names.
+    """
+
+    name: str
+    mixture: Signal
+    sample_rate: int
+    references: Mapping[str, Signal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a separator makes of an excerpt.
+
+    Attributes:
+        separation: Everything that can be heard and drawn.
+        confidence: Of separators that cluster; None for others.
+    """
+
+    separation: Separation
+    confidence: Confidence | None
+
+
+@torch.inference_mode()
+def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Look:
+    """Separate an excerpt as `soloist separate` does, and see how.
+
+    What the separator says of masks and embeddings, it says of the whole excerpt at once, so that the memory
+    grows with it.
+
+    Args:
+        separator: Of any family.
+        excerpt: What it separates; of any rate and number of channels.
+        device: Where the sounds are computed: "auto", "cpu", "cuda", ...
+    """
+    estimates = _separate(separator, excerpt, device)
+    references = _match(separator, excerpt, estimates)
+    seen = _at_model(separator, excerpt.mixture[None], excerpt.sample_rate)[0]
+    heard = _at_model(separator, estimates, excerpt.sample_rate)
+    prediction = separator.predict(seen[None])
+    embeddings, groups = None, None
+    if prediction.embeddings is not None:
+        embeddings, groups = loud_points(prediction, heard[None])
+    masks, confidence = prediction.masks, None
+    if isinstance(separator, ClusteringSeparator):
+        shares, confidence = _cluster(separator, prediction)
+        masks = masks if separator.inference == "masks" else shares
+    separation = Separation(
+        mixture=torch.from_numpy(excerpt.mixture),
+        sample_rate=excerpt.sample_rate,
+        estimates=_named(separator, torch.from_numpy(estimates)),
+        references={name: torch.from_numpy(audio) for name, audio in references.items()},
+        masks={} if masks is None else _draw_masks(separator, masks, prediction, heard),
+        mask_rate=separator.sample_rate,
+        embeddings=embeddings,
+        groups=groups,
+    )
+    return Look(separation, confidence)
+
+
+def loud_points(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings of the coefficients at which the mixture is loud, and which source each belongs to.
+
+    Args:
+        prediction: Of one mixture.
+        sources: True or estimated ones, `(1, sources, channels, samples)`.
+
+    Returns:
+        Embeddings `(points, dimensions)` and the index of the loudest source `(points,)`, on the CPU.
+    """
+    assert prediction.embeddings is not None
+    assert prediction.analyze is not None
+    loudness = as_vectors(analyze_sources(prediction.analyze, sources))[0].abs()
+    mixture = as_vectors(analyze_sources(prediction.analyze, prediction.mixture[:, None]))[0, 0].abs()
+    embeddings = torch.cat([block[0].flatten(0, -2) for block in as_blocks(prediction.embeddings)])
+    loud = mixture >= mixture.max() * 10 ** (LOUD_DB / 20)
+    return embeddings[loud].float().cpu(), loudness.argmax(dim=0)[loud].cpu()
+
+
+def _separate(separator: Separator, excerpt: Excerpt, device: str) -> Signal:
+    """Estimates `(sources, channels, samples)`."""
+    level = measure_level([excerpt.mixture]) if separator.normalization == "track" else None
+    engine = TorchEngine(separator, device)
+    pairs = separate_stream(separator, [excerpt.mixture], excerpt.sample_rate, engine=engine, level=level)
+    return np.concatenate([estimates for _, estimates in pairs], axis=-1)
+
+
+def _match(separator: Separator, excerpt: Excerpt, estimates: Signal) -> dict[str, Signal]:
+    """The references by the names of the estimates that they belong to; others are left out."""
+    if separator.ordered:
+        return {name: excerpt.references[name] for name in separator.sources if name in excerpt.references}
+    if len(excerpt.references) != len(estimates):
+        return {}
+    references = np.stack(list(excerpt.references.values()))
+    order = permuted(si_sdr, torch.from_numpy(references)[None], torch.from_numpy(estimates)[None])[1][0]
+    return {separator.sources[place]: audio for place, audio in zip(order.tolist(), references, strict=True)}
+
+
+def _at_model(separator: Separator, signals: Signal, sample_rate: int) -> Tensor:
+    """Signals `(signals, channels, samples)` as a separator wants them: rate, channels, least length."""
+    count, channels = signals.shape[:2]
+    folded = rearrange(signals, "n c t -> (n c) t")
+    if sample_rate != separator.sample_rate:
+        folded = resample_audio(folded, sample_rate, separator.sample_rate)
+    fitted = [to_channels(signal, separator.channels) for signal in folded.reshape(count, channels, -1)]
+    missing = max(0, separator.minimum_length - folded.shape[-1])
+    return F.pad(torch.from_numpy(np.stack(fitted)), (0, missing))
+
+
+def _cluster(separator: ClusteringSeparator, prediction: Prediction) -> tuple[Tensor, Confidence]:
+    """The masks `(1, sources, channels, frequency, frames)` of the clusters, and how clear these are."""
+    embeddings = prediction.embeddings
+    assert isinstance(embeddings, Tensor)
+    coefficients, _ = separator.analyze(prediction.mixture)
+    points, counted = separator.points(embeddings, coefficients)
+    fit = separator.find_clusters(points, counted)
+    return separator.share_points(fit, embeddings), measure_confidence(fit, points, counted)
+
+
+def _draw_masks(
+    separator: Separator, masks: Coefficients, prediction: Prediction, heard: Tensor
+) -> dict[str, Tensor]:
+    """The mask of each source as a picture `(frequency, columns)`, the channels' mean.
+
+    Args:
+        separator: Whose masks they are.
+        masks: `(1, sources, channels, frequency, ...)`, or blocks of them.
+        prediction: That they belong to.
+        heard: The estimates `(sources, channels, samples)` in their order, which is not that of the masks
+            where it means nothing.
+    """
+    transform = prediction.analyze
+    if not isinstance(transform, Transform):
+        return {}
+    pictures = _resample_rows(
+        transform, _even_columns(transform, masks, heard.shape[-1]), separator.sample_rate
+    )
+    if not separator.ordered:
+        pictures = pictures[permuted(si_sdr, heard[None], prediction.estimates)[1][0]]
+    return _named(separator, pictures)
+
+
+def _even_columns(transform: Transform, masks: Coefficients, samples: int) -> Tensor:
+    """Masks over the transform's bins, in columns that are equally long: `(sources, bins, columns)`."""
+    blocks = [block[0] for block in as_blocks(masks)]
+    ones = [torch.ones_like(block) for block in blocks]
+    whole = isinstance(masks, Tensor)
+    # A transform knows where on the time axis its coefficients belong.
+    shown, most = (transform.spectrogram(part[0] if whole else part, samples) for part in (blocks, ones))
+    means = [(mask / one).mean(dim=1) for mask, one in zip(shown, most, strict=True)]
+    columns = min(_COLUMNS, max(mean.shape[-1] for mean in means))
+    return torch.cat([F.adaptive_avg_pool1d(mean, columns) for mean in means], dim=1)
+
+
+def _resample_rows(transform: Transform, pictures: Tensor, sample_rate: int) -> Tensor:
+    """Pictures `(sources, bins, columns)` with rows that are equally far from each other."""
+    frequencies = torch.from_numpy(transform.bin_frequencies(sample_rate))
+    rows = torch.linspace(0, sample_rate / 2, min(len(frequencies), _ROWS), dtype=frequencies.dtype)
+    between = (frequencies[1:] + frequencies[:-1]) / 2
+    return pictures[:, torch.searchsorted(between, rows)]
+
+
+def _named(separator: Separator, signals: Tensor) -> dict[str, Tensor]:
+    return dict(zip(separator.sources, signals.cpu(), strict=True))

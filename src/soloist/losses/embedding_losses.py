@@ -1,0 +1,136 @@
+"""Losses on embeddings: points of a spectrogram that one source dominates are to lie together.
+
+[1] J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: Discriminative embeddings for
+    segmentation and separation", ICASSP 2016.
+[2] Z.-Q. Wang, J. Le Roux and J. R. Hershey, "Alternative objective functions for deep clustering",
+    ICASSP 2018.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, one_hot
+
+from soloist.losses.coefficients import analysis, analyze_sources, as_blocks, as_vectors
+from soloist.losses.loss import Loss, Prediction, check_shapes, full_precision, missing
+
+PointWeights = Literal["threshold", "magnitude", "equal"]
+
+
+class EmbeddingLoss(Loss):
+    """What losses on embeddings share. A subclass says how embeddings and assignments are compared.
+
+    Each point belongs to the source of greatest magnitude.
+
+    Args:
+        weights: What the vector of a point is multiplied with: one or, where the mixture lies too far below
+            its loudest point, nothing ("threshold"); the square root of its share in the mixture's magnitude
+            ("magnitude"); or one ("equal").
+        threshold: How far that is, in dB.
+    """
+
+    def __init__(self, weights: PointWeights = "threshold", threshold: float = 40.0) -> None:
+        super().__init__()
+        self.weights: PointWeights = weights
+        self.threshold = threshold
+
+    def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
+        """The loss of each item; `(batch,)`."""
+        check_shapes(prediction, references)
+        if prediction.embeddings is None:
+            raise missing("embeddings", self)
+        blocks = as_blocks(prediction.embeddings)
+        embeddings = torch.cat([block.flatten(1, -2) for block in blocks], dim=1)
+        analyze = analysis(prediction, self)
+        magnitudes = as_vectors(analyze_sources(analyze, references)).abs()
+        assignments = one_hot(magnitudes.argmax(dim=1), references.shape[1])
+        mixture = as_vectors(analyze_sources(analyze, prediction.mixture[:, None]))[:, 0].abs()
+        with full_precision(mixture):
+            return self.compare(embeddings.to(mixture), assignments.to(mixture), self.weigh(mixture))
+
+    def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
+        """Compare embeddings with ideal assignments.
+
+        Args:
+            embeddings: `(batch, points, dimensions)`, of any length each.
+            assignments: `(batch, points, sources)`, one where a point belongs to a source and zero elsewhere.
+            weights: `(batch, points)`.
+
+        Returns:
+            `(batch,)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement compare")
+
+    def weigh(self, mixture: Tensor) -> Tensor:
+        """Weights of the points, `(batch, points)`, from the mixture's magnitudes of the same shape."""
+        if self.weights == "equal":
+            return torch.ones_like(mixture)
+        if self.weights == "magnitude":
+            return (mixture / (mixture.sum(dim=1, keepdim=True) + 1e-6) * mixture.shape[1]).sqrt()
+        faintest = mixture.amax(dim=1, keepdim=True) * 10 ** (-self.threshold / 20)
+        return ((mixture >= faintest) & (mixture > 0)).to(mixture)
+
+
+class DeepClustering(EmbeddingLoss):
+    """Squared distance of the affinities of all pairs of points from the ideal ones [1].
+
+    It is divided by the square of the weights' energy, so that it does not grow with the number of points.
+    """
+
+    def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
+        """The distance of each item; `(batch,)`."""
+        ours, ideal = _weighted(embeddings, weights), _weighted(assignments, weights)
+        distance = _cross(ours, ours) - 2 * _cross(ours, ideal) + _cross(ideal, ideal)
+        return distance / (weights.square().sum(dim=1).square() + 1e-8)
+
+
+class WhitenedKMeans(EmbeddingLoss):
+    """Squared distance of the whitened embeddings from the centres of their sources [2].
+
+    It is the number of dimensions less what the sources explain of them, which is at most the number of
+    sources.
+
+    Args:
+        weights: What the vector of a point is multiplied with; see `EmbeddingLoss`.
+        threshold: How far below its loudest point the mixture still counts, in dB.
+        as_released: As nussl does it: plus the number of sources, minus twice what is explained, and with
+            identities added to the covariances, beside which points of low weight count less.
+    """
+
+    def __init__(
+        self, weights: PointWeights = "threshold", threshold: float = 40.0, as_released: bool = False
+    ) -> None:
+        super().__init__(weights, threshold)
+        self.as_released = as_released
+
+    def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
+        """The distance of each item; `(batch,)`."""
+        ours, ideal = _weighted(embeddings, weights), _weighted(assignments, weights)
+        between = ours.mT @ ideal
+        explained = self._inverse(ours) @ between @ self._inverse(ideal) @ between.mT
+        trace = explained.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+        if self.as_released:
+            return ours.shape[-1] + ideal.shape[-1] - 2 * trace
+        return ours.shape[-1] - trace
+
+    def _inverse(self, vectors: Tensor) -> Tensor:
+        covariance = vectors.mT @ vectors
+        size = covariance.shape[-1]
+        if self.as_released:
+            ridge = torch.ones_like(covariance[:, 0, 0])
+        else:
+            # Small beside the points: a source without any has no inverse.
+            ridge = 1e-5 * covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1) + 1e-8
+        return torch.linalg.inv(covariance + ridge[:, None, None] * torch.eye(size).to(covariance))
+
+
+def _weighted(vectors: Tensor, weights: Tensor) -> Tensor:
+    return normalize(vectors, dim=-1) * weights[..., None]
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    """Squared Frobenius norm of the products of `(batch, points, ...)` and the like; `(batch,)`."""
+    return (first.mT @ second).square().sum(dim=(-2, -1))

@@ -1,0 +1,152 @@
+"""Mixtures of single sounds: talkers, events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from soloist.datasets.corpus import Corpus
+from soloist.datasets.track import Stem, StemTrack
+from soloist.errors import AudioError, UsageError
+from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
+from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
+from soloist.mixing.excerpt_reader import draw_start, level, loudest_time, read_excerpt, whole_length
+
+PEAK = 0.9
+AUDIBLE = 1e-3
+"""Root mean square above which an excerpt counts as a sound: -60 dB. Below are pauses and their noise."""
+
+
+class ClipMixer(Mixer):
+    """Mixes clips of different labels (other talkers, other classes) at random level differences.
+
+    The first source goes through all clips in turn, so that each is heard equally often; the others are of
+    labels, and then of clips, that are equally likely. Every source is audible somewhere in the example. The
+    mixture peaks at 0.9 of full scale.
+
+    Args:
+        corpus: Tracks with a single stem and a label each.
+        split: Which of its splits.
+        sources: Names of the sources; their number is how many clips are mixed.
+        sample_rate: Rate of the examples, Hz.
+        duration: Length of the examples, seconds.
+        channels: Channels of the examples.
+        snr: How much louder the first source is than each other one, dB: drawn evenly from this range. It is
+            the ratio of their energies in the whole example, pauses included, as metrics see it; a short
+            sound in a long example is louder while it lasts.
+        gap: Where a clip is shorter than the example, others of the same label follow after a pause of up to
+            so many seconds. None: there is silence before and after it instead.
+        augmentations: Applied in turn to the sources of each example, after `snr`: what changes a level
+            widens its range.
+        max_tracks: How many clips of the split to use at most, at even distances in the order of their names;
+            None for all.
+        seed: Another seed draws other examples.
+
+    Raises:
+        UsageError: There are fewer labels than sources, or a value is out of range.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        duration: float = 4.0,
+        channels: int = 1,
+        snr: tuple[float, float] = (-5.0, 5.0),
+        gap: float | None = None,
+        augmentations: Sequence[Augmentation] = (),
+        max_tracks: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
+        )
+        if not snr[0] <= snr[1] or (gap is not None and not gap >= 0):
+            raise UsageError(f"snr {list(snr)} dB or gap {gap} s is out of range")
+        self.snr = snr
+        self.gap = gap
+        self.augmentations = tuple(augmentations)
+        self._samples = round(duration * sample_rate)
+        self._length = samples_to_read(self.augmentations, self._samples)
+        self._clips = corpus.tracks(split, max_tracks)
+        self._by_label: dict[str, list[StemTrack]] = {}
+        for clip in self._clips:
+            self._by_label.setdefault(_label(clip), []).append(clip)
+        if len(self._by_label) < len(self.sources):
+            raise UsageError(
+                f"{len(self.sources)} sources of different labels are wanted, but the split {split!r} of "
+                f"{corpus} has {len(self._by_label)}: {', '.join(sorted(self._by_label))}"
+            )
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def draw(self, index: int) -> Example:
+        """Example number `index`; see `Mixer.draw`.
+
+        Raises:
+            AudioError: A clip cannot be read, or is silent.
+        """
+        rng = generator(self, self.seed, index)
+        first = self._clips[take_in_turn(self, self.seed, index, len(self._clips))]
+        others = sorted(self._by_label.keys() - {_label(first)})
+        chosen = rng.choice(others, size=len(self.sources) - 1, replace=False)
+        clips = [first, *(self._any_of(label, rng) for label in chosen)]
+        references = np.stack([self._hear(clip, rng) for clip in clips])
+        for reference in references[1:]:
+            reference *= level(references[0]) / level(reference) / 10 ** (rng.uniform(*self.snr) / 20)
+        references = augment(self.augmentations, references, index)[..., : self._samples]
+        mixture = references.sum(axis=0)
+        gain = np.float32(PEAK / max(float(np.abs(mixture).max()), AUDIBLE))
+        return Example(gain * mixture, gain * references, " + ".join(clip.name for clip in clips))
+
+    def _any_of(self, label: str, rng: np.random.Generator) -> StemTrack:
+        clips = self._by_label[label]
+        return clips[rng.integers(len(clips))]
+
+    def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
+        """A source that is audible: where a stretch of a clip is all pause, one around its loudest moment."""
+        if level(source := self._fill(clip, rng)) > AUDIBLE:
+            return source
+        sound, duration = _sound(clip), self._length / self.sample_rate
+        start = loudest_time(sound) - rng.uniform(0, duration)
+        source = self._read(clip, max(0.0, min(start, sound.duration - duration)), self._length)
+        if level(source) > AUDIBLE:
+            return source
+        raise AudioError(f"{sound} is silent: no stretch of it is above {20 * np.log10(AUDIBLE):.0f} dB")
+
+    def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
+        """A stretch of a clip, or the clip and what is to be heard with it where it is too short."""
+        missing = self._length - self._samples_of(clip)
+        if missing <= 0:
+            start = draw_start(rng, _sound(clip), self._length / self.sample_rate)
+            return self._read(clip, start, self._length)
+        if self.gap is None:
+            before = int(rng.integers(missing + 1))
+            return np.pad(self._read(clip, 0.0, self._length - before), ((0, 0), (before, 0)))
+        filled = np.zeros((self.channels, self._length), np.float32)
+        position = 0
+        while position < self._length:
+            end = min(position + self._samples_of(clip), self._length)
+            filled[:, position:end] = self._read(clip, 0.0, end - position)
+            position = end + int(rng.uniform(0, self.gap) * self.sample_rate)
+            clip = self._any_of(_label(clip), rng)
+        return filled
+
+    def _samples_of(self, clip: StemTrack) -> int:
+        return whole_length(_sound(clip), self.sample_rate)
+
+    def _read(self, clip: StemTrack, start: float, samples: int) -> Signal:
+        return read_excerpt(_sound(clip), start, samples, self.sample_rate, self.channels)
+
+
+def _label(clip: StemTrack) -> str:
+    return clip.labels[0] if clip.labels else clip.name
+
+
+def _sound(clip: StemTrack) -> Stem:
+    return next(iter(clip.stems.values()))

@@ -1,0 +1,82 @@
+"""Mixtures as they were recorded, with their references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from soloist.datasets.corpus import Corpus
+from soloist.datasets.track import StemTrack
+from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
+from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
+from soloist.mixing.source_parts import Parts, longest, read_stem
+
+
+class TrackMixer(Mixer):
+    """Takes mixtures and references from corpora that have both: WSJ0-2mix, WHAM!, LibriMix, FUSS.
+
+    Nothing is mixed anew: the mixture may hold more than the sources that are asked for (noise, rooms). Where
+    a corpus does not have it as a file, it is the sum of all of the track's stems. Every track is drawn once
+    before any again; a source that a track does not have is silent.
+
+    Args:
+        corpus: Tracks with stems.
+        split: Which of its splits.
+        sources: Stems, or unions of them: `accompaniment` (everything but vocals), `no_noise`, ...
+        sample_rate: Rate of the examples, Hz.
+        duration: Length of the examples, seconds: a stretch of each track at a random time, or the track and
+            silence after it where it is shorter. None for whole tracks.
+        channels: Channels of the examples.
+        max_tracks: How many tracks of the split to use at most, at even distances in the order of names;
+            None for all.
+        seed: Another seed draws other examples.
+
+    Raises:
+        UsageError: The split has no such stem, or the duration is out of range.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        duration: float | None = 4.0,
+        channels: int = 1,
+        max_tracks: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
+        )
+        self._tracks = corpus.tracks(split, max_tracks)
+        self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def draw(self, index: int) -> Example:
+        """Example number `index`; see `Mixer.draw`."""
+        track = self._tracks[take_in_turn(self, self.seed, index, len(self._tracks))]
+        whole = track.mixture or longest(track.stems.values())
+        if self.duration is None:
+            start, samples = 0.0, whole_length(whole, self.sample_rate)
+        else:
+            start = draw_start(generator(self, self.seed, index), whole, self.duration)
+            samples = round(self.duration * self.sample_rate)
+        stems = self._read_stems(track, start, samples)
+        if track.mixture is None:
+            mixture = stems.sum(axis=0)
+        else:
+            mixture = read_excerpt(track.mixture, start, samples, self.sample_rate, self.channels)
+        return Example(mixture, self._parts.references(stems), track.name)
+
+    def _read_stems(self, track: StemTrack, start: float, samples: int) -> Signal:
+        """The stems that make up the sources, and all others too where they make up the mixture."""
+        stems = np.zeros((len(self._parts.stems), self.channels, samples), np.float32)
+        for place, name in enumerate(self._parts.stems):
+            if track.mixture is None or name in self._parts.needed:
+                stems[place] = read_stem(track, name, start, samples, self.sample_rate, self.channels)
+        return stems

@@ -1,0 +1,99 @@
+"""Normalisations that networks on one-dimensional features share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from soloist.resources.tracing import is_captured
+
+
+class GlobalNorm(nn.Module):
+    """Normalises each item over all of its channels and frames; a gain and a shift for each channel.
+
+    The "global layer norm" of Conv-TasNet (Luo and Mesgarani 2019, eq. 10-12), which is a group norm
+    with a single group.
+
+    Args:
+        channels: Channels of the input `(batch, channels, frames)`.
+        eps: Added to the (biased) variance.
+        inplace: Whether the input may be overwritten where no gradients are wanted.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-8, inplace: bool = False) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(batch, channels, frames)`; without gradients its layout in memory is kept."""
+        plain = torch.is_grad_enabled() or is_captured()
+        if plain or x.dtype not in (torch.float32, torch.float64):
+            return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
+        return self._overwrite(x if self.inplace else x.clone())
+
+    def _overwrite(self, x: Tensor) -> Tensor:
+        # Fresh memory for a result costs more than the arithmetic.
+        x.sub_(x.mean(dim=(1, 2), keepdim=True))
+        gain = self.gain * torch.rsqrt(_power(x) + self.eps)[:, None]
+        return torch.addcmul(self.shift[:, None], x, gain[:, :, None], out=x)
+
+
+class CumulativeNorm(nn.Module):
+    """Normalises each frame over the channels of all frames up to it; a gain and a shift for each channel.
+
+    The "cumulative layer norm" of causal Conv-TasNet (Luo and Mesgarani 2019, eq. 13-15).
+
+    Args:
+        channels: Channels of the input `(batch, channels, frames)`.
+        step: Frames that are known at once: each is normalised over all frames up to the end of its step.
+            The number of frames is a multiple of it.
+        eps: Added to the (biased) variance.
+        inplace: Whether the input may be overwritten where no gradients are wanted.
+    """
+
+    def __init__(self, channels: int, step: int = 1, eps: float = 1e-8, inplace: bool = False) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.step = step
+        self.eps = eps
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(batch, channels, frames)`; its layout in memory is kept."""
+        mean, scale = self._statistics(x)
+        gain, shift = self.gain[:, None], self.shift[:, None]
+        if torch.is_grad_enabled() or not self.inplace:
+            return torch.addcmul(shift, (x - mean) * scale, gain).to(x.dtype)
+        return torch.addcmul(shift, x.sub_(mean).mul_(scale), gain, out=x)
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and one by the deviation of what each frame knows, both `(batch, 1, frames)`."""
+        # A sum over all frames so far exceeds what half precision can hold.
+        wide = x if x.dtype == torch.float64 else x.float()
+        mean, power = (
+            values.mean(dim=1).unflatten(-1, (-1, self.step)).mean(dim=-1) for values in (wide, wide.square())
+        )
+        steps = torch.arange(1, mean.shape[-1] + 1, device=x.device, dtype=mean.dtype)
+        mean, power = mean.cumsum(-1) / steps, power.cumsum(-1) / steps
+        variance = (power - mean.square()).clamp(min=0)
+        return self._for_each_frame(mean), self._for_each_frame(torch.rsqrt(variance + self.eps))
+
+    def _for_each_frame(self, of_steps: Tensor) -> Tensor:
+        return of_steps.repeat_interleave(self.step, -1)[:, None]
+
+
+def _power(x: Tensor) -> Tensor:
+    """Mean square `(batch,)` of `(batch, channels, frames)`.
+
+    Summed over some hundred neighbours first, so that rounding errors do not add up.
+    """
+    channels, frames = x.shape[1:]
+    neighbours = math.gcd(frames, -(-512 // channels)) * channels
+    rows = x.transpose(1, 2).reshape(x.shape[0], -1, neighbours)
+    return torch.linalg.vector_norm(rows, dim=2).square().mean(dim=1) / neighbours

@@ -1,0 +1,1 @@
+"""SuDoRM-RF in its five variants."""

@@ -1,0 +1,1 @@
+"""The U-Net on spectrograms and its intermediate blocks."""

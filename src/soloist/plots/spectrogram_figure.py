@@ -1,0 +1,126 @@
+"""Spectrograms as a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from soloist.audio.staging import Staging
+from soloist.errors import UsageError
+from soloist.plots.spectrogram_levels import Spectrogram
+
+Axis = Literal["log", "scale"]
+"""How frequency runs: by its logarithm, or by the bins of each transform, all equally high."""
+
+FORMATS = ("png", "pdf", "svg")
+RANGE_DB = 80.0
+ROWS = 400
+
+_TIMELESS: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+_LOWEST = 20.0  # Hz
+_QUIETEST = -100.0  # dB; what is quieter is dark
+_TICKS = [digit * 10.0**decade for decade in range(1, 6) for digit in (1, 2, 5)]
+_TICK_DISTANCE = 0.045  # of the height of a panel
+_WIDTH, _PANEL_HEIGHT, _DPI = 11.0, 3.2, 120
+
+Values = NDArray[np.float64]
+
+
+def draw_spectrograms(panels: Mapping[str, Spectrogram], *, axis: Axis = "log", start: float = 0.0) -> Figure:
+    """Draw spectrograms of the same sound one below the other, with one scale of levels.
+
+    Args:
+        panels: By their titles.
+        axis: How frequency runs.
+        start: Time at which they begin, s.
+    """
+    figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT * len(panels) + 0.5), dpi=_DPI, layout="constrained")
+    grid: list[Axes] = list(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
+    highest = min(panel.frequencies[-1] for panel in panels.values())
+    lowest = min(highest / 2, max(_LOWEST, min(panel.frequencies[1] for panel in panels.values())))
+    loudest = max(float(_decibels(panel.power).max()) for panel in panels.values())
+    top = max(_QUIETEST, 5 * np.ceil(loudest / 5))
+    for axes, (title, panel) in zip(grid, panels.items(), strict=True):
+        power, place = _log_rows(panel, lowest) if axis == "log" else _own_rows(panel)
+        extent = (start, start + power.shape[1] * panel.column_seconds, 0.0, 1.0)
+        options: dict[str, Any] = {"vmin": top - RANGE_DB, "vmax": top, "cmap": "magma", "extent": extent}
+        image = axes.imshow(
+            _decibels(power), origin="lower", aspect="auto", interpolation="nearest", **options
+        )
+        axes.set_title(title, fontsize="medium")
+        axes.set(ylabel="frequency (Hz)", xlim=(start, start + panel.seconds))
+        _set_ticks(axes, place, lowest if axis == "log" else 0.0, panel.frequencies[-1])
+    grid[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=grid, label="level (dB of a full-scale sinusoid)")
+    return figure
+
+
+def picture_format(path: Path) -> str:
+    """The format that the name of a picture asks for.
+
+    Raises:
+        UsageError: It is none of `FORMATS`.
+    """
+    suffix = path.suffix.lstrip(".").lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"pictures are written as {', '.join(FORMATS)}: give {path.with_suffix('.png')}")
+    return suffix
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the path's suffix; it appears when it is complete.
+
+    The same figure is the same file, whenever it is written.
+
+    Raises:
+        UsageError: There is no such format.
+        OSError: The file cannot be written.
+    """
+    kind, staging = picture_format(path), Staging()
+    try:
+        with rc_context({"svg.hashsalt": "soloist"}):
+            figure.savefig(staging.target(path), format=kind, metadata=_TIMELESS[kind])
+        staging.promote()
+    finally:
+        staging.discard()
+
+
+def _own_rows(panel: Spectrogram) -> tuple[Values, Callable[[Values], Values]]:
+    """A row for each bin, and the height (0 to 1) of a frequency."""
+    bins = len(panel.frequencies)
+    heights = (np.arange(bins) + 0.5) / bins
+    return panel.power, lambda hertz: np.interp(hertz, panel.frequencies, heights)
+
+
+def _log_rows(panel: Spectrogram, lowest: float) -> tuple[Values, Callable[[Values], Values]]:
+    """Rows of equal ratio, each the mean of the bins in it, and the height (0 to 1) of a frequency."""
+    middles = (panel.frequencies[1:] + panel.frequencies[:-1]) / 2
+    highest = panel.frequencies[-1]
+    rows = np.geomspace(lowest, highest, ROWS + 1)
+    first = np.searchsorted(middles, rows[:-1], side="right")
+    stop = np.maximum(np.searchsorted(middles, rows[1:], side="left") + 1, first + 1)
+    sums = np.concatenate([np.zeros((1, panel.power.shape[1])), np.cumsum(panel.power, axis=0)])
+    power = (sums[stop] - sums[first]) / (stop - first)[:, None]
+    return power, lambda hertz: np.log(hertz / lowest) / np.log(highest / lowest)
+
+
+def _set_ticks(axes: Axes, place: Callable[[Values], Values], lowest: float, highest: float) -> None:
+    """Round frequencies, from the top down, as far apart as their labels are high."""
+    hertz = np.array([tick for tick in _TICKS if lowest <= tick <= highest])
+    kept: list[int] = []
+    heights = place(hertz)
+    for index in reversed(range(len(hertz))):
+        if not kept or heights[kept[-1]] - heights[index] >= _TICK_DISTANCE:
+            kept.append(index)
+    axes.set_yticks(heights[kept], [f"{tick:.0f}" for tick in hertz[kept]])
+
+
+def _decibels(power: Values) -> Values:
+    return np.asarray(10 * np.log10(power + 1e-20))

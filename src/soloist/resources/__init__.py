@@ -1,0 +1,1 @@
+"""Resources of the machine: memory, time, processes, signals, optional packages."""

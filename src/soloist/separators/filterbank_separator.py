@@ -1,0 +1,166 @@
+"""Separators with a learned filterbank: analysis, a network that estimates masks, synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from soloist.errors import UsageError
+from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
+from soloist.networks.layers.frames import channels_last
+from soloist.networks.layers.mask_network import MaskNetwork
+from soloist.separators.separator import Finish, Normalization, Separator
+from soloist.transforms.learned_filterbank import LearnedFilterbank
+
+
+class FilterbankSeparator(Separator):
+    """Estimates each source's features under a learned filterbank and synthesises it from them.
+
+        mixture -> analysis -+-> network -> masks -> (x) -> synthesis -> (consistency) -> estimates
+                             +----------------------^
+
+    Args:
+        filterbank: Analysis and synthesis.
+        network: Estimates masks, or the sources' features, from the mixture's features.
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Rate that the network was trained at, in Hz.
+        channels: Channels of the mixture and of each estimate.
+        ordered: Whether the order of the sources means something; that of talkers does not.
+        mode: "masking": the network's output is multiplied with the mixture's features; "mapping": it is
+            the features of the sources.
+        consistency: How what the estimates lack of the (normalised) mixture is shared among them; None
+            for not at all.
+        normalization: What the audio is normalised by; see `Separator`.
+        chunk_length: Samples that are best given at once. None for four seconds, on which these
+            networks are usually trained, or four receptive fields where that is longer.
+        pad_multiple: The mixture is padded with zeros to a multiple of so many samples. The zeros take
+            part in the statistics of global normalisations, so that this belongs to the model. None for
+            what the network needs.
+
+    Raises:
+        UsageError: Filterbank, network and sources do not fit together.
+    """
+
+    def __init__(
+        self,
+        filterbank: LearnedFilterbank,
+        network: MaskNetwork,
+        *,
+        sources: Sequence[str] = ("speaker1", "speaker2"),
+        sample_rate: int = 8000,
+        channels: int = 1,
+        ordered: bool = False,
+        mode: Literal["masking", "mapping"] = "masking",
+        consistency: ConsistencyWeights | None = None,
+        normalization: Normalization = "track",
+        chunk_length: int | None = None,
+        pad_multiple: int | None = None,
+    ) -> None:
+        super().__init__(
+            sources=sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            ordered=ordered,
+            normalization=normalization,
+        )
+        if filterbank.num_outputs != len(self.sources) * channels:
+            raise UsageError(
+                f"the filterbank synthesises {filterbank.num_outputs} channels, but {len(self.sources)} "
+                f"sources of {channels} channels are asked for"
+            )
+        if network.frame_multiple > 1 and filterbank.kernel_size % 2 == 0:
+            raise UsageError(
+                f"kernel_size {filterbank.kernel_size} must be odd: the network halves the number of frames, "
+                "and an even kernel has one frame too many"
+            )
+        self.filterbank = filterbank
+        self.network = network
+        self.mode = mode
+        self.consistency: ConsistencyWeights | None = consistency
+        self.pad_multiple = pad_multiple or self.stride
+        self._chunk_length = chunk_length
+
+    @property
+    def chunk_length(self) -> int:
+        """The length asked for, or four seconds, or four receptive fields where that is longer."""
+        if self._chunk_length:
+            return self._chunk_length
+        length = max(4 * self.sample_rate, 4 * (self.receptive_field or 0))
+        return -(-length // self.pad_multiple) * self.pad_multiple
+
+    @property
+    def receptive_field(self) -> int | None:
+        """The network's field and that of the filters on the way in and out; None if unbounded."""
+        frames = self.network.receptive_field
+        return None if frames is None else frames * self.filterbank.hop_length + self.filterbank.reach
+
+    @property
+    def lookahead(self) -> int | None:
+        """What the network and the filters see of the future; None if unbounded.
+
+        There is no bound where the estimates' powers over the whole mixture decide how they are made
+        consistent.
+        """
+        frames = self.network.lookahead
+        if frames is None or self.consistency == "magsq":
+            return None
+        return frames * self.filterbank.hop_length + self.filterbank.lookahead
+
+    @property
+    def stride(self) -> int:
+        """The grid of frames, and of frames that the network takes together."""
+        return self.filterbank.hop_length * self.network.frame_multiple
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Estimate the sources of a mixture `(batch, channels, samples)`.
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`.
+        """
+        estimates = self.synthesize(mixture)
+        if self.consistency is None:
+            return estimates
+        return project_onto_mixture(estimates, mixture, self.consistency)
+
+    @property
+    def graph(self) -> nn.Module:
+        """All of it, on whole multiples of `pad_multiple` samples."""
+        return _Whole(self)
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Padding before the graph, and cutting after it."""
+        samples = mixture.shape[-1]
+        padded = pad(mixture, (0, -samples % self.pad_multiple))
+        return (padded,), lambda outputs: outputs[0][..., :samples]
+
+    def synthesize(self, mixture: Tensor) -> Tensor:
+        """What the network and the filterbank alone make of a mixture `(batch, channels, samples)`.
+
+        Returns:
+            Estimates `(batch, sources, channels, samples)`, not made consistent.
+        """
+        samples = mixture.shape[-1]
+        padded = pad(mixture, (0, -samples % self.pad_multiple))
+        features = channels_last(self.filterbank(padded))
+        output = self.network(features)
+        if self.mode == "masking":
+            # In place where no gradients are wanted: this is the largest tensor of all.
+            output = output * features[:, None] if torch.is_grad_enabled() else output.mul_(features[:, None])
+        audio = self.filterbank.inverse(output, samples)
+        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
+
+
+class _Whole(nn.Module):
+    """A separator's `estimate` as a module."""
+
+    def __init__(self, separator: FilterbankSeparator) -> None:
+        super().__init__()
+        self.separator = separator
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        return self.separator.estimate(mixture)

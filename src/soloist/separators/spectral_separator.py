@@ -1,0 +1,269 @@
+"""Separators that work on spectrograms: a transform, a network, a mask or a mapping, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.estimation.representations import (
+    PlaneOrder,
+    complex_to_planes,
+    decibels,
+    planes_to_complex,
+    with_phase_of,
+)
+from soloist.estimation.wiener import WienerEM
+from soloist.losses.loss import Prediction
+from soloist.networks.layers.spectral_network import SpectralNetwork, Standardizing, Variational
+from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
+from soloist.separators.statistics import mean_and_deviation, moments
+from soloist.transforms.stft import STFT
+
+Representation = Literal["complex", "magnitude", "decibels"]
+"""What a network sees of a spectrogram."""
+
+
+class SpectralSeparator(Separator):
+    """Estimates each source's spectrogram from that of the mixture with a network.
+
+    Args:
+        transform: Analysis and synthesis.
+        network: Maps what it sees of the mixture to `sources * channels` such spectrograms, those of the
+            first source first.
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Rate that the network was trained at, in Hz.
+        channels: Channels of the mixture and of each estimate.
+        ordered: Whether the order of the sources means something; that of talkers does not.
+        representation: What the network sees: the real and imaginary parts as channels, magnitudes, or these
+            in dB.
+        plane_order: In which order the parts are stacked.
+        mode: "mapping": the network's output is the estimate; "masking": it is multiplied with the mixture
+            (real and imaginary parts each by their own mask). Magnitudes get the mixture's phase. From levels
+            in dB come masks only.
+        chunk_frames: Frames that are best given at once.
+        normalization: What the audio is normalised by; see `Separator`.
+        wiener: The filter that the magnitudes of the network's estimates, and the mixture, then go through;
+            None for none. With its `residual`, the last source is what the others leave, and the network
+            estimates one source less. Training minimises what is wrong before the filter.
+
+    Raises:
+        UsageError: One source alone is to be filtered, or levels in dB are to be mapped.
+    """
+
+    def __init__(
+        self,
+        transform: STFT,
+        network: SpectralNetwork,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int = 2,
+        ordered: bool = True,
+        representation: Representation = "complex",
+        plane_order: PlaneOrder = "parts",
+        mode: Literal["mapping", "masking"] = "mapping",
+        chunk_frames: int = 128,
+        normalization: Normalization = "none",
+        wiener: WienerEM | None = None,
+    ) -> None:
+        super().__init__(
+            sources=sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            ordered=ordered,
+            normalization=normalization,
+        )
+        if wiener is not None and len(self.sources) < 2:
+            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
+        if representation == "decibels" and mode == "mapping":
+            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
+        self.transform = transform
+        self.network = network
+        self.representation: Representation = representation
+        self.plane_order: PlaneOrder = plane_order
+        self.mode = mode
+        self.chunk_frames = chunk_frames
+        self.wiener = wiener
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples that are analysed into `chunk_frames` frames."""
+        return max(self.transform.hop_length * (self.chunk_frames - 1), self.transform.n_fft)
+
+    @property
+    def receptive_field(self) -> int | None:
+        """The network's field, and the window's half on the way in and on the way out; None if unbounded.
+
+        There is no bound for a Wiener filter, which models all that it is given.
+        """
+        return self._in_samples(self.network.receptive_field)
+
+    @property
+    def lookahead(self) -> int | None:
+        """What the network sees of the future, and the window's half on the way in and on the way out."""
+        return self._in_samples(self.network.lookahead)
+
+    def _in_samples(self, frames: int | None) -> int | None:
+        if frames is None or (self.wiener is not None and self.wiener.iterations):
+            return None
+        return frames * self.transform.hop_length + self.transform.n_fft
+
+    @property
+    def stride(self) -> int:
+        """The grid of frames, and of frames that the network takes together."""
+        return self.network.stride * self.transform.hop_length
+
+    @property
+    def graph(self) -> SpectralNetwork:
+        """The network."""
+        return self.network
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Analysis before the network; masks or mappings, the filter and synthesis after it."""
+        mixed = self.transform(mixture)
+        seen = self.represent(mixed)
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            return self.synthesize(self.finish(outputs[0], mixed), mixture.shape[-1])
+
+        return (seen,), finish
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What a loss sees of a mixture `(batch, channels, samples)`.
+
+        The coefficients are those of the estimates before they are filtered, at the level of the mixture
+        whatever the normalisation; the masks are there where magnitudes are masked.
+        """
+        mixed, level = self.analyze(mixture)
+        seen, latent = self.represent(mixed), None
+        if isinstance(self.network, Variational):
+            planes, latent = self.network.explain(seen)
+        else:
+            planes = self.network(seen)
+        output = self.split_sources(planes, mixed)
+        coefficients = self.make_estimates(output, mixed)
+        residual = self.wiener is not None and self.wiener.residual
+        if residual:
+            rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
+            coefficients = torch.cat([coefficients, rest], dim=1)
+        coefficients = self.restore(coefficients, mixture, level)
+        masked = self.representation != "complex" and self.mode == "masking" and not residual
+        return Prediction(
+            mixture,
+            lambda: self.synthesize(coefficients, mixture.shape[-1]),
+            analyze=self.transform,
+            coefficients=coefficients,
+            masks=output if masked else None,
+            latent=latent,
+        )
+
+    def analyze(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
+        """The coefficients of a mixture `(batch, channels, samples)` at the level that the network sees.
+
+        Returns:
+            Complex `(batch, channels, frequency, frames)`, and what the mixture was normalised by.
+
+        Raises:
+            UsageError: The shape is not that of a mixture for this separator.
+        """
+        self._check(mixture)
+        level = None if self.normalization == "none" else Level.of(mixture)
+        return self.transform(mixture if level is None else level.normalize(mixture)), level
+
+    def restore(self, coefficients: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
+        """Estimated coefficients at the level of the mixture; those of digital silence are zero.
+
+        Args:
+            coefficients: Complex `(batch, sources, channels, frequency, frames)`.
+            mixture: Audio `(batch, channels, samples)`.
+            level: What the mixture was normalised by.
+        """
+        if level is not None:
+            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
+            coefficients = level.restore_coefficients(coefficients, ones)
+        return coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
+
+    @torch.no_grad()
+    def measure(self, mixtures: Iterable[Tensor]) -> None:
+        """Begin with the statistics of examples of what comes, where the network normalises by them.
+
+        Args:
+            mixtures: Audio `(batch, channels, samples)`, in pieces; not read where the network does not.
+        """
+        if isinstance(self.network, Standardizing):
+            pieces = (moments(self._magnitudes(mixture)) for mixture in mixtures)
+            self.network.set_statistics(*mean_and_deviation(pieces))
+
+    def _magnitudes(self, mixture: Tensor) -> Tensor:
+        """The mean over the channels of the magnitudes of a mixture, `(frequency, frames of all items)`."""
+        mixed, _ = self.analyze(mixture)
+        return rearrange(mixed.abs().mean(dim=1), "b f t -> f (b t)")
+
+    def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
+        """Estimate the sources' coefficients.
+
+        Args:
+            coefficients: Complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`.
+        """
+        return self.finish(self.network(self.represent(coefficients)), coefficients)
+
+    def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """What the network's output makes of the mixture.
+
+        Args:
+            output: `(batch, sources * planes, frequency, frames)`.
+            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`.
+        """
+        estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
+        return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
+
+    def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
+        """Audio `(batch, sources, channels, length)` of what `estimate_coefficients` gives."""
+        audio = self.transform.inverse(rearrange(coefficients, "b s c f t -> b (s c) f t"), length)
+        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
+
+    def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """The network's output `(batch, sources * planes, frequency, frames)` source by source.
+
+        Returns:
+            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients: a
+            network may be run in less than there are complex numbers in.
+        """
+        planes = coefficients.shape[1] * (2 if self.representation == "complex" else 1)
+        return rearrange(output.to(coefficients.real.dtype), "b (s c) f t -> b s c f t", c=planes)
+
+    def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """Make estimates of the network's output.
+
+        Args:
+            output: `(batch, sources, planes, frequency, frames)`.
+            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Complex `(batch, sources, channels, frequency, frames)`.
+        """
+        if self.representation == "complex":
+            planes = output if self.mode == "mapping" else output * self.represent(coefficients)[:, None]
+            estimates = planes_to_complex(rearrange(planes, "b s c f t -> (b s) c f t"), self.plane_order)
+            return rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
+        if self.mode == "masking":
+            return output * coefficients[:, None]
+        return with_phase_of(output, coefficients[:, None])
+
+    def represent(self, coefficients: Tensor) -> Tensor:
+        """What the network sees of complex coefficients `(batch, channels, frequency, frames)`."""
+        if self.representation == "complex":
+            return complex_to_planes(coefficients, self.plane_order)
+        magnitudes = torch.abs(coefficients)
+        return magnitudes if self.representation == "magnitude" else decibels(magnitudes)

@@ -1,0 +1,189 @@
+"""What separators without training share: STFT, a rule that makes masks of magnitudes, inverse STFT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from soloist.errors import UsageError
+from soloist.losses.loss import Prediction
+from soloist.separators.separator import Separator
+from soloist.transforms.stft import STFT, Window
+
+MaskType = Literal["soft", "hard"]
+
+
+def frame_length(sample_rate: int, seconds: float) -> int:
+    """The power of two, in samples, that is nearest to a duration (in octaves); at least 16."""
+    return max(16, 2 ** round(math.log2(seconds * sample_rate)))
+
+
+def numbered_sources(count: int) -> tuple[str, ...]:
+    """Names of sources that nobody can name: `source1`, `source2`, ...
+
+    Raises:
+        UsageError: There is none.
+    """
+    if count < 1:
+        raise UsageError(f"num_sources {count} must be at least 1")
+    return tuple(f"source{index}" for index in range(1, count + 1))
+
+
+class MaskSeparator(Separator):
+    """Masks the mixture's STFT by a rule on its magnitudes; the mixture's phase is kept.
+
+    A subclass implements `masks`, or `spectrum_masks` where phases matter to its rule.
+
+    Args:
+        sources: Names of the sources, in the order of the masks.
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture.
+        n_fft: Length of the window, samples.
+        hop_length: Distance of the frames, samples; None for a quarter of the window.
+        window: Name of the window.
+        ordered: Whether the order of the sources means something.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int,
+        n_fft: int,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        ordered: bool = True,
+    ) -> None:
+        super().__init__(sources=sources, sample_rate=sample_rate, channels=channels, ordered=ordered)
+        self.stft = STFT(n_fft, hop_length or n_fft // 4, window, pad_mode="constant", scaled=True)
+
+    @property
+    def stride(self) -> int:
+        """Samples from one frame to the next."""
+        return self.stft.hop_length
+
+    def estimate(self, mixture: Tensor) -> Tensor:
+        """Mask a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
+        spectrum = self.stft(mixture)
+        masks = self.spectrum_masks(spectrum)
+        return self.synthesize((spectrum * mask for mask in masks.unbind(1)), mixture.shape[-1])
+
+    def synthesize(self, spectra: Iterable[Tensor], length: int) -> Tensor:
+        """Audio `(batch, sources, channels, length)` of one spectrum for each source."""
+        return torch.stack([self.stft.inverse(spectrum, length) for spectrum in spectra], dim=1)
+
+    def predict(self, mixture: Tensor) -> Prediction:
+        """What there is to see of a mixture `(batch, channels, samples)`: masks, and what they leave.
+
+        There are none where a subclass estimates in another way than by one of the rules.
+        """
+        if type(self).estimate is not MaskSeparator.estimate:
+            return super().predict(mixture)
+        self._check(mixture)
+        spectrum = self.stft(mixture)
+        masks = self.spectrum_masks(spectrum)
+        return Prediction(
+            mixture,
+            lambda: self(mixture),
+            analyze=self.stft,
+            coefficients=spectrum[:, None] * masks,
+            masks=masks,
+        )
+
+    def spectrum_masks(self, spectrum: Tensor) -> Tensor:
+        """The rule where it needs more than magnitudes.
+
+        Args:
+            spectrum: Complex `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`; of one channel where all share
+            theirs.
+        """
+        return self.masks(spectrum.abs())
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """The rule on magnitudes.
+
+        Args:
+            magnitudes: Magnitudes of the mixture `(batch, channels, frequency, frames)`.
+
+        Returns:
+            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement masks")
+
+
+class RepetitionSeparator(MaskSeparator):
+    """Takes for accompaniment what repeats or is redundant in the mixture, and the rest for vocals.
+
+    A subclass implements `background`.
+
+    Args:
+        sample_rate: Rate of the mixture, Hz.
+        channels: Channels of the mixture.
+        n_fft: Length of the window, samples; None for the power of two nearest to 40 ms.
+        hop_length: Distance of the frames, samples; None for half the window.
+        window: Name of the window.
+        mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
+        high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none. Its nearest bin is
+            the first one that may be vocals.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 44100,
+        channels: int = 2,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        window: Window = "sqrt_hann",
+        mask: MaskType = "soft",
+        high_pass: float = 100.0,
+    ) -> None:
+        n_fft = n_fft or frame_length(sample_rate, 0.04)
+        super().__init__(
+            sources=("vocals", "accompaniment"),
+            sample_rate=sample_rate,
+            channels=channels,
+            n_fft=n_fft,
+            hop_length=hop_length or n_fft // 2,
+            window=window,
+        )
+        if high_pass < 0:
+            raise UsageError(f"high_pass {high_pass:g} must be a frequency in Hz, or 0 for none")
+        self.mask = mask
+        self.first_vocal_bin = nearest_bin(self.stft, high_pass, sample_rate)
+
+    def masks(self, magnitudes: Tensor) -> Tensor:
+        """Masks `(batch, 2, channels, frequency, frames)` of vocals and accompaniment; they sum to one."""
+        background = self.background(magnitudes)
+        background[..., : self.first_vocal_bin, :] = 1
+        if self.mask == "hard":
+            background = (background >= 0.5).to(background)
+        return torch.stack([1 - background, background], dim=1)
+
+    def background(self, magnitudes: Tensor) -> Tensor:
+        """The soft mask of what repeats, a new tensor of the shape of `magnitudes`."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement background")
+
+
+def nearest_bin(stft: STFT, frequency: float, sample_rate: int) -> int:
+    """The bin that is nearest to a frequency in Hz; of two, the lower one."""
+    return min(math.ceil(frequency * stft.n_fft / sample_rate - 0.5), stft.num_bins - 1)
+
+
+def ratio_mask(part: Tensor, whole: Tensor) -> Tensor:
+    """How much of a magnitude is explained by a part of it, in [0, 1]; silence is all explained.
+
+    Args:
+        part: Magnitudes of a model of the part, of any size.
+        whole: Magnitudes, of the same shape.
+    """
+    silent = whole <= 0
+    return torch.where(silent, 1.0, torch.minimum(part, whole) / whole.masked_fill(silent, 1))

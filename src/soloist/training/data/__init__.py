@@ -1,0 +1,1 @@
+"""Examples, batches and loaders of a training."""

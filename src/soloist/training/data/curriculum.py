@@ -1,0 +1,73 @@
+"""A training in phases: which examples are in which batch, and how long they are."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from operator import mul
+
+from soloist.mixing.example import Example, Mixer, arguments_of
+from soloist.training.recipe.data_config import DataConfig
+
+
+class Curriculum:
+    """The numbers of the examples of each batch, where batches may be of another size in the first epochs.
+
+    Batches and examples are numbered throughout a training; an epoch is so many batches. To which phase a
+    batch or an example belongs is a function of its number, so that nothing has to be remembered by a
+    training that goes on.
+
+    Args:
+        batches: Steps of an epoch.
+        batch_size: Examples of a step after the last phase.
+        phases: For each phase the epoch before which it ends, and its batch size.
+    """
+
+    def __init__(self, batches: int, batch_size: int, phases: Sequence[tuple[int, int]] = ()) -> None:
+        self.batches = batches
+        self.batch_sizes = (*(size for _, size in phases), batch_size)
+        self._first_batches = [0, *(until * batches for until, _ in phases)]
+        lengths = (end - start for start, end in pairwise(self._first_batches))
+        self._first_examples = [0, *accumulate(map(mul, lengths, self.batch_sizes))]
+
+    @classmethod
+    def of(cls, data: DataConfig) -> Curriculum:
+        """The curriculum of a recipe's data."""
+        phases = [(phase.until, phase.batch_size or data.batch_size) for phase in data.phases]
+        return cls(data.batches, data.batch_size, phases)
+
+    def examples(self, batch: int) -> range:
+        """The numbers of the examples of batch number `batch`."""
+        phase = bisect_right(self._first_batches, batch) - 1
+        size = self.batch_sizes[phase]
+        first = self._first_examples[phase] + (batch - self._first_batches[phase]) * size
+        return range(first, first + size)
+
+    def phase(self, example: int) -> int:
+        """The number of the phase that example number `example` belongs to."""
+        return bisect_right(self._first_examples, example) - 1
+
+
+class PhasedMixer(Mixer):
+    """Draws each example from the mixer of its phase.
+
+    Args:
+        mixers: One for each phase; they differ in the duration of their examples.
+        curriculum: Tells the phase of an example.
+        numbers: Examples are numbered up to here; what lies beyond replaces what could not be read, and is as
+            long as that: number `n + k * numbers` belongs to the phase of `n`.
+    """
+
+    def __init__(self, mixers: Sequence[Mixer], curriculum: Curriculum, numbers: int) -> None:
+        super().__init__(**arguments_of(mixers[-1]))
+        self.mixers = tuple(mixers)
+        self.curriculum = curriculum
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.mixers[-1])
+
+    def draw(self, index: int) -> Example:
+        """Example number `index`; see `Mixer.draw`."""
+        return self.mixers[self.curriculum.phase(index % self.numbers)].draw(index)

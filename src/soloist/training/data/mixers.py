@@ -1,0 +1,129 @@
+"""What draws the examples of a recipe: its mixers, in phases, and with what is kept of them."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from soloist import __version__
+from soloist.config.building import check, find_class
+from soloist.config.overrides import Config
+from soloist.errors import ConfigError
+from soloist.mixing.example import Mixer
+from soloist.mixing.pool import KeptMixer, PoolMixer
+from soloist.training.data.batches import RETRY_STRIDE, in_batches, make_loader
+from soloist.training.data.curriculum import Curriculum, PhasedMixer
+from soloist.training.recipe.recipe import Recipe
+
+
+def build_train_mixer(recipe: Recipe) -> Mixer:
+    """What draws the training examples.
+
+    Raises:
+        ConfigError: Its configuration is not valid.
+        UsageError: A corpus is not there.
+    """
+    mixers = [_pooled(recipe, part) for part in _phases(recipe)]
+    return mixers[0] if len(mixers) == 1 else PhasedMixer(mixers, Curriculum.of(recipe.data), RETRY_STRIDE)
+
+
+def build_valid_mixer(recipe: Recipe) -> Mixer | None:
+    """What draws the validation examples; None where there are none.
+
+    Raises:
+        ConfigError: Its configuration is not valid.
+        UsageError: A corpus is not there.
+    """
+    valid = recipe.data.valid
+    return None if valid is None else _kept(recipe, recipe.data.mixer(valid))
+
+
+def fill_cache(recipe: Recipe) -> int:
+    """Draw what is to be kept in a folder and is not there yet, with as many processes as a training has.
+
+    Returns:
+        How many examples are kept there.
+
+    Raises:
+        SoloistError: Too many examples in a row cannot be read, or they cannot be written.
+    """
+    data, cache = recipe.data, recipe.data.kept
+    if cache is None or cache.folder is None:
+        return 0
+    parts = [(_kept(recipe, part), cache.examples) for part in _phases(recipe)]
+    if (valid := build_valid_mixer(recipe)) is not None:
+        parts.append((valid, data.valid_examples or len(valid)))
+    for mixer, count in parts:
+        for _ in make_loader(mixer, in_batches(count, 1), workers=data.workers):
+            pass
+    return sum(count for _, count in parts)
+
+
+def with_duration(part: Config, duration: float, where: str) -> Config:
+    """The configuration of a mixer, or of several in one, that draws excerpts of another length.
+
+    Args:
+        part: `class_path` and `init_args`.
+        duration: Seconds.
+        where: The name of the recipe, for messages.
+
+    Raises:
+        ConfigError: There is no mixer in it that has a duration.
+    """
+    check(part, f"data.train of {where}")
+    changed = _set_duration(part, duration, where)
+    if changed is part:
+        raise ConfigError(f"data.curriculum of {where}: {part['class_path']} has no duration to change")
+    return changed
+
+
+def _phases(recipe: Recipe) -> list[Config]:
+    """The configuration of the training mixer in each phase; the last one is that after all phases."""
+    train = recipe.data.train
+    durations = [phase.duration for phase in recipe.data.phases]
+    return [*(train if d is None else with_duration(train, d, recipe.name) for d in durations), train]
+
+
+def _pooled(recipe: Recipe, part: Config) -> Mixer:
+    mixer, cache = _kept(recipe, part), recipe.data.kept
+    return mixer if cache is None else PoolMixer(mixer, cache.examples)
+
+
+def _kept(recipe: Recipe, part: Config) -> Mixer:
+    mixer: Mixer = recipe.build(part, Mixer)
+    cache = recipe.data.kept
+    if cache is None:
+        return mixer
+    if cache.folder is None:
+        return KeptMixer(mixer)
+    return KeptMixer(mixer, Path(cache.folder).expanduser() / _fingerprint(recipe.resolve(part)))
+
+
+def _fingerprint(part: Config) -> str:
+    """What only mixers that draw the same have in common: another version may draw otherwise."""
+    text = json.dumps([__version__, part], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _set_duration(value: Any, duration: float, where: str) -> Any:
+    """The value with every mixer's duration changed; the value itself where there is none."""
+    if isinstance(value, (list, tuple)):
+        parts = [_set_duration(part, duration, where) for part in value]
+        return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
+    if not isinstance(value, Mapping):
+        return value
+    if _has_duration(value, where):
+        return {**value, "init_args": {**value.get("init_args", {}), "duration": duration}}
+    changed = {key: _set_duration(part, duration, where) for key, part in value.items()}
+    return value if all(changed[key] is value[key] for key in value) else changed
+
+
+def _has_duration(value: Mapping[str, Any], where: str) -> bool:
+    if "class_path" not in value:
+        return False
+    cls = find_class(value["class_path"], where)
+    return issubclass(cls, Mixer) and "duration" in inspect.signature(cls).parameters

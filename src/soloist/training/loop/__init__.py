@@ -1,0 +1,1 @@
+"""The training loop: task, trainer, checkpoints, guards."""

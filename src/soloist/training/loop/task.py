@@ -1,0 +1,125 @@
+"""What is trained, as Lightning wants it: steps, and what optimises."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from soloist.config.building import find_class
+from soloist.errors import ConfigError
+from soloist.losses.loss import Loss
+from soloist.mixing.remix import BatchRemix
+from soloist.training.data.batches import Batch
+from soloist.training.loop.quality import QUALITY, measure_quality
+from soloist.training.recipe.recipe import Recipe
+
+
+class SeparationTask(L.LightningModule):
+    """Trains the separator of a recipe.
+
+    Nothing depends on what was drawn before: the randomness of a step comes from the seed and the number of
+    the batch, so that a training that was interrupted goes on as if it had not been.
+
+    Args:
+        recipe: What is trained, and how.
+
+    Raises:
+        ConfigError: A part of the recipe is not valid.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        torch.manual_seed(recipe.seed)
+        self.separator = recipe.build_separator()
+        self.loss: Loss = recipe.build(recipe.loss, Loss)
+        self.valid_loss: Loss = recipe.build(recipe.valid_loss or recipe.loss, Loss)
+        remix = recipe.data.remix
+        self.remix: BatchRemix | None = None if remix is None else recipe.build(remix, BatchRemix)
+        # What is NaN, such as the quality of a silent source, is left out.
+        self.figures = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in ("loss", *QUALITY)})
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed dropout and the like for this step, in each process differently."""
+        entropy = [self.recipe.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss of a batch."""
+        mixture, references = batch.mixture, batch.references
+        if self.remix is not None:
+            number = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size + self.global_rank
+            references = self.remix(references, number)
+            mixture = references.sum(dim=1)
+        loss = self.loss(self.separator.predict(mixture), references).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(mixture), sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss and quality of a validation batch; returns the estimates, for who wants to look at them."""
+        losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
+        estimates: Tensor = self.separator(batch.mixture)
+        quality = measure_quality(batch.references, estimates, batch.mixture, ordered=self.separator.ordered)
+        for name, values in {"loss": losses, **quality}.items():
+            figure = cast(MeanMetric, self.figures[name])
+            figure.update(values)
+            self.log(f"valid/{name}", figure, on_step=False, on_epoch=True)
+        return estimates
+
+    def configure_optimizers(  # type: ignore[override]  # Lightning's annotation lacks what it documents
+        self,
+    ) -> tuple[list[Optimizer], list[LRSchedulerConfigType]]:
+        """The recipe's optimizer, warm-up and schedule."""
+        optimizer = self.recipe.build(self.recipe.optimizer, Optimizer, params=self._parameter_groups())
+        schedulers: list[LRSchedulerConfigType] = []
+        if steps := self.recipe.warmup:
+            warmup = LinearLR(optimizer, start_factor=1 / (steps + 1), total_iters=steps)
+            schedulers.append(LRSchedulerConfigType(scheduler=warmup, interval="step"))
+        if self.recipe.scheduler is not None:
+            schedulers.append(self._schedule(optimizer, self.recipe.scheduler))
+        return [optimizer], schedulers
+
+    def _schedule(self, optimizer: Optimizer, part: dict[str, Any]) -> LRSchedulerConfigType:
+        """The recipe's schedule, by epochs; one that waits for a plateau looks at each validation."""
+        where = f"scheduler of the recipe {self.recipe.name}"
+        if not issubclass(find_class(part.get("class_path", ""), where), ReduceLROnPlateau):
+            scheduler = self.recipe.build(part, LRScheduler, optimizer=optimizer)
+            return LRSchedulerConfigType(scheduler=scheduler, interval="epoch")
+        if self.recipe.data.valid is None:
+            raise ConfigError(f"{where}: ReduceLROnPlateau needs validations, and there is no data.valid")
+        stated = {"mode": self.recipe.monitor_mode, **part.get("init_args", {})}
+        scheduler = self.recipe.build({**part, "init_args": stated}, ReduceLROnPlateau, optimizer=optimizer)
+        return LRSchedulerConfigType(
+            scheduler=scheduler,
+            interval="epoch",
+            frequency=self.recipe.trainer.get("check_val_every_n_epoch") or 1,
+            monitor=self.recipe.monitor,
+        )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """The parameters by learning rate; the first pattern of `rates` that is found in a name decides.
+
+        Raises:
+            ConfigError: A pattern fits no parameter.
+        """
+        rates = self.recipe.rates
+        groups: dict[str | None, list[nn.Parameter]] = {None: [], **{pattern: [] for pattern in rates}}
+        for name, parameter in self.separator.named_parameters():
+            pattern = next((pattern for pattern in rates if re.search(pattern, name)), None)
+            groups[pattern].append(parameter)
+        if unused := [pattern for pattern in rates if not groups[pattern]]:
+            raise ConfigError(f"rates of {self.recipe.name}: no parameter's name has {unused[0]!r} in it")
+        return [
+            {"params": parameters} if pattern is None else {"params": parameters, "lr": rates[pattern]}
+            for pattern, parameters in groups.items()
+            if parameters
+        ]

@@ -1,0 +1,288 @@
+"""Recipes: YAML files that say everything about a training."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from soloist.config.building import build_object, check, find_class
+from soloist.config.overrides import Config, check_key, override, put
+from soloist.config.reading import nearest, read_yaml, record
+from soloist.datasets.corpus import Corpus
+from soloist.errors import ConfigError, one_line
+from soloist.separators.separator import Separator
+from soloist.training.recipe.data_config import DataConfig, check_least
+from soloist.training.watch.config import WatchConfig
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
+"""What can be done with a recipe, in this order."""
+
+_BASE = "recipe"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training. Objects are configurations here; `soloist.training` builds them.
+
+    Attributes:
+        name: What the training is called.
+        separator: What is trained.
+        data: What it is trained on.
+        loss: What is minimised.
+        valid_loss: What the validation measures as its loss; None for that which is minimised.
+        optimizer: A class of `torch.optim`.
+        rates: Learning rates of parameters whose names match a regular expression, in place of the
+            optimizer's.
+        scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch (`ReduceLROnPlateau` after
+            each validation); None for a constant rate.
+        warmup: Steps over which the rates rise evenly to what they are; 0 for none.
+        trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
+        ema: Decay of the exponential moving average of the weights, which is then what is validated and
+            saved; None for no average.
+        patience: Validations without improvement that are a plateau, at whose end training stops; None to go
+            on.
+        max_plateaus: Plateaus after which it stops, where one is not enough.
+        min_delta: By how much the best value so far must be surpassed to count as an improvement.
+        monitor: The figure that decides which checkpoint is best; a loss is best when low, all others when
+            high.
+        keep: How many of the best checkpoints are kept.
+        checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
+        seed: Of the weights, and of all examples.
+        watch: What is shown while it is trained.
+        imports: Python modules to import first, that define classes which the recipe names.
+        card: What the card of the trained model says, by the names of `Card`'s attributes.
+        sweep: The values that `soloist sweep` tries.
+        stages: What `soloist run` does; none for everything.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    name: str
+    separator: Config
+    data: DataConfig
+    loss: Config
+    valid_loss: Config | None = None
+    optimizer: Config = field(default_factory=lambda: {"class_path": "torch.optim.Adam"})
+    rates: dict[str, float] = field(default_factory=dict)
+    scheduler: Config | None = None
+    warmup: int = 0
+    trainer: dict[str, Any] = field(default_factory=dict)
+    ema: float | None = None
+    patience: int | None = None
+    max_plateaus: int = 1
+    min_delta: float = 0.0
+    monitor: str = "valid/si_sdri"
+    keep: int = 1
+    checkpoint_every: int | None = None
+    seed: int = 0
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    imports: list[str] = field(default_factory=list)
+    card: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must be from 0 to below 1, not {self.ema}")
+        if self.min_delta < 0:
+            raise ConfigError(f"min_delta must be 0 or more, not {self.min_delta:g}")
+        if self.patience is None and (self.max_plateaus != 1 or self.min_delta != 0):
+            raise ConfigError("max_plateaus and min_delta say how long to wait: state patience as well")
+        for name in ("patience", "max_plateaus", "keep", "checkpoint_every"):
+            check_least(name, getattr(self, name), 1)
+        for name in ("seed", "warmup"):
+            check_least(name, getattr(self, name), 0)
+        for pattern, rate in self.rates.items():
+            _check_rate(pattern, rate)
+
+    @property
+    def monitor_mode(self) -> Literal["min", "max"]:
+        """Whether the monitored figure is best when low or when high."""
+        return "min" if self.monitor.endswith("loss") else "max"
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Recipe:
+        """A recipe from the keys and values of its file, with what its parts inherit filled in.
+
+        Raises:
+            ConfigError: A key is unknown or missing, or a value is of the wrong type.
+        """
+        recipe = record(cls, values, where)
+        recipe = replace(
+            recipe,
+            data=record(DataConfig, values["data"], f"data of {where}"),
+            watch=record(WatchConfig, values.get("watch") or {}, f"watch of {where}"),
+        )
+        _import(recipe.imports, where)
+        return recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as `parse` takes it: plain names and values."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """The recipe as a file."""
+        return yaml.dump(self.to_dict(), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+
+    def build(self, part: Config, kind: type[Any], **arguments: Any) -> Any:
+        """The object that a part of the recipe describes, with what it inherits from the recipe.
+
+        Args:
+            part: `class_path` and `init_args`.
+            kind: The class that it must be of.
+            **arguments: Arguments that no file can hold.
+
+        Raises:
+            ConfigError: The configuration is not valid.
+        """
+        return build_object(self.resolve(part), f"the recipe {self.name}", kind, **arguments)
+
+    def resolve(self, part: Config) -> Config:
+        """The configuration of a part with what it inherits from the recipe: all that its object depends on.
+
+        Raises:
+            ConfigError: The configuration is not valid.
+        """
+        resolved: Config = self._inherit(part, f"the recipe {self.name}")
+        return resolved
+
+    def build_separator(self) -> Separator:
+        """The separator, with fresh weights, ready to be trained."""
+        return build_object(self.separator, f"separator of the recipe {self.name}", Separator).train()
+
+    def _inherit(self, value: Any, where: str) -> Any:
+        """A configuration in which parts take seed, rate, ... from the recipe where they do not state them.
+
+        The root of a corpus is relative to that of the data.
+        """
+        if isinstance(value, (list, tuple)):
+            return [self._inherit(part, where) for part in value]
+        if not isinstance(value, Mapping):
+            return value
+        if "class_path" not in value:
+            return {key: self._inherit(part, where) for key, part in value.items()}
+        check({"class_path": value["class_path"]}, where)
+        cls = find_class(value["class_path"], where)
+        stated = self._inherit(value.get("init_args", {}), where)
+        inherited = self._inherited(cls)
+        if issubclass(cls, Corpus) and "root" in inspect.signature(cls).parameters:
+            inherited["root"] = self._root(stated.pop("root", "."))
+        return {**value, "init_args": {**inherited, **stated}}
+
+    def _root(self, stated: str) -> str:
+        if self.data.root is None and not Path(stated).is_absolute():
+            raise ConfigError(f"where is the corpus of {self.name}? Give its folder: --data.root PATH")
+        return str(Path(self.data.root or ".").expanduser().absolute() / stated)
+
+    def _inherited(self, cls: type[Any]) -> Config:
+        if not cls.__module__.startswith(("soloist.mixing.", "soloist.datasets.")):
+            return {}
+        arguments = {**self._separator_defaults(), **self.separator.get("init_args", {})}
+        offered = {"seed": self.seed}
+        offered |= {key: arguments[key] for key in ("sources", "sample_rate", "channels") if key in arguments}
+        taken = inspect.signature(cls).parameters
+        return {key: value for key, value in offered.items() if key in taken}
+
+    def _separator_defaults(self) -> Config:
+        """What the separator is without being told, such as mono."""
+        where = f"separator of the recipe {self.name}"
+        parameters = inspect.signature(find_class(self.separator.get("class_path", ""), where)).parameters
+        return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of one that is shipped.
+
+    Raises:
+        ConfigError: There is no such recipe.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for file in RECIPES.glob("*.yaml")}
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise ConfigError(f"there is no recipe {name_or_path}; {nearest(str(name_or_path), shipped)}")
+
+
+def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe:
+    """Read a recipe.
+
+    A file with the key `recipe` begins from that recipe, a file beside it or a shipped one: its other keys,
+    dotted as in `overrides`, are put in place of that recipe's.
+
+    Args:
+        name_or_path: A file, or the name of a shipped recipe.
+        overrides: Dotted keys and YAML values in place of those of the file: `("data.root", "/corpora")`.
+            `init_args` may be left out: `separator.network.num_blocks`.
+
+    Raises:
+        ConfigError: There is no such recipe, a key is unknown or missing, or a value is of the wrong type.
+    """
+    path = find_recipe(name_or_path)
+    values, stated = _read_values(path)
+    values.setdefault("name", path.stem)
+    for key, value in overrides:
+        override(values, key, value)
+    recipe = Recipe.parse(values, str(path))
+    for key in (*stated, *(key for key, _ in overrides)):
+        check_key(values, key)
+    return recipe
+
+
+def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, list[str]]:
+    """The values of a file on top of those of the recipe that it begins from, and the keys that it states."""
+    values = read_yaml(path)
+    base = values.pop(_BASE, None)
+    if base is None:
+        return values, []
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: recipe must be the name or the file of one, not {base!r}")
+    source = path.parent / base
+    source = source if source.is_file() else find_recipe(base)
+    followed = (*followed, path.resolve())
+    if source.resolve() in followed:
+        raise ConfigError(f"{path}: recipe {base} begins from this one, and this one from it")
+    below, _ = _read_values(source, followed)
+    below.pop("name", None)
+    for key, value in values.items():
+        put(below, key, value)
+    return below, list(values)
+
+
+def _check_rate(pattern: str, rate: float) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"rates: {pattern!r} is not a regular expression: {error}") from error
+    if not rate >= 0:
+        raise ConfigError(f"rates: {rate:g} of {pattern!r} must be 0 or more")
+
+
+def _import(modules: Sequence[str], where: str) -> None:
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(f"{where}: cannot import {module}: {one_line(error)}") from error
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes tuples as lists, and everything out where it stands: a resolved recipe has no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Never refer to another place."""
+        return True
+
+
+_PlainDumper.add_representer(tuple, yaml.SafeDumper.represent_list)

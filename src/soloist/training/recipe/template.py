@@ -1,0 +1,99 @@
+"""Recipes to begin one's own from: the shipped ones, with their comments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from soloist.config.reading import nearest
+from soloist.errors import UsageError
+from soloist.training.recipe.recipe import RECIPES, find_recipe
+from soloist.zoo.home import check_name
+
+FAMILIES = (
+    "sudormrf",
+    "sudormrf-original",
+    "sudormrf-groupcomm",
+    "sudormrf-causal",
+    "sudormrf-attentive",
+    "tfc-tdf",
+    "tfc",
+    "tdc",
+    "tdf",
+    "tdc-rnn",
+    "umx",
+    "spectrogram-net",
+    "spectrogram-net-lstm",
+    "spectrogram-net-vae",
+)
+"""Networks, each with the recipe `tiny-<family>` that trains it without any corpus."""
+
+_SEPARATOR, _DATA = "separator:\n", "\ndata:\n"
+
+
+def recipe_of_family(family: str) -> str:
+    """The name of the recipe that a family's own ones begin from.
+
+    Raises:
+        UsageError: There is no such family.
+    """
+    if family not in FAMILIES:
+        raise UsageError(f"there is no family {family!r}; {nearest(family, FAMILIES)}")
+    return f"tiny-{family}"
+
+
+def describe_recipes() -> dict[str, str]:
+    """The shipped recipes and the first sentence of each, by name."""
+    return {path.stem: _first_sentence(path) for path in sorted(RECIPES.glob("*.yaml"))}
+
+
+def fill_template(source: str, name: str, file: Path, root: str | None = None) -> str:
+    """The text of a shipped recipe under another name.
+
+    Args:
+        source: Name of the shipped recipe.
+        name: What the training is to be called.
+        file: Where the text will stand, for the commands in its comments.
+        root: The folder of the corpora; None where it is given later, or none is needed.
+
+    Raises:
+        UsageError: The name is not one.
+        ConfigError: There is no such recipe.
+    """
+    text = (
+        find_recipe(source)
+        .read_text(encoding="utf-8")
+        .replace(f"soloist train {source}", f"soloist train {file}")
+    )
+    text = text.replace(_SEPARATOR, f"name: {check_name(name)}\n{_SEPARATOR}", 1)
+    if root is None:
+        return text
+    return text.replace(_DATA, f"{_DATA}  root: {_scalar(root)}\n", 1)
+
+
+def write_template(source: str, file: Path, *, root: str | None = None, overwrite: bool = False) -> None:
+    """Write the recipe `file`, which begins from a shipped one and is called like the file.
+
+    Raises:
+        UsageError: There is a file already, or its name is no name for a training.
+        ConfigError: There is no such recipe.
+    """
+    text = fill_template(source, file.stem, file, root)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with file.open("w" if overwrite else "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"there is a file {file} already: --overwrite replaces it") from error
+
+
+def _first_sentence(path: Path) -> str:
+    """What a recipe's comment begins with, up to its first empty line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    paragraph = lines[: next(index for index, line in enumerate(lines) if line.strip() == "#")]
+    return " ".join(line.removeprefix("#").strip() for line in paragraph)
+
+
+def _scalar(text: str) -> str:
+    return yaml.safe_dump(text, allow_unicode=True, width=10**6).removesuffix("...\n").strip()

@@ -1,0 +1,154 @@
+"""The folder of a run: what is in it, and who may write there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from soloist import __version__
+from soloist.errors import UsageError
+from soloist.files import TRAINED
+from soloist.training.watch.metrics_file import METRICS
+
+if TYPE_CHECKING:
+    from soloist.training.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A training's folder: its recipe, its circumstances, its figures, its state, and what came of it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, with everything that was given on the command line."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """When, where and with what the training was started, and started again."""
+        return self.path / "environment.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Every figure that was logged."""
+        return self.path / METRICS
+
+    @property
+    def checkpoints(self) -> Path:
+        """The last state and the best ones."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / TRAINED
+
+    @property
+    def results(self) -> Path:
+        """What the test sets say, as JSON; beside it a table of all examples."""
+        return self.path / "results.json"
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a folder that must not be written to, before anything is.
+
+        Raises:
+            UsageError: There is a run already, or something else, or no run to go on with.
+        """
+        there = self.recipe.is_file()
+        if resume and not there:
+            raise UsageError(f"there is no run in {self.path} to go on with: {self.recipe.name} is missing")
+        if there and not resume and not overwrite:
+            raise UsageError(
+                f"there is a run in {self.path} already: go on with it (soloist train --resume {self.path}), "
+                "replace it (--overwrite), or choose another folder (-o)"
+            )
+        if not there and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(f"{self.path} holds something else than a run: choose another folder (-o)")
+
+    def begin(self, recipe: Recipe) -> None:
+        """Write down what is about to be trained, in place of what was there."""
+        for path in (self.checkpoints, self.model, self.path / "tensorboard"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (
+            self.environment,
+            self.metrics,
+            self.results,
+            self.results.with_suffix(".csv"),
+        ):
+            path.unlink(missing_ok=True)
+        self.go_on(recipe)
+
+    def go_on(self, recipe: Recipe) -> None:
+        """Write down what is trained from here on, and with what."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self.recipe, recipe.to_yaml())
+        before = yaml.safe_load(self.environment.read_text("utf-8")) if self.environment.exists() else []
+        starts = [*before, describe_environment(recipe)]
+        write_whole(self.environment, yaml.safe_dump(starts, sort_keys=False, allow_unicode=True))
+
+
+def describe_environment(recipe: Recipe) -> dict[str, Any]:
+    """Versions, machine, state of the code and command: what a result depends on beside the recipe."""
+    packages = ("torch", "lightning", "numpy", "soundfile", "soxr")
+    described: dict[str, Any] = {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "seed": recipe.seed,
+        "versions": {
+            "soloist": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        },
+        "platform": platform.platform(),
+        "devices": [f"{os.cpu_count()} CPU cores", *_gpus()],
+    }
+    return described | _git_state()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that its name never stands for half of it."""
+    staged = path.with_name(f".{path.name}.new")
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _gpus() -> list[str]:
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def _git_state() -> dict[str, Any]:
+    """Commit of the repository that the command is run in, and whether files differ from it."""
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    if commit is None or changes is None:
+        return {}
+    return {"git": {"commit": commit, "dirty": bool(changes)}}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""Sweeps over the values of a recipe."""

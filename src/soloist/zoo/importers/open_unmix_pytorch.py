@@ -1,0 +1,187 @@
+"""Open-Unmix (github.com/sigsep/open-unmix-pytorch) and X-UMX (as published with Asteroid).
+
+A published Open-Unmix is several files, one for each source. Their state dicts come here as one, each name
+after that of its source: `vocals.fc1.weight`.
+
+Theirs and ours differ in this: they hold all spectrograms of a recording in memory; a recording that is not a
+whole number of hops has one frame less there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.separators.from_config import build_separator
+from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.zoo.importers import ImportedModel
+
+CHUNK_FRAMES = 600
+"""Frames that are given to the networks at once, which see as far as these go: two windows of the filter."""
+
+_WINDOW = 300
+
+# Neither hop nor rate is stored with the weights of all: they are taken as published for the window's length.
+_RATES = {4096: 44100, 1024: 16000}
+_HOPS = {4096: 1024, 1024: 512}
+
+_CARDS = {
+    "OpenUnmix": {
+        "system": "Open-Unmix",
+        "licence": {"code": "MIT"},
+        "citation": (
+            "Fabian-Robert Stöter, Stefan Uhlich, Antoine Liutkus, Yuki Mitsufuji. Open-Unmix - A Reference "
+            "Implementation for Music Source Separation. Journal of Open Source Software 4(41), 2019."
+        ),
+    },
+    "CrossNetOpenUnmix": {
+        "system": "X-UMX",
+        "licence": {"code": "MIT"},
+        "citation": (
+            "Ryosuke Sawata, Stefan Uhlich, Shusuke Takahashi, Yuki Mitsufuji. All for One and One for All: "
+            "Improving Music Separation by Bridging Networks. ICASSP 2021."
+        ),
+    },
+}
+
+_RENAMED = {
+    "fc1": "encoders.{}.dense.linear",
+    "bn1": "encoders.{}.dense.norm",
+    "lstm": "lstms.{}",
+    "fc2": "decoders.{}.dense.linear",
+    "bn2": "decoders.{}.dense.norm",
+    "fc3": "decoders.{}.head.linear",
+    "bn3": "decoders.{}.head.norm",
+    "input_mean": "encoders.{}.whitening.shift",
+    "input_scale": "encoders.{}.whitening.scale",
+    "output_mean": "decoders.{}.shift",
+    "output_scale": "decoders.{}.scale",
+}
+
+# What an X-UMX calls these layers.
+_CROSSED = [
+    (r"^layer_enc\.(.+)\.enc\.0\.", r"\1.fc1."),
+    (r"^layer_enc\.(.+)\.enc\.1\.", r"\1.bn1."),
+    (r"^layer_lstm\.(.+)\.(?=[^.]+$)", r"\1.lstm."),
+    (r"^layer_dec\.(.+)\.dec\.0\.", r"\1.fc2."),
+    (r"^layer_dec\.(.+)\.dec\.1\.", r"\1.bn2."),
+    (r"^layer_dec\.(.+)\.dec\.3\.", r"\1.fc3."),
+    (r"^layer_dec\.(.+)\.dec\.4\.", r"\1.bn3."),
+    (r"^mean_scale\.((?:input|output)_(?:mean|scale))_(.+)$", r"\2.\1"),
+]
+
+
+def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
+    """The separator of the files of several sources, of a whole separator of theirs, or of an X-UMX.
+
+    One source alone is masked, and not filtered.
+
+    Raises:
+        ModelError: The names are of this code base, but the networks are none that there is, or not alike.
+    """
+    crossed = any(name.startswith("layer_enc.") for name in state)
+    parts = _by_source(state)
+    if not parts:
+        return None
+    kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
+    config = _config(kind, parts)
+    separator = build_separator(config, f"the configuration of {kind}")
+    assert isinstance(separator, SpectralSeparator)
+    try:
+        separator.network.load_state_dict(translate(list(parts.values())))
+    except RuntimeError as error:
+        raise ModelError(f"the weights do not fit {kind}: {str(error).splitlines()[-1].strip()}") from None
+    title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
+    return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
+
+
+def translate(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The state dict of an `OpenUnmix` from those of its sources, by the original's names."""
+    ours = {}
+    for index, part in enumerate(parts):
+        for name, value in part.items():
+            layer, _, rest = name.partition(".")
+            # Windows and rates are kept there as well.
+            if layer in _RENAMED:
+                renamed = ".".join(filter(None, [_RENAMED[layer].format(index), rest]))
+                ours[renamed] = value[None] if layer.startswith("input_") else value
+    return ours
+
+
+class _Sizes(NamedTuple):
+    """What the shapes of a source's weights say about its network."""
+
+    hidden: int
+    layers: int
+    channels: int
+    bins: int
+    input_bins: int
+    rate: int
+    bidirectional: bool
+
+    @classmethod
+    def of(cls, part: Mapping[str, Tensor]) -> _Sizes:
+        """Read them."""
+        bins = len(part["output_mean"])
+        stored = int(part["sample_rate"]) if "sample_rate" in part else None
+        return cls(
+            hidden=len(part["fc1.weight"]),
+            layers=sum(re.fullmatch(r"lstm\.weight_ih_l\d+", name) is not None for name in part),
+            channels=len(part["fc3.weight"]) // bins,
+            bins=bins,
+            input_bins=len(part["input_mean"]),
+            rate=stored or _RATES.get(2 * (bins - 1), 44100),
+            bidirectional="lstm.weight_ih_l0_reverse" in part,
+        )
+
+
+def _by_source(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The state dict of each source, by its name; nothing where this is another code base."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        for pattern, replacement in _CROSSED:
+            name = re.sub(pattern, replacement, name)
+        source, _, rest = name.removeprefix("target_models.").partition(".")
+        parts.setdefault(source, {})[rest] = torch.as_tensor(value)
+    telling = {"fc1.weight", "fc3.weight", "input_mean", "output_mean"}
+    return {source: part for source, part in parts.items() if telling <= part.keys()}
+
+
+def _config(kind: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Any]:
+    sizes, *others = {_Sizes.of(part) for part in parts.values()}
+    if others:
+        raise ModelError(f"the networks of {', '.join(parts)} differ in size, so they are not of one model")
+    n_fft = 2 * (sizes.bins - 1)
+    return {
+        "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
+        "init_args": {
+            "sources": list(parts),
+            "sample_rate": sizes.rate,
+            "channels": sizes.channels,
+            "representation": "magnitude",
+            "mode": "masking",
+            "chunk_frames": CHUNK_FRAMES,
+            "wiener": {"iterations": 1, "window": _WINDOW} if len(parts) > 1 else None,
+            "transform": {
+                "class_path": "soloist.transforms.stft.STFT",
+                "init_args": {"n_fft": n_fft, "hop_length": _HOPS.get(n_fft, n_fft // 4)},
+            },
+            "network": {
+                "class_path": f"soloist.networks.open_unmix.{kind}",
+                "init_args": {
+                    "num_sources": len(parts),
+                    "channels": sizes.channels,
+                    "num_bins": sizes.bins,
+                    "num_input_bins": sizes.input_bins,
+                    "hidden_size": sizes.hidden,
+                    "layers": sizes.layers,
+                    "bidirectional": sizes.bidirectional,
+                },
+            },
+        },
+    }

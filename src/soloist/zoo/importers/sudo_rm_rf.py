@@ -1,0 +1,241 @@
+"""SuDoRM-RF in all its variants (github.com/etzinis/sudo_rm_rf), and its mixture consistency.
+
+Theirs and ours differ in this: the original and the attentive network pad to the least common multiple
+of the hop and `2 ** depth`, which the original does not survive for some kernels and lengths; the
+original has a normalisation that it never applies; the attentive one has four heads of 256 channels,
+whatever it is told, and ends at 5000 frames of its second resolution; the sources of more channels come
+back as one axis; silence may come back as noise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from soloist.errors import ModelError
+from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
+from soloist.separators.filterbank_separator import FilterbankSeparator
+from soloist.separators.presets import FilterbankDesign, SuDoRMRFVariant, sudormrf_design
+from soloist.zoo.importers import ImportedModel
+
+_VARIANTS: dict[str, SuDoRMRFVariant] = {
+    "SuDORMRF_original": "original",
+    "SuDORMRF_improved": "improved",
+    "GroupCommSudoRmRf": "groupcomm",
+    "CausalSuDORMRF": "causal",
+    "SuDORMRF_attentive_v3": "attentive",
+}
+_CONSISTENCY = "mixture_consistency"
+
+# A name that only one of the variants has; where several fit, the first one.
+_MARKS = {
+    "sm.0.conv_1x1_exp.conv.weight": "SuDORMRF_original",
+    "sm.0.TAC.TAC_input.0.weight": "GroupCommSudoRmRf",
+    "sm.0.skipinit_gain": "CausalSuDORMRF",
+    "sm.0.attentive_resamplers.0.mha.Q_proj.weight": "SuDORMRF_attentive_v3",
+    "sm.0.proj_1x1.norm.gamma": "SuDORMRF_improved",
+}
+_FRAME = {"encoder.weight", "decoder.weight"}
+
+# What their names are called here; the patterns are applied in turn.
+_RENAMES = [
+    (r"^encoder(\.0)?\.", "filterbank.analysis."),
+    (r"^decoder\.", "filterbank.synthesis."),
+    (r"^ln\.", "network.norm."),
+    (r"^ln_mask_in\.", "network.unused_norm."),
+    (r"^(l1|bottleneck)\.", "network.bottleneck."),
+    (r"^reshape_before_masks\.", "network.expand."),
+    (r"^m\.", "network.mask.conv."),
+    (r"^sm\.", "network.blocks."),
+    (r"\.UBlock\.", ".block."),
+    (r"\.TAC\.TAC_input\.", ".communication.transform."),
+    (r"\.TAC\.TAC_mean\.", ".communication.average."),
+    (r"\.TAC\.TAC_output\.", ".communication.concatenate."),
+    (r"\.TAC\.TAC_norm\.", ".communication.norm."),
+    (r"\.skipinit_gain$", ".gain"),
+    (r"\.res_conv\.", ".narrow."),
+    (r"\.conv_1x1_exp\.conv\.", ".narrow."),
+    (r"\.conv_1x1_exp\.norm\.", ".narrow_norm."),
+    (r"\.module_act\.norm\.", ".sum_norm."),
+    (r"\.module_act\.act\.", ".sum_activation."),
+    (r"\.final_norm\.norm\.", ".norm."),
+    (r"\.final_norm\.act\.", ".activation."),
+    (r"\.spp_dw\.(\d+)\.conv\.", r".pyramid.levels.\1.0."),
+    (r"\.spp_dw\.(\d+)\.(norm|act)\.", r".pyramid.levels.\1.1."),
+    (r"\.attentive_resamplers\.", ".pyramid.resamplers."),
+    (r"\.mha\.Q_proj\.", ".query."),
+    (r"\.mha\.K_proj\.", ".key."),
+    (r"\.mha\.V_proj\.", ".value."),
+    (r"\.mha\.O_proj\.", ".output."),
+    (r"\.out_mha_norm\.", ".attention_norm."),
+    (r"\.out_norm\.", ".output_norm."),
+    (r"\.ffn\.conv\.", ".feedforward.0."),
+    (r"\.ffn\.norm\.", ".feedforward.1."),
+    (r"\.ffn\.act\.", ".feedforward.2."),
+]
+_RENAMES_WITH_NORMS = [
+    (r"\.proj_1x1\.conv\.", ".widen."),
+    (r"\.proj_1x1\.norm\.", ".widen_norm."),
+    (r"\.proj_1x1\.act\.", ".widen_activation."),
+    (r"^mask_net\.0\.", "network.mask_activation."),
+    (r"^mask_net\.1\.", "network.mask."),
+    # A norm of theirs calls its parameters gamma and beta, or (the original) weight and bias.
+    (r"(norm|levels\.\d+\.1|feedforward\.1)\.(gamma|weight)$", r"\1.gain"),
+    (r"(norm|levels\.\d+\.1|feedforward\.1)\.(beta|bias)$", r"\1.shift"),
+]
+_RENAMES_CAUSAL = [
+    (r"\.proj_1x1\.conv\.", ".widen.0."),
+    (r"\.proj_1x1\.act\.", ".widen.1."),
+    (r"^mask_net\.", "network.estimate."),
+    (r"^mask_nl_class\.", "network.estimate.2."),
+]
+
+
+def handles(config: Mapping[str, Any]) -> bool:
+    """Whether a reference vector is of this code base."""
+    return config.get("system") in (*_VARIANTS, _CONSISTENCY)
+
+
+def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Callable[..., Any]:
+    """The function that a reference vector records.
+
+    Returns:
+        Of a network: audio `(batch, channels, samples)` to estimates `(batch, sources * channels,
+        samples)`. Of mixture consistency: estimates `(batch, sources, samples)` and mixture
+        `(batch, 1, samples)`, as a dict or a list of both, to a dict by the kind of weights.
+
+    Raises:
+        ModelError: The weights do not fit the configuration.
+    """
+    if config["system"] == _CONSISTENCY:
+        return _consistency
+    separator = _with_weights(_design(config), state)
+
+    @torch.no_grad()
+    def separate(mixture: Tensor) -> Tensor:
+        return rearrange(separator.synthesize(torch.as_tensor(mixture)), "b s c t -> b (s c) t")
+
+    return separate
+
+
+def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
+    """The separator of a published state dict, by its names and shapes; None if it is of another kind.
+
+    The rate is not recorded in it; the published ones work at 8000 Hz.
+
+    Raises:
+        ModelError: The names are those of a SuDoRM-RF, but the weights do not fit together.
+    """
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    config = _infer_config(state)
+    if config is None:
+        return None
+    design = _design(config)
+    card = {"system": f"SuDoRM-RF ({_VARIANTS[config['system']]})"}
+    return ImportedModel(_with_weights(design, state), design.config(), card)
+
+
+def _design(config: Mapping[str, Any]) -> FilterbankDesign:
+    """The separator as its authors ran it, for a configuration in their words."""
+    variant, hop = _VARIANTS[config["system"]], config["enc_kernel_size"] // 2
+    sizes = {
+        "num_filters": config["enc_num_basis"],
+        "channels": config["out_channels"],
+        "hidden_channels": config["in_channels"],
+        "num_blocks": config["num_blocks"],
+        "depth": config["upsampling_depth"],
+    }
+    if variant == "groupcomm":
+        sizes["num_groups"] = config.get("group_size", 16)
+    if variant == "original":
+        sizes["unused_norm"] = True
+    return sudormrf_design(
+        variant,
+        sizes,
+        kernel_size=config["enc_kernel_size"],
+        sources=[f"speaker{index + 1}" for index in range(config["num_sources"])],
+        channels=config.get("in_audio_channels", 1),
+        pad_multiple=math.lcm(hop, 2 ** sizes["depth"]) if variant in ("original", "attentive") else None,
+    )
+
+
+def _with_weights(design: FilterbankDesign, state: Mapping[str, Tensor]) -> FilterbankSeparator:
+    """The separator with weights under their names, ready for use."""
+    separator = design.build()
+    try:
+        separator.load_state_dict(_translate(state))
+    except RuntimeError as error:
+        reason = re.sub(r"\s+", " ", str(error))
+        raise ModelError(f"the weights are not those of this SuDoRM-RF: {reason}") from error
+    return separator.eval()
+
+
+def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Their names and shapes to ours."""
+    renames = _RENAMES + (_RENAMES_CAUSAL if "mask_nl_class.weight" in state else _RENAMES_WITH_NORMS)
+    translated = {}
+    for name, value in state.items():
+        # The positional code is computed here, as long as it is needed.
+        if name.endswith(".pos_enc.pe"):
+            continue
+        for pattern, replacement in renames:
+            name = re.sub(pattern, replacement, name)
+        tensor = torch.as_tensor(value)
+        # Dense layers on each frame are convolutions over one frame here.
+        translated[name] = tensor[..., None] if ".communication." in name and tensor.ndim == 2 else tensor
+    return translated
+
+
+def _infer_config(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """The configuration in the authors' words that a state dict's names and shapes tell."""
+    system = next((system for mark, system in _MARKS.items() if mark in state), None)
+    if system is None or not _FRAME.issubset(name.replace("encoder.0.", "encoder.") for name in state):
+        return None
+    filters, audio_channels, taps = (
+        state["encoder.0.weight"] if system == "SuDORMRF_original" else state["encoder.weight"]
+    ).shape
+    grouped = system == "GroupCommSudoRmRf"
+    block = "sm.0.UBlock." if grouped else "sm.0."
+    channels = state["l1.weight" if system == "SuDORMRF_original" else "bottleneck.weight"].shape[0]
+    groups = channels // state["sm.0.TAC.TAC_input.0.weight"].shape[1] if grouped else 1
+    outputs = (
+        state["decoder.bias"].shape[0] if system == "SuDORMRF_original" else state["decoder.weight"].shape[1]
+    )
+    return {
+        "system": system,
+        "enc_num_basis": filters,
+        "in_audio_channels": audio_channels,
+        "enc_kernel_size": (taps + 1) // 2 if system == "CausalSuDORMRF" else taps,
+        "out_channels": channels,
+        "in_channels": state[f"{block}proj_1x1.conv.weight"].shape[0] * groups,
+        "num_blocks": _count(state, r"sm\.(\d+)\."),
+        "upsampling_depth": _count(state, rf"{re.escape(block)}spp_dw\.(\d+)\."),
+        "num_sources": outputs // audio_channels,
+        "group_size": groups,
+    }
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
+
+
+def _consistency(signals: Mapping[str, Tensor] | Sequence[Tensor]) -> dict[str, Tensor]:
+    """Estimates `(batch, sources, samples)` and mixture `(batch, 1, samples)`, projected in each way."""
+    if isinstance(signals, Mapping):
+        signals = [signals["estimates"], signals["mixture"]]
+    estimates, mixture = (torch.as_tensor(signal) for signal in signals)
+
+    def project(estimates: Tensor, weights: ConsistencyWeights) -> Tensor:
+        return project_onto_mixture(estimates[:, :, None], mixture, weights)[:, :, 0]
+
+    return {
+        "uniform": project(estimates, "uniform"),
+        "magsq": project(estimates, "magsq"),
+        "magsq_all_zero": project(torch.zeros_like(estimates), "magsq"),
+    }

@@ -1,0 +1,266 @@
+"""Model folders: weights as safetensors, configuration and card as YAML, and nothing else.
+
+A folder is written next to its place and moved there when it is complete, so what is there is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from soloist.config.building import check
+from soloist.config.reading import read_yaml
+from soloist.errors import ConfigError, ModelError, UsageError, one_line
+from soloist.files import TRAINED, check_free, some, whole_folder
+from soloist.separators.from_config import build_separator
+from soloist.separators.separator import Separator
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, list_cards
+from soloist.zoo.home import is_name
+
+
+def load(name_or_path: str | Path, **overrides: Any) -> Separator:
+    """Load a separator, in eval mode.
+
+    Args:
+        name_or_path: A model's name, or the folder of a model or of its training.
+        **overrides: Arguments of the separator's class in place of those of its configuration
+            (`sample_rate=8000`); only for a separator without weights.
+
+    Raises:
+        ModelError: The model is unknown, not on disk, or its weights are damaged or of another architecture.
+        ConfigError: Its configuration is not valid, or an override is not one of its arguments.
+        UsageError: An override was given for a model that has weights.
+    """
+    if (folder := _as_folder(name_or_path)) is None:
+        card = find(str(name_or_path))
+        if card.config is not None:
+            init_args = {**card.config.get("init_args", {}), **overrides}
+            return build_separator({**card.config, "init_args": init_args}, card.name)
+        if not card.on_disk:
+            raise ModelError(f"{card.name} is not on disk: soloist models download {card.name}")
+        folder = card.folder
+    if overrides:
+        raise UsageError(
+            f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
+        )
+    return _load_folder(folder)
+
+
+def save_model(
+    separator: Separator,
+    config: Mapping[str, Any],
+    card: Mapping[str, Any],
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    half: bool = False,
+) -> Path:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        separator: Gives the weights, and what the card does not say: sources, rate, channels, parameters.
+        config: `class_path` and `init_args` that build the same separator again.
+        card: What is known about the model, by the names of `Card`'s attributes.
+        folder: Where; its name is the model's name unless the card has one.
+        overwrite: Replace a model folder that is there.
+        half: Store the weights in half precision, in half the space; they are loaded in single precision.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: There is something at `folder`, or it cannot be written, or a weight is too large for
+            half precision.
+        ConfigError: The configuration or the card is not valid.
+    """
+    folder = Path(folder)
+    check(config, f"configuration of {folder.name}")
+    full_card = Card.parse({**_facts(separator, folder), **card}, f"card of {folder.name}")
+    _check_free(folder, overwrite=overwrite)
+    try:
+        with whole_folder(folder) as whole:
+            # Cloned, because safetensors refuses tensors that share memory (tied weights).
+            state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
+            state = _halved(state, folder.name) if half else state
+            save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
+            _write_yaml(whole / CONFIG, config)
+            _write_yaml(whole / CARD, full_card.to_dict())
+            # safetensors gives the file to its owner alone; others may read it like the rest.
+            (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot write the model folder {folder}: {one_line(error)}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{folder.name}: only plain values can be saved: {one_line(error)}") from error
+    return folder
+
+
+def copy_model(
+    source: Path, folder: Path, name: str | None = None, *, overwrite: bool = False, half: bool = False
+) -> Path:
+    """Copy a model folder, such as a training leaves, to another place.
+
+    Args:
+        source: The model folder.
+        folder: Where; see `save_model`.
+        name: The name of the copy in its card; None for the folder's.
+        overwrite: Replace a model folder that is there.
+        half: Store the weights in half precision.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: The source is not a model folder, is damaged, or the copy cannot be written.
+        ConfigError: The source's configuration or card is not valid.
+    """
+    separator = _load_folder(source)
+    card = Card.read(source / CARD).to_dict() | {"name": name or folder.name}
+    return save_model(separator, read_yaml(source / CONFIG), card, folder, overwrite=overwrite, half=half)
+
+
+def card_of(name_or_path: str | Path) -> Card:
+    """The card of a model by its name or its folder.
+
+    Raises:
+        ModelError: The model is unknown, or the folder has no card.
+        ConfigError: The folder's card is not valid.
+    """
+    folder = _as_folder(name_or_path)
+    if folder is None:
+        return find(str(name_or_path))
+    if not (folder / CARD).is_file():
+        raise ModelError(f"{folder} is not a model folder: {CARD} is missing")
+    return Card.read(folder / CARD)
+
+
+def config_of(name_or_path: str | Path) -> dict[str, Any]:
+    """The configuration of a model by its name or its folder: `class_path` and `init_args`.
+
+    Raises:
+        ModelError: The model is unknown or not on disk.
+        ConfigError: Its configuration is not valid.
+    """
+    if (folder := _as_folder(name_or_path)) is None:
+        card = find(str(name_or_path))
+        if card.config is not None:
+            return card.config
+        folder = card.folder
+    return read_yaml(folder / CONFIG)
+
+
+def resolve_path(name: str) -> Path | None:
+    """The folder of a model that is on disk; None where it is not, or needs none.
+
+    Raises:
+        ModelError: No model has the name.
+    """
+    card = find(name)
+    return card.folder if (card.folder / WEIGHTS).is_file() else None
+
+
+def remove(name: str) -> Path:
+    """Delete a model's folder from the models folder.
+
+    Returns:
+        The folder that was there.
+
+    Raises:
+        ModelError: The model is unknown, shipped, has no folder, or the folder holds something else as well.
+    """
+    if find(name).shipped:
+        raise ModelError(f"{name} is part of Soloist, and stays")
+    folder = resolve_path(name)
+    if folder is None:
+        raise ModelError(f"{name} has no folder on disk, so there is nothing to remove")
+    _check_free(folder, overwrite=True)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ModelError(f"cannot remove {folder}: {one_line(error)}") from error
+    return folder
+
+
+def _as_folder(name_or_path: str | Path) -> Path | None:
+    """The model folder that is meant; None where a name is meant.
+
+    A known name wins over a folder of that name here: stems are often written to one. The folder of a
+    training stands for the model in it.
+    """
+    path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, str) and is_name(name_or_path):
+        known = any(card.name == name_or_path for card in list_cards())
+        if known or not path.exists():
+            return None
+    if path.is_file():
+        raise ModelError(
+            f"{path} is a file, not a model folder; import it first: soloist models import {path}"
+        )
+    if not path.is_dir():
+        raise ModelError(f"there is no model folder {path}")
+    trained = path / TRAINED
+    return trained if (trained / CARD).is_file() and not (path / CARD).is_file() else path
+
+
+def _load_folder(folder: Path) -> Separator:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder} is not a model folder: {name} is missing")
+    separator = build_separator(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    try:
+        state = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / WEIGHTS} is damaged: {one_line(error)}") from error
+    check_state(separator, state, str(folder / WEIGHTS))
+    separator.load_state_dict(state)
+    return separator
+
+
+def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse weights that are not exactly those of a separator.
+
+    Raises:
+        ModelError: Tensors are missing, too many, or of another shape; some of them are named.
+    """
+    expected = separator.state_dict()
+    missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
+    shapes = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
+    problems = [("missing", missing), ("unexpected", extra), ("of another shape", shapes)]
+    told = [f"{what}: {some(names)}" for what, names in problems if names]
+    if told:
+        raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
+
+
+def _halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    halved = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    if large := [key for key, value in halved.items() if not value.isfinite().all()]:
+        raise ModelError(f"{name}: half precision cannot hold {some(large)}")
+    return halved
+
+
+def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "system": type(separator).__name__,
+        "title": f"{type(separator).__name__} for {', '.join(separator.sources)}",
+        "sources": list(separator.sources),
+        "sample_rate": separator.sample_rate,
+        "channels": separator.channels,
+        "parameters": sum(parameter.numel() for parameter in separator.parameters()),
+    }
+
+
+def _check_free(folder: Path, *, overwrite: bool) -> None:
+    """Nothing is ever replaced or deleted but a folder that holds a model and nothing else."""
+    check_free(folder, "a model", (CARD, CONFIG, WEIGHTS), overwrite=overwrite, signs=(CONFIG, WEIGHTS))
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, encoding="utf-8")

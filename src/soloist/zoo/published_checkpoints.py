@@ -1,0 +1,296 @@
+"""Published checkpoint files: read without running what is in them, recognised, and made model folders.
+
+Some authors published whole pickled modules, whose pickle names the classes of their code. Nothing of it
+is imported: PyTorch's restricted reader (`weights_only=True`) is given an inert record in the place of
+every class that it does not know, and the weights are taken out of the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+from soloist.errors import ModelError, one_line
+from soloist.separators.from_config import build_separator
+from soloist.zoo.cards import Card, PublishedFile, list_cards
+from soloist.zoo.home import check_name, models_folder
+from soloist.zoo.importers import ImportedModel, recognize
+from soloist.zoo.model_folder import check_state, save_model
+
+_NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def import_checkpoint(
+    path: Path | Sequence[Path],
+    folder: Path | None = None,
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Turn a published checkpoint into a model folder.
+
+    Args:
+        path: The file, as its authors published it; or all of them, where each source has a file of its own
+            whose name begins with the source's: `vocals-b62c91ce.pth`.
+        folder: Where to write; the model's folder in the models folder if None.
+        name: The model's name; if None, that of the card whose files these are, else the file's own or, of
+            several, that of their folder.
+        overwrite: Replace a model folder that is there.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        ModelError: A file is not a checkpoint, no importer recognises it, or the folder cannot be written.
+        UsageError: The name is not one.
+    """
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
+    if name is not None:
+        check_name(name)
+    contents = {each: _read(each) for each in paths}
+    states = {each: _state_in(content, each) for each, content in contents.items()}
+    files, known = _identify(paths, name)
+    told = ", ".join(str(each) for each in paths)
+    by_source = {file.source or _source(each): states[each] for each, file in files.items()}
+    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    if model is None:
+        first = states[paths[0]]
+        raise ModelError(
+            f"no importer recognises the model in {told} ({len(first)} tensors: {_sample(first)})"
+        )
+    own = paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name
+    name = name or (known.name if known else _slug(own))
+    if known is not None:
+        _check_parameters(model, known, told)
+    card = {**model.card, **(known.to_dict() if known else {}), "name": name}
+    # Its files and its sources are what was found.
+    card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
+    check_state(build_separator(model.config, f"configuration of {name}"), model.separator.state_dict(), told)
+    target = Path(folder) if folder is not None else models_folder() / name
+    return save_model(model.separator, model.config, card, target, overwrite=overwrite)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in a checkpoint file, on the CPU; nothing that is in the file is run.
+
+    Args:
+        path: What `torch.save` wrote: a state dict, a training checkpoint that holds one, or a module.
+
+    Raises:
+        ModelError: The file is missing, not such a checkpoint, damaged, or holds no weights.
+    """
+    return _state_in(_read(path), path)
+
+
+def _read(path: Path) -> Any:
+    """What is in a checkpoint file."""
+    _check_container(path)
+    try:
+        return _load_inert(path)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} holds code, not only weights, and is refused: save the state_dict() of its module"
+        ) from error
+    # What the reader stumbles over in a damaged file is of many kinds.
+    except Exception as error:
+        raise ModelError(f"{path} is damaged, or not a PyTorch checkpoint") from error
+
+
+def _state_in(content: Any, path: Path) -> dict[str, Tensor]:
+    state = dict(_tensors(content))
+    if not state:
+        raise ModelError(f"{path} holds no weights: neither a state dict nor a module")
+    return state
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Record:
+    """Stands for an object of a class that is not imported: keeps its attributes, does nothing."""
+
+    arguments: tuple[Any, ...]
+
+    def __new__(cls, *arguments: Any) -> _Record:
+        record = super().__new__(cls)
+        record.arguments = arguments
+        return record
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what is neither of the two kinds of file that `torch.save` writes: a zip archive or pickles."""
+    if not path.is_file():
+        raise ModelError(f"there is no checkpoint file {path}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {one_line(error)}") from error
+    if start != b"PK" and start[:1] != b"\x80":
+        raise ModelError(f"{path} is not a PyTorch checkpoint")
+    if start == b"PK" and not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is truncated or damaged")
+
+
+def _load_inert(path: Path) -> Any:
+    unknown = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
+    with safe_globals([(_Record, name) for name in unknown]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of whatever a checkpoint file held."""
+    if isinstance(content, _Record):
+        yield from _module_tensors(content, "")
+    elif isinstance(content, Mapping):
+        tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        nested = next((content[key] for key in _NESTED if key in content), None)
+        if not tensors:
+            yield from _tensors(nested)
+        # nn.DataParallel puts this before every name.
+        elif all(str(key).startswith("module.") for key in tensors):
+            yield from ((key.removeprefix("module."), value) for key, value in tensors.items())
+        else:
+            yield from ((str(key), value) for key, value in tensors.items())
+
+
+def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """The state dict of a module that was read as records."""
+    attributes = vars(module)
+    transient = attributes.get("_non_persistent_buffers_set", ())
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _entries(attributes, kind):
+            if isinstance(value, Tensor) and not (isinstance(transient, set) and name in transient):
+                yield prefix + name, value.detach()
+    for name, child in _entries(attributes, "_modules"):
+        if isinstance(child, _Record):
+            yield from _module_tensors(child, f"{prefix}{name}.")
+
+
+def _plain(content: Any, depth: int = 10) -> Any:
+    """What a file says in plain values; weights are left out, and a record is what it was made of.
+
+    What lies deeper is left out too: a file can hold a list that holds itself.
+    """
+    if depth == 0:
+        return None
+    if isinstance(content, Mapping):
+        return {
+            str(key): _plain(value, depth - 1)
+            for key, value in content.items()
+            if key not in _NESTED and not isinstance(value, Tensor)
+        }
+    items = content.arguments if isinstance(content, _Record) else content
+    if isinstance(items, (list, tuple)):
+        return [_plain(value, depth - 1) for value in items]
+    return items if isinstance(items, (str, int, float)) else None
+
+
+def _entries(attributes: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
+    entries = attributes.get(kind)
+    return [(str(key), value) for key, value in entries.items()] if isinstance(entries, Mapping) else []
+
+
+def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, PublishedFile], Card | None]:
+    """What is known of each file, in the order of the card that they belong to, and that card.
+
+    Raises:
+        ModelError: They are not the files of the named card, or two of them are of one source.
+    """
+    digests = [sha256(path) for path in paths]
+    known = _known_card(digests, name)
+    order = list(range(len(paths)))
+    if known is not None:
+        published = list(known.files)
+        order = [
+            next((index for index in order if file.is_hash(digests[index])), place)
+            for place, file in enumerate(published)
+        ]
+    else:
+        published = [PublishedFile(_slug(path.name), source=_source(path)) for path in paths]
+        if len({file.source for file in published}) < len(paths):
+            raise ModelError(f"two of the files are of one source: {', '.join(map(str, paths))}")
+        published = published if len(paths) > 1 else [replace(published[0], source="")]
+    return {
+        paths[index]: replace(file, sha256=digests[index], size=paths[index].stat().st_size)
+        for index, file in zip(order, published, strict=True)
+    }, known
+
+
+def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
+    """The card whose files have the hashes, or the named one of whose files nobody knows them yet.
+
+    Raises:
+        ModelError: The named card says that its files have other hashes, or how many there are.
+    """
+    cards = [card for card in list_cards() if card.files]
+    for card in cards:
+        matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.files)}
+        if len(matched) == len(digests) == len(card.files):
+            return card
+    named = next((card for card in cards if card.name == name), None)
+    if named is None:
+        return None
+    published = ", ".join(f"{file.filename}, sha256 {file.sha256 or 'unknown'}" for file in named.files)
+    if len(named.files) != len(digests):
+        raise ModelError(f"{name} is made of {len(named.files)} files ({published}), not of {len(digests)}")
+    if any(file.sha256 for file in named.files):
+        raise ModelError(
+            f"this is not the published file of {name} ({published}; not {', '.join(digests)}): "
+            "import it under another name"
+        )
+    return named
+
+
+def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path, told: Any) -> ImportedModel | None:
+    """What an importer makes of one state dict, with what else there is; or of those of several as one."""
+    alone = recognize(next(iter(states.values())), folder, told) if len(states) == 1 else None
+    if alone is not None:
+        return alone
+    return recognize(
+        {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()}
+    )
+
+
+def _source(path: Path) -> str:
+    """The source that the name of its file begins with, before a piece of its hash."""
+    return re.sub(r"[-_][0-9a-f]{8,}$", "", path.stem)
+
+
+def _check_parameters(model: ImportedModel, known: Card, told: str) -> None:
+    """Refuse another model than the card's, where no hash tells them apart."""
+    found = sum(parameter.numel() for parameter in model.separator.parameters())
+    if known.parameters and found != known.parameters:
+        raise ModelError(f"{told} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
+
+
+def _slug(text: str) -> str:
+    """A text as a name: what a name cannot have becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-") or "model"
+
+
+def _sample(state: Mapping[str, Tensor]) -> str:
+    return ", ".join(sorted(state)[:3])
