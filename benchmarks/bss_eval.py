@@ -52,7 +52,7 @@ def measure(arguments: argparse.Namespace, with_museval: bool) -> dict[str, Any]
     import torch
 
     from soloist.metrics import bss_eval
-    from soloist.resources.memory import peak_memory
+    from soloist.resources import peak_memory
 
     torch.set_num_threads(arguments.threads)
     references, estimates = make_signals(arguments.seconds, arguments.sources, arguments.band_limited)

@@ -19,8 +19,7 @@ import sklearn.mixture
 import torch
 from torch import Tensor
 
-from soloist.estimation.clustering import GaussianMixture, KMeans
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import GaussianMixture, KMeans, loudest
 from soloist.estimation.clustering.gaussian_mixture import Covariance
 
 BINS, FRAMES, DIMENSIONS, CLUSTERS = 129, 1251, 20, 2

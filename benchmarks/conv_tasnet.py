@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.inference.engines import TorchEngine
-from soloist.networks.conv_tasnet import ConvBlock, ConvTasNet
-from soloist.networks.layers.normalization import CumulativeNorm
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.inference import TorchEngine
+from soloist.networks import ConvTasNet, CumulativeNorm
+from soloist.networks.conv_tasnet import ConvBlock
+from soloist.separators import FilterbankSeparator
+from soloist.transforms import LearnedFilterbank
 from sudormrf import compare, plain_norm
 
 

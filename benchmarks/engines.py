@@ -21,14 +21,11 @@ from torch import Tensor, nn
 import sudormrf
 import tdc17
 import tfc_tdf
-from soloist.inference.engines import installed_engines, make_engine
-from soloist.networks.unet.intermediate_blocks import TDC
-from soloist.networks.unet.unet import UNet
-from soloist.profiling.operations import count_operations
-from soloist.separators.presets import sudormrf_preset
-from soloist.separators.separator import Separator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.inference import installed_engines, make_engine
+from soloist.networks import TDC, UNet
+from soloist.profiling import count_operations
+from soloist.separators import Separator, SpectralSeparator, sudormrf_preset
+from soloist.transforms import STFT
 
 MATRIX = 2048
 

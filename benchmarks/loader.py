@@ -21,18 +21,19 @@ import numpy as np
 import soundfile
 import torch
 
-from soloist.datasets.layouts.clip_folders import ClipFolder
-from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.synthetic_band import SOURCES, synthesize_band
-from soloist.datasets.synthetic_talkers import synthesize_talker
-from soloist.mixing.augment.augmentation import Augmentation
-from soloist.mixing.augment.levels import ChannelSwap, Gain
-from soloist.mixing.augment.rooms import RoomResponse
-from soloist.mixing.augment.spectra import BandLimit
-from soloist.mixing.augment.times import PitchTempo
-from soloist.mixing.clip_mixer import ClipMixer
-from soloist.mixing.example import Mixer
-from soloist.mixing.stem_mixer import StemMixer
+from soloist.datasets import ClipFolder, StemFolders, synthesize_band, synthesize_talker
+from soloist.datasets.synthetic_band import SOURCES
+from soloist.mixing import (
+    Augmentation,
+    BandLimit,
+    ChannelSwap,
+    ClipMixer,
+    Gain,
+    Mixer,
+    PitchTempo,
+    RoomResponse,
+    StemMixer,
+)
 
 SECONDS = 4.0
 SONG_RATE = 44100

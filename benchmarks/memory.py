@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import synthesize_band
 
 SAMPLE_RATE = 44100
 

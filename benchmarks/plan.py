@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import synthesize_band
 
 _LOOP = 30.0
 

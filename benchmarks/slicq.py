@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from soloist.resources.memory import peak_memory
-from soloist.transforms.slicq import SliCQ
+from soloist.resources import peak_memory
+from soloist.transforms import SliCQ
 
 SAMPLE_RATE = 44100
 

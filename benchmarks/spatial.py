@@ -17,15 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soloist.datasets.synthetic_band import synthesize_band
-from soloist.datasets.synthetic_talkers import synthesize_talker
-from soloist.metrics.ratios import si_sdr
-from soloist.separators.separator import Separator
-from soloist.separators.training_free.duet import Duet
-from soloist.separators.training_free.ica import ICA
-from soloist.separators.training_free.projet import Projet
-from soloist.separators.training_free.spatial_clustering import SpatialClustering
-from soloist.separators.training_free.timbre_clustering import TimbreClustering
+from soloist.datasets import synthesize_band, synthesize_talker
+from soloist.metrics import si_sdr
+from soloist.separators import ICA, Duet, Projet, Separator, SpatialClustering, TimbreClustering
 
 RATE = 16_000
 SECONDS = 8.0

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.inference.engines import TorchEngine
-from soloist.networks.sudormrf.improved import SuDoRMRF, UBlock
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.presets import sudormrf_preset
+from soloist.inference import TorchEngine
+from soloist.networks import SuDoRMRF
+from soloist.networks.sudormrf.improved import UBlock
+from soloist.separators import FilterbankSeparator, sudormrf_preset
 
 
 def plain_norm(x: Tensor, norm: nn.Module) -> Tensor:

@@ -17,9 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from soloist.networks.unet.intermediate_blocks import TDC
-from soloist.networks.unet.unet import UNet
-from soloist.separators.separator import Optimizable
+from soloist.networks import TDC, UNet
+from soloist.separators import Optimizable
 
 CHANNELS, LAYERS, BLOCKS, BINS = 24, 5, 17, 1025
 

@@ -15,10 +15,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from soloist.networks import TFCTDF, UNet
 from soloist.networks.layers.convolutions import ConvNorm
-from soloist.networks.unet.intermediate_blocks import TFCTDF, DenseTransform
-from soloist.networks.unet.unet import UNet
-from soloist.separators.separator import Optimizable
+from soloist.networks.unet.intermediate_blocks import DenseTransform
+from soloist.separators import Optimizable
 from tdc17 import measure
 
 

@@ -22,15 +22,18 @@ import soundfile
 import torch
 from torch import Tensor
 
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.separator import Separator
-from soloist.separators.training_free.ensemble_clustering import EnsembleClustering
-from soloist.separators.training_free.ft2d import FT2D
-from soloist.separators.training_free.hpss import HPSS
-from soloist.separators.training_free.repet import Repet
-from soloist.separators.training_free.repet_sim import RepetSim
-from soloist.separators.training_free.rpca import RPCA
-from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
+from soloist.separators import (
+    FT2D,
+    HPSS,
+    RPCA,
+    Chunking,
+    EnsembleClustering,
+    Repet,
+    RepetSim,
+    Separator,
+    TwoStageHPSS,
+    separate_chunked,
+)
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")

@@ -20,11 +20,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.presets import sudormrf_design
-from soloist.separators.separator import Level
+from soloist.losses import SISDR, PermutationInvariant
+from soloist.separators import FilterbankSeparator, Level, sudormrf_design
 from sudormrf import plain_separation
 
 Step = Callable[[Tensor], float]

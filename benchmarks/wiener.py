@@ -22,8 +22,8 @@ import torch
 from einops import rearrange
 from numpy.typing import NDArray
 
-from soloist.estimation.wiener import WienerEM
-from soloist.transforms.stft import STFT
+from soloist.estimation import WienerEM
+from soloist.transforms import STFT
 
 SAMPLE_RATE = 44100
 EPS = 1e-10

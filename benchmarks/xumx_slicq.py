@@ -27,13 +27,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.losses.composition import MultiDomain
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.networks.slicq_masks import Autoencoder, AutoencoderMasks
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.slicq.scales import make_scale
+from soloist.losses import SISDR, MultiDomain, SpectrogramLoss
+from soloist.networks import Autoencoder
+from soloist.networks.slicq_masks import AutoencoderMasks
+from soloist.separators import SliCQSeparator
+from soloist.transforms import SliCQ, make_scale
 from soloist.transforms.slicq.windows import BinWindows, fft_offsets, transition_window
 
 SAMPLE_RATE = 44100

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from soloist import separate
 from soloist.audio import read_audio
-from soloist.plots.curves import draw_curves
-from soloist.plots.spectrogram_figure import save_figure
+from soloist.plots import draw_curves, save_figure
 from soloist.training.watch.metrics_file import read_rows
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR_DB = -70.0

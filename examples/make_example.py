@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import synthesize_band
 
 FOLDER = Path(__file__).resolve().parent / "band"
 SAMPLE_RATE = 44100

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import soundfile
 
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import synthesize_band
 from stem_corpora import noises, write_multi_stream
 
 SECONDS = 0.5

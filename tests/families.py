@@ -7,25 +7,31 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from soloist.networks.conv_tasnet import ConvTasNet
-from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.open_unmix import OpenUnmix
-from soloist.networks.recurrent_network import RecurrentNetwork
-from soloist.networks.slicq_masks import Autoencoder, BiLSTM
-from soloist.networks.spectrogram_net import SpectrogramNet
-from soloist.networks.spectrogram_net_recurrent import SpectrogramNetLSTM
-from soloist.networks.tasnet import TasNet
-from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TFC, TFCTDF
-from soloist.networks.unet.unet import UNet
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.presets import sudormrf_design
-from soloist.separators.separator import Separator
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.stft import STFT
+from soloist.networks import (
+    TDC,
+    TDCRNN,
+    TFC,
+    TFCTDF,
+    Autoencoder,
+    BiLSTM,
+    ConvTasNet,
+    DualPathRNN,
+    OpenUnmix,
+    RecurrentNetwork,
+    SpectrogramNet,
+    SpectrogramNetLSTM,
+    TasNet,
+    UNet,
+)
+from soloist.separators import (
+    ClusteringSeparator,
+    FilterbankSeparator,
+    Separator,
+    SliCQSeparator,
+    SpectralSeparator,
+    sudormrf_design,
+)
+from soloist.transforms import STFT, LearnedFilterbank, SliCQ
 
 SAMPLE_RATE = 8000
 

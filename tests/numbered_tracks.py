@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets import StemFolders
 
 RATE = 1000
 STEMS = ("bass", "drums", "vocals")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soloist.datasets.synthetic_talkers import synthesize_talker
-from soloist.metrics.ratios import si_sdr
+from soloist.datasets import synthesize_talker
+from soloist.metrics import si_sdr
 
 RATE = 16_000
 

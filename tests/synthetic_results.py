@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from soloist.datasets.track import StemTrack
+from soloist.datasets import StemTrack
+from soloist.evaluation import TargetScores, TrackRecord
 from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack
-from soloist.evaluation.records import FRAME_METRICS, Cost, TargetScores, TrackRecord, system_folder
+from soloist.evaluation.records import FRAME_METRICS, SeparationCost, system_folder
 from stem_corpora import noises
 
 
@@ -43,7 +44,7 @@ def write_system(
             )
             for target in ("vocals", "accompaniment")
         )
-        cost = Cost(elapsed=1.25, peak_memory=510.0 + index, device="cpu")
+        cost = SeparationCost(elapsed=1.25, peak_memory=510.0 + index, device="cpu")
         TrackRecord(system, f"song {index}", targets, duration=5.0, cost=cost).write(folder)
     write_failures(folder, failures or {})
     if listen:

@@ -9,10 +9,8 @@ import pytest
 import typer.main
 
 from soloist.cli.app import app
-from soloist.config.building import find_class
-from soloist.training.recipe.data_config import DataConfig
-from soloist.training.recipe.recipe import RECIPES, Recipe
-from soloist.training.watch.config import WatchConfig
+from soloist.config import find_class
+from soloist.training import RECIPES, DataConfig, Recipe, WatchConfig
 
 PAGES = ["from-other-tools.md"]
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 import soloist
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 
 def test_import_is_light():

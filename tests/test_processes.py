@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from soloist.resources.processes import Processes, without_interrupts
+from soloist.resources import Processes, without_interrupts
 
 PROGRAM = """
 import sys, tempfile, time
-from soloist.resources.processes import Processes
+from soloist.resources import Processes
 
 def work(folder):
     with tempfile.TemporaryDirectory(dir=folder):

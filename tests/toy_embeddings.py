@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from soloist.networks.layers.spectral_network import SpectralNetwork
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.transforms.stft import STFT
+from soloist.networks import SpectralNetwork
+from soloist.separators import ClusteringSeparator
+from soloist.transforms import STFT
 
 SAMPLE_RATE = 8000
 N_FFT, HOP = 128, 32

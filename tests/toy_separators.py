@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 
 class Smoother(Separator):

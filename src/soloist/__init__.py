@@ -1,27 +1,11 @@
 """Soloist takes a mixture of sounds apart.
 
-`soloist.separate` does it in one call, `soloist.load` gives a `soloist.Separator` to work with. The three are
-imported when they are first asked for, so that `import soloist` costs nothing.
+`soloist.separate` does it in one call, `soloist.load` gives a `soloist.Separator` to work with, and packages
+such as `soloist.networks` hold the parts. Imports happen at first use: `import soloist` costs nothing.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from soloist.resources.extras import lazy_names
-
-if TYPE_CHECKING:
-    from soloist.inference.separation import load, separate
-    from soloist.separators.separator import Separator
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = ["Separator", "__version__", "load", "separate"]
-
-_HOMES = {
-    "Separator": "soloist.separators.separator",
-    "load": "soloist.inference.separation",
-    "separate": "soloist.inference.separation",
-}
-
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,16 +1,150 @@
-"""Folders that appear when they are complete, and that replace nothing but their like."""
+"""Files: written whole or not at all, their hash, and the folder in which Soloist keeps its own."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from soloist.errors import ModelError
+import platformdirs
+
+from soloist.errors import AudioError, ModelError
 
 TRAINED = "model"
-"""The model's folder in that of its training."""
+"""Name of the model's folder in the folder of its training."""
+
+_BLOCK = 1 << 20
+
+
+def home() -> Path:
+    """Folder of everything that Soloist keeps: `SOLOIST_HOME`, or the platform's cache folder."""
+    return Path(os.environ.get("SOLOIST_HOME") or platformdirs.user_cache_dir("soloist")).expanduser()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that its name never stands for half of it.
+
+    Args:
+        path: The file; missing folders are made.
+        content: A text, in UTF-8, or bytes.
+
+    Raises:
+        OSError: The file cannot be written; a file that was there is as before.
+    """
+    with whole_file(path) as staged, staged.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        # On the disk before it has its name: a machine that stops leaves the old file or the new one.
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary file to fill, which takes its name once that has gone well, or vanishes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = _temporary(path)
+    try:
+        yield staged
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    # A short name of its own: the target's may be as long as the file system allows.
+    return path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
+
+
+class Staging:
+    """Temporary files beside their targets, which take their names all at once, or vanish.
+
+    Folders that are missing are made; those that were made vanish with the files.
+    """
+
+    def __init__(self) -> None:
+        self._folders: list[Path] = []
+        self._files: list[Path] = []
+        self._targets: dict[Path, Path] = {}
+
+    def target(self, path: Path) -> Path:
+        """Give a temporary path for a file that is to become `path`.
+
+        Raises:
+            AudioError: No file can be called `path`.
+            OSError: No file can be made there.
+        """
+        temporary = self.scratch(path)
+        self._targets[temporary] = path
+        return temporary
+
+    def scratch(self, path: Path) -> Path:
+        """Create a temporary file beside `path` that never gets its name.
+
+        Raises:
+            AudioError: No file can be called `path`.
+            OSError: No file can be made there.
+        """
+        self._make_folder(path.parent)
+        if kind := _kind(path):
+            raise AudioError(f"cannot write {path}: it is a {kind}")
+        temporary = _temporary(path)
+        try:
+            temporary.open("xb").close()
+        except OSError as error:
+            # Nobody knows the temporary name.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        self._files.append(temporary)
+        return temporary
+
+    def promote(self) -> None:
+        """Give all files their names; scratch files vanish. Existing files are replaced."""
+        for temporary, path in self._targets.items():
+            os.replace(temporary, path)
+        self._folders.clear()
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what has no name yet, and the folders that were made for it."""
+        for file in self._files:
+            with suppress(OSError):
+                file.unlink()
+        for folder in reversed(self._folders):
+            with suppress(OSError):  # another has put something there
+                folder.rmdir()
+        self._files.clear()
+        self._folders.clear()
+        self._targets.clear()
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            self._folders.append(parent)
+
+
+def _kind(path: Path) -> str | None:
+    """What a path names that no file may replace; raises OSError for a name that no file can have."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    return "folder" if stat.S_ISDIR(mode) else "device or a pipe"
 
 
 def some(names: Collection[str], limit: int = 3) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from soloist.audio.staging import Staging
 from soloist.errors import AudioError
+from soloist.files import Staging
 
 
 def test_all_files_get_their_names_at_once_and_folders_are_made(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import synthesize_band
 
 
 @dataclass

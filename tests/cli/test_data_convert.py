@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from soloist.audio import probe, read_audio
-from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets import StemFolders
 from stem_corpora import noises, write_multi_stream, write_track
 from talker_corpora import write_mixtures
 

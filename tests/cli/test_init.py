@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soloist.training.recipe.recipe import RECIPES, read_recipe
-from soloist.training.recipe.template import FAMILIES
+from soloist.training import FAMILIES, RECIPES, read_recipe
 
 
 @pytest.fixture(autouse=True)

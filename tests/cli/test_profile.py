@@ -16,7 +16,7 @@ MODEL = "tiny-sudormrf-digits"
 QUICK = ("--duration", "0.5", "--batch", "1", "--budget", "0.001", "--device", "cpu")
 GREEDY = '''
 import os, signal, torch
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 class Greedy(Separator):
     """Needs too much memory for more than a second, or to be trained; or is killed for it."""
@@ -52,12 +52,12 @@ def greedy(tmp_path, monkeypatch):
 
     def write(*, killed: bool) -> Path:
         separator = {"class_path": "greedy_separator.Greedy", "init_args": {"killed": killed}}
-        mixer = {"class_path": "soloist.mixing.stem_mixer.StemMixer", "init_args": {}}
+        mixer = {"class_path": "soloist.mixing.StemMixer", "init_args": {}}
         recipe = {
             "imports": ["greedy_separator"],
             "separator": separator,
             "data": {"train": mixer},
-            "loss": {"class_path": "soloist.losses.energy_ratios.SISDR"},
+            "loss": {"class_path": "soloist.losses.SISDR"},
         }
         path = tmp_path / f"greedy-{killed}.yaml"
         path.write_text(yaml.safe_dump(recipe))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from soloist.datasets.stem_tracks import find_stem_tracks
-from soloist.datasets.synthetic_band import synthesize_band
+from soloist.datasets import find_stem_tracks, synthesize_band
 from soloist.errors import AudioError, UsageError
-from soloist.evaluation.transform_search import SearchSettings, SliCQSearch, load_excerpts, oracle_sdr
+from soloist.evaluation import SearchSettings, SliCQSearch
+from soloist.evaluation.transform_search import load_excerpts, oracle_sdr
 from stem_corpora import noises, write_track
 
 

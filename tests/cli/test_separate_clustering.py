@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from soloist.separators.from_config import build_separator
-from soloist.zoo.model_folder import save_model
+from soloist.separators import build_separator
+from soloist.zoo import save_model
 
 RATE = 8000
 SOURCES = ["first", "second", "third"]
@@ -19,22 +19,22 @@ SOURCES = ["first", "second", "third"]
 def config(**options):
     network = {"inputs": 1, "outputs": 8, "num_bins": 65, "hidden_size": 8, "layers": 1}
     return {
-        "class_path": "soloist.separators.clustering_separator.ClusteringSeparator",
+        "class_path": "soloist.separators.ClusteringSeparator",
         "init_args": {
             "sources": SOURCES,
             "sample_rate": RATE,
             "embedding_size": 8,
             "chunk_frames": 250,
             "transform": {
-                "class_path": "soloist.transforms.stft.STFT",
+                "class_path": "soloist.transforms.STFT",
                 "init_args": {"n_fft": 128, "hop_length": 32, "window": "sqrt_hann", "scaled": True},
             },
             "network": {
-                "class_path": "soloist.networks.recurrent_network.RecurrentNetwork",
+                "class_path": "soloist.networks.RecurrentNetwork",
                 "init_args": network,
             },
             "clusterer": {
-                "class_path": "soloist.estimation.clustering.gaussian_mixture.GaussianMixture",
+                "class_path": "soloist.estimation.GaussianMixture",
                 "init_args": {"covariance": "tied"},
             },
             **options,

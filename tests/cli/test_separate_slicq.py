@@ -9,24 +9,23 @@ import pytest
 import soundfile
 import torch
 
-from soloist.separators.from_config import build_separator
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.zoo.model_folder import save_model
+from soloist.separators import SliCQSeparator, build_separator
+from soloist.zoo import save_model
 
 RATE = 8000
 CONFIG = {
-    "class_path": "soloist.separators.slicq_separator.SliCQSeparator",
+    "class_path": "soloist.separators.SliCQSeparator",
     "init_args": {
         "sources": ["drums", "bass"],
         "sample_rate": RATE,
         "channels": 2,
         "bandwidth": 3000.0,
         "transform": {
-            "class_path": "soloist.transforms.slicq.SliCQ",
+            "class_path": "soloist.transforms.SliCQ",
             "init_args": {"scale": "bark", "bins": 24, "fmin": 80.0, "sample_rate": RATE},
         },
         "network": {
-            "class_path": "soloist.networks.slicq_masks.Autoencoder",
+            "class_path": "soloist.networks.Autoencoder",
             "init_args": {"hidden_channels": [3, 4]},
         },
     },

@@ -9,20 +9,20 @@ import pytest
 import soundfile
 import torch
 
-from soloist.separators.from_config import build_separator
-from soloist.zoo.model_folder import save_model
+from soloist.separators import build_separator
+from soloist.zoo import save_model
 
 SHIPPED = "tiny-sudormrf-digits"
 
 CONFIG = {
-    "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
+    "class_path": "soloist.separators.SpectralSeparator",
     "init_args": {
         "transform": {
-            "class_path": "soloist.transforms.stft.STFT",
+            "class_path": "soloist.transforms.STFT",
             "init_args": {"n_fft": 64, "hop_length": 16},
         },
         "network": {
-            "class_path": "soloist.networks.open_unmix.OpenUnmix",
+            "class_path": "soloist.networks.OpenUnmix",
             "init_args": {
                 "num_sources": 2,
                 "channels": 1,

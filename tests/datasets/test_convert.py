@@ -10,16 +10,21 @@ import pytest
 import soundfile
 
 from soloist.audio import WriteOptions, probe, read_audio, resample_audio
-from soloist.datasets.convert import Conversion, convert_corpus
-from soloist.datasets.convert_track import ConvertSettings
-from soloist.datasets.corpus import Corpus
-from soloist.datasets.layouts.clip_folders import ClipFolder
-from soloist.datasets.layouts.esc50 import ESC50
-from soloist.datasets.layouts.musdb import MUSDB18
-from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic_corpora import SyntheticBand
-from soloist.datasets.layouts.wsj0 import WHAM
-from soloist.datasets.track import StemFile, StemSum, StemTrack
+from soloist.datasets import (
+    ESC50,
+    MUSDB18,
+    WHAM,
+    ClipFolder,
+    Conversion,
+    ConvertSettings,
+    Corpus,
+    StemFile,
+    StemFolders,
+    StemSum,
+    StemTrack,
+    SyntheticBand,
+    convert_corpus,
+)
 from soloist.errors import UsageError
 from stem_corpora import RATE, noises, write_multi_stream, write_track
 from talker_corpora import write_mixtures

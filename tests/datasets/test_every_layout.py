@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.checking import check_corpus
-from soloist.datasets.corpus import FolderCorpus
-from soloist.datasets.find import find_layout, find_layouts, guess_layout
-from soloist.mixing.clip_mixer import ClipMixer
-from soloist.mixing.stem_mixer import StemMixer
-from soloist.mixing.track_mixer import TrackMixer
+from soloist.datasets import FolderCorpus, check_corpus, find_layout, find_layouts, guess_layout
+from soloist.mixing import ClipMixer, StemMixer, TrackMixer
 from stem_corpora import FOUR_STEMS, noises, write_multi_stream, write_track
 
 RATE = 8000

@@ -3,11 +3,16 @@
 import pytest
 import soundfile
 
-from soloist.datasets.find import find_layout, find_layouts, guess_layout
-from soloist.datasets.layouts.clip_folders import ClipFolder
-from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ
-from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic_corpora import SyntheticBand
+from soloist.datasets import (
+    MUSDB18,
+    MUSDB18HQ,
+    ClipFolder,
+    StemFolders,
+    SyntheticBand,
+    find_layout,
+    find_layouts,
+    guess_layout,
+)
 from soloist.errors import UsageError
 from stem_corpora import noises, write_multi_stream, write_track
 

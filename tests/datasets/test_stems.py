@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.stem_tracks import find_stem_tracks
+from soloist.datasets import find_stem_tracks
 from soloist.errors import AudioError, UsageError
 from stem_corpora import RATE, noises, write_multi_stream, write_track
 

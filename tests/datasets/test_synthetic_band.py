@@ -11,7 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soloist.datasets.synthetic_band import SOURCES, synthesize_band
+from soloist.datasets import synthesize_band
+from soloist.datasets.synthetic_band import SOURCES
 from soloist.datasets.synthetic_band.song import compose
 from soloist.errors import UsageError
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.datasets.synthetic_talkers import Talker, synthesize_talker
+from soloist.datasets import synthesize_talker
+from soloist.datasets.synthetic_talkers import Talker
 from soloist.errors import UsageError
 
 

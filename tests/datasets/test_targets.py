@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soloist.datasets.targets import components, sum_of
+from soloist.datasets import components, sum_of
 
 STEMS = ("vocals", "drums", "bass", "other")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.track import StemFile
+from soloist.datasets import StemFile
 
 RATE = 44100
 SECONDS = 60

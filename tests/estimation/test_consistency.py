@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.estimation.consistency import project_onto_mixture
+from soloist.estimation import project_onto_mixture
 
 
 def _signals(seed: int, sources: int, channels: int):

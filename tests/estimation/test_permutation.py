@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.estimation.source_order import align_sources
+from soloist.estimation import align_sources
 
 
 @given(order=st.permutations(range(4)), seed=st.integers(0, 100))

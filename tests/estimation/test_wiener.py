@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 import soloist.estimation.wiener as module
 from soloist.errors import UsageError
-from soloist.estimation.representations import with_phase_of
-from soloist.estimation.wiener import WienerEM
-from soloist.transforms.slicq import SliCQ
+from soloist.estimation import WienerEM, with_phase_of
+from soloist.transforms import SliCQ
 
 
 def coefficients(*shape: int, seed: int = 0) -> torch.Tensor:

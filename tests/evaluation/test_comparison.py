@@ -2,8 +2,8 @@
 
 import pytest
 
+from soloist.evaluation import load_results
 from soloist.evaluation.comparison import compare_with_best
-from soloist.evaluation.results import load_results
 from synthetic_results import write_system
 
 pytest.importorskip("scipy", reason="paired tests need scipy, of the extra metrics")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.stem_tracks import TrackPath
+from soloist.datasets import TrackPath
 from soloist.errors import AudioError, UsageError
 from soloist.evaluation.matching import load_pair, match_tracks
 from stem_corpora import RATE, noises, spoiled, write_track

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.datasets.stem_tracks import find_stem_tracks
+from soloist.datasets import find_stem_tracks
 from soloist.errors import UsageError
-from soloist.evaluation.systems import OracleName, check_system, use_transform
-from soloist.metrics.ratios import sdr
-from soloist.separators.oracles import Oracle
-from soloist.transforms.specification import parse_transform
-from soloist.transforms.stft import STFT
+from soloist.evaluation import check_system, use_transform
+from soloist.evaluation.systems import OracleName
+from soloist.metrics import sdr
+from soloist.separators import Oracle
+from soloist.transforms import STFT, parse_transform
 
 SLICQ = "slicq:bark:262:32.9"
 

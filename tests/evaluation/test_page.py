@@ -10,10 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from soloist.evaluation.page import render_page
+from soloist.evaluation import load_results, render_page
 from soloist.evaluation.page.spectrogram_picture import encode_png, spectrogram_uri
 from soloist.evaluation.page.svg import box_plot, density_plot
-from soloist.evaluation.results import load_results
 from synthetic_results import write_system
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -3,8 +3,7 @@
 import pytest
 
 from chromium import start_chromium
-from soloist.evaluation.reports import write_reports
-from soloist.evaluation.results import load_results
+from soloist.evaluation import load_results, write_reports
 from synthetic_results import write_system
 
 COLUMN = "[...document.querySelectorAll('h2#tracks ~ div tbody tr')].map(row => row.cells[3].textContent)"

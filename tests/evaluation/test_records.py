@@ -6,8 +6,8 @@ import math
 import pytest
 
 from soloist.errors import AudioError
-from soloist.evaluation.records import Cost, TargetScores, TrackRecord, read_record, read_records, record_path
-from soloist.evaluation.scoring import score_estimates
+from soloist.evaluation import TargetScores, TrackRecord, read_records, score_estimates
+from soloist.evaluation.records import SeparationCost, read_record, record_path
 from stem_corpora import RATE, noises, spoiled
 
 
@@ -26,7 +26,7 @@ def record():
         window=1.0,
         hop=0.5,
         duration=2.0,
-        cost=Cost(3.0, 400.0, "cpu"),
+        cost=SeparationCost(3.0, 400.0, "cpu"),
         notes=("bass: no estimate",),
         refused=("drums: it has 2 channel(s), the references 1",),
         settings={"window": 1.0},

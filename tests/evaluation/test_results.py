@@ -5,10 +5,10 @@ import csv
 import pytest
 
 from soloist.errors import UsageError
+from soloist.evaluation import load_results, write_reports
 from soloist.evaluation.failures import read_failures, write_failures
-from soloist.evaluation.reports import write_reports
 from soloist.evaluation.result_tables import markdown_table, summary_rows, write_frames_csv, write_tracks_csv
-from soloist.evaluation.results import all_targets, best_first, load_results
+from soloist.evaluation.results import all_targets, best_first
 from synthetic_results import write_system
 
 

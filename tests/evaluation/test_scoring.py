@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from soloist.errors import UsageError
+from soloist.evaluation import ScoreSettings, score_estimates
 from soloist.evaluation.records import FRAME_METRICS
-from soloist.evaluation.scoring import ScoreSettings, match_by_quality, score_estimates
+from soloist.evaluation.scoring import match_by_quality
 from stem_corpora import RATE, noises, spoiled
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.datasets.targets import components
+from soloist.datasets import components
 from soloist.errors import UsageError
 from soloist.evaluation.scenarios import Scenario, complement, scenarios
 

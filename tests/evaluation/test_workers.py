@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from soloist.audio import read_audio
-from soloist.datasets.stem_tracks import TrackPath
+from soloist.datasets import TrackPath
 from soloist.errors import UsageError
+from soloist.evaluation import ScoreSettings, SystemSettings, make_system
 from soloist.evaluation.listening_excerpts import choose_tracks, find_excerpts
-from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.scoring_workers import ScoringTask, Separated, score
-from soloist.evaluation.systems import Separation, SystemSettings, make_system
+from soloist.evaluation.systems import SystemEstimates
 from stem_corpora import RATE, noises, spoiled, write_track
 
 
@@ -21,7 +21,7 @@ def score_these(tmp_path):
         track = TrackPath("song", write_track(tmp_path / "song", references))
         folder = write_track(tmp_path / "estimates", estimates)
         files = {name: folder / f"{name}.wav" for name in estimates}
-        separated = Separated(Separation(files, 0.5, "cpu", ordered), 300.0)
+        separated = Separated(SystemEstimates(files, 0.5, "cpu", ordered), 300.0)
         results = tmp_path / "system" if heard else None
         return score(ScoringTask("system", track, separated, ScoreSettings(), {"device": "cpu"}, results))
 

@@ -11,18 +11,18 @@ from torch import nn
 
 from families import SAMPLE_RATE, make_family
 from soloist.errors import ExportError, ModelError, UsageError
-from soloist.export.bundle import export
+from soloist.export import export
 from soloist.export.model_json import with_defaults
 from soloist.export.runtimes import open_torchscript
-from soloist.resources.tracing import is_captured
-from soloist.separators.separator import Separator
-from soloist.zoo.cards import Card, Licence
+from soloist.resources import is_captured
+from soloist.separators import Separator
+from soloist.zoo import Card, Licence
 
 CONFIG = {
-    "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
+    "class_path": "soloist.separators.SpectralSeparator",
     "init_args": {
         "transform": {
-            "class_path": "soloist.transforms.stft.STFT",
+            "class_path": "soloist.transforms.STFT",
             "init_args": {"n_fft": 64, "hop_length": 32},
         },
         "representation": "complex",

@@ -9,12 +9,12 @@ from torch import nn
 
 from families import FAMILIES, SAMPLE_RATE, make_family
 from soloist.errors import ExportError, UsageError
-from soloist.estimation.wiener import WienerEM
+from soloist.estimation import WienerEM
 from soloist.export.runtimes import open_onnx, open_openvino, open_torch_export, open_torchscript
 from soloist.export.whole_separators import to_torch_export, to_torchscript
 from soloist.inference.graphs.formats import onnx_to_openvino, to_onnx, to_openvino, write_onnx
 from soloist.inference.graphs.recurrence import whole_recurrences
-from soloist.separators.training_free.hpss import HPSS
+from soloist.separators import HPSS
 
 MIXTURES = [(1, 2400), (3, 1201), (2, 3007)]
 """Items and samples, none of them those of the example."""

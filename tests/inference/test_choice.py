@@ -10,15 +10,9 @@ import torch
 
 from families import make_family
 from soloist.errors import SoloistError, UsageError
-from soloist.inference.calibration import (
-    Calibration,
-    Trial,
-    calibration_path,
-    load_calibration,
-    save_calibration,
-)
+from soloist.inference import Calibration, Trial, calibration_path, load_calibration, save_calibration
 from soloist.inference.engine_selection import EngineChoice
-from soloist.separators.training_free.hpss import HPSS
+from soloist.separators import HPSS
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from soloist.errors import UsageError
-from soloist.inference.inputs import find_tracks
+from soloist.inference import find_tracks
 
 
 @pytest.fixture

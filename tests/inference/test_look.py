@@ -8,21 +8,18 @@ import soundfile
 import torch
 from torch import Tensor
 
-from soloist.inspection.visualization import Excerpt, look_at
-from soloist.inspection.visualization_files import write_look
-from soloist.networks.layers.spectral_network import SpectralNetwork
-from soloist.networks.slicq_masks import Autoencoder
-from soloist.networks.sudormrf.improved import SuDoRMRF
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.separators.training_free.hpss import HPSS
-from soloist.separators.training_free.projet import Projet
-from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
-from soloist.transforms.learned_filterbank import LearnedFilterbank
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.stft import STFT
+from soloist.inspection import Excerpt, look_at, write_look
+from soloist.networks import Autoencoder, SpectralNetwork, SuDoRMRF
+from soloist.separators import (
+    HPSS,
+    ClusteringSeparator,
+    FilterbankSeparator,
+    Projet,
+    SliCQSeparator,
+    SpectralSeparator,
+    TwoStageHPSS,
+)
+from soloist.transforms import STFT, LearnedFilterbank, SliCQ
 
 RATE = 8000
 SOURCES = ("low", "high")

@@ -8,12 +8,17 @@ import soundfile
 import torch
 
 from soloist.audio import probe
-from soloist.inference.calibration import Calibration, Trial, save_calibration
-from soloist.inference.dry_run.plan import Planner
+from soloist.inference import (
+    Calibration,
+    FileJob,
+    FileSettings,
+    Planner,
+    StreamSettings,
+    Track,
+    Trial,
+    save_calibration,
+)
 from soloist.inference.dry_run.trial_run import Idle, rehearse
-from soloist.inference.file_job import FileJob, FileSettings
-from soloist.inference.inputs import Track
-from soloist.inference.stream import StreamSettings
 from soloist.zoo import load
 
 MODEL = "tiny-sudormrf-digits"

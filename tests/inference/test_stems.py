@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from soloist.errors import UsageError
-from soloist.inference.stem_selection import NullTest, StemSelection
+from soloist.inference import StemSelection
+from soloist.inference.stem_selection import NullTest
 
 SOURCES = ("vocals", "drums", "bass")
 RANDOM = np.random.default_rng(0)

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.inference.engines import TorchEngine, find_device
-from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.separators.separator import Level
+from soloist.inference import StreamSettings, TorchEngine, find_device, measure_level, separate_stream
+from soloist.separators import Level
 from toy_separators import Smoother, Swapping
 
 

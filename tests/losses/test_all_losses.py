@@ -8,20 +8,33 @@ from einops import rearrange
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.composition import Combinations, MixtureConsistency, MultiDomain, WeightedSum
-from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
-from soloist.losses.energy_ratios import SDSDR, SISDR, SNR, ThresholdedSNR
-from soloist.losses.framed_ratios import FramedLoss
-from soloist.losses.loss import Prediction
-from soloist.losses.mask_losses import ComponentLoss, MaskLoss
-from soloist.losses.multi_resolution import MultiResolutionSTFT
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.spectrogram_distances import PhaseSensitiveLoss, SpectrogramDivergence, SpectrogramLoss
-from soloist.losses.variational import KLDivergence
-from soloist.losses.waveform import WaveformLoss
-from soloist.losses.weighted_sdr import WeightedSDR
-from soloist.losses.zero_references import ReleasedZeroReferenceSNR, ZeroReferenceSNR
-from soloist.transforms.stft import STFT
+from soloist.losses import (
+    SDSDR,
+    SISDR,
+    SNR,
+    Combinations,
+    ComponentLoss,
+    DeepClustering,
+    FramedLoss,
+    KLDivergence,
+    MaskLoss,
+    MixtureConsistency,
+    MultiDomain,
+    MultiResolutionSTFT,
+    PermutationInvariant,
+    PhaseSensitiveLoss,
+    Prediction,
+    ReleasedZeroReferenceSNR,
+    SpectrogramDivergence,
+    SpectrogramLoss,
+    ThresholdedSNR,
+    WaveformLoss,
+    WeightedSDR,
+    WeightedSum,
+    WhitenedKMeans,
+    ZeroReferenceSNR,
+)
+from soloist.transforms import STFT
 
 TRANSFORM = STFT(8, 4)
 FRAMED = ["distortion", "sdr_like", "sdr", "dsr", "ldsr", "ncs", "nlcs"]

@@ -8,12 +8,15 @@ import torch
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.composition import WeightedSum
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.loss import Prediction
-from soloist.losses.mask_losses import ComponentLoss, MaskLoss
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.losses.variational import KLDivergence
+from soloist.losses import (
+    SISDR,
+    ComponentLoss,
+    KLDivergence,
+    MaskLoss,
+    Prediction,
+    SpectrogramLoss,
+    WeightedSum,
+)
 
 
 class Vectors:

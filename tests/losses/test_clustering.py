@@ -3,8 +3,7 @@ import torch
 from torch.nn.functional import one_hot
 from torch.testing import assert_close
 
-from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
-from soloist.losses.loss import Prediction
+from soloist.losses import DeepClustering, Prediction, WhitenedKMeans
 
 LOSSES = [DeepClustering(), DeepClustering("magnitude"), WhitenedKMeans(), WhitenedKMeans("equal")]
 

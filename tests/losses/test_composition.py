@@ -4,22 +4,24 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.config.building import build_object
+from soloist.config import build_object
 from soloist.errors import ConfigError, UsageError
-from soloist.losses.composition import (
+from soloist.losses import (
+    SISDR,
+    SNR,
     Combinations,
+    KLDivergence,
+    Loss,
     MixtureConsistency,
     MultiDomain,
+    MultiResolutionSTFT,
+    Prediction,
+    SpectrogramLoss,
+    WaveformLoss,
     WeightedSum,
-    proper_subsets,
 )
-from soloist.losses.energy_ratios import SISDR, SNR
-from soloist.losses.loss import Loss, Prediction
-from soloist.losses.multi_resolution import MultiResolutionSTFT
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.losses.variational import KLDivergence
-from soloist.losses.waveform import WaveformLoss
-from soloist.transforms.stft import STFT
+from soloist.losses.composition import proper_subsets
+from soloist.transforms import STFT
 
 STFT_16 = STFT(16, 8)
 
@@ -146,22 +148,22 @@ def test_the_divergence_is_that_of_normal_distributions():
 
 def test_a_recipe_composes_them(prediction, references):
     losses = "soloist.losses"
-    stft = {"class_path": "soloist.transforms.stft.STFT", "init_args": {"n_fft": 32, "hop_length": 8}}
+    stft = {"class_path": "soloist.transforms.STFT", "init_args": {"n_fft": 32, "hop_length": 8}}
     spectrogram = {
-        "class_path": f"{losses}.spectrogram.SpectrogramLoss",
+        "class_path": f"{losses}.SpectrogramLoss",
         "init_args": {"distance": "mse", "representation": "complex", "transform": stft},
     }
-    ratio = {"class_path": f"{losses}.ratios.SISDR", "init_args": {"stabilization": "correlation"}}
+    ratio = {"class_path": f"{losses}.SISDR", "init_args": {"stabilization": "correlation"}}
     best = {
-        "class_path": f"{losses}.permutation.PermutationInvariant",
+        "class_path": f"{losses}.PermutationInvariant",
         "init_args": {"loss": ratio},
     }
     resolutions = {
-        "class_path": f"{losses}.multi_resolution.MultiResolutionSTFT",
+        "class_path": f"{losses}.MultiResolutionSTFT",
         "init_args": {"n_ffts": [16], "hop_lengths": [4], "window_lengths": [16]},
     }
     config = {
-        "class_path": f"{losses}.composition.WeightedSum",
+        "class_path": f"{losses}.WeightedSum",
         "init_args": {"losses": [spectrogram, best, resolutions], "weights": [1, 0.1, 0.5]},
     }
     loss = build_object(config, "a test", Loss)

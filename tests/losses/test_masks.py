@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.loss import Prediction
-from soloist.losses.mask_losses import ComponentLoss, MaskLoss
-from soloist.transforms.stft import STFT
+from soloist.losses import ComponentLoss, MaskLoss, Prediction
+from soloist.transforms import STFT
 
 STFT_16 = STFT(16, 8)
 

@@ -8,12 +8,17 @@ import torch
 from einops import rearrange
 from torch.testing import assert_close
 
-from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
-from soloist.losses.energy_ratios import SISDR, SNR, inner
-from soloist.losses.loss import Prediction
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.spectrogram_distances import SpectrogramDivergence
-from soloist.losses.waveform import WaveformLoss
+from soloist.losses import (
+    SISDR,
+    SNR,
+    DeepClustering,
+    PermutationInvariant,
+    Prediction,
+    SpectrogramDivergence,
+    WaveformLoss,
+    WhitenedKMeans,
+)
+from soloist.losses.energy_ratios import inner
 
 
 class Vectors:

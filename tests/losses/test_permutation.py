@@ -5,13 +5,16 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.energy_ratios import SISDR, SNR
-from soloist.losses.loss import Prediction
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.losses.waveform import WaveformLoss
-from soloist.losses.zero_references import ZeroReferenceSNR
-from soloist.transforms.stft import STFT
+from soloist.losses import (
+    SISDR,
+    SNR,
+    PermutationInvariant,
+    Prediction,
+    SpectrogramLoss,
+    WaveformLoss,
+    ZeroReferenceSNR,
+)
+from soloist.transforms import STFT
 
 INNER = {
     "si-sdr": SISDR(),

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from soloist.losses.energy_ratios import SDSDR, SISDR, SNR, ThresholdedSNR
-from soloist.metrics.ratios import sd_sdr, sdr, si_sdr
+from soloist.losses import SDSDR, SISDR, SNR, ThresholdedSNR
+from soloist.metrics import sd_sdr, sdr, si_sdr
 
 
 def noise(*shape, seed=0):

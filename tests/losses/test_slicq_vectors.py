@@ -7,11 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.composition import Combinations, MultiDomain
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.loss import Prediction
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.transforms.slicq import SliCQ
+from soloist.losses import SISDR, Combinations, MultiDomain, Prediction, SpectrogramLoss
+from soloist.transforms import SliCQ
 
 TARGETS = ["bass", "vocals", "other", "drums"]
 WAVEFORM = SISDR(stabilization="ratio", channels="apart")

@@ -3,10 +3,8 @@ import torch
 from torch.testing import assert_close
 
 from soloist.errors import UsageError
-from soloist.losses.loss import Prediction
-from soloist.losses.spectrogram_distances import PhaseSensitiveLoss, SpectrogramLoss
-from soloist.losses.waveform import WaveformLoss
-from soloist.transforms.stft import STFT
+from soloist.losses import PhaseSensitiveLoss, Prediction, SpectrogramLoss, WaveformLoss
+from soloist.transforms import STFT
 
 REPRESENTATIONS = ["magnitude", "complex", "log"]
 DISTANCES = ["l1", "mse", "rmse"]

@@ -7,10 +7,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.energy_ratios import SDSDR, SISDR, SNR
-from soloist.losses.loss import Prediction
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.zero_references import ReleasedZeroReferenceSNR, ZeroReferenceSNR
+from soloist.losses import (
+    SDSDR,
+    SISDR,
+    SNR,
+    PermutationInvariant,
+    Prediction,
+    ReleasedZeroReferenceSNR,
+    ZeroReferenceSNR,
+)
 
 NEAR = {"rtol": 1e-5, "atol": 1e-6}
 ASTEROID = {"sisdr": SISDR, "sdsdr": SDSDR, "snr": SNR}

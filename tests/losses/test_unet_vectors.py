@@ -7,13 +7,9 @@ import pytest
 import torch
 from einops import rearrange
 
-from soloist.estimation.representations import planes_to_complex
-from soloist.losses.composition import WeightedSum
-from soloist.losses.framed_ratios import FramedLoss
-from soloist.losses.loss import Prediction
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.losses.waveform import WaveformLoss
-from soloist.transforms.stft import STFT
+from soloist.estimation import planes_to_complex
+from soloist.losses import FramedLoss, Prediction, SpectrogramLoss, WaveformLoss, WeightedSum
+from soloist.transforms import STFT
 
 
 @pytest.fixture(scope="module")

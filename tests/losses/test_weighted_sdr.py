@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.losses.composition import Combinations
-from soloist.losses.loss import Prediction
-from soloist.losses.weighted_sdr import WeightedSDR
+from soloist.losses import Combinations, Prediction, WeightedSDR
 
 
 def signals(*shape, seed=0):

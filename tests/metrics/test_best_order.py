@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.metrics.permutation import best_order
+from soloist.metrics import best_order
 
 
 @given(order=st.integers(1, 6).flatmap(lambda sources: st.permutations(range(sources))))

@@ -7,10 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
-from soloist.mixing.augment.rooms import RoomResponse
-from soloist.mixing.augment.spectra import BandLimit
-from soloist.mixing.augment.times import PitchTempo, TimeShift
+from soloist.mixing import BandLimit, ChannelSwap, Gain, PitchTempo, Polarity, RoomResponse, TimeShift
 
 RATE = 8000
 

@@ -6,10 +6,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.datasets.layouts.clip_folders import ClipFolder
+from soloist.datasets import ClipFolder
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.augment.levels import Gain
-from soloist.mixing.clip_mixer import AUDIBLE, ClipMixer
+from soloist.mixing import ClipMixer, Gain
+from soloist.mixing.clip_mixer import AUDIBLE
 
 RATE = 8000
 TALKERS = ("ann", "ben", "cem", "dora")

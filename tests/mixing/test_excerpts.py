@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.audio import resample_audio
-from soloist.datasets.track import StemFile
+from soloist.datasets import StemFile
 from soloist.errors import AudioError
-from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
+from soloist.mixing import read_excerpt
+from soloist.mixing.excerpt_reader import draw_start, whole_length
 
 RATE = 44100
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from soloist.errors import AudioError, SoloistError, UsageError
-from soloist.mixing.example import Example, Mixer, generator
-from soloist.mixing.pool import KeptMixer, PoolMixer
+from soloist.mixing import Example, KeptMixer, Mixer, PoolMixer
+from soloist.mixing.example import generator
 from soloist.training.data.batches import make_loader
 
 

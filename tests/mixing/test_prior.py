@@ -5,8 +5,7 @@ import pytest
 
 from numbered_tracks import RATE, write_numbered
 from soloist.errors import UsageError
-from soloist.mixing.prior import PriorMixer
-from soloist.mixing.track_mixer import TrackMixer
+from soloist.mixing import PriorMixer, TrackMixer
 
 
 def mixer(folder, tracks=2, sources=("s1", "s2"), **arguments):

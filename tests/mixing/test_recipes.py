@@ -6,38 +6,38 @@ import yaml
 
 from numbered_tracks import write_numbered
 from soloist.errors import ConfigError
-from soloist.mixing.example import Mixer
-from soloist.training.recipe.recipe import Recipe
+from soloist.mixing import Mixer
+from soloist.training import Recipe
 
 RECIPE = """
 separator:
-  class_path: soloist.separators.filterbank_separator.FilterbankSeparator
+  class_path: soloist.separators.FilterbankSeparator
   init_args: {sources: [vocals, accompaniment], sample_rate: 1000, channels: 2}
 seed: 5
-loss: {class_path: soloist.losses.energy_ratios.SISDR}
+loss: {class_path: soloist.losses.SISDR}
 data:
   train:
-    class_path: soloist.mixing.prior.PriorMixer
+    class_path: soloist.mixing.PriorMixer
     init_args:
       priors: [3, 1]
       mixers:
-      - class_path: soloist.mixing.stem_mixer.StemMixer
+      - class_path: soloist.mixing.StemMixer
         init_args:
-          corpus: {class_path: soloist.datasets.layouts.stem_folders.StemFolders}
+          corpus: {class_path: soloist.datasets.StemFolders}
           split: all
           duration: 0.1
           coherence: 0.5
           balance: duration
           augmentations:
-          - {class_path: soloist.mixing.augment.levels.Gain, init_args: {decibels: [-6, 6]}}
-          - {class_path: soloist.mixing.augment.levels.Gain, init_args: {seed: 6, p: 0.5}}
-          - {class_path: soloist.mixing.augment.levels.ChannelSwap}
-          - {class_path: soloist.mixing.augment.times.TimeShift, init_args: {seconds: 0.01}}
-          - {class_path: soloist.mixing.augment.times.PitchTempo, init_args: {semitones: [-1, 1]}}
-          - {class_path: soloist.mixing.augment.spectra.BandLimit, init_args: {upper: [100, 400]}}
-      - class_path: soloist.mixing.track_mixer.TrackMixer
+          - {class_path: soloist.mixing.Gain, init_args: {decibels: [-6, 6]}}
+          - {class_path: soloist.mixing.Gain, init_args: {seed: 6, p: 0.5}}
+          - {class_path: soloist.mixing.ChannelSwap}
+          - {class_path: soloist.mixing.TimeShift, init_args: {seconds: 0.01}}
+          - {class_path: soloist.mixing.PitchTempo, init_args: {semitones: [-1, 1]}}
+          - {class_path: soloist.mixing.BandLimit, init_args: {upper: [100, 400]}}
+      - class_path: soloist.mixing.TrackMixer
         init_args:
-          corpus: {class_path: soloist.datasets.layouts.stem_folders.StemFolders}
+          corpus: {class_path: soloist.datasets.StemFolders}
           split: all
           duration: 0.1
 """

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.mixing.remix import BatchRemix
+from soloist.mixing import BatchRemix
 
 
 def sources(batch, count, channels=1, seed=0):

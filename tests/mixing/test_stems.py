@@ -5,12 +5,9 @@ import pytest
 import soundfile
 
 from numbered_tracks import RATE, STEMS, origin, write_numbered
-from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets import StemFolders
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
-from soloist.mixing.augment.spectra import BandLimit
-from soloist.mixing.augment.times import PitchTempo, TimeShift
-from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing import BandLimit, ChannelSwap, Gain, PitchTempo, Polarity, StemMixer, TimeShift
 
 
 def mixer(corpus, sources=STEMS, split="all", duration=0.2, sample_rate=RATE, **arguments):

@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 from numbered_tracks import RATE, origin, write_numbered
-from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets import StemFolders
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.track_mixer import TrackMixer
+from soloist.mixing import TrackMixer
 
 SOURCES = ("s1", "s2")
 

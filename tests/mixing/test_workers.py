@@ -5,16 +5,20 @@ import pytest
 import soundfile
 import torch
 
-from soloist.datasets.layouts.clip_folders import ClipFolder
-from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.mixing.augment.levels import ChannelSwap, Gain, Polarity
-from soloist.mixing.augment.rooms import RoomResponse
-from soloist.mixing.augment.spectra import BandLimit
-from soloist.mixing.augment.times import PitchTempo, TimeShift
-from soloist.mixing.clip_mixer import ClipMixer
-from soloist.mixing.prior import PriorMixer
-from soloist.mixing.stem_mixer import StemMixer
-from soloist.mixing.track_mixer import TrackMixer
+from soloist.datasets import ClipFolder, StemFolders
+from soloist.mixing import (
+    BandLimit,
+    ChannelSwap,
+    ClipMixer,
+    Gain,
+    PitchTempo,
+    Polarity,
+    PriorMixer,
+    RoomResponse,
+    StemMixer,
+    TimeShift,
+    TrackMixer,
+)
 from soloist.training.data.batches import make_loader
 
 RATE = 8000

@@ -7,16 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.networks.conv_tasnet import ConvTasNet
-from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.layers.bins_as_filters import BinsAsFilters
-from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.sudormrf.improved import SuDoRMRF
-from soloist.networks.tasnet import TasNet
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.losses import SISDR, PermutationInvariant
+from soloist.networks import BinsAsFilters, ConvTasNet, DualPathRNN, MaskNetwork, SuDoRMRF, TasNet
+from soloist.separators import SpectralSeparator
+from soloist.transforms import STFT
 
 PLANES = {"magnitude": 2, "decibels": 2, "complex": 4}
 BINS = 9

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soloist.errors import UsageError
-from soloist.networks.conv_tasnet import ConvTasNet, DilatedConv
+from soloist.networks import ConvTasNet, CumulativeNorm, GlobalNorm
+from soloist.networks.conv_tasnet import DilatedConv
 from soloist.networks.layers.frames import channels_last
-from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
-from soloist.profiling.operations import count_operations
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.profiling import count_operations
+from soloist.separators import FilterbankSeparator
+from soloist.transforms import LearnedFilterbank
 
 SIZES = {"num_filters": 6, "channels": 4, "hidden_channels": 8, "skip_channels": 5}
 

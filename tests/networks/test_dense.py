@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from soloist.networks.unet.dense_blocks import DenseConvolution, PartedConvolution
-from soloist.profiling.operations import count_operations
+from soloist.profiling import count_operations
 
 SIZES = (3, 5, 2)
 

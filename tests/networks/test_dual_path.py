@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.networks.dual_path import DualPathBlock, DualPathRNN, Recurrence, join_chunks, split_chunks
+from soloist.networks import DualPathRNN
+from soloist.networks.dual_path import DualPathBlock, Recurrence, join_chunks, split_chunks
 
 SIZES = {"num_filters": 6, "channels": 4, "hidden_size": 5, "num_blocks": 2, "chunk_size": 8}
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soloist.networks import CumulativeNorm, GlobalNorm
 from soloist.networks.layers.frames import channels_last
-from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
 
 
 def _drawn(norm: torch.nn.Module) -> torch.nn.Module:

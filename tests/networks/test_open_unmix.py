@@ -3,7 +3,7 @@ import torch
 
 from published_open_unmix import cross_net, open_unmix, open_unmix_state
 from soloist.errors import UsageError
-from soloist.networks.open_unmix import CrossNetOpenUnmix, OpenUnmix
+from soloist.networks import CrossNetOpenUnmix, OpenUnmix
 from soloist.zoo.importers.open_unmix_pytorch import translate
 
 SIZES = {"hidden": 8, "num_bins": 33, "input_bins": 21, "layers": 2}

@@ -1,11 +1,9 @@
 import pytest
 import torch
 
-from soloist.config.reading import construct
+from soloist.config import construct
 from soloist.errors import ConfigError, UsageError
-from soloist.networks.layers.spectral_network import Variational
-from soloist.networks.spectrogram_net import SpectrogramNet
-from soloist.networks.spectrogram_net_recurrent import SpectrogramNetLSTM, SpectrogramNetVAE
+from soloist.networks import SpectrogramNet, SpectrogramNetLSTM, SpectrogramNetVAE, Variational
 
 SIZES = {"num_bins": 33, "hidden_channels": 2}
 RECURRENT = {"hidden_size": 8, "recurrent_layers": 2}

@@ -10,15 +10,19 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
+from soloist.networks import (
+    AttentiveSuDoRMRF,
+    CausalSuDoRMRF,
+    GlobalNorm,
+    GroupCommSuDoRMRF,
+    OriginalSuDoRMRF,
+    SuDoRMRF,
+)
 from soloist.networks.layers.frames import FrameConv, channels_last
-from soloist.networks.layers.normalization import GlobalNorm
-from soloist.networks.sudormrf.attentive import AttentiveSuDoRMRF
-from soloist.networks.sudormrf.causal import CausalSuDoRMRF
-from soloist.networks.sudormrf.group_communication import GroupCommSuDoRMRF, TransformAverageConcatenate
-from soloist.networks.sudormrf.improved import Pyramid, SuDoRMRF
-from soloist.networks.sudormrf.original import OriginalSuDoRMRF
-from soloist.profiling.operations import count_operations
-from soloist.separators.presets import sudormrf_design, sudormrf_preset
+from soloist.networks.sudormrf.group_communication import TransformAverageConcatenate
+from soloist.networks.sudormrf.improved import Pyramid
+from soloist.profiling import count_operations
+from soloist.separators import sudormrf_design, sudormrf_preset
 
 COMPLEXITY = json.loads((Path(__file__).parents[1] / "fixtures" / "sudormrf" / "complexity.json").read_text())
 VARIANTS = {

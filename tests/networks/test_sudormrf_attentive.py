@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from soloist.networks.sudormrf.attentive import AttentiveResampler, AttentiveSuDoRMRF, sinusoidal_positions
+from soloist.networks import AttentiveSuDoRMRF
+from soloist.networks.sudormrf.attentive import AttentiveResampler, sinusoidal_positions
 
 
 @pytest.mark.parametrize(("num_heads", "head_size"), [(4, 256), (2, 8), (1, 3)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.networks.sudormrf.causal import CausalConv, CausalSuDoRMRF
+from soloist.networks import CausalSuDoRMRF
+from soloist.networks.sudormrf.causal import CausalConv
 
 
 def _network(num_blocks: int, depth: int, kernel_size: int) -> CausalSuDoRMRF:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.networks.tasnet import TasNet
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.networks import TasNet
+from soloist.transforms import LearnedFilterbank
 
 SIZES = {"num_filters": 6, "hidden_size": 5}
 

@@ -7,13 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.networks.conv_tasnet import ConvTasNet
-from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.tasnet import TasNet
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.from_config import build_separator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.networks import ConvTasNet, DualPathRNN, TasNet
+from soloist.separators import Chunking, FilterbankSeparator, build_separator, separate_chunked
+from soloist.transforms import LearnedFilterbank
 
 CONV = {"channels": 4, "hidden_channels": 6, "skip_channels": 4, "num_blocks": 3, "num_repeats": 2}
 DUAL = {"channels": 4, "hidden_size": 3, "num_blocks": 2, "chunk_size": 6}
@@ -110,10 +106,10 @@ def test_chunks_are_glued_to_the_length_of_the_track(name):
 def test_it_is_built_from_plain_values(name):
     kind, sizes = NETWORKS[name]
     config = {
-        "class_path": "soloist.separators.filterbank_separator.FilterbankSeparator",
+        "class_path": "soloist.separators.FilterbankSeparator",
         "init_args": {
             "filterbank": {
-                "class_path": "soloist.transforms.learned_filterbank.LearnedFilterbank",
+                "class_path": "soloist.transforms.LearnedFilterbank",
                 "init_args": {"num_filters": 8, "kernel_size": 16, "synthesis": "shared"},
             },
             "network": {

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soloist.errors import UsageError
-from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TDF, TFC, TFCTDF, BlockDesign
-from soloist.networks.unet.unet import UNet
-from soloist.separators.separator import Optimizable
+from soloist.networks import TDC, TDCRNN, TDF, TFC, TFCTDF, BlockDesign, UNet
+from soloist.separators import Optimizable
 
 DESIGNS = {
     "tfc": TFC(layers=2, kernel_frequency=5),

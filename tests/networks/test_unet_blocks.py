@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soloist.errors import UsageError
+from soloist.networks import TDC, TDCRNN, TDF, TFC, TFCTDF, UNet
 from soloist.networks.layers.convolutions import ConvNorm, batch_norm_affine
-from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TDF, TFC, TFCTDF, band_weight
-from soloist.networks.unet.unet import UNet
+from soloist.networks.unet.intermediate_blocks import band_weight
 
 
 @pytest.mark.parametrize("sizes", [(0, 3, 3), (1, 2, 3), (1, 3, 4)])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
+from soloist.networks import Autoencoder, BiLSTM, BlockShape, XumxSliCQ
 from soloist.networks.layers.convolutions import Whitening
-from soloist.networks.slicq_masks import Autoencoder, BiLSTM, BlockShape, XumxSliCQ
-from soloist.transforms.slicq import SliCQ
+from soloist.transforms import SliCQ
 
 SHAPES = [BlockShape(4, 16), BlockShape(12, 20), BlockShape(2, 104)]
 DESIGNS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.plots.pareto_figure import Candidate, draw_pareto, pareto_front
+from soloist.plots import Candidate, draw_pareto, pareto_front
 
 COARSE = st.integers(0, 5).map(float)
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 import soloist.plots.spectrogram_levels as module
-from soloist.plots.spectrogram_levels import measure_spectrogram
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.stft import STFT
+from soloist.plots import measure_spectrogram
+from soloist.transforms import STFT, SliCQ
 
 RATE = 8000
 TRANSFORMS = [STFT(256, 64), SliCQ("bark", 20, 100.0, sample_rate=RATE)]

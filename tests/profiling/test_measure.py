@@ -10,23 +10,17 @@ import torch
 from torch import Tensor
 
 from soloist.errors import OutOfMemoryError, UsageError
-from soloist.profiling.measure import (
-    LONGEST_TRAINED,
-    Case,
-    measure_separating,
-    measure_training,
-)
-from soloist.profiling.operations import count_operations
+from soloist.profiling import Case, count_operations, measure_separating, measure_training
+from soloist.profiling.measure import LONGEST_TRAINED
 from soloist.profiling.subjects import load_subject
-from soloist.separators.presets import sudormrf_design
-from soloist.separators.separator import Separator
-from soloist.training.recipe.recipe import RECIPES
-from soloist.zoo import list_cards
+from soloist.separators import Separator, sudormrf_design
+from soloist.training import RECIPES
+from soloist.zoo import models
 
 SHORT = 1e-9
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY = sorted(file.stem for file in RECIPES.glob("tiny-*.yaml"))
-SHIPPED = [card.name for card in list_cards() if card.on_disk]
+SHIPPED = [card.name for card in models() if card.on_disk]
 
 
 class Doubling(Separator):

@@ -8,12 +8,11 @@ import sys
 import pytest
 
 from soloist.errors import OutOfMemoryError
-from soloist.resources import memory
-from soloist.resources.memory import available_memory, peak_memory, resident_memory, within_memory
+from soloist.resources import available_memory, memory, peak_memory, resident_memory, within_memory
 
 LIMITED = """
 import resource
-from soloist.resources.memory import available_memory, resident_memory
+from soloist.resources import available_memory, resident_memory
 resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))
 there = available_memory() - resident_memory()
 kept = bytearray(int(0.8 * there * 1e6))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from soloist.profiling.operations import count_operations
+from soloist.profiling import count_operations
 from soloist.profiling.subjects import load_subject
 
 BATCH, STEPS = 3, 12

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from soloist.profiling.measure import Case, Separating
-from soloist.profiling.profile_runs import Measured, Profile
-from soloist.profiling.quality_against_cost import Rating, compare
+from soloist.profiling import Case, Profile, Rating, Separating
+from soloist.profiling.profile_runs import Measured
+from soloist.profiling.quality_against_cost import compare
 from soloist.profiling.subjects import Facts
-from soloist.resources.timing import Timing
-from soloist.zoo.cards import Quality
+from soloist.resources import TimedRuns
+from soloist.zoo import Quality
 
 SDR, SI_SDR = (Quality("songs", metric, "vocals", 5.0) for metric in ("SDR (dB)", "SI-SDR (dB)"))
 SHORT, LONG = Case(1.0), Case(4.0)
@@ -18,7 +18,7 @@ def profile(name, *, seconds, quality=()):
     """Of a model that takes so many seconds in each case."""
     facts = Facts(name, 8000, 1, 1, 2_000_000, 2_000_000, 8_000_000, None, 1.0, 1.0, tuple(quality))
     done = [
-        Measured(case, Separating(4e9, None, Timing(median, median, median, 3)))
+        Measured(case, Separating(4e9, None, TimedRuns(median, median, median, 3)))
         for case, median in seconds.items()
     ]
     return Profile(facts, tuple(done))

@@ -9,12 +9,10 @@ import pytest
 
 from soloist.errors import ConfigError, ModelError
 from soloist.profiling.subjects import algorithmic_latency, load_subject
-from soloist.separators.chunking import Chunking
-from soloist.training.recipe.recipe import RECIPES
-from soloist.training.results.run_folder import RunFolder
-from soloist.zoo import find
+from soloist.separators import Chunking
+from soloist.training import RECIPES, RunFolder
+from soloist.zoo import find, load, save_model
 from soloist.zoo.cards import WEIGHTS
-from soloist.zoo.model_folder import load, save_model
 
 SHIPPED = "tiny-sudormrf-digits"
 
@@ -42,7 +40,7 @@ def test_a_recipe_by_its_file_is_untrained():
 
 def test_the_size_of_a_recipe_is_that_of_its_model(tmp_path):
     subject = load_subject("tiny-tdc-rnn")
-    config = {"class_path": "soloist.separators.training_free.hpss.HPSS", "init_args": {}}
+    config = {"class_path": "soloist.separators.HPSS", "init_args": {}}
     folder = save_model(subject.separator, config, {}, tmp_path / "saved")
     assert subject.facts.size == (folder / WEIGHTS).stat().st_size
 

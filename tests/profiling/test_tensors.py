@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from soloist.resources.tensor_memory import peak_tensor_memory
+from soloist.resources import peak_tensor_memory
 
 FLOAT = 4
 MODES = [torch.enable_grad, torch.no_grad, torch.inference_mode]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from soloist.errors import UsageError
-from soloist.resources.timing import Timing, measure_time
+from soloist.resources import TimedRuns, measure_time
 
 
 def sleeper(*seconds: float):
@@ -57,8 +57,8 @@ def test_the_device_is_waited_for_within_the_time():
 
 
 def test_quartiles():
-    assert Timing.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Timing(3.0, 2.0, 4.0, 5)
-    assert Timing.of([7.0]) == Timing(7.0, 7.0, 7.0, 1)
+    assert TimedRuns.of([4.0, 1.0, 2.0, 3.0, 5.0]) == TimedRuns(3.0, 2.0, 4.0, 5)
+    assert TimedRuns.of([7.0]) == TimedRuns(7.0, 7.0, 7.0, 1)
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, float("nan")])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.separator import Level, Separator
+from soloist.separators import Level, Separator
 from toy_separators import Smoother
 
 

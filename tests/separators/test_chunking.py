@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_blocks, separate_chunked
+from soloist.separators import Chunking, separate_blocks, separate_chunked
 from toy_separators import Smoother, Swapping
 
 

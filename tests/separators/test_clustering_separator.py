@@ -7,19 +7,19 @@ import torch
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import GaussianMixture, KMeans, SoftKMeans
-from soloist.losses.composition import WeightedSum
-from soloist.losses.embedding_losses import DeepClustering, WhitenedKMeans
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.losses.waveform import WaveformLoss
-from soloist.metrics.ratios import si_sdr
-from soloist.networks.layers.spectral_network import SpectralNetwork
-from soloist.networks.recurrent_network import RecurrentNetwork
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.oracles import Oracle
-from soloist.separators.separator import Following
-from soloist.transforms.stft import STFT
+from soloist.estimation import GaussianMixture, KMeans, SoftKMeans
+from soloist.losses import (
+    DeepClustering,
+    PermutationInvariant,
+    SpectrogramLoss,
+    WaveformLoss,
+    WeightedSum,
+    WhitenedKMeans,
+)
+from soloist.metrics import si_sdr
+from soloist.networks import RecurrentNetwork, SpectralNetwork
+from soloist.separators import ClusteringSeparator, Following, Oracle
+from soloist.transforms import STFT
 from toy_embeddings import BINS, HOP, N_FFT, band_separator, band_talkers
 
 ALL_TALK = ["xx", "xx", "xx"]

@@ -8,9 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.from_config import build_separator
-from soloist.separators.presets import SUDORMRF_PRESETS, sudormrf_design, sudormrf_preset
+from soloist.separators import (
+    SUDORMRF_PRESETS,
+    Chunking,
+    build_separator,
+    separate_chunked,
+    sudormrf_design,
+    sudormrf_preset,
+)
 
 SIZES = {"num_filters": 12, "channels": 8, "hidden_channels": 16, "num_blocks": 2, "depth": 3}
 VARIANTS = {

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from soloist.inference import StreamSettings, TorchEngine, separate_stream
 from soloist.inference.confidence import MeanConfidence
-from soloist.inference.engines import TorchEngine
-from soloist.inference.stream import StreamSettings, separate_stream
-from soloist.metrics.permutation import best_order
-from soloist.metrics.ratios import si_sdr
+from soloist.metrics import best_order, si_sdr
 from toy_embeddings import SAMPLE_RATE, band_separator, band_talkers
 
 TAKING_TURNS = ["xxxx......xxxx..xx", "xxxx..xxxx......xx", "xxxx....xxxxxx..xx"]

@@ -3,15 +3,9 @@
 import pytest
 import torch
 
-from soloist.networks.open_unmix import OpenUnmix
-from soloist.networks.slicq_masks import Autoencoder
-from soloist.separators.presets import sudormrf_design
-from soloist.separators.separator import Separator
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.separators.training_free.hpss import HPSS
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.stft import STFT
+from soloist.networks import Autoencoder, OpenUnmix
+from soloist.separators import HPSS, Separator, SliCQSeparator, SpectralSeparator, sudormrf_design
+from soloist.transforms import STFT, SliCQ
 
 
 def sudormrf() -> Separator:

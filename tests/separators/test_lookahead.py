@@ -5,18 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.networks.conv_tasnet import ConvTasNet
-from soloist.networks.dual_path import DualPathRNN
-from soloist.networks.recurrent_network import RecurrentNetwork
-from soloist.networks.sudormrf.causal import CausalSuDoRMRF
-from soloist.networks.sudormrf.improved import SuDoRMRF
-from soloist.networks.tasnet import TasNet
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.separators.training_free.hpss import HPSS
-from soloist.transforms.learned_filterbank import LearnedFilterbank
-from soloist.transforms.stft import STFT
+from soloist.networks import CausalSuDoRMRF, ConvTasNet, DualPathRNN, RecurrentNetwork, SuDoRMRF, TasNet
+from soloist.separators import HPSS, ClusteringSeparator, FilterbankSeparator, SpectralSeparator
+from soloist.transforms import STFT, LearnedFilterbank
 
 SAMPLES, CENTRE = 4800, 2400
 SIZES = {"num_filters": 8, "channels": 4, "hidden_channels": 6}

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.metrics import sdr
-from soloist.separators.oracles import ORACLES, Oracle, ideal_binary_mask, phase_sensitive_mask
-from soloist.transforms.stft import STFT
-from soloist.transforms.transform import Transform
+from soloist.separators import ORACLES, Oracle
+from soloist.separators.oracles import ideal_binary_mask, phase_sensitive_mask
+from soloist.transforms import STFT, Transform
 
 MASKS = ["ibm", "irm1", "irm2"]
 INFORMED = [*MASKS, "psm", "mwf", "mpi"]

@@ -2,12 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from soloist.networks.layers.spectral_network import SpectralNetwork
-from soloist.networks.unet.intermediate_blocks import TFC
-from soloist.networks.unet.unet import UNet
-from soloist.separators.presets import sudormrf_design
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.networks import TFC, SpectralNetwork, UNet
+from soloist.separators import SpectralSeparator, sudormrf_design
+from soloist.transforms import STFT
 from toy_separators import Smoother
 
 MODES = [("complex", "mapping"), ("complex", "masking"), ("magnitude", "mapping"), ("magnitude", "masking")]

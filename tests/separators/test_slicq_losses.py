@@ -8,12 +8,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from soloist.losses.composition import Combinations, MultiDomain
-from soloist.losses.energy_ratios import SISDR
-from soloist.losses.spectrogram_distances import SpectrogramLoss
-from soloist.networks.slicq_masks import Autoencoder
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.transforms.slicq import SliCQ
+from soloist.losses import SISDR, Combinations, MultiDomain, SpectrogramLoss
+from soloist.networks import Autoencoder
+from soloist.separators import SliCQSeparator
+from soloist.transforms import SliCQ
 
 SOURCES = ["bass", "vocals", "other", "drums"]
 SPECTROGRAM = SpectrogramLoss("mse", weighting="blocks")

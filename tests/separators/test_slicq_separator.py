@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.networks.slicq_masks import Autoencoder, BiLSTM
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.separator import Measuring
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.transforms.slicq import SliCQ
+from soloist.networks import Autoencoder, BiLSTM
+from soloist.separators import Chunking, Measuring, SliCQSeparator, separate_chunked
+from soloist.transforms import SliCQ
 
 RATE = 8000
 

@@ -5,16 +5,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from soloist.errors import UsageError
-from soloist.estimation.representations import complex_to_planes, planes_to_complex, with_phase_of
-from soloist.estimation.wiener import WienerEM
-from soloist.networks.layers.spectral_network import SpectralNetwork
-from soloist.networks.open_unmix import OpenUnmix
-from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TFC, TFCTDF
-from soloist.networks.unet.unet import UNet
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.from_config import build_separator
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.networks import TDC, TDCRNN, TFC, TFCTDF, OpenUnmix, SpectralNetwork, UNet
+from soloist.separators import Chunking, SpectralSeparator, build_separator, separate_chunked
+from soloist.transforms import STFT
 
 
 class Scale(SpectralNetwork):
@@ -148,17 +142,17 @@ def test_optimizing_does_not_change_the_estimates(representation):
 
 def test_a_configuration_builds_it():
     config = {
-        "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
+        "class_path": "soloist.separators.SpectralSeparator",
         "init_args": {
             "transform": {
-                "class_path": "soloist.transforms.stft.STFT",
+                "class_path": "soloist.transforms.STFT",
                 "init_args": {"n_fft": 64, "hop_length": 16},
             },
             "network": {
-                "class_path": "soloist.networks.unet.unet.UNet",
+                "class_path": "soloist.networks.UNet",
                 "init_args": {
                     "block": {
-                        "class_path": "soloist.networks.unet.intermediate_blocks.TDC",
+                        "class_path": "soloist.networks.TDC",
                         "init_args": {"layers": 2},
                     },
                     "num_blocks": 3,

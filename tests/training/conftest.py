@@ -33,16 +33,16 @@ def recipe_values(hummers) -> dict:
     return {
         "name": "humming",
         "separator": {
-            "class_path": "soloist.separators.filterbank_separator.FilterbankSeparator",
+            "class_path": "soloist.separators.FilterbankSeparator",
             "init_args": {
                 "sources": ["talker1", "talker2"],
                 "sample_rate": RATE,
                 "filterbank": {
-                    "class_path": "soloist.transforms.learned_filterbank.LearnedFilterbank",
+                    "class_path": "soloist.transforms.LearnedFilterbank",
                     "init_args": {"num_filters": 8, "kernel_size": 21, "num_sources": 2},
                 },
                 "network": {
-                    "class_path": "soloist.networks.sudormrf.improved.SuDoRMRF",
+                    "class_path": "soloist.networks.SuDoRMRF",
                     "init_args": {
                         "num_filters": 8,
                         "channels": 4,
@@ -56,10 +56,10 @@ def recipe_values(hummers) -> dict:
         "data": {
             "root": str(hummers),
             "train": {
-                "class_path": "soloist.mixing.clip_mixer.ClipMixer",
+                "class_path": "soloist.mixing.ClipMixer",
                 "init_args": {
                     "corpus": {
-                        "class_path": "soloist.datasets.layouts.clip_folders.ClipFolder",
+                        "class_path": "soloist.datasets.ClipFolder",
                         "init_args": {
                             "pattern": r"(?P<talker>\w+)/(?P<take>\d)\.\w+",
                             "label": "talker",
@@ -79,8 +79,8 @@ def recipe_values(hummers) -> dict:
             "workers": 0,
         },
         "loss": {
-            "class_path": "soloist.losses.permutation_invariant.PermutationInvariant",
-            "init_args": {"loss": {"class_path": "soloist.losses.energy_ratios.SISDR"}},
+            "class_path": "soloist.losses.PermutationInvariant",
+            "init_args": {"loss": {"class_path": "soloist.losses.SISDR"}},
         },
         "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}},
         "trainer": {"max_epochs": 3, "accelerator": "cpu", "log_every_n_steps": 1},

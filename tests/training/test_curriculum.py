@@ -15,14 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import ConfigError, UsageError
-from soloist.mixing.pool import KeptMixer, PoolMixer
+from soloist.mixing import KeptMixer, PoolMixer
+from soloist.training import Curriculum, SeparationTask, read_recipe, train
 from soloist.training.data.batches import BatchSampler
-from soloist.training.data.curriculum import Curriculum
 from soloist.training.data.mixers import build_train_mixer, build_valid_mixer
 from soloist.training.loop.checkpoints import read_checkpoint
-from soloist.training.loop.task import SeparationTask
-from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import read_recipe
 
 PHASES = [{"until": 1, "duration": 0.1, "batch_size": 6}, {"until": 2, "duration": 0.2}]
 TINY = {"test": None, "valid_examples": 2}
@@ -164,7 +161,7 @@ def test_where_examples_are_kept_changes_nothing_and_another_recipe_does_not_rea
 def test_a_mixer_of_several_mixers_is_shortened_as_a_whole(write_recipe, recipe_values):
     mixer = recipe_values["data"]["train"]
     several = {
-        "class_path": "soloist.mixing.prior.PriorMixer",
+        "class_path": "soloist.mixing.PriorMixer",
         "init_args": {"mixers": [mixer, mixer], "priors": [1, 2]},
     }
     values = {

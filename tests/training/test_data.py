@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.mixing.example import Example
+from soloist.mixing import Example
 from soloist.training.data.batches import _pass_over_closed_pipes, make_loader
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")

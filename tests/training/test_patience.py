@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import ConfigError
+from soloist.training import read_recipe, train
 from soloist.training.loop.patience import Patience
-from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import read_recipe
 
 
 def stops_at(figures, *, resumed_after=None, mode="max", **options):

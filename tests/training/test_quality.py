@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from soloist.training.loop.quality import QUALITY, measure_quality
+from soloist.training import measure_quality
+from soloist.training.loop.quality import QUALITY
 
 
 @pytest.fixture

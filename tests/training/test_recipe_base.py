@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soloist.errors import ConfigError
-from soloist.training.recipe.recipe import read_recipe
+from soloist.training import read_recipe
 
 
 @pytest.fixture
@@ -76,10 +76,8 @@ def test_of_a_class_that_gives_way_to_another_those_arguments_stay_that_both_hav
 
 
 def test_mixers_are_mono_where_the_separator_is_without_being_told(begin):
-    band = "{class_path: soloist.datasets.layouts.synthetic_corpora.SyntheticBand, init_args: {songs: 1, seconds: 1.0}}"
-    mixer = (
-        f"{{class_path: soloist.mixing.stem_mixer.StemMixer, init_args: {{corpus: {band}, split: train}}}}"
-    )
+    band = "{class_path: soloist.datasets.SyntheticBand, init_args: {songs: 1, seconds: 1.0}}"
+    mixer = f"{{class_path: soloist.mixing.StemMixer, init_args: {{corpus: {band}, split: train}}}}"
     recipe = read_recipe(
         begin(f"separator.sources: [vocals, drums]\ndata: {{train: {mixer}}}\n", "tiny-sudormrf")
     )

@@ -7,11 +7,9 @@ import torch
 
 from corpus_trees import TREES
 from soloist.errors import ConfigError
-from soloist.mixing.example import Mixer
+from soloist.mixing import Mixer
+from soloist.training import RECIPES, Recipe, SeparationTask, make_trainer, read_recipe
 from soloist.training.data.batches import collate
-from soloist.training.loop.task import SeparationTask
-from soloist.training.loop.training_run import make_trainer
-from soloist.training.recipe.recipe import RECIPES, Recipe, read_recipe
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TREES]

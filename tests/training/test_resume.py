@@ -16,9 +16,8 @@ import torch
 import yaml
 
 from soloist.errors import TrainingError
+from soloist.training import read_recipe, train
 from soloist.training.loop.checkpoints import read_checkpoint
-from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import read_recipe
 
 SCHEDULE = {
     "class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau",
@@ -80,8 +79,8 @@ DYING = """
 import os
 import signal
 
-from soloist.losses.permutation_invariant import PermutationInvariant
-from soloist.losses.energy_ratios import SISDR
+from soloist.losses import PermutationInvariant
+from soloist.losses import SISDR
 
 
 class Dying(PermutationInvariant):

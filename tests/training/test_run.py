@@ -12,11 +12,9 @@ import yaml
 from safetensors.torch import load_file
 
 from soloist.errors import ConfigError, SoloistError, TrainingError, UsageError
-from soloist.training.loop.checkpoints import Checkpoints, best_checkpoint, read_checkpoint, separator_state
-from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import read_recipe
-from soloist.zoo import load
-from soloist.zoo.cards import Card
+from soloist.training import Checkpoints, read_recipe, train
+from soloist.training.loop.checkpoints import best_checkpoint, read_checkpoint, separator_state
+from soloist.zoo import Card, load
 
 
 @pytest.fixture
@@ -242,7 +240,7 @@ def test_a_recipe_that_cannot_be_trained_leaves_the_run_that_was_there(run, tmp_
         ({"rates": {"(": 1e-4}}, "'(' is not a regular expression"),
         ({"rates": {"blocks": -1.0}}, "-1 of 'blocks' must be 0 or more"),
         ({"scheduler": {"class_path": "torch.optim.lr_scheduler.StepLR"}}, "step_size"),
-        ({"loss": {"class_path": "soloist.losses.variational.KLDivergence"}}, "needs a latent distribution"),
+        ({"loss": {"class_path": "soloist.losses.KLDivergence"}}, "needs a latent distribution"),
         ({"trainer": {"precision": 17}}, "precision: Expected one of [64, 32, 16] or one"),
         ({"data": {"root": "/nowhere"}}, "there is no folder /nowhere"),
         ({"data": {"valid": {"splt": "test"}}}, "unknown key 'splt'; did you mean 'split'?"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.training.loop.task import SeparationTask
+from soloist.training import SeparationTask, read_recipe
 from soloist.training.loop.training_run import RunData
-from soloist.training.recipe.recipe import read_recipe
 
 BRIEF = [
     ("data.train.corpus.songs", "2"),
@@ -36,7 +35,7 @@ def test_a_separator_is_shown_the_examples_of_its_first_epoch(recipe):
 
 
 def test_who_has_no_statistics_draws_no_examples(recipe_values):
-    from soloist.training.recipe.recipe import Recipe
+    from soloist.training import Recipe
 
     recipe = Recipe.parse(recipe_values, "humming")
     data, task = RunData(recipe), SeparationTask(recipe)

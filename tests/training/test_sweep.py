@@ -8,10 +8,9 @@ import yaml
 
 from soloist.cli.main import main
 from soloist.errors import ConfigError, UsageError
-from soloist.training.recipe.recipe import Recipe, read_recipe
-from soloist.training.results.run_comparison import find_runs
-from soloist.training.sweep.sweep_values import SweepConfig, as_yaml
-from soloist.training.sweep.trials import BEST, STORAGE, sweep
+from soloist.training import Recipe, SweepConfig, find_runs, read_recipe, sweep
+from soloist.training.sweep.sweep_values import as_yaml
+from soloist.training.sweep.trials import BEST, STORAGE
 
 RATES = {"optimizer.lr": ["1e-2", 0.001]}
 GRID = {"method": "grid", "values": {**RATES, "separator.network.num_blocks": [1, 2]}}

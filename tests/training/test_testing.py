@@ -9,10 +9,10 @@ import pytest
 import soundfile
 import torch
 
-from soloist.metrics.ratios import si_sdr
-from soloist.separators.separator import Separator
-from soloist.training.recipe.recipe import Recipe
-from soloist.training.results.testing import ALL, card_quality, run_tests, write_results
+from soloist.metrics import si_sdr
+from soloist.separators import Separator
+from soloist.training import Recipe, run_tests, write_results
+from soloist.training.results.testing import ALL, card_quality
 
 RATE = 1000
 
@@ -50,20 +50,20 @@ def songs(tmp_path):
 
 
 def recipe_of(songs, **mixer) -> Recipe:
-    corpus = {"class_path": "soloist.datasets.layouts.stem_folders.StemFolders"}
+    corpus = {"class_path": "soloist.datasets.StemFolders"}
     arguments = {"corpus": corpus, "split": "all", "duration": 1.0, "channels": 1}
     values = {
         "name": "halves",
         "separator": {
-            "class_path": "soloist.separators.filterbank_separator.FilterbankSeparator",
+            "class_path": "soloist.separators.FilterbankSeparator",
             "init_args": {"sources": ["vocals", "drums"], "sample_rate": RATE},
         },
         "data": {
             "root": str(songs),
-            "train": {"class_path": "soloist.mixing.stem_mixer.StemMixer", "init_args": arguments},
+            "train": {"class_path": "soloist.mixing.StemMixer", "init_args": arguments},
             "test": {"songs": mixer},
         },
-        "loss": {"class_path": "soloist.losses.energy_ratios.SISDR"},
+        "loss": {"class_path": "soloist.losses.SISDR"},
     }
     return Recipe.parse(values, "the recipe")
 

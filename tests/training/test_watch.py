@@ -22,19 +22,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from soloist.errors import UsageError
 from soloist.inspection.visualization import loud_points
-from soloist.losses.loss import Prediction
-from soloist.metrics.ratios import si_sdr
-from soloist.mixing.example import Mixer
+from soloist.losses import Prediction
+from soloist.metrics import si_sdr
+from soloist.mixing import Mixer
+from soloist.training import Curriculum, Recipe, SeparationTask
 from soloist.training.data.batches import BatchSampler, make_loader
-from soloist.training.data.curriculum import Curriculum
-from soloist.training.loop.task import SeparationTask
-from soloist.training.recipe.recipe import Recipe
 from soloist.training.watch import callbacks_for, loggers_for
 from soloist.training.watch.loggers import Board
 from soloist.training.watch.progress import LineProgress, LiveProgress, NoProgress, make_progress
 from soloist.training.watch.throughput import Timing
 from soloist.training.watch.validation_examples import Examples
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 RATE = 8000
 STEPS, EPOCHS = 6, 2
@@ -63,20 +61,20 @@ def recipe(corpus) -> Recipe:
         "sources": ["first", "second"],
         "sample_rate": RATE,
         "ordered": False,
-        "filterbank": part("soloist.transforms.learned_filterbank.LearnedFilterbank", **filterbank),
-        "network": part("soloist.networks.sudormrf.improved.SuDoRMRF", **network),
+        "filterbank": part("soloist.transforms.LearnedFilterbank", **filterbank),
+        "network": part("soloist.networks.SuDoRMRF", **network),
     }
-    clips = part("soloist.datasets.layouts.clip_folders.ClipFolder")
-    loss = part("soloist.losses.energy_ratios.SISDR")
+    clips = part("soloist.datasets.ClipFolder")
+    loss = part("soloist.losses.SISDR")
     values = {
         "name": "tones",
-        "separator": part("soloist.separators.filterbank_separator.FilterbankSeparator", **separator),
+        "separator": part("soloist.separators.FilterbankSeparator", **separator),
         "data": {
             "root": str(corpus),
-            "train": part("soloist.mixing.clip_mixer.ClipMixer", corpus=clips, split="all", duration=0.4),
+            "train": part("soloist.mixing.ClipMixer", corpus=clips, split="all", duration=0.4),
             "valid": {"seed": 1},
         },
-        "loss": part("soloist.losses.permutation_invariant.PermutationInvariant", loss=loss),
+        "loss": part("soloist.losses.PermutationInvariant", loss=loss),
         "watch": {"norms_every": 2, "examples_every": 1, "examples": 3, "seconds": 0.3},
     }
     return Recipe.parse(values, "tones")

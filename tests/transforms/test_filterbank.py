@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.transforms import LearnedFilterbank
 
 
 @pytest.mark.parametrize("kernel_size", [16, 17, 21, 41])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import soloist.transforms.slicq.slicq as module
 from soloist.errors import UsageError
-from soloist.transforms.slicq import SCALES, SliCQ, make_scale, overlap_slices
+from soloist.transforms import SCALES, SliCQ, make_scale, overlap_slices
 
 SMALL = ("bark", 12, 500.0)
 RATE = 8000

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from soloist.transforms.slicq import SliCQ, make_scale, overlap_slices
+from soloist.transforms import SliCQ, make_scale, overlap_slices
 
 SCALES = {"bark": "bark", "mel": "mel", "cqlog": "constant-q", "vqlog": "variable-q"}
 CASES = ["bark", "mel", "cqlog", "vqlog", "flagship_bark262", "bark_matrixform"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soloist.errors import UsageError
-from soloist.transforms.slicq import SliCQ
-from soloist.transforms.specification import parse_transform
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT, SliCQ, parse_transform
 
 
 @pytest.mark.parametrize(

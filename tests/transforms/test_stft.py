@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 
 @given(

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from soloist import zoo
 from soloist.errors import ConfigError, ModelError
-from soloist.separators.from_config import build_separator
-from soloist.separators.presets import sudormrf_preset
-from soloist.zoo import Card
-from soloist.zoo.cards import _SHIPPED, Licence, PublishedFile, Quality
-from soloist.zoo.published_checkpoints import sha256
+from soloist.files import sha256_of
+from soloist.separators import build_separator, sudormrf_preset
+from soloist.zoo import Card, Licence, PublishedFile, Quality
+from soloist.zoo.cards import _SHIPPED
 
 SHIPPED = sorted(_SHIPPED.glob("*.yaml"))
 MINIMAL = {"name": "toy", "system": "toys", "title": "A toy", "sources": ["a", "b"]}
@@ -52,7 +51,7 @@ class TestShippedCards:
 
 
 def test_the_promised_models_are_known(home):
-    names = {card.name for card in zoo.list_cards()}
+    names = {card.name for card in zoo.models()}
     assert names >= {"hpss", "repet", "repet-sim", "2dft", "rpca", zoo.DEFAULT_MODEL}
     assert names >= {f"tdc17-vocals-{index}" for index in (1, 2, 3)}
     assert len([name for name in names if name.startswith("sudormrf-")]) == 5
@@ -62,7 +61,7 @@ def test_the_promised_models_are_known(home):
 def test_the_hashes_are_those_of_the_published_files(shared, home, index):
     (file,) = zoo.find(f"tdc17-vocals-{index}").files
     published = shared / "weights" / file.filename
-    assert (file.sha256, file.size) == (sha256(published), published.stat().st_size)
+    assert (file.sha256, file.size) == (sha256_of(published), published.stat().st_size)
 
 
 @pytest.mark.parametrize(
@@ -144,14 +143,14 @@ class TestModelsFolder:
 
     def test_a_card_there_is_listed_after_the_shipped_ones_by_its_folder(self, home):
         self.write(home, "mine", yaml.safe_dump({**MINIMAL, "name": "other"}))
-        assert zoo.list_cards()[-1].name == "mine"
+        assert zoo.models()[-1].name == "mine"
         assert zoo.find("mine").system == "toys"
 
     def test_a_damaged_card_is_left_out_with_a_warning(self, home, caplog):
         self.write(home, "broken", "system: [")
         self.write(home, "mine", yaml.safe_dump(MINIMAL))
         with caplog.at_level(logging.WARNING):
-            listed = [card.name for card in zoo.list_cards()]
+            listed = [card.name for card in zoo.models()]
         assert "mine" in listed
         assert "broken" not in listed
         assert "broken" in caplog.text

@@ -10,8 +10,9 @@ from torch import nn
 
 from soloist import zoo
 from soloist.errors import ModelError, UsageError
+from soloist.files import sha256_of
+from soloist.zoo import read_state
 from soloist.zoo.importers import recognize
-from soloist.zoo.published_checkpoints import read_state, sha256
 
 
 def assert_same(state, expected):
@@ -138,7 +139,7 @@ class TestImporting:
 
     def test_the_card_says_which_file_it_was(self, home, checkpoint):
         (file,) = zoo.card_of(zoo.import_checkpoint(checkpoint)).files
-        assert (file.filename, file.sha256) == ("published.pt", sha256(checkpoint))
+        assert (file.filename, file.sha256) == ("published.pt", sha256_of(checkpoint))
         assert file.size == checkpoint.stat().st_size
 
     def test_folder_and_name_are_taken(self, home, checkpoint, tmp_path):

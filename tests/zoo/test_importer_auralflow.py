@@ -10,9 +10,9 @@ import torch
 import soloist
 from published_auralflow import OPTIONS, published_masks, published_state
 from soloist import zoo
-from soloist.config.building import build_object
+from soloist.config import build_object
 from soloist.errors import ModelError
-from soloist.networks.spectrogram_net_recurrent import SpectrogramNetVAE
+from soloist.networks import SpectrogramNetVAE
 from soloist.zoo.importers import from_reference, recognize
 from soloist.zoo.importers.auralflow import handles
 from soloist.zoo.importers.auralflow_options import network_config

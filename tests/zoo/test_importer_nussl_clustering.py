@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from soloist.errors import ModelError
-from soloist.estimation.clustering import GaussianMixture, KMeans
-from soloist.estimation.clustering.cloud import loudest
-from soloist.transforms.stft import STFT
+from soloist.estimation import GaussianMixture, KMeans, loudest
+from soloist.transforms import STFT
 from soloist.zoo.importers import from_reference
 
 CONFIG = {

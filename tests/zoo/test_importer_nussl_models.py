@@ -15,10 +15,9 @@ from torch.testing import assert_close
 
 import soloist
 from soloist.errors import ModelError
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.separators import ClusteringSeparator, SpectralSeparator
+from soloist.zoo import import_checkpoint
 from soloist.zoo.importers.nussl_networks import Graph
-from soloist.zoo.published_checkpoints import import_checkpoint
 
 RATE, BINS = 8000, 17  # of the fixtures
 

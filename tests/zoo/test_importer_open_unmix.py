@@ -10,9 +10,9 @@ import published_open_unmix as published
 from published_open_unmix import STEMS
 from soloist import zoo
 from soloist.errors import ModelError
+from soloist.files import sha256_of
 from soloist.networks import open_unmix
 from soloist.zoo.importers import recognize
-from soloist.zoo.published_checkpoints import sha256
 
 SIZES = {"hidden": 4, "num_bins": 33, "input_bins": 20, "layers": 2}
 
@@ -26,7 +26,7 @@ def files(tmp_path):
     for seed, source in enumerate(STEMS):
         path = folder / f"{source}.pth"
         torch.save(published.open_unmix_state(seed=seed, **SIZES), path)
-        paths.append(path.rename(folder / f"{source}-{sha256(path)[:8]}.pth"))
+        paths.append(path.rename(folder / f"{source}-{sha256_of(path)[:8]}.pth"))
     return paths
 
 
@@ -200,14 +200,14 @@ class TestCardOfSeveralFiles:
 
     @pytest.mark.parametrize("digits", [8, 64])
     def test_files_are_known_by_their_hashes_in_any_order_and_by_any_name(self, publish, files, home, digits):
-        publish([sha256(path)[:digits] for path in files])
+        publish([sha256_of(path)[:digits] for path in files])
         renamed = [path.rename(path.with_name(f"{index}.pth")) for index, path in enumerate(files)]
         folder = zoo.import_checkpoint(renamed[::-1])
         assert folder == home / "models" / "four"
         assert zoo.load("four").sources == STEMS
         stored = zoo.card_of("four").files
         assert [file.source for file in stored] == list(STEMS)
-        assert [file.sha256 for file in stored] == [sha256(path) for path in renamed]
+        assert [file.sha256 for file in stored] == [sha256_of(path) for path in renamed]
 
     def test_without_hashes_the_name_says_what_they_are(self, publish, files):
         publish([""] * 4)

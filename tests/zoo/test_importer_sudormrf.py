@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from soloist.errors import ModelError
-from soloist.separators.from_config import build_separator
+from soloist.separators import build_separator
 from soloist.zoo.importers import from_reference, recognize
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sudormrf"

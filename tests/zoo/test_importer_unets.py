@@ -7,13 +7,12 @@ import torch
 
 import soloist
 from soloist.errors import ModelError
-from soloist.profiling.operations import count_operations
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.from_config import build_separator
+from soloist.profiling import count_operations
+from soloist.separators import Chunking, build_separator, separate_chunked
+from soloist.zoo import import_checkpoint
 from soloist.zoo.importers import from_reference, recognize
 from soloist.zoo.importers.ismir2020_unets import handles
 from soloist.zoo.importers.ismir2020_unets_options import from_options
-from soloist.zoo.published_checkpoints import import_checkpoint
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "unets"
 COMPLEXITY = {

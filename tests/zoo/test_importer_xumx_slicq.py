@@ -11,12 +11,12 @@ from torch.testing import assert_close
 
 import soloist
 from soloist.errors import ModelError
-from soloist.networks.slicq_masks import BlockShape
-from soloist.separators.from_config import build_separator
-from soloist.transforms.slicq import SliCQ
+from soloist.networks import BlockShape
+from soloist.separators import build_separator
+from soloist.transforms import SliCQ
+from soloist.zoo import import_checkpoint
 from soloist.zoo.importers import from_reference, recognize
 from soloist.zoo.importers.xumx_slicq import SOURCES, _by_block, _network, handles
-from soloist.zoo.published_checkpoints import import_checkpoint
 
 
 class Vector:

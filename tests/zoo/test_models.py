@@ -161,7 +161,7 @@ class TestConfiguration:
     def test_a_missing_argument_is_named(self, folder):
         rewrite(
             folder,
-            lambda config: config.update(class_path="soloist.separators.separator.Separator", init_args={}),
+            lambda config: config.update(class_path="soloist.separators.Separator", init_args={}),
         )
         with pytest.raises(ConfigError, match="missing sources"):
             zoo.load(folder)
@@ -317,7 +317,7 @@ class TestOverrides:
 class TestShippedModels:
     """Models that are part of the package: no download, half precision on disk, not to be removed."""
 
-    SHIPPED: ClassVar = [card.name for card in zoo.list_cards() if card.shipped]
+    SHIPPED: ClassVar = [card.name for card in zoo.models() if card.shipped]
 
     def test_there_are_some(self):
         assert {"tiny-sudormrf-digits", "tiny-tfc-tdf-songs"} <= set(self.SHIPPED)

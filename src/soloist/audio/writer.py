@@ -28,10 +28,10 @@ from soloist.audio.formats import WriteOptions, check_channels, encoding_bitrate
 from soloist.audio.gapless import write_mp3_length, write_mp4_length
 from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm
-from soloist.audio.staging import Staging
 from soloist.audio.stem_atom import describe_stems, write_stem_atom
 from soloist.audio.tags import copy_tags
 from soloist.errors import AudioError, UsageError
+from soloist.files import Staging
 
 _BLOCK = 65536
 

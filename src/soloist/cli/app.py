@@ -73,5 +73,16 @@ def _globals(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error. Works at any place.")
     ] = False,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="A file (mine.py) or package whose classes recipes may name. Works at any place.",
+        ),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Run the code that a model folder holds. Works at any place.")
+    ] = False,
 ) -> None:
     """Take a mixture of sounds apart: songs into stems, talkers from one another."""

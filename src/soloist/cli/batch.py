@@ -18,13 +18,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soloist.audio import RawFormat, probe, spool_stream
 from soloist.cli.models import fetch
 from soloist.errors import SoloistError, UsageError
-from soloist.inference.dry_run.plan import WAY_OUT, Expectation, Planner
-from soloist.inference.file_job import FileJob, FileSettings
-from soloist.inference.inputs import Track, find_tracks
-from soloist.inference.track_report import TrackReport
-from soloist.resources.memory import peak_memory, return_memory_at_once, within_memory
-from soloist.resources.timing import process_age
-from soloist.zoo import DEFAULT_MODEL, Card, card_of, list_cards
+from soloist.inference import Expectation, FileJob, FileSettings, Planner, Track, TrackReport, find_tracks
+from soloist.inference.dry_run.plan import WAY_OUT
+from soloist.resources import peak_memory, process_age, return_memory_at_once, within_memory
+from soloist.zoo import DEFAULT_MODEL, Card, card_of, models
 from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
@@ -239,7 +236,7 @@ def _rounded(value: float | None) -> float | None:
 def _weights_size(model: str, card: Card) -> float:
     """MB of the weights on disk; none for what needs none."""
     # A name that is known wins over a folder of that name, as in `load`.
-    named = any(card.name == model for card in list_cards())
+    named = any(card.name == model for card in models())
     path = (card.folder if named else Path(model).expanduser()) / WEIGHTS
     return path.stat().st_size / 1e6 if path.is_file() else 0.0
 

@@ -13,7 +13,7 @@ from soloist.cli.corpora import Arguments, Layout, open_corpus
 from soloist.cli.overrides import parse_arguments
 
 if TYPE_CHECKING:
-    from soloist.datasets.checking import Finding, Report, SplitSummary
+    from soloist.datasets import Finding, Report, SplitSummary
 
 _MOST = 20
 """Lines for findings of one kind in one split: a corpus with a habit would bury all others."""
@@ -43,7 +43,7 @@ def check(
     """
     import json
 
-    from soloist.datasets.checking import check_corpus
+    from soloist.datasets import check_corpus
 
     corpus = open_corpus(*parse_arguments(arguments or []), layout)
     with _progress() as notify:

@@ -13,7 +13,7 @@ from soloist.cli.corpora import Layout, open_corpus
 from soloist.cli.overrides import parse_arguments
 
 if TYPE_CHECKING:
-    from soloist.datasets.convert import Conversion
+    from soloist.datasets import Conversion
 
 
 def convert(
@@ -51,8 +51,7 @@ def convert(
     `soloist data convert whamr whamr-clean --mixture mix_clean --reverberant false`
     """
     from soloist.audio import WriteOptions
-    from soloist.datasets.convert import convert_corpus
-    from soloist.datasets.convert_track import ConvertSettings
+    from soloist.datasets import ConvertSettings, convert_corpus
     from soloist.errors import UsageError
 
     folders, overrides = parse_arguments(arguments or [])

@@ -11,7 +11,7 @@ import typer
 from soloist.cli.overrides import Override
 
 if TYPE_CHECKING:
-    from soloist.datasets.corpus import Corpus
+    from soloist.datasets import Corpus
 
 CONTEXT = {"ignore_unknown_options": True}
 """Settings of a command that takes arguments of a layout."""
@@ -42,8 +42,8 @@ def open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: s
         UsageError: There is no such folder or layout, or the layout cannot be guessed.
         ConfigError: The layout has no such argument.
     """
-    from soloist.config.reading import construct
-    from soloist.datasets.find import find_layout, guess_layout
+    from soloist.config import construct
+    from soloist.datasets import find_layout, guess_layout
     from soloist.errors import UsageError
 
     if len(folders) > 1:
@@ -59,7 +59,7 @@ def open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: s
     values: dict[str, Any] = {"root": folders[0]} if folders else {}
     if overrides:
         # It knows recipes, and so PyTorch, which takes a moment to import.
-        from soloist.config.overrides import override
+        from soloist.config import override
 
         for key, text in overrides:
             override(values, key, text)

@@ -65,13 +65,17 @@ def evaluate(
     `soloist evaluate repet-sim tdc17-vocals-1 oracle:irm1 musdb18/test -o results`
     """
     from soloist.cli.scoreboard import Scoreboard
-    from soloist.datasets.stem_tracks import find_stem_tracks
+    from soloist.datasets import find_stem_tracks
     from soloist.errors import UsageError
-    from soloist.evaluation.corpus_evaluation import Evaluation, EvaluationSettings
-    from soloist.evaluation.scoring import ScoreSettings
-    from soloist.evaluation.systems import SystemSettings, check_system, use_transform
-    from soloist.inference.engines import find_device
-    from soloist.inference.stream import StreamSettings
+    from soloist.evaluation import (
+        Evaluation,
+        EvaluationSettings,
+        ScoreSettings,
+        SystemSettings,
+        check_system,
+        use_transform,
+    )
+    from soloist.inference import StreamSettings, find_device
 
     *models, corpus = arguments
     if not models:

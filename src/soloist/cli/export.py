@@ -39,7 +39,7 @@ def export(
     """
     import json
 
-    from soloist.export.bundle import export as export_separator
+    from soloist.export import export as export_separator
     from soloist.zoo import card_of, config_of, load
 
     card = card_of(model)

@@ -37,7 +37,8 @@ def init(
 
     `soloist init my_model --recipe sudormrf-wham --root corpora/wham`
     """
-    from soloist.training.recipe.template import recipe_of_family, write_template
+    from soloist.training import write_template
+    from soloist.training.recipe.template import recipe_of_family
 
     if list_them:
         _list()
@@ -56,7 +57,8 @@ def init(
 
 def _list() -> None:
     from soloist.cli.runs import print_table
-    from soloist.training.recipe.template import FAMILIES, describe_recipes, recipe_of_family
+    from soloist.training import FAMILIES
+    from soloist.training.recipe.template import describe_recipes, recipe_of_family
 
     described = describe_recipes()
     print_table(["family", "what"], [[family, described[recipe_of_family(family)]] for family in FAMILIES])

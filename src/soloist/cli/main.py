@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
-from soloist.errors import Interrupted, SoloistError
-from soloist.resources.interrupts import interruptible
+from soloist.config import imports
+from soloist.errors import Interrupted, SoloistError, UsageError
+from soloist.resources import interruptible
 
 INTERRUPTED = 130
 """The exit code that Typer makes of Ctrl-C, as shells do."""
@@ -22,15 +24,15 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    arguments = sys.argv[1:]
-    debug = "--debug" in arguments
+    debug = "--debug" in sys.argv
     interrupts = None
     try:
         with interruptible() as interrupts:
+            arguments = take_global_options(sys.argv[1:])
             # Here, because it takes long enough for somebody to think better of it.
             from soloist.cli.app import app
 
-            app([argument for argument in arguments if argument != "--debug"])
+            app(arguments)
     except KeyboardInterrupt:
         _fail(_INTERRUPTED, INTERRUPTED)
     except SystemExit as stop:
@@ -43,6 +45,38 @@ def main() -> None:
         if debug:
             raise
         _fail(*_explain(error))
+
+
+def take_global_options(arguments: Sequence[str]) -> list[str]:
+    """Obey the options that may stand at any place, and give the other arguments.
+
+    Raises:
+        UsageError: `--import` has no value, or there is no such file.
+    """
+    rest, files, trust = [], [], False
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if name == "--import":
+            value = value if equals else next(remaining, "")
+            if not value:
+                raise UsageError("--import needs a file or a package")
+            files.append(value)
+        elif argument == "--trust":
+            trust = True
+        elif argument != "--debug":
+            rest.append(argument)
+    if files or trust:
+        imports.request(files, trust=trust)
+    if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        imports.ask_with(_ask)
+    return rest
+
+
+def _ask(question: str) -> bool:
+    import typer
+
+    return typer.confirm(question, err=True)
 
 
 def _explain(error: Exception) -> tuple[str, int]:

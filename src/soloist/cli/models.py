@@ -42,9 +42,9 @@ def list_models(context: typer.Context, as_json: _Json = False) -> None:
         return
     from rich.console import Console
 
-    from soloist.zoo import list_cards
+    from soloist.zoo import models
 
-    cards = list_cards()
+    cards = models()
     if as_json:
         _print_json([_as_json(card) for card in cards])
         return

@@ -41,8 +41,8 @@ def check_overrides(overrides: Sequence[Override], command: Callable[..., None])
     Raises:
         UsageError: There is no such key.
     """
-    from soloist.config.reading import nearest
-    from soloist.training.recipe.recipe import Recipe
+    from soloist.config import nearest
+    from soloist.training import Recipe
 
     keys = [field.name for field in fields(Recipe)]
     options = [

@@ -39,13 +39,12 @@ def plot(
 
     `soloist plot song.wav --transform stft:2048:512 --transform slicq:mel:128:40 -o song.pdf`
     """
-    from soloist.resources.extras import import_extra
+    from soloist.resources import import_extra
 
     import_extra("matplotlib", "plot")
     from soloist.audio import AudioReader
-    from soloist.plots.spectrogram_figure import draw_spectrograms, picture_format, save_figure
-    from soloist.plots.spectrogram_levels import measure_spectrogram
-    from soloist.transforms.specification import parse_transform
+    from soloist.plots import draw_spectrograms, measure_spectrogram, picture_format, save_figure
+    from soloist.transforms import parse_transform
 
     picture = output or Path(f"{file.stem}.png")
     picture_format(picture)

@@ -13,8 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from soloist.profiling.profile_runs import Profile, ProfileSettings
-    from soloist.profiling.quality_against_cost import Rating
+    from soloist.profiling import Profile, ProfileSettings, Rating
 
 Number = TypeVar("Number", int, float)
 
@@ -98,9 +97,7 @@ def profile(
 
     `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
     """
-    from soloist.profiling.profile_reports import ReportPaths, Reports
-    from soloist.profiling.profile_runs import ProfileSettings
-    from soloist.profiling.quality_against_cost import Rating
+    from soloist.profiling import ProfileSettings, Rating, ReportPaths, Reports
 
     names = list(dict.fromkeys(models))
     settings = ProfileSettings(
@@ -133,7 +130,7 @@ def _measure(
     from rich.progress import Progress
 
     from soloist.errors import SoloistError
-    from soloist.profiling.profile_runs import profile as profile_model
+    from soloist.profiling import profile as profile_model
 
     profiles: list[Profile] = []
     failures: dict[str, tuple[str, ...]] = {}
@@ -163,9 +160,9 @@ def _advance(bar: Progress, task: TaskID, done: int, count: int) -> None:
 def _fetch(name: str, *, quiet: bool) -> None:
     """Download a model that is known and not on disk, as `soloist separate` does."""
     from soloist.cli.models import fetch
-    from soloist.zoo import list_cards
+    from soloist.zoo import models
 
-    if any(card.name == name and not card.on_disk for card in list_cards()):
+    if any(card.name == name and not card.on_disk for card in models()):
         fetch(name, quiet=quiet)
 
 
@@ -179,7 +176,7 @@ def _show(profiles: Sequence[Profile], rating: Rating) -> None:
 
 
 def _draw(profiles: Sequence[Profile], rating: Rating, path: Path) -> None:
-    from soloist.profiling.profile_reports import draw_profiles
+    from soloist.profiling import draw_profiles
 
     for name in draw_profiles(profiles, rating, path):
         typer.echo(f"{name} is not in the picture: give its --quality {name}=VALUE", err=True)

@@ -23,7 +23,6 @@ def report(
 
     Folders of museval's own JSON files (SYSTEM/test/TRACK.json) are taken too.
     """
-    from soloist.evaluation.reports import write_reports
-    from soloist.evaluation.results import load_results
+    from soloist.evaluation import load_results, write_reports
 
     typer.echo(write_reports(output, load_results(results)))

@@ -14,7 +14,7 @@ from soloist.cli.train import require_lightning
 from soloist.errors import Interrupted, SoloistError, UsageError
 
 if TYPE_CHECKING:
-    from soloist.training.recipe.recipe import Stage
+    from soloist.training import Stage
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
 
     `soloist run my_model.yaml --stages evaluate,analyze`
     """
-    from soloist.training.recipe.recipe import read_recipe
+    from soloist.training import read_recipe
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, run)
@@ -63,8 +63,7 @@ def run(
     recipe = read_recipe(names[0], overrides)
     chosen, again = _parse(stages), _parse(force)
     require_lightning()
-    from soloist.training.experiment.pipeline import run_experiment
-    from soloist.training.experiment.stages import Experiment
+    from soloist.training import Experiment, run_experiment
     from soloist.training.loop.guard import is_first_process
 
     def tell(stage: Stage, what: str) -> None:
@@ -100,8 +99,8 @@ def _parse(stages: str | None) -> list[Stage]:
     """
     from typing import get_args
 
-    from soloist.config.reading import nearest
-    from soloist.training.recipe.recipe import Stage
+    from soloist.config import nearest
+    from soloist.training import Stage
 
     if stages is None:
         return []

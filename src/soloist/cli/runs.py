@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from soloist.training.results.run_comparison import Run
+    from soloist.training import Run
 
 _PIPE_WIDTH = 240
 _HEADINGS = ("name", "recipe", "state", "epochs", "steps", "best", "test", "parameters", "time")
@@ -39,7 +39,7 @@ def runs(
     `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff` · `soloist runs -o runs.xlsx`
     """
     from soloist.errors import UsageError
-    from soloist.training.results.run_comparison import compare_recipes, find_runs, sort_runs
+    from soloist.training import compare_recipes, find_runs, sort_runs
     from soloist.training.results.table_files import check_format, format_csv, write_table
 
     if sum((as_json, as_csv, output is not None)) > 1:
@@ -74,7 +74,7 @@ def show_runs(runs: Iterable[Run]) -> None:
 def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
     """The runs that can be read, and whether there are others; these are told."""
     from soloist.errors import SoloistError
-    from soloist.training.results.run_comparison import read_run
+    from soloist.training import read_run
 
     found: list[Run] = []
     for name, folder in folders.items():

@@ -45,10 +45,9 @@ def score(
     `soloist score musdb18/test separated/tdc17-vocals-1 -o results`
     """
     from soloist.cli.scoreboard import Scoreboard
-    from soloist.datasets.stem_tracks import find_stem_tracks
+    from soloist.datasets import find_stem_tracks
     from soloist.errors import UsageError
-    from soloist.evaluation.estimate_folders import FolderScoring
-    from soloist.evaluation.scoring import ScoreSettings
+    from soloist.evaluation import FolderScoring, ScoreSettings
 
     if listen and output is None:
         raise UsageError("--listen keeps excerpts beside the reports: name a folder with -o")

@@ -11,10 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from soloist.evaluation.outcome import Outcome
-from soloist.evaluation.reports import write_reports
+from soloist.evaluation import Outcome, SystemResults, load_results, write_reports
 from soloist.evaluation.result_tables import SUMMARY_HEADINGS, summary_rows
-from soloist.evaluation.results import SystemResults, load_results
 
 _NARROWEST = 120
 

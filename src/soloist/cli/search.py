@@ -10,7 +10,7 @@ import typer
 from soloist.cli.train import require_lightning
 
 if TYPE_CHECKING:
-    from soloist.evaluation.transform_search import SliCQSearch
+    from soloist.evaluation import SliCQSearch
 
 app = typer.Typer(help="Search the settings of a transform.", no_args_is_help=True)
 
@@ -49,8 +49,8 @@ def slicq(
     from rich.console import Console
     from rich.progress import Progress
 
-    from soloist.datasets.stem_tracks import find_stem_tracks
-    from soloist.evaluation.transform_search import SearchSettings, SliCQSearch
+    from soloist.datasets import find_stem_tracks
+    from soloist.evaluation import SearchSettings, SliCQSearch
 
     settings = SearchSettings(trials, method, seconds, tracks, seed)
     search = SliCQSearch(find_stem_tracks(corpus), output, settings)

@@ -180,9 +180,7 @@ def separate(
     from soloist.audio import RawFormat
     from soloist.cli.batch import Batch
     from soloist.errors import UsageError
-    from soloist.inference.file_job import FileSettings
-    from soloist.inference.stem_selection import StemSelection
-    from soloist.inference.stream import StreamSettings
+    from soloist.inference import FileSettings, StemSelection, StreamSettings
 
     if not inputs:
         raise UsageError("name at least one file, folder or glob to separate, or - for standard input")

@@ -13,7 +13,7 @@ from soloist.cli.train import require_lightning
 from soloist.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from soloist.training.sweep.trials import SweepTrial
+    from soloist.training import SweepTrial
 
 
 def sweep(
@@ -51,7 +51,7 @@ def sweep(
 
     `soloist sweep my_model.yaml --data.root corpora -o sweeps/rates`
     """
-    from soloist.training.recipe.recipe import read_recipe
+    from soloist.training import read_recipe
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, sweep)
@@ -59,8 +59,8 @@ def sweep(
         raise UsageError(f"name one recipe, not {' '.join(names) or 'none'}")
     recipe = read_recipe(names[0], overrides)
     require_lightning()
+    from soloist.training import sweep as run
     from soloist.training.sweep.trials import BEST
-    from soloist.training.sweep.trials import sweep as run
 
     folder = output or Path("sweeps") / recipe.name
     try:

@@ -16,7 +16,8 @@ from soloist.cli.overrides import check_overrides, parse_arguments
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
-    from soloist.training.results.testing import Advance, Figure, TestSet
+    from soloist.training import TestSet
+    from soloist.training.results.testing import Advance, Figure
 
 _NARROWEST = 100
 
@@ -49,10 +50,8 @@ def measure(
 
     `soloist test my-model --recipe tiny-sudormrf-digits --data.root free-spoken-digit-dataset -o results`
     """
-    from soloist.training.recipe.recipe import read_recipe
+    from soloist.training import RunFolder, read_recipe, run_tests, write_results
     from soloist.training.results.finish import finish
-    from soloist.training.results.run_folder import RunFolder
-    from soloist.training.results.testing import run_tests, write_results
     from soloist.zoo import load
 
     names, overrides = parse_arguments(arguments)
@@ -79,7 +78,7 @@ def measure(
 
 def find_run(name: str) -> tuple[Path | None, bool]:
     """The run that a name means, or in which the model lies that it means; and whether it means the run."""
-    from soloist.training.results.run_folder import RunFolder
+    from soloist.training import RunFolder
 
     path = Path(name).expanduser()
     if RunFolder(path).recipe.is_file():

@@ -45,8 +45,7 @@ def train(
 
     `soloist train --resume runs/tiny-sudormrf-digits`
     """
-    from soloist.training.recipe.recipe import read_recipe
-    from soloist.training.results.run_folder import RunFolder
+    from soloist.training import RunFolder, read_recipe
 
     names, overrides = parse_arguments(arguments or [])
     check_overrides(overrides, train)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from soloist.inference.calibration import Calibration, Trial
+    from soloist.inference import Calibration, Trial
 
 
 def tune(
@@ -35,7 +35,7 @@ def tune(
     from rich.console import Console
 
     from soloist.errors import SoloistError
-    from soloist.inference.engine_benchmark import tune as tune_model
+    from soloist.inference import tune as tune_model
 
     console = Console(stderr=True, quiet=quiet)
     failed = []

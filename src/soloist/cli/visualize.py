@@ -12,9 +12,9 @@ from soloist.cli.test import find_run
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
-    from soloist.inspection.visualization import Excerpt
-    from soloist.separators.separator import Separator
-    from soloist.training.recipe.recipe import Recipe
+    from soloist.inspection import Excerpt
+    from soloist.separators import Separator
+    from soloist.training import Recipe
 
 _RUNS = ("runs/{}", "experiments/{}/run")
 """Where the commands leave the training of a recipe."""
@@ -55,11 +55,10 @@ def visualize(
 
     `soloist visualize hpss song.mp3 --start 60`
     """
-    from soloist.resources.extras import import_extra
+    from soloist.resources import import_extra
 
     import_extra("matplotlib", "plot")
-    from soloist.inspection.visualization import look_at
-    from soloist.inspection.visualization_files import write_look
+    from soloist.inspection import look_at, write_look
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, visualize)
@@ -87,12 +86,11 @@ def visualize(
 
 def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[str | Path, Recipe | None]:
     """The model that a name means, and the recipe that knows examples for it."""
-    from soloist.training.recipe.recipe import RECIPES, read_recipe
-    from soloist.training.results.run_folder import RunFolder
-    from soloist.zoo.cards import list_cards
+    from soloist.training import RECIPES, RunFolder, read_recipe
+    from soloist.zoo import models
 
     run, whole = find_run(name)
-    known = any(card.name == name for card in list_cards())
+    known = any(card.name == name for card in models())
     shipped = (RECIPES / f"{name}.yaml").is_file()
     if run is None and not known and (shipped or Path(name).suffix in (".yaml", ".yml")):
         resolved = read_recipe(name, overrides)
@@ -107,7 +105,7 @@ def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[
 
 
 def _trained(name: str, recipe: Recipe) -> Path:
-    from soloist.training.results.run_folder import RunFolder
+    from soloist.training import RunFolder
 
     for place in _RUNS:
         model = RunFolder(Path(place.format(recipe.name))).model
@@ -121,7 +119,7 @@ def _trained(name: str, recipe: Recipe) -> Path:
 
 def _read(path: Path, start: float, duration: float) -> Excerpt:
     from soloist.audio import read_audio
-    from soloist.inspection.visualization import Excerpt
+    from soloist.inspection import Excerpt
 
     mixture, rate = read_audio(path, start=start, duration=duration)
     return Excerpt(path.stem, mixture, rate)

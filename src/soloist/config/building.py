@@ -1,7 +1,8 @@
 """Objects from their configuration: `class_path` and `init_args`, nested.
 
-A configuration comes with somebody else's weights, so it may name nothing but classes of Soloist and
-modules of networks that this program has imported already, and it is refused before anything is imported.
+A configuration may come with somebody else's weights. It may name Soloist's classes, modules and parts that
+this program has imported already, and classes of code that the user trusts (`soloist.config.imports`).
+Everything else is refused before anything is built.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from soloist.config import imports
+from soloist.config.class_paths import faces, full_path
 from soloist.config.reading import check_keys, construct, nearest
 from soloist.errors import ConfigError, one_line
 
 T = TypeVar("T")
 
+_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
@@ -28,9 +32,9 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
     """Build the object that a configuration describes.
 
     Args:
-        config: `class_path` and `init_args`; a part of the separator is another such mapping.
-        where: What the configuration belongs to, for messages.
-        kind: The class that it must be of.
+        config: `class_path` and `init_args`; a part of the object is another such mapping.
+        where: Owner of the configuration, for messages.
+        kind: Required base class.
         **arguments: Arguments that no file can hold, such as the parameters of an optimizer.
 
     Raises:
@@ -45,15 +49,51 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
 
 
 def check(config: Mapping[str, Any], where: str) -> None:
-    """Refuse a configuration that names what it may not, without importing anything.
+    """Refuse a configuration that names what it may not, without importing anything of somebody else's.
 
     Raises:
-        ConfigError: A class outside Soloist is named whose module this program has not imported, or a
-            class is named elsewhere than under `class_path`.
+        ConfigError: A class outside Soloist is named whose module neither this program nor the user has
+            imported, or a class is named elsewhere than under `class_path`.
     """
     if "class_path" not in config:
         raise ConfigError(f"{where}: class_path is missing")
     _check(config, where)
+
+
+def with_full_paths(config: Any, where: str) -> Any:
+    """Replace short names and aliases of classes by full class paths, in all parts of a configuration.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    if isinstance(config, (list, tuple)):
+        return [with_full_paths(part, where) for part in config]
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        key: full_path(part, where)
+        if key == "class_path" and isinstance(part, str)
+        else with_full_paths(part, where)
+        for key, part in config.items()
+    }
+
+
+def find_class(class_path: str, where: str) -> type[Any]:
+    """Import the class of a class path that `check` allows.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    module_name, _, name = full_path(class_path, where).rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"{where}: cannot import {module_name}: {one_line(error)}") from error
+    cls = getattr(module, name, None)
+    if not inspect.isclass(cls):
+        classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]
+        raise ConfigError(f"{where}: {module_name} has no class {name!r}; {nearest(name, classes)}")
+    return cls
 
 
 def _check(value: Any, where: str) -> None:
@@ -74,19 +114,18 @@ def _check(value: Any, where: str) -> None:
 
 
 def _check_class_path(class_path: Any, where: str) -> None:
-    if not isinstance(class_path, str) or not _DOTTED.fullmatch(class_path):
+    if not isinstance(class_path, str) or not _CLASS_PATH.fullmatch(class_path):
         raise ConfigError(f"{where}: class_path {class_path!r} is not of the form package.module.Class")
-    module = class_path.rpartition(".")[0]
-    ours = class_path.startswith("soloist.") and "._" not in class_path
-    if not ours and module not in sys.modules:
+    module = full_path(class_path, where).rpartition(".")[0]
+    if not (module.startswith("soloist.") or module in sys.modules or imports.is_imported(module)):
         raise ConfigError(
-            f"{where}: class_path {class_path!r} is not Soloist's; "
-            f"import {module} in your program first if you trust it"
+            f"{where}: class_path {class_path!r} is not Soloist's: if you trust it, give the file or package "
+            f"that defines it with --import, or import {module} in your program first"
         )
 
 
 def _names_code(text: str) -> bool:
-    """Whether jsonargparse could take a text for a class and import it: `module.Class`, and there is one."""
+    """Tell whether jsonargparse could take a text for `module.Class` and import it."""
     if not _DOTTED.fullmatch(text):
         return False
     package = text.partition(".")[0]
@@ -94,7 +133,7 @@ def _names_code(text: str) -> bool:
 
 
 def _build(value: Any, where: str) -> Any:
-    """The value with every mapping that has a `class_path` replaced by its object, innermost first."""
+    """Build every part of a value that has a `class_path`, innermost first."""
     if isinstance(value, (list, tuple)):
         return [_build(part, where) for part in value]
     if not isinstance(value, Mapping):
@@ -102,26 +141,25 @@ def _build(value: Any, where: str) -> Any:
     if "class_path" not in value:
         return {key: _build(part, where) for key, part in value.items()}
     cls = find_class(value["class_path"], where)
-    if not issubclass(cls, nn.Module) and not value["class_path"].startswith("soloist."):
-        raise ConfigError(f"{where}: {value['class_path']} is not a torch module")
+    if not _is_part(cls):
+        raise ConfigError(
+            f"{where}: {value['class_path']} is neither a part of Soloist nor a torch module: derive it from "
+            "one, or give its file with --import"
+        )
     arguments = value.get("init_args", {})
     built = {key: _build(part, f"{key} of {where}") for key, part in arguments.items()}
     return construct(cls, built, where)
 
 
-def find_class(class_path: str, where: str) -> type[Any]:
-    """The class of a `class_path` that `check` allows, imported.
+def _is_part(cls: type[Any]) -> bool:
+    """Tell whether a class may be called with values from a file.
 
-    Raises:
-        ConfigError: There is no such class.
+    A class of the user's imports may be, and so may whatever is or extends a class that Soloist exports, and
+    modules of PyTorch. `subprocess.Popen` is none of these, though every program has imported it.
     """
-    module_name, _, name = class_path.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{where}: cannot import {module_name}: {one_line(error)}") from error
-    cls = getattr(module, name, None)
-    if not inspect.isclass(cls):
-        classes = [key for key, _ in inspect.getmembers(module, inspect.isclass)]
-        raise ConfigError(f"{where}: {module_name} has no class {name!r}; {nearest(name, classes)}")
-    return cls
+    if imports.is_imported(cls.__module__) or issubclass(cls, nn.Module):
+        return True
+    exported = faces()
+    return any(
+        base.__name__ in exported.get(".".join(base.__module__.split(".")[:2]), ()) for base in cls.__mro__
+    )

@@ -11,13 +11,13 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from soloist.audio.staging import Staging
 from soloist.datasets.convert_track import ConvertSettings, are_complete, stems_of, write_stems
 from soloist.datasets.corpus import ALL, Corpus, FolderCorpus
 from soloist.datasets.layouts.clip_folders import ClipCorpus
 from soloist.datasets.layouts.stem_folders import StemFolders
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError
+from soloist.files import Staging
 
 SPLITS = {"tr": "train", "cv": "valid", "validation": "valid", "dev": "valid", "tt": "test", "eval": "test"}
 """What corpora call their splits, and what folders of stems call them."""

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.metrics.permutation import best_order
+from soloist.metrics import best_order
 
 CLEAR = 0.05
 """Part of the energy that is to be expected by which another order must agree better before it is taken."""

@@ -26,7 +26,7 @@ from soloist.estimation.coefficient_blocks import (
 )
 from soloist.estimation.local_gaussian import LocalGaussians
 from soloist.estimation.representations import with_phase_of
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 _LOUD = 10.0
 """Magnitude above which mixtures are scaled down, so that `eps` means the same for all."""

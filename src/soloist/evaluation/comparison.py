@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soloist.evaluation.results import FEW_TRACKS, SystemResults, all_targets, best_first
-from soloist.metrics.aggregation import summarize
-from soloist.metrics.significance import PairedTest, holm, paired_test
+from soloist.metrics import PairedTest, holm, paired_test, summarize
 
 
 @dataclass(frozen=True)

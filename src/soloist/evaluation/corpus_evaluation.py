@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from soloist.datasets.stem_tracks import TrackPath
+from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
 from soloist.evaluation import scoring_workers as workers
 from soloist.evaluation.failures import write_failures
@@ -22,7 +22,7 @@ from soloist.evaluation.outcome import Outcome
 from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.systems import SystemSettings, check_system
-from soloist.resources.processes import Processes
+from soloist.resources import Processes
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soloist.datasets.stem_tracks import TrackPath
+from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
 from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import choose_tracks, write_excerpts

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.audio import StemWriter, WriteOptions
-from soloist.datasets.stem_tracks import TrackPath
-from soloist.datasets.targets import sum_of
-from soloist.datasets.track import MIXTURE, StemTrack
+from soloist.datasets import StemTrack, TrackPath, sum_of
+from soloist.datasets.track import MIXTURE
 from soloist.evaluation.matching import LoadedTrack
 
 EXCERPT_SECONDS = 10

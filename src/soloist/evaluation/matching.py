@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.datasets.stem_tracks import TrackPath
-from soloist.datasets.targets import components
-from soloist.datasets.track import Stem, StemTrack
+from soloist.datasets import Stem, StemTrack, TrackPath, components
 from soloist.errors import AudioError, UsageError
 
 Audio = NDArray[np.float32]

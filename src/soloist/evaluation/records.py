@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from soloist.audio.staging import Staging
 from soloist.errors import AudioError
+from soloist.files import Staging
 
 FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
 """Metrics of BSS Eval v4, one value for each window, in dB."""
@@ -46,7 +46,7 @@ class TargetScores:
 
 
 @dataclass(frozen=True)
-class Cost:
+class SeparationCost:
     """What separating a track took.
 
     Attributes:
@@ -83,7 +83,7 @@ class TrackRecord:
     window: float = 1.0
     hop: float = 1.0
     duration: float = math.nan
-    cost: Cost | None = None
+    cost: SeparationCost | None = None
     notes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
@@ -193,7 +193,7 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
         window=own.get("window", window),
         hop=own.get("hop", hop),
         duration=float(own.get("duration", math.nan)),
-        cost=None if cost is None else Cost(**cost),
+        cost=None if cost is None else SeparationCost(**cost),
         notes=tuple(own.get("notes", ())),
         refused=tuple(own.get("refused", ())),
         settings=own.get("settings", {}),

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, Cost, TrackRecord
+from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, SeparationCost, TrackRecord
 from soloist.evaluation.results import METRICS, SystemResults, all_targets, best_first
-from soloist.metrics.aggregation import summarize
+from soloist.metrics import summarize
 
 NO_VALUE = "-"
 """What stands in a table for a figure that there is not."""
@@ -86,7 +86,7 @@ def markdown_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, wor
 
 
 def _cost_of(record: TrackRecord) -> tuple[object, ...]:
-    cost = record.cost or Cost(math.nan)
+    cost = record.cost or SeparationCost(math.nan)
     return _plain(cost.elapsed), _plain(record.duration), cost.peak_memory, cost.device
 
 

@@ -11,7 +11,7 @@ from soloist.errors import UsageError
 from soloist.evaluation.failures import read_failures
 from soloist.evaluation.listening_excerpts import find_excerpts
 from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
-from soloist.metrics.aggregation import bootstrap_interval, summarize
+from soloist.metrics import bootstrap_interval, summarize
 
 METRICS = (*FRAME_METRICS, *TRACK_METRICS)
 

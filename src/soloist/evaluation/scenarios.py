@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from soloist.datasets.targets import components
+from soloist.datasets import components
 from soloist.errors import UsageError
 
 _PARTNERS = {"accompaniment": "vocals", "harmonic": "percussive", "percussive": "harmonic"}

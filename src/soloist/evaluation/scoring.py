@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.datasets.targets import sum_of
+from soloist.datasets import sum_of
 from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
 from soloist.evaluation.scenarios import Scenario, scenarios
-from soloist.metrics.bss_eval_v4 import bss_eval
-from soloist.metrics.ratios import sdr, si_sdr
+from soloist.metrics import bss_eval, sdr, si_sdr
 
 Audio = NDArray[np.float32]
 

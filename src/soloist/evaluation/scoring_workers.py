@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 
-from soloist.datasets.stem_tracks import TrackPath
-from soloist.datasets.track import StemFile, StemTrack
+from soloist.datasets import StemFile, StemTrack, TrackPath
 from soloist.evaluation.listening_excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack, load_pair
-from soloist.evaluation.records import Cost, TrackRecord
+from soloist.evaluation.records import SeparationCost, TrackRecord
 from soloist.evaluation.scenarios import accompaniment_parts
 from soloist.evaluation.scoring import ScoreSettings, match_by_quality, score_estimates
-from soloist.evaluation.systems import Separation, System, SystemSettings, make_system
-from soloist.resources.memory import peak_memory
+from soloist.evaluation.systems import System, SystemEstimates, SystemSettings, make_system
+from soloist.resources import peak_memory
 
 _system: System | None = None
 _starting: tuple[str, SystemSettings, Path] | None = None
@@ -26,7 +25,7 @@ _starting: tuple[str, SystemSettings, Path] | None = None
 class Separated:
     """Estimates of a track and the memory of the process that made them, MB."""
 
-    separation: Separation
+    separation: SystemEstimates
     peak_memory: float | None
 
 
@@ -92,7 +91,7 @@ def score(task: ScoringTask) -> TrackRecord:
     record = score_loaded(task.system, track.name, loaded, task.scores, by_name=separation.ordered)
     if task.heard is not None:
         write_excerpts(task.heard, track, loaded)
-    cost = Cost(separation.elapsed, task.separated.peak_memory, separation.device)
+    cost = SeparationCost(separation.elapsed, task.separated.peak_memory, separation.device)
     return replace(record, cost=cost, settings=task.settings)
 
 

@@ -14,21 +14,16 @@ import torch
 from einops import rearrange
 
 from soloist.audio import StemWriter, WriteOptions, probe
-from soloist.datasets.targets import sum_of
-from soloist.datasets.track import MIXTURE, StemFile, StemTrack
+from soloist.datasets import StemFile, StemTrack, sum_of
+from soloist.datasets.track import MIXTURE
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.scenarios import complement
-from soloist.inference.engines import find_device
-from soloist.inference.file_job import FileJob, FileSettings
-from soloist.inference.inputs import Track
-from soloist.inference.stem_selection import Block, StemSelection
-from soloist.inference.stream import StreamSettings
-from soloist.separators.oracles import ORACLES, Oracle
+from soloist.inference import FileJob, FileSettings, StemSelection, StreamSettings, Track, find_device
+from soloist.inference.stem_selection import Block
+from soloist.separators import ORACLES, Oracle
 from soloist.separators.training_free.mask_separator import frame_length
-from soloist.transforms.specification import parse_transform
-from soloist.transforms.stft import STFT
-from soloist.transforms.transform import Transform
+from soloist.transforms import STFT, Transform, parse_transform
 from soloist.zoo import card_of
 
 ORACLE_PREFIX = "oracle:"
@@ -56,7 +51,7 @@ class SystemSettings:
 
 
 @dataclass(frozen=True)
-class Separation:
+class SystemEstimates:
     """Estimates of a track, on disk.
 
     Attributes:
@@ -75,7 +70,7 @@ class Separation:
 class System(Protocol):
     """Something that estimates the stems of a track."""
 
-    def separate(self, track: StemTrack) -> Separation:
+    def separate(self, track: StemTrack) -> SystemEstimates:
         """Write estimates of a track's stems to disk."""
         ...
 
@@ -112,7 +107,7 @@ class ModelSystem:
             ),
         )
 
-    def separate(self, track: StemTrack) -> Separation:
+    def separate(self, track: StemTrack) -> SystemEstimates:
         """Separate the track's mixture block by block.
 
         Raises:
@@ -125,7 +120,7 @@ class ModelSystem:
         files = dict(report.stems)
         if self._single is not None:
             files[complement(self._single)] = files.pop(f"no_{self._single}")
-        return Separation(files, report.elapsed, report.device, separator.ordered)
+        return SystemEstimates(files, report.elapsed, report.device, separator.ordered)
 
 
 class OracleSystem:
@@ -144,7 +139,7 @@ class OracleSystem:
         self._kind, self._device, self._folder = kind, find_device(settings.device), folder
         self._transform = transform
 
-    def separate(self, track: StemTrack) -> Separation:
+    def separate(self, track: StemTrack) -> SystemEstimates:
         """Estimate all stems of a track, and its accompaniment, from its mixture and its references.
 
         Raises:
@@ -163,7 +158,7 @@ class OracleSystem:
         folder = self._folder / _folder_name(track)
         files = {name: folder / f"{name}.wav" for name in estimates}
         _write(files, loaded.sample_rate, [np.stack(list(estimates.values()))])
-        return Separation(files, time.perf_counter() - begun, self._device)
+        return SystemEstimates(files, time.perf_counter() - begun, self._device)
 
     def _oracle(self, sample_rate: int) -> Oracle:
         if self._transform is None:

@@ -18,14 +18,14 @@ from optuna import TrialPruned
 from optuna.trial import Trial, TrialState
 from torch import Tensor
 
-from soloist.datasets.stem_tracks import TrackPath
+from soloist.datasets import TrackPath
 from soloist.errors import AudioError, UsageError
 from soloist.evaluation.listening_excerpts import choose_tracks
-from soloist.metrics.ratios import sdr
-from soloist.resources.optuna_study import Method, make_sampler, open_study
-from soloist.separators.oracles import Oracle
-from soloist.transforms.slicq import ScaleName, make_scale
-from soloist.transforms.specification import parse_transform
+from soloist.metrics import sdr
+from soloist.resources import make_sampler, open_study
+from soloist.resources.optuna_study import Method
+from soloist.separators import Oracle
+from soloist.transforms import ScaleName, make_scale, parse_transform
 
 STORAGE = "search.db"
 BASELINE = "stft:4096:1024"
@@ -80,7 +80,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class SearchExcerpt:
     """A stretch of a track's stems.
 
     Attributes:
@@ -164,7 +164,7 @@ class SliCQSearch:
             raise TrialPruned from error
 
 
-def oracle_sdr(transform: str, excerpts: Sequence[Excerpt]) -> float:
+def oracle_sdr(transform: str, excerpts: Sequence[SearchExcerpt]) -> float:
     """The SDR of mix-phase inversion, dB: the mean over the excerpts of that over their stems.
 
     Stems that are silent there do not count.
@@ -183,7 +183,7 @@ def oracle_sdr(transform: str, excerpts: Sequence[Excerpt]) -> float:
     return float(torch.stack(figures).nanmean())
 
 
-def load_excerpts(tracks: Sequence[TrackPath], seconds: float, count: int) -> list[Excerpt]:
+def load_excerpts(tracks: Sequence[TrackPath], seconds: float, count: int) -> list[SearchExcerpt]:
     """The middles of some tracks.
 
     Args:
@@ -202,14 +202,14 @@ def load_excerpts(tracks: Sequence[TrackPath], seconds: float, count: int) -> li
     return excerpts
 
 
-def _load(path: TrackPath, seconds: float) -> Excerpt:
+def _load(path: TrackPath, seconds: float) -> SearchExcerpt:
     stems = path.open().stems
     start = max(0.0, (min(stem.duration for stem in stems.values()) - seconds) / 2)
     read = [stem.read(start, seconds) for stem in stems.values()]
     if len({(audio.shape, rate) for audio, rate in read}) > 1:
         raise AudioError(f"the stems of {path.name} differ in rate, channels or length")
     references = torch.from_numpy(np.stack([audio for audio, _ in read]))
-    return Excerpt(references[None], read[0][1])
+    return SearchExcerpt(references[None], read[0][1])
 
 
 def _suggest(trial: Trial, sample_rate: int) -> tuple[str, int]:

@@ -14,9 +14,9 @@ from soloist.export.readme import readme
 from soloist.export.selftest import Check, check
 from soloist.files import check_free, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
-from soloist.resources.extras import import_extra
-from soloist.separators.separator import Separator
-from soloist.zoo.cards import Card
+from soloist.resources import import_extra
+from soloist.separators import Separator
+from soloist.zoo import Card
 
 CARD = "model.json"
 README = "README.md"

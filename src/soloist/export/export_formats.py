@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from soloist.errors import UsageError
 from soloist.export import runtimes
-from soloist.export import whole_separators as whole
-from soloist.inference.graphs import formats as graphs
+from soloist.export.whole_separators import to_torch_export, to_torchscript
+from soloist.inference.graphs.formats import to_onnx, to_openvino
 from soloist.inference.graphs.signature import Signature
 
 FormatName = Literal["onnx", "openvino", "torchscript", "torch-export"]
@@ -38,20 +38,20 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "onnx": Format("ONNX", ("model.onnx",), graphs.to_onnx, runtimes.open_onnx, "onnxruntime", whole=False),
+    "onnx": Format("ONNX", ("model.onnx",), to_onnx, runtimes.open_onnx, "onnxruntime", whole=False),
     "openvino": Format(
         "OpenVINO IR",
         ("model.xml", "model.bin"),
-        graphs.to_openvino,
+        to_openvino,
         runtimes.open_openvino,
         "openvino",
         whole=False,
     ),
     "torchscript": Format(
-        "TorchScript", ("model.pt",), whole.to_torchscript, runtimes.open_torchscript, "torch", whole=True
+        "TorchScript", ("model.pt",), to_torchscript, runtimes.open_torchscript, "torch", whole=True
     ),
     "torch-export": Format(
-        "torch.export", ("model.pt2",), whole.to_torch_export, runtimes.open_torch_export, "torch", whole=True
+        "torch.export", ("model.pt2",), to_torch_export, runtimes.open_torch_export, "torch", whole=True
     ),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from soloist import __version__
-from soloist.config.building import find_class
+from soloist.config import find_class
 from soloist.export.export_formats import Format
 from soloist.export.selftest import Check
+from soloist.files import sha256_of
 from soloist.inference.graphs.signature import Port, Signature
-from soloist.separators.separator import Separator
-from soloist.zoo.cards import Card
+from soloist.separators import Separator
+from soloist.zoo import Card
 
 
 def describe(
@@ -44,7 +44,7 @@ def describe(
         "name": card.name,
         "title": card.title,
         "format": form.title,
-        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in form.files},
+        "files": {name: sha256_of(folder / name) for name in form.files},
         "holds": "separator" if form.whole else "network",
         "inputs": _ports(signature.inputs),
         "outputs": _ports(signature.outputs),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from soloist.inference.graphs.capture import quiet
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], Arrays]

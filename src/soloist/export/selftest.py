@@ -16,7 +16,7 @@ from soloist.errors import ExportError, SoloistError
 from soloist.export.export_formats import Format
 from soloist.export.runtimes import Run, runtime_name
 from soloist.inference.graphs.signature import FreeAxis
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 TOLERANCE = 1e-4
 """Of the peak of an output."""

@@ -12,7 +12,7 @@ import torch
 from soloist.errors import UsageError
 from soloist.inference.graphs.capture import capture, example_mixture, explained, optimized, quiet
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature, signature_of
-from soloist.separators.separator import Following, Separator
+from soloist.separators import Following, Separator
 
 
 @torch.no_grad()

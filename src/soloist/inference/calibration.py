@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from soloist.files import home, write_whole
 from soloist.inference.engines import ENGINES
 from soloist.inference.engines.graph_cache import fingerprint
-from soloist.resources.machine import describe_machine
-from soloist.separators.separator import Separator
-from soloist.zoo.home import home
+from soloist.resources import describe_machine
+from soloist.separators import Separator
 
 EQUAL = 1e-4
 """The largest difference from PyTorch, as a part of the peak, with which an engine counts as equal."""
@@ -125,11 +124,7 @@ def load_calibration(separator: Separator) -> Calibration | None:
 def save_calibration(separator: Separator, calibration: Calibration) -> Path:
     """Keep a calibration, in the place of an earlier one."""
     path = calibration_path(separator)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as scratch:
-        whole = Path(scratch) / path.name
-        whole.write_text(json.dumps(asdict(calibration), indent=1), encoding="utf-8")
-        whole.replace(path)
+    write_whole(path, json.dumps(asdict(calibration), indent=1))
     return path
 
 

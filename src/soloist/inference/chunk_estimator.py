@@ -6,9 +6,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.estimation.source_order import align_sources
+from soloist.estimation import align_sources
 from soloist.inference.engines import Estimate
-from soloist.separators.separator import Level, Separator
+from soloist.separators import Level, Separator
 
 
 def make_estimate(

@@ -17,11 +17,8 @@ from soloist.errors import SoloistError, UsageError
 from soloist.inference.calibration import Calibration, Trial, save_calibration
 from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
-from soloist.resources.memory import peak_memory, resident_memory
-from soloist.resources.processes import Processes
-from soloist.resources.timing import measure_time
-from soloist.separators.chunking import Chunking
-from soloist.separators.separator import Level, Separator
+from soloist.resources import Processes, measure_time, peak_memory, resident_memory
+from soloist.separators import Chunking, Level, Separator
 from soloist.zoo import load
 
 T = TypeVar("T")

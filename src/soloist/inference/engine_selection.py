@@ -13,7 +13,7 @@ from soloist.errors import SoloistError
 from soloist.inference.calibration import Calibration, Trial, load_calibration
 from soloist.inference.engine_benchmark import noise_chunk
 from soloist.inference.engines import Engine, find_device, installed_engines, make_engine
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 AUTO = "auto"
 LONG_SECONDS = 120.0

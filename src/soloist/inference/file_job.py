@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from einops import rearrange
@@ -23,7 +24,7 @@ from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, c
 from soloist.inference.stem_selection import Block, NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import TrackReport
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
@@ -133,7 +134,7 @@ class FileJob:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
         return self._load(kind if self._any_rate else {})
 
-    def _load(self, overrides: dict[str, int]) -> tuple[Separator, EngineChoice]:
+    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineChoice]:
         # One kind of input at a time: a folder of many kinds must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)

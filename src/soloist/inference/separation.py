@@ -27,7 +27,7 @@ def separate(
     engine: str = "torch",
     settings: StreamSettings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Separate a recording that fits in memory; `soloist.inference.file_job.FileJob` is for those that do not.
+    """Separate a recording that fits in memory; `soloist.inference.FileJob` is for those that do not.
 
     Args:
         audio: A file of any format, or samples `(channels, samples)` or `(samples,)` in [-1, 1].
@@ -36,7 +36,7 @@ def separate(
         stems: Names of the stems that are wanted; empty for all.
         two_stems: The stem that is wanted beside everything else.
         device: "auto", "cpu", "cuda", "mps".
-        engine: What runs the network: one of `soloist.inference.engines.ENGINES`.
+        engine: What runs the network: one of `soloist.inference.ENGINES`.
         settings: Chunks, overlap, shifts, batches.
 
     Returns:

@@ -16,11 +16,10 @@ from torch import Tensor
 
 from soloist.audio import resample_blocks
 from soloist.errors import UsageError
-from soloist.estimation.source_order import OrderKeeper, align_sources
+from soloist.estimation import OrderKeeper, align_sources
 from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, TorchEngine
-from soloist.separators.chunking import Chunking, separate_blocks
-from soloist.separators.separator import Level, Note, Separator
+from soloist.separators import Chunking, Level, Note, Separator, separate_blocks
 
 Block = NDArray[np.float32]
 

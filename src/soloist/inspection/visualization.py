@@ -13,16 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from soloist.audio import resample_audio, to_channels
-from soloist.estimation.clustering.confidence import Confidence, measure_confidence
-from soloist.inference.engines import TorchEngine
-from soloist.inference.stream import measure_level, separate_stream
+from soloist.estimation import Confidence, measure_confidence
+from soloist.inference import TorchEngine, measure_level, separate_stream
+from soloist.losses import Coefficients, Prediction
 from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
-from soloist.losses.loss import Coefficients, Prediction
-from soloist.metrics.ratios import permuted, si_sdr
-from soloist.plots.separation_figure import Separation
-from soloist.separators.clustering_separator import ClusteringSeparator
-from soloist.separators.separator import Separator
-from soloist.transforms.transform import Transform
+from soloist.metrics import permuted, si_sdr
+from soloist.plots.separation_figure import SeparationFigure
+from soloist.separators import ClusteringSeparator, Separator
+from soloist.transforms import Transform
 
 LOUD_DB = -40.0
 """Level below that of the loudest coefficient beyond which an embedding says nothing."""
@@ -50,7 +48,7 @@ class Excerpt:
 
 
 @dataclass(frozen=True)
-class Look:
+class Visualization:
     """What a separator makes of an excerpt.
 
     Attributes:
@@ -58,12 +56,12 @@ class Look:
         confidence: Of separators that cluster; None for others.
     """
 
-    separation: Separation
+    separation: SeparationFigure
     confidence: Confidence | None
 
 
 @torch.inference_mode()
-def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Look:
+def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Visualization:
     """Separate an excerpt as `soloist separate` does, and see how.
 
     What the separator says of masks and embeddings, it says of the whole excerpt at once, so that the memory
@@ -86,7 +84,7 @@ def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> 
     if isinstance(separator, ClusteringSeparator):
         shares, confidence = _cluster(separator, prediction)
         masks = masks if separator.inference == "masks" else shares
-    separation = Separation(
+    separation = SeparationFigure(
         mixture=torch.from_numpy(excerpt.mixture),
         sample_rate=excerpt.sample_rate,
         estimates=_named(separator, torch.from_numpy(estimates)),
@@ -96,7 +94,7 @@ def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> 
         embeddings=embeddings,
         groups=groups,
     )
-    return Look(separation, confidence)
+    return Visualization(separation, confidence)
 
 
 def loud_points(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:

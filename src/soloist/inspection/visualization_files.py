@@ -9,8 +9,8 @@ import torch
 
 from soloist.audio import StemWriter, WriteOptions
 from soloist.inference.outputs import stem_paths
-from soloist.plots.separation_figure import Separation, draw_separation
-from soloist.plots.spectrogram_figure import save_figure
+from soloist.plots import draw_separation, save_figure
+from soloist.plots.separation_figure import SeparationFigure
 
 PICTURE = "picture"
 
@@ -18,7 +18,11 @@ PictureFormat = Literal["png", "svg", "pdf"]
 
 
 def write_look(
-    separation: Separation, folder: Path, *, picture: PictureFormat = "png", dimensions: Literal[2, 3] = 2
+    separation: SeparationFigure,
+    folder: Path,
+    *,
+    picture: PictureFormat = "png",
+    dimensions: Literal[2, 3] = 2,
 ) -> dict[str, Path]:
     """Write `mixture.wav`, `<source>.wav`, `<source>-reference.wav` where it is known, and `picture.png`.
 

@@ -1,1 +1,5 @@
 """What training minimises: functions of a separator's prediction and the references."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -52,6 +52,6 @@ def analysis(prediction: Prediction, loss: nn.Module) -> Callable[[Tensor], Coef
     if prediction.analyze is None:
         raise UsageError(
             f"{type(loss).__name__} needs a transform: this separator has none of its own, "
-            "so give the loss one, such as soloist.transforms.stft.STFT"
+            "so give the loss one, such as soloist.transforms.STFT"
         )
     return prediction.analyze

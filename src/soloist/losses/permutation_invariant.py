@@ -11,7 +11,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.losses.loss import Loss, Prediction, SourceLoss, check_shapes
-from soloist.metrics.permutation import best_order
+from soloist.metrics import best_order
 
 
 class PermutationInvariant(Loss):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 
 Samples = NDArray[np.float64]
 

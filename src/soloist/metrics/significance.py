@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from soloist.errors import UsageError
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from soloist.datasets.corpus import Corpus
-from soloist.datasets.track import Stem, StemTrack
+from soloist.datasets import Corpus, Stem, StemTrack
 from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from soloist.audio import resample_audio, to_channels
-from soloist.datasets.track import Stem
+from soloist.datasets import Stem
 from soloist.errors import AudioError
 from soloist.mixing.example import Signal
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from soloist.audio.staging import Staging
 from soloist.errors import SoloistError, UsageError
+from soloist.files import Staging
 from soloist.mixing.example import Example, Mixer, arguments_of, take_in_turn
 
 _NAME = "name"

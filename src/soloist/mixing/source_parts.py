@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from soloist.datasets.targets import components
-from soloist.datasets.track import Stem, StemTrack
+from soloist.datasets import Stem, StemTrack, components
 from soloist.errors import UsageError
 from soloist.mixing.example import Signal
 from soloist.mixing.excerpt_reader import read_excerpt
 
 
-class Parts:
+class SourceParts:
     """The stems that occur in a split, and the sources as sums of them.
 
     Args:

@@ -7,13 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from soloist.datasets.corpus import Corpus
-from soloist.datasets.track import StemTrack
+from soloist.datasets import Corpus, StemTrack
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
 from soloist.mixing.excerpt_reader import draw_start, whole_length
-from soloist.mixing.source_parts import Parts, longest, read_stem
+from soloist.mixing.source_parts import SourceParts, longest, read_stem
 
 Place = tuple[StemTrack, float]
 """A track and a time in it, seconds."""
@@ -71,7 +70,7 @@ class StemMixer(Mixer):
         self.coherence = coherence
         self.augmentations = tuple(augmentations)
         self._tracks = corpus.tracks(split, max_tracks)
-        self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
+        self._parts = SourceParts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
         self._shares = _shares(self._tracks) if balance == "duration" else None
 
     def __len__(self) -> int:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from soloist.datasets.corpus import Corpus
-from soloist.datasets.track import StemTrack
+from soloist.datasets import Corpus, StemTrack
 from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
 from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
-from soloist.mixing.source_parts import Parts, longest, read_stem
+from soloist.mixing.source_parts import SourceParts, longest, read_stem
 
 
 class TrackMixer(Mixer):
@@ -52,7 +51,7 @@ class TrackMixer(Mixer):
             sources=sources, sample_rate=sample_rate, channels=channels, seed=seed, duration=duration
         )
         self._tracks = corpus.tracks(split, max_tracks)
-        self._parts = Parts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
+        self._parts = SourceParts(self.sources, self._tracks, f"the split {split!r} of {corpus}")
 
     def __len__(self) -> int:
         return len(self._tracks)

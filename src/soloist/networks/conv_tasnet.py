@@ -16,7 +16,7 @@ from soloist.networks.layers.frames import FrameConv, Slope, channels_last
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
 from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 class DilatedConv(FrameConv):

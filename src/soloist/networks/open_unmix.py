@@ -65,7 +65,7 @@ class OpenUnmix(SpectralNetwork):
         self.num_bins = num_bins
         self.num_input_bins = seen
         self.causal = not bidirectional
-        self.encoders = nn.ModuleList(Encoder(channels, seen, hidden_size) for _ in range(num_sources))
+        self.encoders = nn.ModuleList(UnmixEncoder(channels, seen, hidden_size) for _ in range(num_sources))
         self.lstms = nn.ModuleList(
             nn.LSTM(
                 hidden_size,
@@ -76,7 +76,9 @@ class OpenUnmix(SpectralNetwork):
             )
             for _ in range(num_sources)
         )
-        self.decoders = nn.ModuleList(Decoder(hidden_size, channels, num_bins) for _ in range(num_sources))
+        self.decoders = nn.ModuleList(
+            UnmixDecoder(hidden_size, channels, num_bins) for _ in range(num_sources)
+        )
 
     @property
     def lookahead(self) -> int | None:
@@ -161,7 +163,7 @@ class DenseNorm(nn.Module):
         self.norm = nn.Identity()
 
 
-class Encoder(nn.Module):
+class UnmixEncoder(nn.Module):
     """From the magnitudes of a frame to features in -1..1.
 
     Args:
@@ -191,7 +193,7 @@ class Encoder(nn.Module):
         self.whitening = nn.Identity()
 
 
-class Decoder(nn.Module):
+class UnmixDecoder(nn.Module):
     """From features to the mask of a frame.
 
     Args:

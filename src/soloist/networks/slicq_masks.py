@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers.convolutions import ConvNorm, Whitening
-from soloist.transforms.slicq import overlap_slices
+from soloist.transforms import overlap_slices
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,5 @@
 """Pictures of sounds, drawn with Matplotlib and without its global state."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

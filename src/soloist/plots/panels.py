@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 FLOOR_DB = -80.0
 

@@ -16,7 +16,7 @@ _COLUMN_WIDTH, _ROW_HEIGHT, _DPI = 4.0, 2.2, 100
 
 
 @dataclass(frozen=True)
-class Separation:
+class SeparationFigure:
     """A mixture and what a separator makes of it; what it does not have is empty or None.
 
     Attributes:
@@ -45,7 +45,7 @@ class Separation:
         return self.mixture.shape[-1] / self.sample_rate
 
 
-def draw_separation(separation: Separation, *, dimensions: Literal[2, 3] = 2) -> Figure:
+def draw_separation(separation: SeparationFigure, *, dimensions: Literal[2, 3] = 2) -> Figure:
     """Draw a column for the mixture and one for each source.
 
     From the top: waveforms, spectrograms and, where there are any, the spectrograms of the true sources, the
@@ -68,7 +68,7 @@ def draw_separation(separation: Separation, *, dimensions: Literal[2, 3] = 2) ->
 class _Panels:
     """The figure, and which row of it shows what."""
 
-    def __init__(self, separation: Separation) -> None:
+    def __init__(self, separation: SeparationFigure) -> None:
         self._separation = separation
         rows = 2 + bool(separation.references) + bool(separation.masks)
         rows = rows if separation.embeddings is None else max(3, rows)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from soloist.audio.staging import Staging
 from soloist.errors import UsageError
+from soloist.files import Staging
 from soloist.plots.spectrogram_levels import Spectrogram
 
 Axis = Literal["log", "scale"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from soloist.audio.blocks import cut_blocks
-from soloist.transforms.transform import Transform
+from soloist.audio import cut_blocks
+from soloist.transforms import Transform
 
 PIECE_SECONDS = 10.0
 COLUMNS = 1200

@@ -1,1 +1,5 @@
 """Profiles: parameters, operations, time and memory of separation and training."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,14 +11,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from soloist.inference import Engine, find_device, make_engine
 from soloist.inference.chunk_estimator import make_estimate
-from soloist.inference.engines import Engine, find_device, make_engine
 from soloist.profiling.operations import count_operations
-from soloist.resources.memory import within_memory
-from soloist.resources.tensor_memory import peak_tensor_memory
-from soloist.resources.timing import Timing, measure_time
-from soloist.separators.chunking import Chunking, separate_blocks
-from soloist.separators.separator import Level, Separator
+from soloist.resources import TimedRuns, measure_time, peak_tensor_memory, within_memory
+from soloist.separators import Chunking, Level, Separator, separate_blocks
 
 LONGEST_TRAINED = 10.0
 """Seconds of the longest mixtures that training is measured on: no recipe draws longer ones."""
@@ -60,7 +57,7 @@ class Separating:
 
     operations: float | None
     memory: int | None
-    time: Timing
+    time: TimedRuns
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Training:
     """
 
     memory: int
-    backward: Timing
+    backward: TimedRuns
 
 
 def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0) -> Separating:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from soloist.audio.staging import Staging
 from soloist.errors import UsageError
+from soloist.files import Staging
 from soloist.profiling.profile_runs import Profile
 from soloist.profiling.profile_tables import write_costs_csv, write_json, write_markdown
 from soloist.profiling.quality_against_cost import Rating, compare
-from soloist.resources.extras import import_extra
-from soloist.resources.machine import describe_machine
+from soloist.resources import describe_machine, import_extra
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class ReportPaths:
                 raise UsageError(f"{path} cannot be two reports: give each a file of its own")
         if self.plot is not None:
             import_extra("matplotlib", "plot")
-            from soloist.plots.spectrogram_figure import picture_format
+            from soloist.plots import picture_format
 
             picture_format(self.plot)
 
@@ -130,8 +129,7 @@ def draw_profiles(profiles: Sequence[Profile], rating: Rating, path: Path) -> li
         UsageError: Nothing is known of any.
         OSError: The picture cannot be written.
     """
-    from soloist.plots.pareto_figure import Candidate, draw_pareto
-    from soloist.plots.spectrogram_figure import save_figure
+    from soloist.plots import Candidate, draw_pareto, save_figure
 
     compared = compare(profiles, rating)
     if not compared.models:

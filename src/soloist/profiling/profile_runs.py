@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import TypeVar
 
 from soloist.errors import OutOfMemoryError, SoloistError, UsageError
-from soloist.inference.engines import find_device, installed_engines
+from soloist.inference import find_device, installed_engines
 from soloist.profiling import workers
 from soloist.profiling.measure import Case, Separating, Training
 from soloist.profiling.subjects import Facts, find_model
-from soloist.resources.processes import Processes
+from soloist.resources import Processes
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any
 from soloist.evaluation.result_tables import NO_VALUE, markdown_rows, write_csv
 from soloist.profiling.profile_runs import Measured, Profile
 from soloist.profiling.quality_against_cost import Rating
-from soloist.resources.timing import Timing
+from soloist.resources import TimedRuns
 
 _FACTS = ("model", "parameters", "trainable", "MB", "field (s)", "latency (s)", "chunk (s)")
 _COSTS = (
@@ -143,7 +143,7 @@ def _cost_cells(measured: Measured) -> list[str]:
     ]
 
 
-def _milliseconds(time: Timing) -> str:
+def _milliseconds(time: TimedRuns) -> str:
     """The median, and the quartiles."""
     median, low, high = (_three_digits(1e3 * seconds) for seconds in (time.median, time.low, time.high))
     return f"{median} ({low}…{high})"
@@ -172,6 +172,6 @@ def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
     }
 
 
-def _flat_time(name: str, time: Timing | None) -> dict[str, Any]:
+def _flat_time(name: str, time: TimedRuns | None) -> dict[str, Any]:
     keys = ("median", "low", "high", "runs")
     return {f"{name}_{key}": None if time is None else getattr(time, key) for key in keys}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from soloist.evaluation.result_tables import NO_VALUE
 from soloist.profiling.measure import Case
 from soloist.profiling.profile_runs import Measured, Profile
-from soloist.zoo.cards import Quality
+from soloist.zoo import Quality
 
 Costs = dict[str, float | None]
 

@@ -7,14 +7,12 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from soloist.config.reading import nearest
+from soloist.config import nearest
 from soloist.errors import ModelError
-from soloist.separators.chunking import Chunking
-from soloist.separators.separator import Separator
-from soloist.training.recipe.recipe import RECIPES, read_recipe
-from soloist.training.results.run_folder import RunFolder
-from soloist.zoo.cards import WEIGHTS, Quality, find, list_cards
-from soloist.zoo.model_folder import card_of, load
+from soloist.separators import Chunking, Separator
+from soloist.training import RECIPES, RunFolder, read_recipe
+from soloist.zoo import Quality, card_of, find, load, models
+from soloist.zoo.cards import WEIGHTS
 
 _RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -91,9 +89,9 @@ def find_model(name: str) -> str | Path | None:
         ModelError: There is neither.
     """
     path = Path(name).expanduser()
-    models = {card.name for card in list_cards()}
+    known = {card.name for card in models()}
     recipes = {file.stem for file in RECIPES.glob("*.yaml")}
-    if name in models:
+    if name in known:
         return name
     if path.is_dir():
         return RunFolder(path).model if RunFolder(path).recipe.is_file() else path
@@ -101,7 +99,7 @@ def find_model(name: str) -> str | Path | None:
         return path
     if name in recipes or path.is_file():
         return None
-    raise ModelError(f"no model or recipe is named {name!r}; {nearest(name, models | recipes)}")
+    raise ModelError(f"no model or recipe is named {name!r}; {nearest(name, known | recipes)}")
 
 
 def algorithmic_latency(separator: Separator) -> float:

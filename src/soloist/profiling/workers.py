@@ -15,7 +15,7 @@ from soloist.profiling.measure import (
     separate_once,
 )
 from soloist.profiling.subjects import Facts, load_subject
-from soloist.resources.memory import peak_memory
+from soloist.resources import peak_memory
 
 _load = lru_cache(maxsize=1)(load_subject)
 

@@ -1,1 +1,5 @@
 """Resources of the machine: memory, time, processes, signals, optional packages."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

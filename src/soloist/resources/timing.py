@@ -21,7 +21,7 @@ _MOST_RUNS = 1000
 
 
 @dataclass(frozen=True)
-class Timing:
+class TimedRuns:
     """Seconds that the runs of a computation took.
 
     Attributes:
@@ -37,7 +37,7 @@ class Timing:
     runs: int
 
     @classmethod
-    def of(cls, seconds: list[float]) -> Timing:
+    def of(cls, seconds: list[float]) -> TimedRuns:
         """Summarise the runs, of which there is at least one."""
         low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
         return cls(float(median), float(low), float(high), len(seconds))
@@ -49,7 +49,7 @@ def measure_time(
     *,
     budget: float = 2.0,
     wait: Callable[[], object] = lambda: None,
-) -> Timing:
+) -> TimedRuns:
     """Time a computation until the budget is spent, at least three times.
 
     A first run warms up: it counts only if it alone takes longer than the budget.
@@ -72,7 +72,7 @@ def measure_time(
         len(seconds) < _MOST_RUNS and time.perf_counter() - begun + sum(seconds) / len(seconds) < budget
     ):
         seconds.append(_time_once(run, prepare, wait))
-    return Timing.of(seconds)
+    return TimedRuns.of(seconds)
 
 
 def process_age() -> float | None:

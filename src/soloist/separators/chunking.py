@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
-from soloist.estimation.source_order import OrderKeeper, align_sources
+from soloist.estimation import OrderKeeper, align_sources
 from soloist.separators.separator import Separator
 
 Estimate = Callable[[Tensor], Tensor]

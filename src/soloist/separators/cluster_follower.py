@@ -9,8 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.estimation.clustering.cluster_memory import ClusterMemory
-from soloist.estimation.clustering.confidence import measure_confidence
+from soloist.estimation import ClusterMemory, measure_confidence
 from soloist.separators.separator import Finish, Note
 
 if TYPE_CHECKING:

@@ -19,16 +19,15 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import Clusterer, Fit, KMeans, Start
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import Clusterer, Fit, KMeans, Start, loudest
 from soloist.estimation.clustering.counting import fit_some
-from soloist.losses.loss import Prediction
+from soloist.losses import Prediction
+from soloist.networks import SpectralNetwork
 from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, EmbeddingActivation
-from soloist.networks.layers.spectral_network import SpectralNetwork
 from soloist.separators.cluster_follower import ClusterFollower
 from soloist.separators.separator import Normalization, Note
 from soloist.separators.spectral_separator import Representation, SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 MaskActivation = Literal["sigmoid", "softmax", "relu"]
 """What masks go through; "softmax" is over the sources, whose masks then add up to one."""

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
-from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
+from soloist.estimation import ConsistencyWeights, project_onto_mixture
+from soloist.networks import MaskNetwork
 from soloist.networks.layers.frames import channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.separators.separator import Finish, Normalization, Separator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.transforms import LearnedFilterbank
 
 
 class FilterbankSeparator(Separator):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from soloist.config.building import build_object
+from soloist.config import build_object
 from soloist.separators.separator import Separator
 
 

@@ -27,10 +27,9 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.local_gaussian import LocalGaussians
-from soloist.estimation.representations import with_phase_of
+from soloist.estimation import LocalGaussians, with_phase_of
 from soloist.losses.coefficients import phase_sensitive_ratio
-from soloist.transforms.transform import Transform
+from soloist.transforms import Transform
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 """Coefficients of the mixture and of the sources to those of the estimates, shaped like the sources'."""

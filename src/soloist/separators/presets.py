@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import nn
-
+from soloist.config import configuration_of
 from soloist.errors import UsageError
-from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.sudormrf.attentive import AttentiveSuDoRMRF
-from soloist.networks.sudormrf.causal import CausalSuDoRMRF
-from soloist.networks.sudormrf.group_communication import GroupCommSuDoRMRF
-from soloist.networks.sudormrf.improved import SuDoRMRF
-from soloist.networks.sudormrf.original import OriginalSuDoRMRF
+from soloist.networks import (
+    AttentiveSuDoRMRF,
+    CausalSuDoRMRF,
+    GroupCommSuDoRMRF,
+    MaskNetwork,
+    OriginalSuDoRMRF,
+    SuDoRMRF,
+)
 from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.transforms.learned_filterbank import LearnedFilterbank
+from soloist.transforms import LearnedFilterbank
 
 SuDoRMRFVariant = Literal["original", "improved", "groupcomm", "causal", "attentive"]
 
@@ -84,11 +85,11 @@ class FilterbankDesign:
     def config(self) -> dict[str, Any]:
         """`class_path` and `init_args` of the separator, plain values only."""
         arguments = {
-            "filterbank": _described(LearnedFilterbank, self.filterbank_args),
-            "network": _described(self.network, self.network_args),
+            "filterbank": configuration_of(LearnedFilterbank, **self.filterbank_args),
+            "network": configuration_of(self.network, **self.network_args),
             **self.separator_args,
         }
-        return _described(FilterbankSeparator, arguments)
+        return configuration_of(FilterbankSeparator, **arguments)
 
 
 def sudormrf_preset(
@@ -160,7 +161,3 @@ def sudormrf_design(
         separator["pad_multiple"] = pad_multiple
     network = {**sizes, "num_outputs": len(sources) * channels}
     return FilterbankDesign(_NETWORKS[variant], network, filterbank, separator)
-
-
-def _described(cls: type[nn.Module], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": dict(arguments)}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering.confidence import Confidence
-from soloist.losses.loss import Prediction
+from soloist.estimation import Confidence
+from soloist.losses import Prediction
 
 Normalization = Literal["none", "track", "chunk"]
 

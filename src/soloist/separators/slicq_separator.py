@@ -10,12 +10,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.estimation.wiener import WienerEM
-from soloist.losses.loss import Prediction
-from soloist.networks.slicq_masks import BlockShape, MaskDesign, XumxSliCQ
+from soloist.estimation import WienerEM
+from soloist.losses import Prediction
+from soloist.networks import BlockShape, MaskDesign, XumxSliCQ
 from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
 from soloist.separators.statistics import mean_and_deviation, moments
-from soloist.transforms.slicq import SliCQ, overlap_slices
+from soloist.transforms import SliCQ, overlap_slices
 
 
 class SliCQSeparator(Separator):

@@ -10,19 +10,13 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.representations import (
-    PlaneOrder,
-    complex_to_planes,
-    decibels,
-    planes_to_complex,
-    with_phase_of,
-)
-from soloist.estimation.wiener import WienerEM
-from soloist.losses.loss import Prediction
-from soloist.networks.layers.spectral_network import SpectralNetwork, Standardizing, Variational
+from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation.representations import PlaneOrder, decibels
+from soloist.losses import Prediction
+from soloist.networks import SpectralNetwork, Standardizing, Variational
 from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
 from soloist.separators.statistics import mean_and_deviation, moments
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 Representation = Literal["complex", "magnitude", "decibels"]
 """What a network sees of a spectrogram."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 from soloist.transforms.transform import Transform
 
 Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]

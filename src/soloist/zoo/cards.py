@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from soloist.config.reading import check_keys, construct, nearest, read_yaml
+from soloist.config import check_keys, construct, nearest, read_yaml
 from soloist.errors import ConfigError, ModelError
 from soloist.zoo.home import check_name, is_name, models_folder
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
+
+DEFAULT_MODEL = "two-stage-hpss"
 
 _SHIPPED = Path(__file__).parent / "cards"
 _TRAINED = Path(__file__).parent / "trained"
@@ -179,11 +181,11 @@ def find(name: str) -> Card:
         return shipped[name]
     if is_name(name) and (models_folder() / name / CARD).is_file():
         return _read_installed(models_folder() / name)
-    known = [card.name for card in list_cards()]
+    known = [card.name for card in models()]
     raise ModelError(f"no model is named {name!r}; {nearest(name, known)}")
 
 
-def list_cards() -> list[Card]:
+def models() -> list[Card]:
     """The cards that are shipped, then those of other models in the models folder, each by name."""
     shipped = _shipped_cards()
     installed = []

@@ -18,11 +18,12 @@ import pooch
 import requests
 import yaml
 
-from soloist.config.reading import read_yaml
+from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
+from soloist.files import sha256_of
 from soloist.zoo.cards import Card, PublishedFile, find
 from soloist.zoo.home import downloads_folder, models_folder
-from soloist.zoo.published_checkpoints import import_checkpoint, sha256
+from soloist.zoo.published_checkpoints import import_checkpoint
 
 Progress = Callable[[int, int | None], None]
 Notice = Callable[[str], None]
@@ -72,7 +73,7 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         raise
     for file in files:
         if not file.certain:
-            _record(file.published, sha256(file.path), notice)
+            _record(file.published, sha256_of(file.path), notice)
         if not file.by_hand:
             file.path.unlink()
     return folder
@@ -141,7 +142,7 @@ class _ResumingDownloader:
                 if self._received() <= before or attempt == _ATTEMPTS - 1:
                     raise
         self.tag.unlink(missing_ok=True)
-        if not sha256(self.part).startswith(self.expected):
+        if not sha256_of(self.part).startswith(self.expected):
             self.part.unlink()
             raise ValueError("the file has another hash")
         os.replace(self.part, output_file)
@@ -234,7 +235,7 @@ def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
 
 
 def _check_file(path: Path, expected: str) -> None:
-    if not (found := sha256(path)).startswith(expected):
+    if not (found := sha256_of(path)).startswith(expected):
         raise ModelError(f"{path} has sha256 {found}, not {_told(expected)}: delete it and try again")
 
 

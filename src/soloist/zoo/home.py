@@ -1,21 +1,14 @@
-"""Where models lie on this machine, and which names they may have."""
+"""Folders of models and downloads on this machine, and names that a model may have."""
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-import pooch
-
 from soloist.errors import UsageError
+from soloist.files import home
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def home() -> Path:
-    """The folder of everything that Soloist keeps: `SOLOIST_HOME`, or the platform's cache folder."""
-    return Path(os.environ.get("SOLOIST_HOME") or pooch.os_cache("soloist")).expanduser()
 
 
 def models_folder() -> Path:

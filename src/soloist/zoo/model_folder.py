@@ -1,12 +1,13 @@
-"""Model folders: weights as safetensors, configuration and card as YAML, and nothing else.
+"""Model folders: weights as safetensors, configuration and card as YAML, and code of others if needed.
 
-A folder is written next to its place and moved there when it is complete, so what is there is whole.
+A folder is written next to its place and moved there when it is complete, so what is there is whole. Its code
+is a copy of the files that were imported when the model was made; it runs only with the user's consent.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +16,30 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from soloist.config.building import check
-from soloist.config.reading import read_yaml
+from soloist.config import ImportedCode, check, read_yaml, with_full_paths
+from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import TRAINED, check_free, some, whole_folder
-from soloist.separators.from_config import build_separator
-from soloist.separators.separator import Separator
-from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, list_cards
+from soloist.separators import Separator, build_separator
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, models
 from soloist.zoo.home import is_name
 
+_IMPORTS = "imports"
 
-def load(name_or_path: str | Path, **overrides: Any) -> Separator:
+
+def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> Separator:
     """Load a separator, in eval mode.
 
     Args:
         name_or_path: A model's name, or the folder of a model or of its training.
+        trust: Run the code that a model folder holds, if it holds any; see `soloist.config.imports`.
         **overrides: Arguments of the separator's class in place of those of its configuration
             (`sample_rate=8000`); only for a separator without weights.
 
     Raises:
         ModelError: The model is unknown, not on disk, or its weights are damaged or of another architecture.
         ConfigError: Its configuration is not valid, or an override is not one of its arguments.
-        UsageError: An override was given for a model that has weights.
+        UsageError: An override was given for a model that has weights, or its code is not trusted.
     """
     if (folder := _as_folder(name_or_path)) is None:
         card = find(str(name_or_path))
@@ -50,7 +53,7 @@ def load(name_or_path: str | Path, **overrides: Any) -> Separator:
         raise UsageError(
             f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
         )
-    return _load_folder(folder)
+    return _load_folder(folder, trust=trust)
 
 
 def save_model(
@@ -81,7 +84,10 @@ def save_model(
         ConfigError: The configuration or the card is not valid.
     """
     folder = Path(folder)
-    check(config, f"configuration of {folder.name}")
+    where = f"configuration of {folder.name}"
+    check(config, where)
+    config = with_full_paths(config, where)
+    code = code_of(config)
     full_card = Card.parse({**_facts(separator, folder), **card}, f"card of {folder.name}")
     _check_free(folder, overwrite=overwrite)
     try:
@@ -90,7 +96,8 @@ def save_model(
             state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
             state = _halved(state, folder.name) if half else state
             save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
-            _write_yaml(whole / CONFIG, config)
+            _write_yaml(whole / CONFIG, {**_entries(code), **config})
+            keep_code(code, whole)
             _write_yaml(whole / CARD, full_card.to_dict())
             # safetensors gives the file to its owner alone; others may read it like the rest.
             (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
@@ -120,9 +127,9 @@ def copy_model(
         ModelError: The source is not a model folder, is damaged, or the copy cannot be written.
         ConfigError: The source's configuration or card is not valid.
     """
-    separator = _load_folder(source)
+    separator, config = _load_folder(source), read_config(source)
     card = Card.read(source / CARD).to_dict() | {"name": name or folder.name}
-    return save_model(separator, read_yaml(source / CONFIG), card, folder, overwrite=overwrite, half=half)
+    return save_model(separator, config, card, folder, overwrite=overwrite, half=half)
 
 
 def card_of(name_or_path: str | Path) -> Card:
@@ -152,7 +159,7 @@ def config_of(name_or_path: str | Path) -> dict[str, Any]:
         if card.config is not None:
             return card.config
         folder = card.folder
-    return read_yaml(folder / CONFIG)
+    return read_config(folder)
 
 
 def resolve_path(name: str) -> Path | None:
@@ -195,7 +202,7 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
     """
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and is_name(name_or_path):
-        known = any(card.name == name_or_path for card in list_cards())
+        known = any(card.name == name_or_path for card in models())
         if known or not path.exists():
             return None
     if path.is_file():
@@ -208,11 +215,34 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
     return trained if (trained / CARD).is_file() and not (path / CARD).is_file() else path
 
 
-def _load_folder(folder: Path) -> Separator:
+def read_config(folder: Path, *, trust: bool = False) -> dict[str, Any]:
+    """Read the configuration of a model folder, and import the code that it needs.
+
+    Args:
+        folder: The model folder.
+        trust: Import the code without asking.
+
+    Raises:
+        ConfigError: The configuration is not valid, or its code is missing or was changed.
+        UsageError: Its code is not trusted.
+    """
+    config = read_yaml(folder / CONFIG)
+    entries = config.pop(_IMPORTS, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(f"{folder / CONFIG}: {_IMPORTS} must be a list of files and modules")
+    import_kept(entries, folder, trust=trust)
+    return config
+
+
+def _entries(code: Sequence[ImportedCode]) -> dict[str, Any]:
+    return {_IMPORTS: [each.to_dict() for each in code]} if code else {}
+
+
+def _load_folder(folder: Path, *, trust: bool = False) -> Separator:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} is not a model folder: {name} is missing")
-    separator = build_separator(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    separator = build_separator(read_config(folder, trust=trust), str(folder / CONFIG))
     try:
         state = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -257,8 +287,20 @@ def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:
-    """Nothing is ever replaced or deleted but a folder that holds a model and nothing else."""
-    check_free(folder, "a model", (CARD, CONFIG, WEIGHTS), overwrite=overwrite, signs=(CONFIG, WEIGHTS))
+    """Refuse to replace or delete anything but a folder that holds a model and nothing else."""
+    files = (CARD, CONFIG, WEIGHTS, *_code_files(folder))
+    check_free(folder, "a model", files, overwrite=overwrite, signs=(CONFIG, WEIGHTS))
+
+
+def _code_files(folder: Path) -> list[str]:
+    """Names of the files of code that belong to the model in a folder."""
+    if not (folder / CONFIG).is_file():
+        return []
+    try:
+        entries = read_yaml(folder / CONFIG).get(_IMPORTS, [])
+    except ConfigError:
+        return []
+    return [str(entry["file"]) for entry in entries if isinstance(entry, dict) and "file" in entry]
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:

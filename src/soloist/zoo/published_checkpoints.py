@@ -7,7 +7,6 @@ every class that it does not know, and the weights are taken out of the records.
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import re
 import zipfile
@@ -21,8 +20,9 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from soloist.errors import ModelError, one_line
-from soloist.separators.from_config import build_separator
-from soloist.zoo.cards import Card, PublishedFile, list_cards
+from soloist.files import sha256_of
+from soloist.separators import build_separator
+from soloist.zoo.cards import Card, PublishedFile, models
 from soloist.zoo.home import check_name, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
@@ -111,15 +111,6 @@ def _state_in(content: Any, path: Path) -> dict[str, Tensor]:
     if not state:
         raise ModelError(f"{path} holds no weights: neither a state dict nor a module")
     return state
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class _Record:
@@ -220,7 +211,7 @@ def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, Publi
     Raises:
         ModelError: They are not the files of the named card, or two of them are of one source.
     """
-    digests = [sha256(path) for path in paths]
+    digests = [sha256_of(path) for path in paths]
     known = _known_card(digests, name)
     order = list(range(len(paths)))
     if known is not None:
@@ -246,7 +237,7 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     Raises:
         ModelError: The named card says that its files have other hashes, or how many there are.
     """
-    cards = [card for card in list_cards() if card.files]
+    cards = [card for card in models() if card.files]
     for card in cards:
         matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.files)}
         if len(matched) == len(digests) == len(card.files):

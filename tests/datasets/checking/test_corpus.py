@@ -8,15 +8,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.checking import check_corpus
-from soloist.datasets.layouts.clip_folders import ClipFolder
-from soloist.datasets.layouts.mir1k import MIR1K
-from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ
-from soloist.datasets.layouts.slakh import Slakh2100
-from soloist.datasets.layouts.stem_folders import StemFolders
-from soloist.datasets.layouts.synthetic_corpora import SynthesizedStem, SyntheticBand, SyntheticTalkers
-from soloist.datasets.synthetic_band import synthesize_band
-from soloist.datasets.track import StemTrack
+from soloist.datasets import (
+    MIR1K,
+    MUSDB18,
+    MUSDB18HQ,
+    ClipFolder,
+    Slakh2100,
+    StemFolders,
+    StemTrack,
+    SynthesizedStem,
+    SyntheticBand,
+    SyntheticTalkers,
+    check_corpus,
+    synthesize_band,
+)
 from soloist.errors import SoloistError, UsageError
 from stem_corpora import RATE, noises, write_multi_stream, write_track
 

@@ -6,8 +6,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soloist.datasets import StemFile
 from soloist.datasets.checking.stem_scan import BLOCK, StemScan
-from soloist.datasets.track import StemFile
 
 RATE = 8000
 

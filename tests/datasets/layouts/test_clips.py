@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import soundfile
 
-from soloist.datasets.layouts.clip_folders import ClipFolder
+from soloist.datasets import ClipFolder
 from soloist.errors import ConfigError, UsageError
-from soloist.mixing.clip_mixer import ClipMixer
+from soloist.mixing import ClipMixer
 from stem_corpora import RATE, noises
 
 DIGITS = r"(?P<digit>\d)_(?P<speaker_name>[a-z]+)_(?P<take>\d+)\.wav"

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.config.building import build_object
-from soloist.datasets.checking import check_corpus
-from soloist.datasets.find import guess_layout
-from soloist.datasets.layouts.esc50 import ESC50
-from soloist.datasets.layouts.fuss import FUSS
+from soloist.config import build_object
+from soloist.datasets import ESC50, FUSS, check_corpus, guess_layout
 from soloist.errors import AudioError, ConfigError, UsageError
-from soloist.mixing.clip_mixer import ClipMixer
-from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing import ClipMixer, StemMixer
 from stem_corpora import RATE, noises
 from talker_corpora import residual, write_mixtures
 
@@ -77,7 +73,7 @@ def test_folds_are_splits(esc50):
 
 def test_folds_are_chosen_by_recipes(esc50):
     config = {
-        "class_path": "soloist.datasets.layouts.esc50.ESC50",
+        "class_path": "soloist.datasets.ESC50",
         "init_args": {"root": str(esc50), "splits": {"train": [2, 3, 4, 5], "test": [1]}, "esc10": True},
     }
     corpus = build_object(config, "a test", ESC50)

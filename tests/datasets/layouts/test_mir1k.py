@@ -3,7 +3,7 @@
 import numpy as np
 import soundfile
 
-from soloist.datasets.layouts.mir1k import MIR1K
+from soloist.datasets import MIR1K
 
 CLIPS = ("amy_2_03", "abjones_1_01", "Ani_1_01", "titon_3_02")
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.datasets.layouts.musdb import MUSDB18, MUSDB18HQ, STEMS, VALIDATION
+from soloist.datasets import MUSDB18, MUSDB18HQ
+from soloist.datasets.layouts.musdb import STEMS, VALIDATION
 from soloist.errors import AudioError
 from stem_corpora import noises, write_multi_stream, write_track
 

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import yaml
 
-from soloist.datasets.layouts.slakh import Slakh2100
+from soloist.datasets import Slakh2100
 from soloist.errors import AudioError
 
 RATE = 44100

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets import StemFolders
 from soloist.errors import AudioError, ConfigError, UsageError
 from stem_corpora import noises, write_multi_stream, write_track
 

@@ -6,12 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from soloist.datasets.layouts.synthetic_corpora import SyntheticBand, SyntheticTalkers
-from soloist.datasets.synthetic_band import synthesize_band
-from soloist.datasets.synthetic_talkers import synthesize_talker
+from soloist.datasets import SyntheticBand, SyntheticTalkers, synthesize_band, synthesize_talker
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.clip_mixer import ClipMixer
-from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing import ClipMixer, StemMixer
 
 
 def test_songs_are_those_of_the_band_whatever_the_stretch():

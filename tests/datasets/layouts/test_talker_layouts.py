@@ -8,14 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from soloist.config.building import build_object
-from soloist.datasets.checking import check_corpus
-from soloist.datasets.find import guess_layout
-from soloist.datasets.layouts.librimix import LibriMix
-from soloist.datasets.layouts.wsj0 import WHAM, WHAMR, WSJ0Mix
-from soloist.datasets.track import StemFile
+from soloist.config import build_object
+from soloist.datasets import WHAM, WHAMR, LibriMix, StemFile, WSJ0Mix, check_corpus, guess_layout
 from soloist.errors import AudioError, UsageError
-from soloist.mixing.stem_mixer import StemMixer
+from soloist.mixing import StemMixer
 from talker_corpora import residual, write_mixtures
 
 WSJ0_NAMES = {
@@ -273,7 +269,7 @@ def test_a_check_finds_talkers_of_librimix_in_two_splits(librimix, tmp_path):
 
 def test_recipes_can_name_them(whamr):
     config = {
-        "class_path": "soloist.datasets.layouts.wsj0.WHAMR",
+        "class_path": "soloist.datasets.WHAMR",
         "init_args": {"root": str(whamr), "mixture": "mix_single", "reverberant": False, "length": "min"},
     }
     corpus = build_object(config, "a test", WHAMR)

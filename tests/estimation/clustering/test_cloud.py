@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import loudest
 
 
 @given(

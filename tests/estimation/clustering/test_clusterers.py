@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import GaussianMixture, KMeans, SoftKMeans, Start
+from soloist.estimation import GaussianMixture, KMeans, SoftKMeans, Start
 
 CLUSTERERS = {
     "kmeans": KMeans,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.estimation.clustering import GaussianMixture, KMeans, Start
-from soloist.estimation.clustering.cluster_memory import ClusterMemory
-from soloist.estimation.clustering.confidence import measure_confidence, sample_points, silhouette
+from soloist.estimation import ClusterMemory, GaussianMixture, KMeans, Start, measure_confidence
+from soloist.estimation.clustering.confidence import sample_points, silhouette
 from soloist.estimation.clustering.counting import fit_some
 from soloist.estimation.clustering.gaps import measure_gaps
 

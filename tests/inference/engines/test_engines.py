@@ -8,10 +8,9 @@ import torch
 
 from families import SAMPLE_RATE, make_family
 from soloist.errors import UsageError
-from soloist.inference.engines import ENGINES, TorchEngine, make_engine
+from soloist.inference import ENGINES, StreamSettings, TorchEngine, make_engine, separate_stream
 from soloist.inference.engines.graph_cache import cached_graph, fingerprint, graphs_folder
-from soloist.inference.stream import StreamSettings, separate_stream
-from soloist.separators.training_free.hpss import HPSS
+from soloist.separators import HPSS
 from toy_embeddings import band_separator, band_talkers
 
 OTHERS = [name for name in ENGINES if name != "torch"]

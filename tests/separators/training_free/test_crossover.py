@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.training_free.crossover import Crossover
+from soloist.separators import Chunking, Crossover, separate_chunked
 
 RATE = 8000
 

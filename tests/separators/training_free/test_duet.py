@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.duet import Duet
+from soloist.separators import Duet
 from stereo_mixtures import RATE, improvements, talkers_at
 
 

@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from soloist.errors import ConfigError, UsageError
-from soloist.metrics.ratios import sdr
-from soloist.separators.from_config import build_separator
-from soloist.separators.training_free.crossover import Crossover
-from soloist.separators.training_free.duet import Duet
-from soloist.separators.training_free.ensemble_clustering import EnsembleClustering
-from soloist.separators.training_free.hpss import HPSS
+from soloist.metrics import sdr
+from soloist.separators import HPSS, Crossover, Duet, EnsembleClustering, build_separator
 
 RATE = 8000
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.ft2d import FT2D
+from soloist.separators import FT2D
 
 RATE = 8000
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.training_free.hpss import HPSS
+from soloist.separators import HPSS, Chunking, separate_chunked
 
 RATE = 8000
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.training_free.ica import ICA
+from soloist.separators import ICA, Chunking, separate_chunked
 from stereo_mixtures import RATE, improvements, talker
 
 

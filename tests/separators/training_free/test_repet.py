@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.repet import Repet, beat_spectrum
+from soloist.separators import Repet
+from soloist.separators.training_free.repet import beat_spectrum
 
 RATE = 8000
 

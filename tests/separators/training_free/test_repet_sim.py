@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.repet_sim import RepetSim, cosine_similarity
+from soloist.separators import RepetSim
+from soloist.separators.training_free.repet_sim import cosine_similarity
 
 RATE = 8000
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.training_free.rpca import RPCA, decompose, shrink_singular_values
+from soloist.separators import RPCA
+from soloist.separators.training_free.rpca import decompose, shrink_singular_values
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (90, 60)])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import GaussianMixture, SoftKMeans
-from soloist.separators.training_free.spatial_clustering import SpatialClustering
+from soloist.estimation import GaussianMixture, SoftKMeans
+from soloist.separators import SpatialClustering
 from stereo_mixtures import RATE, improvements, talkers_at
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.training_free.duet import Duet
-from soloist.separators.training_free.projet import Projet
-from soloist.separators.training_free.spatial_clustering import SpatialClustering
+from soloist.separators import Chunking, Duet, Projet, SpatialClustering, separate_chunked
 from stereo_mixtures import RATE, improvements, talkers_at
 
 SEPARATORS = {

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import GaussianMixture
-from soloist.estimation.source_order import align_sources
+from soloist.estimation import GaussianMixture, align_sources
+from soloist.separators import TimbreClustering
 from soloist.separators.training_free.nmf import divergence_gradients, factorize
-from soloist.separators.training_free.timbre_clustering import TimbreClustering
 from stereo_mixtures import improvements
 
 RATE = 8000

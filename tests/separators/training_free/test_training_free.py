@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from soloist.separators.training_free.ft2d import FT2D
-from soloist.separators.training_free.hpss import HPSS
-from soloist.separators.training_free.repet import Repet
-from soloist.separators.training_free.repet_sim import RepetSim
-from soloist.separators.training_free.rpca import RPCA
-from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
+from soloist.separators import FT2D, HPSS, RPCA, Repet, RepetSim, TwoStageHPSS
 
 RATE = 8000
 SEPARATORS = {

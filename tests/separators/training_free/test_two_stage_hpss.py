@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from soloist.errors import UsageError
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
+from soloist.separators import Chunking, TwoStageHPSS, separate_chunked
 
 RATE = 11025
 

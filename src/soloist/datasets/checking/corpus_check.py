@@ -13,7 +13,7 @@ from soloist.datasets.checking.track_check import TrackFacts, judge_track, scan_
 from soloist.datasets.corpus import Corpus
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError
-from soloist.resources.processes import Processes
+from soloist.resources import Processes
 
 Notify = Callable[[str, int, int], None]
 """Is told the split, how many of its tracks are done, and how many there are."""

@@ -15,7 +15,7 @@ from soloist.datasets.synthetic_band.song import Hit
 METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117])
 
 
-class Part(Protocol):
+class DrumPart(Protocol):
     """What sounds in a piece of the kit when it is struck."""
 
     def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
@@ -67,12 +67,12 @@ class Metal:
 
 
 @dataclass(frozen=True)
-class Piece:
+class DrumPiece:
     """One piece of the kit: from where it sounds, for how many seconds, and its parts with their levels."""
 
     pan: float
     length: float
-    parts: tuple[tuple[float, Part], ...]
+    parts: tuple[tuple[float, DrumPart], ...]
 
     def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
         """One stroke `(samples,)` at full velocity."""
@@ -82,7 +82,7 @@ class Piece:
         return sound * np.clip((self.length - times) / 0.005, 0.0, 1.0)
 
 
-def build_kit(rng: np.random.Generator) -> dict[str, Piece]:
+def build_kit(rng: np.random.Generator) -> dict[str, DrumPiece]:
     """Draw the kit of a song: the pieces by name."""
     kick, snare, tom = rng.uniform(44, 62), rng.uniform(165, 225), rng.uniform(85, 110)
     hiss, ring = rng.uniform(5500, 8000), rng.uniform(3600, 5200)
@@ -98,13 +98,13 @@ def build_kit(rng: np.random.Generator) -> dict[str, Piece]:
     )
     crash_parts = ((0.22, Rattle(3000.0, 15000.0, 0.45)), (0.012, Metal(0.8 * ring, 0.4)))
     return {
-        "kick": Piece(0.0, 0.7, kick_parts),
-        "snare": Piece(-0.08, 0.6, snare_parts),
-        "hat": Piece(0.35, 0.15, ((0.32, Rattle(hiss, 16000.0, 0.03)), (0.02, Metal(ring, 0.024)))),
-        "open hat": Piece(0.35, 0.5, ((0.32, Rattle(hiss, 16000.0, 0.16)), (0.02, Metal(ring, 0.13)))),
-        "high tom": Piece(-0.4, 0.7, ((0.6, Membrane(tom * 2.6, tom * 1.6, 0.05, 0.17)),)),
-        "low tom": Piece(0.45, 0.8, ((0.65, Membrane(tom * 1.8, tom, 0.06, 0.22)),)),
-        "crash": Piece(-0.5, 2.2, crash_parts),
+        "kick": DrumPiece(0.0, 0.7, kick_parts),
+        "snare": DrumPiece(-0.08, 0.6, snare_parts),
+        "hat": DrumPiece(0.35, 0.15, ((0.32, Rattle(hiss, 16000.0, 0.03)), (0.02, Metal(ring, 0.024)))),
+        "open hat": DrumPiece(0.35, 0.5, ((0.32, Rattle(hiss, 16000.0, 0.16)), (0.02, Metal(ring, 0.13)))),
+        "high tom": DrumPiece(-0.4, 0.7, ((0.6, Membrane(tom * 2.6, tom * 1.6, 0.05, 0.17)),)),
+        "low tom": DrumPiece(0.45, 0.8, ((0.65, Membrane(tom * 1.8, tom, 0.06, 0.22)),)),
+        "crash": DrumPiece(-0.5, 2.2, crash_parts),
     }
 
 

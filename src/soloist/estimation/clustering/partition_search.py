@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from soloist.estimation.clustering.cloud import Cloud
-from soloist.metrics.permutation import best_order
+from soloist.metrics import best_order
 
 
 @dataclass(frozen=True)

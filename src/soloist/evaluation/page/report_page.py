@@ -15,7 +15,7 @@ from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
 from soloist.evaluation.result_tables import NO_VALUE, SUMMARY_HEADINGS, decibels, summary_rows
 from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
-from soloist.metrics.aggregation import summarize
+from soloist.metrics import summarize
 
 _HERE = Path(__file__).parent
 _NAMES = ("track", "target", "system")

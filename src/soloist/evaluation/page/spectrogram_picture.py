@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 
 WIDTH, HEIGHT = 480, 128
 _LOWEST = 50.0

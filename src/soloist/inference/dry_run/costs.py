@@ -21,10 +21,8 @@ from soloist.inference.engines import Engine, GraphEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
 from soloist.inference.stream import StreamSettings
-from soloist.resources.gpu_memory import GPUMemory, is_gpu
-from soloist.resources.memory import peak_memory, resident_memory
-from soloist.resources.tensor_memory import peak_tensor_memory
-from soloist.separators.chunking import Chunking
+from soloist.resources import GPUMemory, is_gpu, peak_memory, peak_tensor_memory, resident_memory
+from soloist.separators import Chunking
 
 Basis = Literal["calibration", "measurement"]
 

@@ -20,9 +20,8 @@ from soloist.inference.dry_run.disk_space import Room, check_room
 from soloist.inference.engine_selection import Choice, is_long
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
-from soloist.resources.gpu_memory import available_gpu_memory
-from soloist.resources.memory import available_memory, within_memory
-from soloist.separators.chunking import Chunking
+from soloist.resources import available_gpu_memory, available_memory, within_memory
+from soloist.separators import Chunking
 
 WAY_OUT = "take a shorter --chunk or a smaller --batch-size"
 """What to do where the memory does not suffice."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from soloist.inference.engines import Engine, Estimate
 from soloist.inference.file_job import FileJob, FileSettings
 from soloist.inference.inputs import Track
-from soloist.separators.separator import Note, Separator
+from soloist.separators import Note, Separator
 
 Enough = Callable[[Sequence[float]], bool]
 """Whether a rehearsal has shown what it was to show, from the seconds of each batch of chunks so far."""

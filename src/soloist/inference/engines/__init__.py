@@ -14,7 +14,7 @@ from soloist.inference.engines.graph_engine import GraphEngine
 from soloist.inference.engines.onnxruntime import OnnxRuntimeEngine
 from soloist.inference.engines.openvino import OpenVINOEngine
 from soloist.inference.engines.pytorch import TorchEngine, find_device
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 EngineName = Literal["torch", "openvino", "onnxruntime"]
 

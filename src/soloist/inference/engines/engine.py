@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from soloist.separators.separator import Note
+from soloist.separators import Note
 
 Estimate = Callable[[Tensor], Tensor]
 """Mixtures `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""

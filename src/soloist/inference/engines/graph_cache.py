@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from soloist import __version__
-from soloist.zoo.home import home
+from soloist.files import home
 
 _KEPT = 64
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from soloist.errors import ExportError, SoloistError, UsageError, one_line
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.graph_cache import cached_graph, fingerprint, is_cached
 from soloist.inference.graphs.formats import to_onnx, write_onnx
-from soloist.separators.separator import Finish, Following, Note, Separator
+from soloist.separators import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], list[NDArray[np.float32]]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from soloist.inference.engines.graph_engine import Arrays, GraphEngine, Run
-from soloist.resources.extras import import_extra
-from soloist.separators.separator import Separator
+from soloist.resources import import_extra
+from soloist.separators import Separator
 
 
 class OnnxRuntimeEngine(GraphEngine):

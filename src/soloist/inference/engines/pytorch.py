@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.inference.engines.engine import Estimate
-from soloist.separators.separator import Following, Note, Separator
+from soloist.separators import Following, Note, Separator
 
 
 class TorchEngine:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from soloist.errors import ExportError, SoloistError, UsageError
 from soloist.inference.graphs.recurrence import whole_recurrences
 from soloist.inference.graphs.signature import FreeAxis, Port
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -9,7 +9,7 @@ import numpy as np
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.example import Signal
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 
 
 class TimeShift(Augmentation):

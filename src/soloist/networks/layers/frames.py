@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from soloist.networks.layers.onednn import has_onednn, linear
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 def channels_last(x: Tensor) -> Tensor:

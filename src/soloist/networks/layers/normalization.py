@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 class GlobalNorm(nn.Module):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 def has_onednn(x: Tensor) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.networks.layers.convolutions import Activation, make_activation
 from soloist.networks.unet.dense_blocks import DenseConvolution
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 class BlockDesign:

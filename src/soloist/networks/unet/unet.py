@@ -31,7 +31,7 @@ from soloist.networks.layers.convolutions import (
 from soloist.networks.layers.spectral_network import SpectralNetwork
 from soloist.networks.unet.dense_blocks import DenseConvolution
 from soloist.networks.unet.intermediate_blocks import BandLayer, BlockDesign
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 
 
 class UNet(SpectralNetwork):

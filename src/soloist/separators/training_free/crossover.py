@@ -7,7 +7,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, nearest_bin
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class Crossover(MaskSeparator):

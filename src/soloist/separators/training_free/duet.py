@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, pad
 from soloist.errors import UsageError
 from soloist.separators.training_free.sliding import sliding_maximum
 from soloist.separators.training_free.stereo import Cues, StereoSeparator
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 _RELEASED_FLOOR = 1e-16
 

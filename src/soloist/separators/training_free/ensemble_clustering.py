@@ -9,15 +9,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import Clusterer, KMeans, Start
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import Clusterer, KMeans, Start, loudest
 from soloist.separators.separator import Separator
 from soloist.separators.training_free.ft2d import FT2D
 from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length
 from soloist.separators.training_free.repet import Repet
 from soloist.separators.training_free.repet_sim import RepetSim
 from soloist.separators.training_free.two_stage_hpss import TwoStageHPSS
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class EnsembleClustering(MaskSeparator):

@@ -11,7 +11,7 @@ from torch import Tensor
 from soloist.errors import UsageError
 from soloist.separators.training_free.mask_separator import MaskType, RepetitionSeparator, ratio_mask
 from soloist.separators.training_free.sliding import sliding_maximum, sliding_mean
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class FT2D(RepetitionSeparator):

@@ -8,7 +8,7 @@ from torch import Tensor
 from soloist.errors import UsageError
 from soloist.separators.training_free.mask_separator import MaskSeparator, MaskType, frame_length
 from soloist.separators.training_free.sliding import sliding_median
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class HPSS(MaskSeparator):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 from soloist.separators.separator import Separator
 from soloist.separators.training_free.mask_separator import numbered_sources
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.losses.loss import Prediction
+from soloist.losses import Prediction
 from soloist.separators.separator import Separator
-from soloist.transforms.stft import STFT, Window
+from soloist.transforms import STFT, Window
 
 MaskType = Literal["soft", "hard"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from soloist.errors import UsageError
 from soloist.separators.training_free.nmf import divergence_gradients
 from soloist.separators.training_free.stereo import StereoSeparator
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 _GROUP = 2**18
 """Values that are modelled at once: what stays in the cache is twice as fast."""

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from soloist.errors import UsageError
 from soloist.separators.training_free.mask_separator import MaskType, RepetitionSeparator, ratio_mask
 from soloist.separators.training_free.sliding import median_of_frames, sliding_maximum
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class RepetSim(RepetitionSeparator):

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import Clusterer, Fit, KMeans
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import Clusterer, Fit, KMeans, loudest
 from soloist.separators.training_free.stereo import Cues, StereoSeparator
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 _LEVEL = 6.0
 """Difference of level, dB, that counts as much as the largest delay."""

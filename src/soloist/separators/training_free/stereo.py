@@ -9,7 +9,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, numbered_sources
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 
 class StereoSeparator(MaskSeparator):

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation.clustering import Clusterer, KMeans
+from soloist.estimation import Clusterer, KMeans
 from soloist.networks.layers.mel import mel_filters
 from soloist.separators.training_free.mask_separator import MaskSeparator, frame_length, numbered_sources
 from soloist.separators.training_free.nmf import factorize
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 
 _MELS = 40
 _SOFTEST = 1e-2

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from soloist.errors import AudioError, SoloistError, UsageError
-from soloist.mixing.example import Example, Mixer
-from soloist.resources.processes import without_interrupts
+from soloist.mixing import Example, Mixer
+from soloist.resources import without_interrupts
 from soloist.training.data.curriculum import Curriculum
 
 MAX_SKIPS = 20
@@ -42,7 +42,7 @@ SkipCounts = dict[str, dict[str, Any]]
 
 
 @dataclass
-class Batch:
+class ExampleBatch:
     """Examples side by side.
 
     Attributes:
@@ -57,9 +57,9 @@ class Batch:
     names: list[str]
     skipped: list[Skip]
 
-    def pin_memory(self) -> Batch:
+    def pin_memory(self) -> ExampleBatch:
         """Put the audio where a GPU can fetch it by itself."""
-        return Batch(self.mixture.pin_memory(), self.references.pin_memory(), self.names, self.skipped)
+        return ExampleBatch(self.mixture.pin_memory(), self.references.pin_memory(), self.names, self.skipped)
 
 
 class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
@@ -208,10 +208,10 @@ def add_counts(total: SkipCounts, more: SkipCounts) -> None:
         known["examples"] += told["examples"]
 
 
-def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> Batch:
+def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> ExampleBatch:
     """Examples side by side; they are of the same length."""
     examples = [example for example, _ in drawn]
-    return Batch(
+    return ExampleBatch(
         torch.stack([torch.from_numpy(example.mixture) for example in examples]),
         torch.stack([torch.from_numpy(example.references) for example in examples]),
         [example.name for example in examples],

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from operator import mul
 
-from soloist.mixing.example import Example, Mixer, arguments_of
+from soloist.mixing import Example, Mixer
+from soloist.mixing.example import arguments_of
 from soloist.training.recipe.data_config import DataConfig
 
 

@@ -6,7 +6,7 @@ import lightning as L
 import torch
 
 from soloist.errors import ConfigError
-from soloist.separators.separator import Measuring, Separator
+from soloist.separators import Measuring, Separator
 from soloist.training.data.batches import BatchSampler, ExampleDataset, in_batches, make_loader, share_of
 from soloist.training.data.curriculum import Curriculum
 from soloist.training.data.mixers import build_train_mixer, build_valid_mixer

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from soloist import __version__
-from soloist.config.building import check, find_class
-from soloist.config.overrides import Config
+from soloist.config import Config, check, find_class
 from soloist.errors import ConfigError
-from soloist.mixing.example import Mixer
-from soloist.mixing.pool import KeptMixer, PoolMixer
+from soloist.mixing import KeptMixer, Mixer, PoolMixer
 from soloist.training.data.batches import RETRY_STRIDE, in_batches, make_loader
 from soloist.training.data.curriculum import Curriculum, PhasedMixer
 from soloist.training.recipe.recipe import Recipe

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from soloist.errors import UsageError
-from soloist.inspection.visualization import Excerpt
-from soloist.mixing.example import Mixer
+from soloist.inspection import Excerpt
+from soloist.mixing import Mixer
 from soloist.training.data.batches import ExampleDataset
 from soloist.training.recipe.recipe import Recipe
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soloist.files import sha256_of, write_whole
 from soloist.training.recipe.recipe import Stage
-from soloist.training.results.run_folder import write_whole
 
 Files = dict[str, str]
 """Paths below the folder, and the SHA-256 of what they hold."""
@@ -74,7 +73,7 @@ class Ledger:
     def finish(self, stage: Stage, inputs: Inputs, outputs: Iterable[Path]) -> None:
         """Note that a stage is done, and what it left in the folder."""
         folder = self.folder.resolve()
-        files = {path.resolve().relative_to(folder).as_posix(): hash_file(path) for path in outputs}
+        files = {path.resolve().relative_to(folder).as_posix(): sha256_of(path) for path in outputs}
         self._write(stage, Record(inputs, files))
 
     def why_not_done(self, stage: Stage, inputs: Inputs) -> str | None:
@@ -92,7 +91,7 @@ class Ledger:
                 return f"what {name} left changed"
         for name, digest in record.outputs.items():
             path = self.folder / name
-            if not path.is_file() or hash_file(path) != digest:
+            if not path.is_file() or sha256_of(path) != digest:
                 return f"{name} {'changed' if path.exists() else 'is missing'}"
         return None
 
@@ -107,12 +106,3 @@ class Ledger:
         }
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self._file(stage), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-
-
-def hash_file(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

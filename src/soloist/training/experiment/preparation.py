@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from soloist.config.building import find_class
-from soloist.datasets.checking import Report, check_corpus
-from soloist.datasets.corpus import Corpus
+from soloist.config import find_class
+from soloist.datasets import Corpus, Report, check_corpus
 from soloist.errors import SoloistError
 from soloist.training.recipe.recipe import Recipe
 

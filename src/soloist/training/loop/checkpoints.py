@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from soloist.errors import TrainingError
+from soloist.files import whole_file, write_whole
 
 LAST = "last.ckpt"
 _BEST = "best-{step}.ckpt"
@@ -35,18 +36,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             TrainingError: It cannot be written, because the disk is full for example.
         """
         path = Path(path)
-        staged = path.with_name(f".{path.name}.new")
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with staged.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            staged.replace(path)
+            write_whole(path, content.getvalue())
         except OSError as error:
-            staged.unlink(missing_ok=True)
             kept = "the one before it is intact" if path.exists() else "there is none before it"
             raise TrainingError(
                 f"cannot write the checkpoint {path}: {error.strerror or error}; {kept}. "
@@ -240,6 +234,5 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        staged = target.with_name(f".{target.name}.new")
-        shutil.copyfile(source, staged)
-        staged.replace(target)
+        with whole_file(target) as staged:
+            shutil.copyfile(source, staged)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from soloist.errors import TrainingError
-from soloist.training.data.batches import Batch, Skip, SkipCounts, add_counts, count_skips
+from soloist.training.data.batches import ExampleBatch, Skip, SkipCounts, add_counts, count_skips
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class FiniteGuard(Callback):
         self._names: list[str] = []
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
         """Remember what the batch is made of."""
         self._names += batch.names
@@ -72,7 +72,7 @@ class UnreadableFiles(Callback):
         self.files: SkipCounts = {}
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
         """Count those of a training batch."""
         self._add(batch.skipped)
@@ -81,7 +81,7 @@ class UnreadableFiles(Callback):
         self,
         trainer: L.Trainer,
         pl_module: L.LightningModule,
-        batch: Batch,
+        batch: ExampleBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:

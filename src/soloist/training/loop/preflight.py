@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from soloist.config.reading import nearest
+from soloist.config import nearest
 from soloist.errors import ConfigError, SoloistError, one_line
-from soloist.mixing.example import Mixer
+from soloist.mixing import Mixer
 from soloist.training.data.batches import ExampleDataset
 from soloist.training.loop.task import SeparationTask
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from soloist.metrics.ratios import Ratio, permuted, sdr, si_sdr
+from soloist.metrics import Ratio, permuted, sdr, si_sdr
 
 RATIOS: dict[str, Ratio] = {"si_sdr": si_sdr, "sdr": sdr}
 

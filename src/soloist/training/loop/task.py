@@ -14,11 +14,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
-from soloist.config.building import find_class
+from soloist.config import find_class
 from soloist.errors import ConfigError
-from soloist.losses.loss import Loss
-from soloist.mixing.remix import BatchRemix
-from soloist.training.data.batches import Batch
+from soloist.losses import Loss
+from soloist.mixing import BatchRemix
+from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.quality import QUALITY, measure_quality
 from soloist.training.recipe.recipe import Recipe
 
@@ -48,12 +48,12 @@ class SeparationTask(L.LightningModule):
         # What is NaN, such as the quality of a silent source, is left out.
         self.figures = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in ("loss", *QUALITY)})
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: ExampleBatch, batch_idx: int) -> None:
         """Seed dropout and the like for this step, in each process differently."""
         entropy = [self.recipe.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: ExampleBatch, batch_idx: int) -> Tensor:
         """The mean loss of a batch."""
         mixture, references = batch.mixture, batch.references
         if self.remix is not None:
@@ -64,7 +64,7 @@ class SeparationTask(L.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(mixture), sync_dist=True)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: ExampleBatch, batch_idx: int) -> Tensor:
         """Loss and quality of a validation batch; returns the estimates, for who wants to look at them."""
         losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
         estimates: Tensor = self.separator(batch.mixture)

@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
-from soloist.config.reading import check_arguments
+from soloist.config import check_arguments
 from soloist.errors import ConfigError, Interrupted, TrainingError, one_line
 from soloist.training.data.loaders import RunData
 from soloist.training.loop.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint

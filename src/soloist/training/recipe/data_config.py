@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from soloist.config.overrides import Config
-from soloist.config.reading import record
+from soloist.config import Config, record
 from soloist.errors import ConfigError
 
 

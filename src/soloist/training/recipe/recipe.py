@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,12 +12,24 @@ from typing import Any, Literal
 
 import yaml
 
-from soloist.config.building import build_object, check, find_class
-from soloist.config.overrides import Config, check_key, override, put
-from soloist.config.reading import nearest, read_yaml, record
-from soloist.datasets.corpus import Corpus
-from soloist.errors import ConfigError, one_line
-from soloist.separators.separator import Separator
+from soloist.config import (
+    Config,
+    build_object,
+    check,
+    check_key,
+    find_class,
+    nearest,
+    override,
+    put,
+    read_yaml,
+    record,
+    with_full_paths,
+)
+from soloist.config.imports import class_paths_in, import_code, is_imported, requested
+from soloist.datasets import Corpus
+from soloist.errors import ConfigError
+from soloist.mixing import Augmentation, BatchRemix, Mixer
+from soloist.separators import Separator
 from soloist.training.recipe.data_config import DataConfig, check_least
 from soloist.training.watch.config import WatchConfig
 
@@ -27,6 +39,9 @@ Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
 """What can be done with a recipe, in this order."""
 
 _BASE = "recipe"
+
+_INHERITING = (Mixer, Corpus, Augmentation, BatchRemix)
+"""Parts that take seed, sources, rate and channels from the recipe where they do not state them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,8 @@ class Recipe:
         checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
         seed: Of the weights, and of all examples.
         watch: What is shown while it is trained.
-        imports: Python modules to import first, that define classes which the recipe names.
+        imports: Files (`mine.py`, beside the recipe) and packages that define classes which the recipe names.
+            Files are kept with the run and with the model.
         card: What the card of the trained model says, by the names of `Card`'s attributes.
         sweep: The values that `soloist sweep` tries.
         stages: What `soloist run` does; none for everything.
@@ -117,14 +133,14 @@ class Recipe:
         Raises:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
         """
+        imports = _imported(values, where)
+        values = {**with_full_paths(values, where), "imports": imports}
         recipe = record(cls, values, where)
-        recipe = replace(
+        return replace(
             recipe,
             data=record(DataConfig, values["data"], f"data of {where}"),
             watch=record(WatchConfig, values.get("watch") or {}, f"watch of {where}"),
         )
-        _import(recipe.imports, where)
-        return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as `parse` takes it: plain names and values."""
@@ -185,7 +201,7 @@ class Recipe:
         return str(Path(self.data.root or ".").expanduser().absolute() / stated)
 
     def _inherited(self, cls: type[Any]) -> Config:
-        if not cls.__module__.startswith(("soloist.mixing.", "soloist.datasets.")):
+        if not issubclass(cls, _INHERITING):
             return {}
         arguments = {**self._separator_defaults(), **self.separator.get("init_args", {})}
         offered = {"seed": self.seed}
@@ -232,6 +248,7 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
     path = find_recipe(name_or_path)
     values, stated = _read_values(path)
     values.setdefault("name", path.stem)
+    values["imports"] = _imported(values, str(path))
     for key, value in overrides:
         override(values, key, value)
     recipe = Recipe.parse(values, str(path))
@@ -243,6 +260,8 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
 def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, list[str]]:
     """The values of a file on top of those of the recipe that it begins from, and the keys that it states."""
     values = read_yaml(path)
+    if "imports" in values:
+        values["imports"] = _imported(values, str(path), path.parent)
     base = values.pop(_BASE, None)
     if base is None:
         return values, []
@@ -269,12 +288,28 @@ def _check_rate(pattern: str, rate: float) -> None:
         raise ConfigError(f"rates: {rate:g} of {pattern!r} must be 0 or more")
 
 
-def _import(modules: Sequence[str], where: str) -> None:
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigError(f"{where}: cannot import {module}: {one_line(error)}") from error
+def _imported(values: Mapping[str, Any], where: str, folder: Path | None = None) -> list[str]:
+    """Import the code of others that a recipe names, and that `--import` does; give its files and packages.
+
+    Args:
+        values: The recipe, as its file holds it.
+        where: The recipe's file, for messages.
+        folder: Folder that relative files are looked for in first.
+    """
+    stated = values.get("imports") or []
+    if not isinstance(stated, list) or not all(isinstance(name, str) for name in stated):
+        raise ConfigError(f"{where}: imports must be a list of files and packages, not {stated!r}")
+    packages = [path.rpartition(".")[0] for path in class_paths_in(values)]
+    code = [import_code(name, folder) for name in (*stated, *requested())]
+    # A recipe is the user's own: packages that are installed need not be named twice.
+    code += [import_code(package) for package in packages if _is_of_others(package)]
+    return list(dict.fromkeys(each.module if each.path is None else str(each.path) for each in code))
+
+
+def _is_of_others(package: str) -> bool:
+    first = package.partition(".")[0]
+    ours = first in ("", "soloist", "torch") or first in sys.stdlib_module_names
+    return not ours and not is_imported(package)
 
 
 class _PlainDumper(yaml.SafeDumper):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from soloist.config.reading import nearest
+from soloist.config import nearest
 from soloist.errors import UsageError
 from soloist.training.recipe.recipe import RECIPES, find_recipe
 from soloist.zoo.home import check_name

@@ -8,14 +8,14 @@ from typing import Any
 
 from soloist import __version__
 from soloist.errors import TrainingError
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 from soloist.training.loop.checkpoints import LAST, best_checkpoint, read_checkpoint, separator_state
 from soloist.training.loop.guard import UnreadableFiles
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.results.testing import Advance, TestSet, card_quality, run_tests, write_results
 from soloist.training.watch.throughput import Timing
-from soloist.zoo.model_folder import save_model
+from soloist.zoo import save_model
 
 
 def finish(

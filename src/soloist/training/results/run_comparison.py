@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import yaml
 
-from soloist.config.reading import nearest, read_yaml
+from soloist.config import nearest, read_yaml
 from soloist.errors import ConfigError, UsageError, one_line
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, read_rows

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from soloist import __version__
+from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
-from soloist.files import TRAINED
+from soloist.files import TRAINED, write_whole
 from soloist.training.watch.metrics_file import METRICS
 
 if TYPE_CHECKING:
     from soloist.training.recipe.recipe import Recipe
+
+
+IMPORTS = "imports"
+"""Folder in a run of the files that its recipe imports."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,10 @@ class RunFolder:
     def go_on(self, recipe: Recipe) -> None:
         """Write down what is trained from here on, and with what."""
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.recipe, recipe.to_yaml())
+        code = [import_code(name) for name in recipe.imports]
+        keep_code(code, self.path / IMPORTS)
+        kept = [each.module if each.path is None else f"{IMPORTS}/{each.path.name}" for each in code]
+        write_whole(self.recipe, replace(recipe, imports=kept).to_yaml())
         before = yaml.safe_load(self.environment.read_text("utf-8")) if self.environment.exists() else []
         starts = [*before, describe_environment(recipe)]
         write_whole(self.environment, yaml.safe_dump(starts, sort_keys=False, allow_unicode=True))
@@ -111,6 +119,7 @@ def describe_environment(recipe: Recipe) -> dict[str, Any]:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seed": recipe.seed,
+        "imports": [str(import_code(name)) for name in recipe.imports],
         "versions": {
             "soloist": __version__,
             "python": platform.python_version(),
@@ -120,16 +129,6 @@ def describe_environment(recipe: Recipe) -> dict[str, Any]:
         "devices": [f"{os.cpu_count()} CPU cores", *_gpus()],
     }
     return described | _git_state()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that its name never stands for half of it."""
-    staged = path.with_name(f".{path.name}.new")
-    try:
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _gpus() -> list[str]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soloist.audio.staging import Staging
 from soloist.errors import UsageError
-from soloist.resources.extras import import_extra
+from soloist.files import Staging
+from soloist.resources import import_extra
 
 FORMATS = (".csv", ".xlsx")
 

@@ -16,16 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soloist.inference.engines import TorchEngine, find_device
-from soloist.inference.stream import measure_level, separate_stream
-from soloist.metrics.aggregation import bootstrap_interval, summarize
-from soloist.mixing.example import Mixer
-from soloist.separators.separator import Separator
-from soloist.training.data.batches import Batch, Skip, count_skips, in_batches, make_loader
+from soloist.files import write_whole
+from soloist.inference import TorchEngine, find_device, measure_level, separate_stream
+from soloist.metrics import bootstrap_interval, summarize
+from soloist.mixing import Mixer
+from soloist.separators import Separator
+from soloist.training.data.batches import ExampleBatch, Skip, count_skips, in_batches, make_loader
 from soloist.training.loop.quality import QUALITY, measure_quality
 from soloist.training.recipe.recipe import Recipe
-from soloist.training.results.run_folder import write_whole
-from soloist.zoo.cards import Quality
+from soloist.zoo import Quality
 
 ALL = "all"
 """The target that stands for all sources."""
@@ -184,7 +183,7 @@ def card_quality(tests: list[TestSet]) -> list[Quality]:
 
 def _measure(
     separator: Separator, mixer: Mixer, count: int, workers: int, device: str
-) -> Iterator[tuple[Batch, ExampleScores]]:
+) -> Iterator[tuple[ExampleBatch, ExampleScores]]:
     """The scores of the first examples of a mixer, one after the other.
 
     Examples of a fixed duration are separated at once, as in validation. Whole tracks are separated in

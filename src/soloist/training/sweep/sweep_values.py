@@ -14,8 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
-from soloist.config.overrides import check_key, override
-from soloist.config.reading import check_keys, record
+from soloist.config import check_key, check_keys, override, record
 from soloist.errors import ConfigError
 from soloist.training.recipe.recipe import Recipe
 

@@ -15,15 +15,15 @@ import torch
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from soloist.config.overrides import override
+from soloist.config import override
 from soloist.errors import Interrupted, SoloistError, TrainingError, UsageError
-from soloist.mixing.example import Mixer
-from soloist.resources.optuna_study import make_sampler, open_study
-from soloist.resources.processes import Processes
+from soloist.files import write_whole
+from soloist.mixing import Mixer
+from soloist.resources import Processes, make_sampler, open_study
 from soloist.training.loop.training_run import train
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_comparison import read_run
-from soloist.training.results.run_folder import RunFolder, write_whole
+from soloist.training.results.run_folder import RunFolder
 from soloist.training.sweep.sweep_values import GridByNumber, SweepConfig
 
 STORAGE = "sweep.db"

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import grad_norm
 from torch import Tensor
 from torch.optim import Optimizer
 
-from soloist.training.data.batches import Batch
+from soloist.training.data.batches import ExampleBatch
 from soloist.training.watch.loggers import log_interval
 from soloist.training.watch.metrics_file import EPOCH_LOSS
 
@@ -40,7 +40,12 @@ class Curves(Callback):
             pl_module.log(GRADIENT_NORM, norms["grad_2.0_norm_total"])
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: ExampleBatch,
+        batch_idx: int,
     ) -> None:
         """A step is done."""
         if self._epoch != trainer.current_epoch:

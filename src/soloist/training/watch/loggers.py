@@ -14,7 +14,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch.utils.tensorboard import SummaryWriter
 
-from soloist.resources.extras import import_extra
+from soloist.resources import import_extra
 from soloist.training.watch.metrics_file import METRICS, MetricsFile
 
 TENSORBOARD = "tensorboard"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from soloist.errors import TrainingError
+from soloist.files import write_whole
 
 METRICS = "metrics.csv"
 STEP = "step"
@@ -84,10 +85,7 @@ class MetricsFile:
         heading = dict(zip(columns, columns, strict=True))
         before, last = self._encode([heading, *rows[:-1]]), self._encode(rows[-1:])
         self._last_begins = len(before)
-        staged = self.path.with_name(f"{self.path.name}.new")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_bytes(before + last)
-        staged.replace(self.path)
+        write_whole(self.path, before + last)
 
     def _encode(self, rows: Iterable[Row]) -> bytes:
         text = io.StringIO(newline="")

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import Profiler
 
-from soloist.training.data.batches import Batch
+from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.task import SeparationTask
 from soloist.training.watch.loggers import log_interval
 from soloist.training.watch.metrics_file import ELAPSED
@@ -47,13 +47,18 @@ class Timing(Callback):
         trainer.profiler = self._fetching  # type: ignore[attr-defined]
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
         """A step begins."""
         self._begun = monotonic()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: ExampleBatch,
+        batch_idx: int,
     ) -> None:
         """A step is done."""
         assert self._fetching is not None

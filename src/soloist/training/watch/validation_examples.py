@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from soloist.inspection.visualization import loud_points
-from soloist.losses.loss import Prediction
-from soloist.metrics.ratios import permuted, si_sdr
-from soloist.separators.separator import Separator
-from soloist.training.data.batches import Batch
+from soloist.losses import Prediction
+from soloist.metrics import permuted, si_sdr
+from soloist.separators import Separator
+from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.task import SeparationTask
 from soloist.training.watch.loggers import writer_of
 from soloist.training.watch.tensorboard_pictures import (
@@ -30,7 +30,7 @@ from soloist.training.watch.tensorboard_pictures import (
 
 
 @dataclass(frozen=True)
-class Look:
+class WatchedExample:
     """One example and what the separator makes of it, on the CPU.
 
     Attributes:
@@ -85,7 +85,7 @@ class Examples(Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Any,
-        batch: Batch,
+        batch: ExampleBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -110,7 +110,7 @@ class Examples(Callback):
                 picture = to_pixels(draw_embeddings(embeddings, dominant, separator.sources))
                 writer.add_image(f"{tag}/embeddings", picture, step, dataformats="HWC")
 
-    def _write(self, writer: SummaryWriter, tag: str, look: Look, rate: int, step: int) -> None:
+    def _write(self, writer: SummaryWriter, tag: str, look: WatchedExample, rate: int, step: int) -> None:
         signals = look.signals()
         for name, audio in signals.items():
             constant = name == "mixture" or name.endswith("/reference")
@@ -138,12 +138,12 @@ def write_audio(writer: SummaryWriter, tag: str, audio: Tensor, sample_rate: int
     writer.file_writer.add_summary(summary, step)  # type: ignore[attr-defined]
 
 
-def _look(separator: Separator, prediction: Prediction, references: Tensor) -> Look:
+def _look(separator: Separator, prediction: Prediction, references: Tensor) -> WatchedExample:
     estimates = prediction.estimates
     if not separator.ordered:
         order = permuted(si_sdr, references, estimates)[1]
         estimates = torch.take_along_dim(estimates, order[:, :, None, None], dim=1)
-    return Look(
+    return WatchedExample(
         prediction.mixture[0].float().cpu(),
         dict(zip(separator.sources, references[0].float().cpu(), strict=True)),
         dict(zip(separator.sources, estimates[0].float().cpu(), strict=True)),

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 from soloist.transforms.slicq.windows import BinWindows, fft_offsets
 
 

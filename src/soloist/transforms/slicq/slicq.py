@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.resources.tracing import is_captured
+from soloist.resources import is_captured
 from soloist.transforms.slicq.bands import BandMap, BlockPlan
 from soloist.transforms.slicq.overlap import overlap_slices
 from soloist.transforms.slicq.scales import MAX_SLICE, MIN_SLICE, ScaleName, make_scale

@@ -27,7 +27,7 @@ from typing import Any
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.separator import Separator
+from soloist.separators import Separator
 
 
 @dataclass(frozen=True)

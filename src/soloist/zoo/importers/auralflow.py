@@ -22,10 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import ModelError, one_line
-from soloist.networks.spectrogram_net import SpectrogramNet
-from soloist.networks.spectrogram_net_recurrent import SpectrogramNetVAE
-from soloist.separators.from_config import build_separator
-from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.networks import SpectrogramNet, SpectrogramNetVAE
+from soloist.separators import SpectralSeparator, build_separator
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.auralflow_options import Options, separator_config, told_by
 

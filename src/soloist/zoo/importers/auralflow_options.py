@@ -8,11 +8,13 @@ from typing import Any, get_args
 
 from torch import Tensor
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError
-from soloist.networks.spectrogram_net import LEVELS, MaskActivation, SpectrogramNet
-from soloist.networks.spectrogram_net_recurrent import Recurrence, SpectrogramNetLSTM, SpectrogramNetVAE
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.networks import SpectrogramNet, SpectrogramNetLSTM, SpectrogramNetVAE
+from soloist.networks.spectrogram_net import LEVELS, MaskActivation
+from soloist.networks.spectrogram_net_recurrent import Recurrence
+from soloist.separators import SpectralSeparator
+from soloist.transforms import STFT
 
 Options = Mapping[str, Any]
 """Options by auralflow's names: those of its constructors, or what its `model.json` holds."""
@@ -47,9 +49,9 @@ def separator_config(options: Options, recurrence: Recurrence) -> dict[str, Any]
     hop = options.get("hop_length", window // 2)
     frames = options.get("num_frames") or frames_of(options, hop)
     network = {**options, "num_fft_bins": n_fft // 2 + 1, "num_frames": frames}
-    return _spec(
+    return configuration_of(
         SpectralSeparator,
-        transform=_spec(STFT, n_fft=n_fft, hop_length=hop, window_length=window),
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop, window_length=window),
         network=network_config(network, recurrence),
         # It has one output, whatever the targets are.
         sources=["-".join(options.get("targets", TARGETS))],
@@ -91,7 +93,7 @@ def network_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
             "recurrence": recurrence,
             "unused_bottleneck": True,
         }
-    return _spec(NETWORKS[kind], **arguments)
+    return configuration_of(NETWORKS[kind], **arguments)
 
 
 def frames_of(options: Options, hop: int) -> int:
@@ -142,7 +144,3 @@ def _activation(name: str) -> str:
     if name == "softmax":
         return "channel_softmax"
     return name if name in get_args(MaskActivation) else "sigmoid"
-
-
-def _spec(cls: type[Any], **arguments: Any) -> dict[str, Any]:
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}

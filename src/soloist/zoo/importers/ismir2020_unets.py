@@ -19,11 +19,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import ModelError
-from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.networks import SpectralNetwork
 from soloist.networks.unet.intermediate_blocks import band_weight
-from soloist.separators.chunking import Chunking, separate_chunked
-from soloist.separators.from_config import build_separator
-from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.separators import Chunking, SpectralSeparator, build_separator, separate_chunked
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.ismir2020_unets_options import Options, from_options, from_shapes
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError
-from soloist.networks.unet.intermediate_blocks import TDC, TDCRNN, TDF, TFC, TFCTDF
-from soloist.networks.unet.unet import UNet
-from soloist.separators.spectral_separator import SpectralSeparator
-from soloist.transforms.stft import STFT
+from soloist.networks import TDC, TDCRNN, TDF, TFC, TFCTDF, UNet
+from soloist.separators import SpectralSeparator
+from soloist.transforms import STFT
 
 Options = Mapping[str, Any]
 """Options of their command line, as reference vectors record them."""
@@ -29,9 +29,9 @@ def from_options(options: Options) -> dict[str, Any]:
     """
     n_fft, inputs = options["n_fft"], options["input_channels"]
     representation = options.get("spec_type", "magnitude")
-    return _spec(
+    return configuration_of(
         SpectralSeparator,
-        transform=_spec(STFT, n_fft=n_fft, hop_length=options.get("hop_length", n_fft // 2)),
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=options.get("hop_length", n_fft // 2)),
         network=_network_from_options(options),
         sources=[options.get("target_name", "vocals")],
         sample_rate=44100,
@@ -47,7 +47,7 @@ def _network_from_options(options: Options) -> dict[str, Any]:
     block = _BLOCKS[name](options)
     block["init_args"]["activation"] = options[f"{name.removesuffix('_NET').lower()}_activation"]
     frequency_only = name in ("TDC_NET", "TDF_NET")
-    return _spec(
+    return configuration_of(
         UNet,
         block=block,
         input_channels=options["input_channels"],
@@ -61,17 +61,17 @@ def _network_from_options(options: Options) -> dict[str, Any]:
 
 
 _BLOCKS: dict[str, Callable[[Options], dict[str, Any]]] = {
-    "TFC_NET": lambda options: _spec(TFC, **_convolutions(options, "kernel_size_t")),
-    "TDC_NET": lambda options: _spec(TDC, **_convolutions(options)),
-    "TDF_NET": lambda options: _spec(TDF, **_bottleneck(options), bias=options["bias"]),
-    "TFC_TDF_NET": lambda options: _spec(
+    "TFC_NET": lambda options: configuration_of(TFC, **_convolutions(options, "kernel_size_t")),
+    "TDC_NET": lambda options: configuration_of(TDC, **_convolutions(options)),
+    "TDF_NET": lambda options: configuration_of(TDF, **_bottleneck(options), bias=options["bias"]),
+    "TFC_TDF_NET": lambda options: configuration_of(
         TFCTDF,
         **_convolutions(options, "kernel_size_t"),
         **_bottleneck(options),
         bias=options["tfc_tdf_bias"],
         keep_bands=options.get("tif_init_mode") == "dk",
     ),
-    "TDC_RNN_NET": lambda options: _spec(
+    "TDC_RNN_NET": lambda options: configuration_of(
         TDCRNN,
         **_convolutions(options),
         rnn_factor=options["bn_factor_rnn"],
@@ -133,7 +133,7 @@ def from_shapes(state: Mapping[str, Tensor], window: Tensor | None) -> dict[str,
     bins = _num_bins(state, window)
     n_fft = 2 * (bins - 1)
     representation = "complex" if inputs == 4 else "magnitude"
-    network = _spec(
+    network = configuration_of(
         UNet,
         block=_block_of_state(state, depth, bins - 1),
         input_channels=inputs,
@@ -143,9 +143,11 @@ def from_shapes(state: Mapping[str, Tensor], window: Tensor | None) -> dict[str,
         time_levels=_time_levels(state, depth),
         last_activation="identity" if inputs == 4 else "sigmoid",
     )
-    return _spec(
+    return configuration_of(
         SpectralSeparator,
-        transform=_spec(STFT, n_fft=n_fft, hop_length=256 if n_fft == 1024 else min(1024, n_fft // 2)),
+        transform=configuration_of(
+            STFT, n_fft=n_fft, hop_length=256 if n_fft == 1024 else min(1024, n_fft // 2)
+        ),
         network=network,
         sources=["vocals"],
         sample_rate=44100,
@@ -177,19 +179,19 @@ def _block_of_state(state: Mapping[str, Tensor], depth: int, bins: int) -> dict[
     if parts == {"H"}:
         kernel = state["mid_block.H.0.0.weight"]
         options = _dense_of_state(state, "mid_block.H")
-        return _spec(TDC if kernel.ndim == 3 else TFC, **options)
+        return configuration_of(TDC if kernel.ndim == 3 else TFC, **options)
     if parts == {"tif"}:
-        return _spec(TDF, **_transform_of_state(state, levels, "tif", sizes))
+        return configuration_of(TDF, **_transform_of_state(state, levels, "tif", sizes))
     if parts == {"tfc", "tif"}:
         dense = _dense_of_state(state, "mid_block.tfc.H")
-        return _spec(TFCTDF, **dense, **_transform_of_state(state, levels, "tif.tif", sizes))
+        return configuration_of(TFCTDF, **dense, **_transform_of_state(state, levels, "tif.tif", sizes))
     if parts == {"tic", "bn", "rnn", "tif_f1_to_f2"}:
         dense = _dense_of_state(state, "mid_block.tic.H")
         transform = _transform_of_state(state, levels, "tif_f1_to_f2.tif", sizes, least=16)
         del transform["minimum_units"]
         hidden = [state[f"{level}rnn.weight_hh_l0"].shape[1] for level in levels]
         factor, least = _factor(sizes, hidden)
-        return _spec(
+        return configuration_of(
             TDCRNN,
             **dense,
             **transform,
@@ -232,7 +234,3 @@ def _factor(sizes: list[int], units: list[int], least: int | None = None) -> tup
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     return len({match.group(1) for name in state if (match := re.match(pattern, name))})
-
-
-def _spec(cls: type, **init_args: Any) -> dict[str, Any]:
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": init_args}

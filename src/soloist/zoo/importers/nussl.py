@@ -17,14 +17,8 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.training_free.crossover import Crossover
-from soloist.separators.training_free.ft2d import FT2D
-from soloist.separators.training_free.hpss import HPSS
-from soloist.separators.training_free.mask_separator import MaskSeparator
-from soloist.separators.training_free.repet import Repet
-from soloist.separators.training_free.repet_sim import RepetSim
-from soloist.separators.training_free.rpca import RPCA
-from soloist.transforms.stft import Window
+from soloist.separators import FT2D, HPSS, RPCA, Crossover, MaskSeparator, Repet, RepetSim
+from soloist.transforms import Window
 
 # nussl's names of constructor arguments, and ours.
 _ARGUMENTS: dict[str, dict[str, str]] = {

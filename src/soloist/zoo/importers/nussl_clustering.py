@@ -16,10 +16,10 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.estimation.clustering.cloud import loudest
+from soloist.estimation import loudest
 from soloist.estimation.clustering.gaussian_mixture import GaussianFit
-from soloist.resources.extras import import_extra
-from soloist.transforms.stft import STFT
+from soloist.resources import import_extra
+from soloist.transforms import STFT
 from soloist.zoo.importers.nussl import is_binary
 from soloist.zoo.importers.nussl_oracles import double_stft
 

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.training_free.duet import Duet
+from soloist.separators import Duet
 from soloist.zoo.importers.nussl import stft_options
 
 # nussl's constructor arguments and their defaults.

@@ -13,11 +13,10 @@ from einops import EinopsError
 
 from soloist.errors import ModelError, one_line
 from soloist.networks.layers.convolutions import Activation, EmbeddingActivation
+from soloist.separators import SpectralSeparator, build_separator
 from soloist.separators.clustering_separator import MaskActivation
-from soloist.separators.from_config import build_separator
-from soloist.separators.spectral_separator import SpectralSeparator
 from soloist.separators.training_free.mask_separator import numbered_sources
-from soloist.transforms.stft import Window
+from soloist.transforms import Window
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.nussl_modules import activations
 from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
@@ -116,14 +115,14 @@ def _config(parts: Parts, sizes: Sizes, told: Mapping[str, Any]) -> dict[str, An
         "ordered": False,
         "representation": "decibels" if parts.decibels else "magnitude",
         "chunk_frames": CHUNK_FRAMES,
-        "transform": {"class_path": "soloist.transforms.stft.STFT", "init_args": _stft(sizes, told)},
+        "transform": {"class_path": "soloist.transforms.STFT", "init_args": _stft(sizes, told)},
     }
     if parts.embedding is None:
-        kind = "spectral.SpectralSeparator"
+        kind = "SpectralSeparator"
         special: dict[str, Any] = {"mode": "masking"}
         network = _network(parts, sizes, _mask_activation(parts, [*get_args(Activation), "softmax"]))
     else:
-        kind = "clustering.ClusteringSeparator"
+        kind = "ClusteringSeparator"
         special = {
             "embedding_size": sizes.embedding,
             "embedding_activation": _activations(parts.embedding, get_args(EmbeddingActivation)),
@@ -154,7 +153,7 @@ def _network(parts: Parts, sizes: Sizes, activation: str) -> dict[str, Any]:
         "normalization": _normalization(parts.norm, sizes),
         "activation": activation,
     }
-    return {"class_path": "soloist.networks.recurrent_network.RecurrentNetwork", "init_args": init_args}
+    return {"class_path": "soloist.networks.RecurrentNetwork", "init_args": init_args}
 
 
 def _normalization(norm: Part | None, sizes: Sizes) -> str:

@@ -16,9 +16,9 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.estimation.wiener import WienerEM
+from soloist.estimation import WienerEM
 from soloist.separators.oracles import Rule, share
-from soloist.transforms.stft import STFT
+from soloist.transforms import STFT
 from soloist.zoo.importers.nussl import is_binary
 
 _FLOOR = 1e-8

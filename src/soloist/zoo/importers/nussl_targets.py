@@ -15,8 +15,8 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
+from soloist.losses import DeepClustering
 from soloist.losses.coefficients import phase_sensitive_ratio
-from soloist.losses.embedding_losses import DeepClustering
 from soloist.zoo.importers.nussl_oracles import double_stft
 
 

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.separators.from_config import build_separator
-from soloist.separators.spectral_separator import SpectralSeparator
+from soloist.separators import SpectralSeparator, build_separator
 from soloist.zoo.importers import ImportedModel
 
 CHUNK_FRAMES = 600
@@ -158,7 +157,7 @@ def _config(kind: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, A
         raise ModelError(f"the networks of {', '.join(parts)} differ in size, so they are not of one model")
     n_fft = 2 * (sizes.bins - 1)
     return {
-        "class_path": "soloist.separators.spectral_separator.SpectralSeparator",
+        "class_path": "soloist.separators.SpectralSeparator",
         "init_args": {
             "sources": list(parts),
             "sample_rate": sizes.rate,
@@ -168,11 +167,11 @@ def _config(kind: str, parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, A
             "chunk_frames": CHUNK_FRAMES,
             "wiener": {"iterations": 1, "window": _WINDOW} if len(parts) > 1 else None,
             "transform": {
-                "class_path": "soloist.transforms.stft.STFT",
+                "class_path": "soloist.transforms.STFT",
                 "init_args": {"n_fft": n_fft, "hop_length": _HOPS.get(n_fft, n_fft // 4)},
             },
             "network": {
-                "class_path": f"soloist.networks.open_unmix.{kind}",
+                "class_path": f"soloist.networks.{kind}",
                 "init_args": {
                     "num_sources": len(parts),
                     "channels": sizes.channels,

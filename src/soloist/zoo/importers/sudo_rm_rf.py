@@ -19,9 +19,9 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import ModelError
-from soloist.estimation.consistency import ConsistencyWeights, project_onto_mixture
-from soloist.separators.filterbank_separator import FilterbankSeparator
-from soloist.separators.presets import FilterbankDesign, SuDoRMRFVariant, sudormrf_design
+from soloist.estimation import ConsistencyWeights, project_onto_mixture
+from soloist.separators import FilterbankDesign, FilterbankSeparator, sudormrf_design
+from soloist.separators.presets import SuDoRMRFVariant
 from soloist.zoo.importers import ImportedModel
 
 _VARIANTS: dict[str, SuDoRMRFVariant] = {

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError
-from soloist.networks.slicq_masks import Autoencoder, BiLSTM, BlockShape, MaskDesign, XumxSliCQ
-from soloist.separators.from_config import build_separator
-from soloist.separators.slicq_separator import SliCQSeparator
-from soloist.transforms.slicq import SliCQ
+from soloist.networks import Autoencoder, BiLSTM, BlockShape, MaskDesign, XumxSliCQ
+from soloist.separators import SliCQSeparator, build_separator
+from soloist.transforms import SliCQ
 from soloist.zoo.importers import ImportedModel
 from soloist.zoo.importers.xumx_slicq_steps import STEPS, Config
 
@@ -193,19 +193,15 @@ def _design(states: States) -> MaskDesign:
 def _separator_config(sources: Sequence[str], states: States) -> dict[str, Any]:
     design = _design(states)
     own = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(design).items()}
-    return _spec(
+    return configuration_of(
         SliCQSeparator,
-        transform=_spec(SliCQ, scale="bark", bins=262, fmin=32.9, sample_rate=44100),
-        network=_spec(type(design), **own),
+        transform=configuration_of(SliCQ, scale="bark", bins=262, fmin=32.9, sample_rate=44100),
+        network=configuration_of(type(design), **own),
         sources=list(sources),
         sample_rate=44100,
         channels=_channels(states),
         bandwidth=_BANDWIDTH,
     )
-
-
-def _spec(cls: type[Any], **arguments: Any) -> dict[str, Any]:
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
 
 
 def _load(network: XumxSliCQ, blocks: Sequence[States]) -> None:

@@ -9,9 +9,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.estimation.representations import with_phase_of
-from soloist.estimation.wiener import WienerEM
-from soloist.transforms.slicq import ScaleName, SliCQ, overlap_slices
+from soloist.estimation import WienerEM, with_phase_of
+from soloist.transforms import ScaleName, SliCQ, overlap_slices
 
 Config = Mapping[str, Any]
 """What reference vectors record."""

@@ -1,0 +1,34 @@
+from . import audio as audio
+from . import config as config
+from . import datasets as datasets
+from . import estimation as estimation
+from . import evaluation as evaluation
+from . import export as export
+from . import inference as inference
+from . import inspection as inspection
+from . import losses as losses
+from . import metrics as metrics
+from . import mixing as mixing
+from . import networks as networks
+from . import plots as plots
+from . import profiling as profiling
+from . import resources as resources
+from . import separators as separators
+from . import training as training
+from . import transforms as transforms
+from . import zoo as zoo
+from .errors import AudioError as AudioError
+from .errors import ConfigError as ConfigError
+from .errors import ExportError as ExportError
+from .errors import Interrupted as Interrupted
+from .errors import ModelError as ModelError
+from .errors import OutOfMemoryError as OutOfMemoryError
+from .errors import SoloistError as SoloistError
+from .errors import TrainingError as TrainingError
+from .errors import UsageError as UsageError
+from .inference.separation import separate as separate
+from .separators.separator import Separator as Separator
+from .zoo.cards import models as models
+from .zoo.model_folder import load as load
+
+__version__: str

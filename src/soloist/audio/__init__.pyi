@@ -1,0 +1,17 @@
+from .blocks import cut_blocks as cut_blocks
+from .blocks import to_channels as to_channels
+from .formats import AUDIO_SUFFIXES as AUDIO_SUFFIXES
+from .formats import FORMATS as FORMATS
+from .formats import WriteOptions as WriteOptions
+from .info import AudioInfo as AudioInfo
+from .reader import AudioReader as AudioReader
+from .reader import probe as probe
+from .reader import read_audio as read_audio
+from .resample import StreamResampler as StreamResampler
+from .resample import resample_audio as resample_audio
+from .resample import resample_blocks as resample_blocks
+from .space import free_space as free_space
+from .space import stem_space as stem_space
+from .spool import RawFormat as RawFormat
+from .spool import spool_stream as spool_stream
+from .writer import StemWriter as StemWriter

@@ -1,0 +1,9 @@
+from .curves import draw_curves as draw_curves
+from .pareto_figure import Candidate as Candidate
+from .pareto_figure import draw_pareto as draw_pareto
+from .pareto_figure import pareto_front as pareto_front
+from .separation_figure import draw_separation as draw_separation
+from .spectrogram_figure import draw_spectrograms as draw_spectrograms
+from .spectrogram_figure import picture_format as picture_format
+from .spectrogram_figure import save_figure as save_figure
+from .spectrogram_levels import measure_spectrogram as measure_spectrogram

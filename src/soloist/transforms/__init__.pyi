@@ -1,0 +1,10 @@
+from .learned_filterbank import LearnedFilterbank as LearnedFilterbank
+from .slicq.overlap import overlap_slices as overlap_slices
+from .slicq.scales import SCALES as SCALES
+from .slicq.scales import ScaleName as ScaleName
+from .slicq.scales import make_scale as make_scale
+from .slicq.slicq import SliCQ as SliCQ
+from .specification import parse_transform as parse_transform
+from .stft import STFT as STFT
+from .stft import Window as Window
+from .transform import Transform as Transform

@@ -1,0 +1,17 @@
+from .cards import DEFAULT_MODEL as DEFAULT_MODEL
+from .cards import Card as Card
+from .cards import Licence as Licence
+from .cards import PublishedFile as PublishedFile
+from .cards import Quality as Quality
+from .cards import find as find
+from .cards import models as models
+from .downloads import download as download
+from .model_folder import card_of as card_of
+from .model_folder import config_of as config_of
+from .model_folder import copy_model as copy_model
+from .model_folder import load as load
+from .model_folder import remove as remove
+from .model_folder import resolve_path as resolve_path
+from .model_folder import save_model as save_model
+from .published_checkpoints import import_checkpoint as import_checkpoint
+from .published_checkpoints import read_state as read_state
