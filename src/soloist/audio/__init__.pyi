@@ -1,3 +1,4 @@
+from .blocks import Audio as Audio
 from .blocks import cut_blocks as cut_blocks
 from .blocks import to_channels as to_channels
 from .formats import AUDIO_SUFFIXES as AUDIO_SUFFIXES

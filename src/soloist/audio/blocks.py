@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Block = NDArray[np.float32]
+Audio = NDArray[np.float32]
+"""Samples `(..., channels, samples)`, nominally in [-1, 1]."""
 
 
-def cut_blocks(parts: Iterable[Block], length: int) -> Iterator[Block]:
+def cut_blocks(parts: Iterable[Audio], length: int) -> Iterator[Audio]:
     """Arrange arrays `(channels, any number of samples)` into blocks of `length` samples.
 
     Only the last block may be shorter.
     """
-    pending: list[Block] = []
+    pending: list[Audio] = []
     count = 0
     for part in parts:
         position = 0
@@ -31,7 +32,7 @@ def cut_blocks(parts: Iterable[Block], length: int) -> Iterator[Block]:
         yield np.concatenate(pending, axis=1)
 
 
-def to_channels(audio: Block, channels: int) -> Block:
+def to_channels(audio: Audio, channels: int) -> Audio:
     """Audio `(any, samples)` with the number of channels that is wanted: as it is, averaged, or copied."""
     if audio.shape[0] == channels:
         return audio

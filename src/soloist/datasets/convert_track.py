@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.audio import StemWriter, WriteOptions, cut_blocks, probe, resample_blocks, to_channels
-from soloist.datasets.track import MIXTURE, Block, Stem, StemFile, StemTrack
+from soloist.audio import Audio, StemWriter, WriteOptions, cut_blocks, probe, resample_blocks, to_channels
+from soloist.datasets.track import MIXTURE, Stem, StemFile, StemTrack
 from soloist.errors import AudioError, UsageError
 
 _BLOCK = 65536
@@ -122,11 +122,11 @@ def _side_by_side(stems: Sequence[Stem], rate: int, *, mono: bool) -> Iterator[N
         )
 
 
-def _with(channels: int, first: Block, rest: Iterator[Block]) -> Iterator[Block]:
+def _with(channels: int, first: Audio, rest: Iterator[Audio]) -> Iterator[Audio]:
     return (to_channels(block, channels) for block in chain([first], rest))
 
 
-def _stack(streams: Sequence[Iterator[Block]], channels: int) -> Iterator[NDArray[np.float32]]:
+def _stack(streams: Sequence[Iterator[Audio]], channels: int) -> Iterator[NDArray[np.float32]]:
     for blocks in zip_longest(*streams):
         samples = max(block.shape[1] for block in blocks if block is not None)
         together = np.zeros((len(streams), channels, samples), np.float32)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Audio = NDArray[np.float32]
+from soloist.audio import Audio
 
 _STEM_OF = {"accompaniment": "vocals", "harmonic": "drums", "percussive": "drums"}
 

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from soloist.audio import AudioInfo, AudioReader, probe, read_audio
+from soloist.audio import Audio, AudioInfo, AudioReader, probe, read_audio
 from soloist.errors import AudioError
-
-Block = NDArray[np.float32]
 
 MIXTURE = "mixture"
 
@@ -32,14 +29,14 @@ class Stem(Protocol):
     def sample_rate(self) -> int:
         """Rate in Hz."""
 
-    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
         """A stretch of the audio `(channels, samples)`, shorter where it ends before, and its rate in Hz.
 
         Raises:
             AudioError: It cannot be read, ends before `start`, or has samples that are not finite.
         """
 
-    def blocks(self, length: int) -> Iterator[Block]:
+    def blocks(self, length: int) -> Iterator[Audio]:
         """The whole audio in blocks `(channels, length)`; the last may be shorter.
 
         Raises:
@@ -73,13 +70,13 @@ class StemFile:
         with _naming(self.path):
             return _probe_once(self.path).sample_rate
 
-    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
         """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
         with _naming(self.path):
             audio, rate = read_audio(self.path, start=start, duration=duration, stream=self.stream)
             return self._select(audio), rate
 
-    def blocks(self, length: int) -> Iterator[Block]:
+    def blocks(self, length: int) -> Iterator[Audio]:
         """The whole audio in blocks; see `Stem.blocks`."""
         with _naming(self.path), AudioReader(self.path, stream=self.stream) as reader:
             for block in reader.blocks(length):
@@ -89,7 +86,7 @@ class StemFile:
         part = f" (stream {self.stream + 1})" if self.stream else ""
         return f"{self.path}{part}" if self.channel is None else f"{self.path} (channel {self.channel + 1})"
 
-    def _select(self, audio: Block) -> Block:
+    def _select(self, audio: Audio) -> Audio:
         if self.channel is None:
             return audio
         if self.channel >= audio.shape[0]:
@@ -113,7 +110,7 @@ class StemSum:
         """Rate in Hz."""
         return self.parts[0].sample_rate
 
-    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
         """A stretch of the sum `(channels, samples)` and its rate in Hz; see `Stem.read`."""
         heard = [part for part in self.parts if part.duration > start] or [self.parts[0]]
         read = [part.read(start, duration) for part in heard]
@@ -124,7 +121,7 @@ class StemSum:
             total[:, : audio.shape[1]] += audio
         return total, self.sample_rate
 
-    def blocks(self, length: int) -> Iterator[Block]:
+    def blocks(self, length: int) -> Iterator[Audio]:
         """The whole sum in blocks; see `Stem.blocks`."""
         yield from _sum_blocks(self.parts, length, str(self))
 
@@ -148,7 +145,7 @@ class StemTrack:
     mixture: Stem | None = None
     labels: tuple[str, ...] = ()
 
-    def mixture_blocks(self, length: int = 65536) -> Iterator[Block]:
+    def mixture_blocks(self, length: int = 65536) -> Iterator[Audio]:
         """The mixture in blocks `(channels, samples)`: as recorded, or the sum of the stems.
 
         Raises:
@@ -184,7 +181,7 @@ class StemTrack:
         return self.mixture or next(iter(self.stems.values()))
 
 
-def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = False) -> Iterator[Block]:
+def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = False) -> Iterator[Audio]:
     """The sum of stems in blocks; what ends early is silent from there on, or refused if `strict`."""
     with ExitStack() as opened:
         streams = [stem.blocks(length) for stem in stems]

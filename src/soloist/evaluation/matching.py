@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.datasets import Stem, StemTrack, TrackPath, components
 from soloist.errors import AudioError, UsageError
-
-Audio = NDArray[np.float32]
 
 LENGTH_TOLERANCE = 0.1
 """Seconds by which an estimate may be longer or shorter than its reference: what encoders add and cut."""

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from soloist.audio import Audio
 from soloist.datasets import sum_of
 from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
 from soloist.evaluation.scenarios import Scenario, scenarios
 from soloist.metrics import bss_eval, sdr, si_sdr
-
-Audio = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

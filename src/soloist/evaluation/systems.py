@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from soloist.audio import StemWriter, WriteOptions, probe
+from soloist.audio import Audio, StemWriter, WriteOptions, probe
 from soloist.datasets import StemFile, StemTrack, sum_of
 from soloist.datasets.track import MIXTURE
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.scenarios import complement
 from soloist.inference import FileJob, FileSettings, StemSelection, StreamSettings, Track, find_device
-from soloist.inference.stem_selection import Block
 from soloist.separators import ORACLES, Oracle
 from soloist.separators.training_free.mask_separator import frame_length
 from soloist.transforms import STFT, Transform, parse_transform
@@ -168,7 +167,7 @@ class OracleSystem:
             transform = parse_transform(self._transform, sample_rate)
         return Oracle(self._kind, transform.to(self._device))
 
-    def _estimate(self, oracle: Oracle, mixture: Block, references: Mapping[str, Block]) -> dict[str, Block]:
+    def _estimate(self, oracle: Oracle, mixture: Audio, references: Mapping[str, Audio]) -> dict[str, Audio]:
         sources = torch.from_numpy(np.stack(list(references.values())))[None].to(self._device)
         estimates = oracle(torch.from_numpy(mixture)[None].to(self._device), sources)[0]
         return dict(zip(references, estimates.cpu().numpy(), strict=True))
@@ -254,7 +253,7 @@ def _mixture_file(track: StemTrack, folder: Path) -> Path:
     return path
 
 
-def _write(files: dict[str, Path], sample_rate: int, blocks: Iterable[Block]) -> None:
+def _write(files: dict[str, Path], sample_rate: int, blocks: Iterable[Audio]) -> None:
     """Write blocks `(stems, channels, samples)`."""
     first, rest = next(iterator := iter(blocks)), iterator
     with StemWriter(files, sample_rate, first.shape[1], _FLOAT_WAV) as writer:

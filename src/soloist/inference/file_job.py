@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from einops import rearrange
 
-from soloist.audio import AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
+from soloist.audio import Audio, AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
 from soloist.errors import UsageError
 from soloist.inference.confidence import MeanConfidence
 from soloist.inference.dry_run.disk_space import Room, check_room, room_for
@@ -21,7 +21,7 @@ from soloist.inference.engine_selection import Choice, EngineChoice
 from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
-from soloist.inference.stem_selection import Block, NullTest, StemSelection
+from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import TrackReport
 from soloist.separators import Separator
@@ -221,21 +221,21 @@ class FileJob:
             extension=self.settings.write.extension,
         )
 
-    def _read(self, track: Track) -> Iterator[Block]:
+    def _read(self, track: Track) -> Iterator[Audio]:
         settings = self.settings
         with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
             yield from reader.blocks()
 
     def _select(
-        self, pairs: Iterator[tuple[Block, Block]], separator: Separator, null_test: NullTest
-    ) -> Iterator[Block]:
+        self, pairs: Iterator[tuple[Audio, Audio]], separator: Separator, null_test: NullTest
+    ) -> Iterator[Audio]:
         """What is written `(stems, channels, samples)`; in a multi-stream file the mixture comes first."""
         for mixture, estimates in pairs:
             stems = self.settings.selection.select(mixture, estimates, separator.sources)
             null_test.add(mixture, stems)
             yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems
 
-    def _at_output_rate(self, stems: Iterator[Block], info: AudioInfo) -> Iterator[Block]:
+    def _at_output_rate(self, stems: Iterator[Audio], info: AudioInfo) -> Iterator[Audio]:
         folded = (rearrange(block, "s c t -> (s c) t") for block in stems)
         rate = self.settings.sample_rate or info.sample_rate
         for block in resample_blocks(folded, info.sample_rate, rate):
@@ -260,8 +260,8 @@ class FileJob:
 
 
 def _watch(
-    blocks: Iterator[Block], sample_rate: int, duration: float, progress: Progress | None
-) -> Iterator[Block]:
+    blocks: Iterator[Audio], sample_rate: int, duration: float, progress: Progress | None
+) -> Iterator[Audio]:
     """Pass blocks on and tell how far they have come."""
     done = 0
     for block in blocks:

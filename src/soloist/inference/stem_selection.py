@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
 
-Block = NDArray[np.float32]
 Consistency = Literal["none", "mixture"]
 
 RESIDUAL = "residual"
@@ -57,7 +56,7 @@ class StemSelection:
             chosen = self.stems or tuple(sources)
         return (*chosen, RESIDUAL) if self.residual else chosen
 
-    def select(self, mixture: Block, estimates: Block, sources: Sequence[str]) -> Block:
+    def select(self, mixture: Audio, estimates: Audio, sources: Sequence[str]) -> Audio:
         """The stems that are written `(stems, channels, samples)`.
 
         Args:
@@ -84,7 +83,7 @@ class NullTest:
         self._values = 0
         self.samples = 0
 
-    def add(self, mixture: Block, stems: Block) -> None:
+    def add(self, mixture: Audio, stems: Audio) -> None:
         """Account for a block of the mixture `(channels, samples)` and its stems."""
         left = mixture.astype(np.float64) - stems.sum(axis=0, dtype=np.float64)
         self._energy += float(np.square(left).sum())

@@ -11,17 +11,14 @@ from functools import partial
 import numpy as np
 import torch
 from einops import rearrange
-from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.audio import resample_blocks
+from soloist.audio import Audio, resample_blocks
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
 from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, TorchEngine
 from soloist.separators import Chunking, Level, Note, Separator, separate_blocks
-
-Block = NDArray[np.float32]
 
 SHIFT_SECONDS = 0.5
 """Shifted passes start up to this much earlier than the track, as in Demucs."""
@@ -57,14 +54,14 @@ class StreamSettings:
 
 def separate_stream(
     separator: Separator,
-    blocks: Iterable[Block],
+    blocks: Iterable[Audio],
     sample_rate: int,
     *,
     engine: Engine | None = None,
     level: Level | None = None,
     settings: StreamSettings | None = None,
     note: Note | None = None,
-) -> Iterator[tuple[Block, Block]]:
+) -> Iterator[tuple[Audio, Audio]]:
     """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
 
     Args:
@@ -97,7 +94,7 @@ def separate_stream(
         yield mixture, np.zeros((len(separator.sources), *mixture.shape), np.float32)
 
 
-def measure_level(blocks: Iterable[Block]) -> Level:
+def measure_level(blocks: Iterable[Audio]) -> Level:
     """The level of a whole track from its blocks `(channels, samples)`, in one cheap pass."""
     count, total, squares = 0, 0.0, 0.0
     for block in blocks:
@@ -114,20 +111,20 @@ def measure_level(blocks: Iterable[Block]) -> Level:
 class _Memory:
     """Passes blocks on and keeps them until their estimates have come."""
 
-    def __init__(self, blocks: Iterable[Block]) -> None:
+    def __init__(self, blocks: Iterable[Audio]) -> None:
         self._blocks = blocks
-        self._kept: deque[Block] = deque()
+        self._kept: deque[Audio] = deque()
         self.available = 0
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Audio]:
         for block in self._blocks:
             self._kept.append(block)
             self.available += block.shape[1]
             yield block
 
-    def recall(self, samples: int) -> Block:
+    def recall(self, samples: int) -> Audio:
         """Give back and forget the oldest `samples`."""
-        pieces: list[Block] = []
+        pieces: list[Audio] = []
         missing = samples
         while missing:
             block = self._kept.popleft()
@@ -140,7 +137,7 @@ class _Memory:
         return np.concatenate(pieces, axis=1) if pieces else np.zeros((0, 0), np.float32)
 
 
-def _to_tensors(blocks: Iterable[Block]) -> Iterator[Tensor]:
+def _to_tensors(blocks: Iterable[Audio]) -> Iterator[Tensor]:
     for block in blocks:
         yield torch.from_numpy(np.ascontiguousarray(block))[None]
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from einops import rearrange
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from soloist.audio import resample_audio, to_channels
+from soloist.audio import Audio, resample_audio, to_channels
 from soloist.estimation import Confidence, measure_confidence
 from soloist.inference import TorchEngine, measure_level, separate_stream
 from soloist.losses import Coefficients, Prediction
@@ -27,8 +26,6 @@ LOUD_DB = -40.0
 
 _COLUMNS, _ROWS = 1000, 512
 
-Signal = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Excerpt:
@@ -42,9 +39,9 @@ class Excerpt:
     """
 
     name: str
-    mixture: Signal
+    mixture: Audio
     sample_rate: int
-    references: Mapping[str, Signal] = field(default_factory=dict)
+    references: Mapping[str, Audio] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def loud_points(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor
     return embeddings[loud].float().cpu(), loudness.argmax(dim=0)[loud].cpu()
 
 
-def _separate(separator: Separator, excerpt: Excerpt, device: str) -> Signal:
+def _separate(separator: Separator, excerpt: Excerpt, device: str) -> Audio:
     """Estimates `(sources, channels, samples)`."""
     level = measure_level([excerpt.mixture]) if separator.normalization == "track" else None
     engine = TorchEngine(separator, device)
@@ -124,7 +121,7 @@ def _separate(separator: Separator, excerpt: Excerpt, device: str) -> Signal:
     return np.concatenate([estimates for _, estimates in pairs], axis=-1)
 
 
-def _match(separator: Separator, excerpt: Excerpt, estimates: Signal) -> dict[str, Signal]:
+def _match(separator: Separator, excerpt: Excerpt, estimates: Audio) -> dict[str, Audio]:
     """The references by the names of the estimates that they belong to; others are left out."""
     if separator.ordered:
         return {name: excerpt.references[name] for name in separator.sources if name in excerpt.references}
@@ -135,7 +132,7 @@ def _match(separator: Separator, excerpt: Excerpt, estimates: Signal) -> dict[st
     return {separator.sources[place]: audio for place, audio in zip(order.tolist(), references, strict=True)}
 
 
-def _at_model(separator: Separator, signals: Signal, sample_rate: int) -> Tensor:
+def _at_model(separator: Separator, signals: Audio, sample_rate: int) -> Tensor:
     """Signals `(signals, channels, samples)` as a separator wants them: rate, channels, least length."""
     count, channels = signals.shape[:2]
     folded = rearrange(signals, "n c t -> (n c) t")

@@ -18,8 +18,6 @@ from torch import Tensor
 from soloist.errors import UsageError
 from soloist.resources import import_extra
 
-Samples = NDArray[np.float64]
-
 _STOI_SECONDS = 0.4
 _PESQ_RATES = {"narrow": (8000, 16000), "wide": (16000,)}
 
@@ -48,7 +46,7 @@ def pesq(
 
     mode, on_error = band[0] + "b", package.PesqError.RETURN_VALUES
 
-    def one(reference: Samples, estimate: Samples) -> float:
+    def one(reference: NDArray[np.float64], estimate: NDArray[np.float64]) -> float:
         score = package.pesq(sample_rate, reference, estimate, mode, on_error=on_error)
         return score if score >= 0 else math.nan  # Errors are negative numbers.
 
@@ -75,7 +73,7 @@ def stoi(references: Tensor, estimates: Tensor, *, sample_rate: int, extended: b
     """
     package = import_extra("pystoi", "metrics")
 
-    def one(reference: Samples, estimate: Samples) -> float:
+    def one(reference: NDArray[np.float64], estimate: NDArray[np.float64]) -> float:
         if len(reference) < _STOI_SECONDS * sample_rate or not reference.any():
             return math.nan
         with warnings.catch_warnings():
@@ -88,7 +86,9 @@ def stoi(references: Tensor, estimates: Tensor, *, sample_rate: int, extended: b
     return _each(one, references, estimates)
 
 
-def _each(one: Callable[[Samples, Samples], float], references: Tensor, estimates: Tensor) -> Tensor:
+def _each(
+    one: Callable[[NDArray[np.float64], NDArray[np.float64]], float], references: Tensor, estimates: Tensor
+) -> Tensor:
     if references.shape != estimates.shape or references.ndim < 1 or not references.numel():
         raise UsageError(
             f"references and estimates must both be (..., samples) and not empty, "

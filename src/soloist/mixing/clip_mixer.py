@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.datasets import Corpus, Stem, StemTrack
 from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
-from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
+from soloist.mixing.example import Example, Mixer, generator, take_in_turn
 from soloist.mixing.excerpt_reader import draw_start, level, loudest_time, read_excerpt, whole_length
 
 PEAK = 0.9
@@ -107,7 +108,7 @@ class ClipMixer(Mixer):
         clips = self._by_label[label]
         return clips[rng.integers(len(clips))]
 
-    def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
+    def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
         """A source that is audible: where a stretch of a clip is all pause, one around its loudest moment."""
         if level(source := self._fill(clip, rng)) > AUDIBLE:
             return source
@@ -118,7 +119,7 @@ class ClipMixer(Mixer):
             return source
         raise AudioError(f"{sound} is silent: no stretch of it is above {20 * np.log10(AUDIBLE):.0f} dB")
 
-    def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Signal:
+    def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
         """A stretch of a clip, or the clip and what is to be heard with it where it is too short."""
         missing = self._length - self._samples_of(clip)
         if missing <= 0:
@@ -139,7 +140,7 @@ class ClipMixer(Mixer):
     def _samples_of(self, clip: StemTrack) -> int:
         return whole_length(_sound(clip), self.sample_rate)
 
-    def _read(self, clip: StemTrack, start: float, samples: int) -> Signal:
+    def _read(self, clip: StemTrack, start: float, samples: int) -> Audio:
         return read_excerpt(_sound(clip), start, samples, self.sample_rate, self.channels)
 
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
-
-Signal = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Example:
         name: What it was made of, for messages and tables.
     """
 
-    mixture: Signal
-    references: Signal
+    mixture: Audio
+    references: Audio
     name: str
 
 

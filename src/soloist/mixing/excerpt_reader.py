@@ -6,16 +6,15 @@ import math
 
 import numpy as np
 
-from soloist.audio import resample_audio, to_channels
+from soloist.audio import Audio, resample_audio, to_channels
 from soloist.datasets import Stem
 from soloist.errors import AudioError
-from soloist.mixing.example import Signal
 
 SURROUNDINGS = 0.05
 """Seconds that are read on either side of an excerpt that is resampled: more than the filter needs."""
 
 
-def read_excerpt(stem: Stem, start: float, samples: int, sample_rate: int, channels: int) -> Signal:
+def read_excerpt(stem: Stem, start: float, samples: int, sample_rate: int, channels: int) -> Audio:
     """Read an excerpt of exactly `samples` samples; what lies beyond the end is silent.
 
     Only the excerpt is decoded, not the whole file.
@@ -47,7 +46,7 @@ def read_excerpt(stem: Stem, start: float, samples: int, sample_rate: int, chann
     return excerpt
 
 
-def _read_resampled(stem: Stem, start: float, samples: int, sample_rate: int) -> Signal:
+def _read_resampled(stem: Stem, start: float, samples: int, sample_rate: int) -> Audio:
     """A stretch at another rate, as it would be in the whole stem: resampled with what is around it."""
     rate = stem.sample_rate
     common = rate // math.gcd(rate, sample_rate)  # Samples after which both rates have one at the same time.
@@ -90,6 +89,6 @@ def loudest_time(stem: Stem) -> float:
     return max(peaks)[1] / stem.sample_rate
 
 
-def level(signal: Signal) -> float:
+def level(signal: Audio) -> float:
     """Root mean square of a signal over all of its samples."""
     return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))

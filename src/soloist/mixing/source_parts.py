@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.datasets import Stem, StemTrack, components
 from soloist.errors import UsageError
-from soloist.mixing.example import Signal
 from soloist.mixing.excerpt_reader import read_excerpt
 
 
@@ -35,7 +35,7 @@ class SourceParts:
         if missing := [source for source, parts in zip(sources, self._parts, strict=True) if not parts]:
             raise UsageError(f"{where} has no {missing[0]}: there are {', '.join(self.stems)}")
 
-    def references(self, stems: Signal) -> Signal:
+    def references(self, stems: Audio) -> Audio:
         """The sources `(sources, channels, samples)` from all `stems` `(stems, channels, samples)`."""
         places = [[self.stems.index(name) for name in parts] for parts in self._parts]
         return np.stack([stems[place].sum(axis=0) for place in places])
@@ -43,7 +43,7 @@ class SourceParts:
 
 def read_stem(
     track: StemTrack, name: str, start: float, samples: int, sample_rate: int, channels: int
-) -> Signal:
+) -> Audio:
     """An excerpt of a stem as `read_excerpt` reads it; a stem that the track does not have is silent."""
     if name not in track.stems:
         return np.zeros((channels, samples), np.float32)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.datasets import Corpus, StemTrack
-from soloist.mixing.example import Example, Mixer, Signal, generator, take_in_turn
+from soloist.mixing.example import Example, Mixer, generator, take_in_turn
 from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
 from soloist.mixing.source_parts import SourceParts, longest, read_stem
 
@@ -72,7 +73,7 @@ class TrackMixer(Mixer):
             mixture = read_excerpt(track.mixture, start, samples, self.sample_rate, self.channels)
         return Example(mixture, self._parts.references(stems), track.name)
 
-    def _read_stems(self, track: StemTrack, start: float, samples: int) -> Signal:
+    def _read_stems(self, track: StemTrack, start: float, samples: int) -> Audio:
         """The stems that make up the sources, and all others too where they make up the mixture."""
         stems = np.zeros((len(self._parts.stems), self.channels, samples), np.float32)
         for place, name in enumerate(self._parts.stems):

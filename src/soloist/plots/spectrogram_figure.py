@@ -30,8 +30,6 @@ _TICKS = [digit * 10.0**decade for decade in range(1, 6) for digit in (1, 2, 5)]
 _TICK_DISTANCE = 0.045  # of the height of a panel
 _WIDTH, _PANEL_HEIGHT, _DPI = 11.0, 3.2, 120
 
-Values = NDArray[np.float64]
-
 
 def draw_spectrograms(panels: Mapping[str, Spectrogram], *, axis: Axis = "log", start: float = 0.0) -> Figure:
     """Draw spectrograms of the same sound one below the other, with one scale of levels.
@@ -92,14 +90,18 @@ def save_figure(figure: Figure, path: Path) -> None:
         staging.discard()
 
 
-def _own_rows(panel: Spectrogram) -> tuple[Values, Callable[[Values], Values]]:
+def _own_rows(
+    panel: Spectrogram,
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
     """A row for each bin, and the height (0 to 1) of a frequency."""
     bins = len(panel.frequencies)
     heights = (np.arange(bins) + 0.5) / bins
     return panel.power, lambda hertz: np.interp(hertz, panel.frequencies, heights)
 
 
-def _log_rows(panel: Spectrogram, lowest: float) -> tuple[Values, Callable[[Values], Values]]:
+def _log_rows(
+    panel: Spectrogram, lowest: float
+) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
     """Rows of equal ratio, each the mean of the bins in it, and the height (0 to 1) of a frequency."""
     middles = (panel.frequencies[1:] + panel.frequencies[:-1]) / 2
     highest = panel.frequencies[-1]
@@ -111,7 +113,9 @@ def _log_rows(panel: Spectrogram, lowest: float) -> tuple[Values, Callable[[Valu
     return power, lambda hertz: np.log(hertz / lowest) / np.log(highest / lowest)
 
 
-def _set_ticks(axes: Axes, place: Callable[[Values], Values], lowest: float, highest: float) -> None:
+def _set_ticks(
+    axes: Axes, place: Callable[[NDArray[np.float64]], NDArray[np.float64]], lowest: float, highest: float
+) -> None:
     """Round frequencies, from the top down, as far apart as their labels are high."""
     hertz = np.array([tick for tick in _TICKS if lowest <= tick <= highest])
     kept: list[int] = []
@@ -122,5 +126,5 @@ def _set_ticks(axes: Axes, place: Callable[[Values], Values], lowest: float, hig
     axes.set_yticks(heights[kept], [f"{tick:.0f}" for tick in hertz[kept]])
 
 
-def _decibels(power: Values) -> Values:
+def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(power + 1e-20))

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from soloist.audio import cut_blocks
+from soloist.audio import Audio, cut_blocks
 from soloist.transforms import Transform
 
 PIECE_SECONDS = 10.0
 COLUMNS = 1200
 FINEST = 8  # samples of a column
-
-Block = NDArray[np.float32]
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,15 @@ class Spectrogram:
         column_seconds: Duration of a column; the last one may reach beyond the sound.
     """
 
-    power: Values
-    frequencies: Values
+    power: NDArray[np.float64]
+    frequencies: NDArray[np.float64]
     seconds: float
     column_seconds: float
 
 
 @torch.inference_mode()
 def measure_spectrogram(
-    transform: Transform, blocks: Iterable[Block], sample_rate: int, seconds: float
+    transform: Transform, blocks: Iterable[Audio], sample_rate: int, seconds: float
 ) -> Spectrogram:
     """Analyse a recording piece by piece.
 
@@ -68,7 +65,7 @@ def measure_spectrogram(
     return Spectrogram(power, transform.bin_frequencies(sample_rate), seconds, column_seconds)
 
 
-def _pieces(blocks: Iterator[Block], context: int) -> Iterator[tuple[Block, int, int]]:
+def _pieces(blocks: Iterator[Audio], context: int) -> Iterator[tuple[Audio, int, int]]:
     """Each block with up to `context` samples of its neighbours, where it begins in that, and its length."""
     before, current = None, next(blocks)
     nothing = current[:, :0]
@@ -80,7 +77,7 @@ def _pieces(blocks: Iterator[Block], context: int) -> Iterator[tuple[Block, int,
             before, current = current, after
 
 
-def _columns(transform: Transform, piece: Block, core: slice, hops: int, columns: int) -> Values:
+def _columns(transform: Transform, piece: Audio, core: slice, hops: int, columns: int) -> NDArray[np.float64]:
     """The power `(bins, columns)` of the hops `core` of a piece, silence after them to make `hops`."""
     audio = torch.from_numpy(piece)[None]
     coefficients = transform(audio)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from soloist.datasets.track import Block, Stem, StemFile, StemSum
+from soloist.audio import Audio
+from soloist.datasets.track import Stem, StemFile, StemSum
 from soloist.errors import SoloistError
 
 BLOCK = 65536
@@ -60,14 +61,14 @@ class StemScan:
     def __init__(self, name: str, stem: Stem) -> None:
         self._name = name
         self._stem = stem
-        self._blocks: Iterator[Block] | None = None
+        self._blocks: Iterator[Audio] | None = None
         self._sample_rate = self._channels = self._samples = 0
         self._peak = 0.0
         self._clipping = _Clipping()
         self._hash = hashlib.blake2b(digest_size=16)
         self._failure: str | None = None
 
-    def next(self) -> Block | None:
+    def next(self) -> Audio | None:
         """The next block `(channels, samples)`, which is measured; None at the end, and where it breaks."""
         try:
             if self._blocks is None:
@@ -102,7 +103,7 @@ class StemScan:
             missing=failure is not None and not all(path.exists() for path in paths),
         )
 
-    def _measure(self, block: Block) -> None:
+    def _measure(self, block: Audio) -> None:
         peak = float(np.abs(block).max(initial=0.0))
         # Of the two zeros of floating point the addition leaves one.
         self._hash.update((block + np.float32(0)).tobytes())
@@ -124,9 +125,9 @@ class _Clipping:
         self.count = 0
         self.first: int | None = None
         self._position = 0
-        self._before: Block | None = None
+        self._before: Audio | None = None
 
-    def add(self, block: Block, peak: float) -> None:
+    def add(self, block: Audio, peak: float) -> None:
         """Look at the next block `(channels, samples)`, whose greatest magnitude is known."""
         before = block[:, :0] if self._before is None else self._before
         audio = np.concatenate([before, block], axis=1)
@@ -135,7 +136,7 @@ class _Clipping:
         self._before = audio[:, 1 - RUN :].copy()
         self._position += block.shape[1]
 
-    def _count(self, audio: Block, start: int) -> None:
+    def _count(self, audio: Audio, start: int) -> None:
         runs = np.lib.stride_tricks.sliding_window_view(audio, RUN, axis=1)
         last = audio[:, RUN - 1 :]
         stuck = (np.abs(last) >= FULL_SCALE) & (runs[..., :-1] == last[..., None]).all(axis=-1)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.datasets.checking.corpus_report import Finding, Kind
 from soloist.datasets.checking.stem_scan import StemFacts, StemScan
-from soloist.datasets.track import MIXTURE, Block, StemTrack
+from soloist.datasets.track import MIXTURE, StemTrack
 
 SILENCE = 1e-4
 """Peak below which a stem is silent: -80 dB."""
@@ -81,7 +82,7 @@ def judge_track(track: TrackFacts, residual_limit: float) -> Iterator[Finding]:
         yield _finding(track, track.stems[-1], "residual", message)
 
 
-def _side_by_side(scans: Sequence[StemScan]) -> Iterator[list[Block | None]]:
+def _side_by_side(scans: Sequence[StemScan]) -> Iterator[list[Audio | None]]:
     """Blocks of the same place of all stems, until the last has ended; None where a stem has."""
     while True:
         blocks = [scan.next() for scan in scans]
@@ -96,7 +97,7 @@ class _Residual:
     def __init__(self) -> None:
         self._mixture = self._rest = 0.0
 
-    def add(self, mixture: Block | None, stems: Sequence[Block | None]) -> None:
+    def add(self, mixture: Audio | None, stems: Sequence[Audio | None]) -> None:
         """Add blocks of the same place; what has ended is silent, and what has no sum is passed over."""
         signed = [(1, mixture), *((-1, stem) for stem in stems)]
         heard = [(sign, block) for sign, block in signed if block is not None]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import ClassVar
 
+from soloist.audio import Audio
 from soloist.datasets.corpus import Corpus
 from soloist.datasets.synthetic_band import SOURCES, synthesize_band
 from soloist.datasets.synthetic_talkers import synthesize_talker
-from soloist.datasets.track import Block, StemTrack
+from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, UsageError
 
 _SPLITS = ("train", "valid", "test")
@@ -30,14 +31,14 @@ class SynthesizedStem:
     name: str
     samples: int
     sample_rate: int
-    render: Callable[[], Block]
+    render: Callable[[], Audio]
 
     @property
     def duration(self) -> float:
         """Length in seconds."""
         return self.samples / self.sample_rate
 
-    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Block, int]:
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
         """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
         first = round(start * self.sample_rate)
         if first >= self.samples:
@@ -45,7 +46,7 @@ class SynthesizedStem:
         last = None if duration is None else first + max(1, round(duration * self.sample_rate))
         return self.render()[:, first:last], self.sample_rate
 
-    def blocks(self, length: int) -> Iterator[Block]:
+    def blocks(self, length: int) -> Iterator[Audio]:
         """The whole audio in blocks; see `Stem.blocks`."""
         audio = self.render()
         for first in range(0, self.samples, length):
@@ -166,24 +167,24 @@ def _seeds(split: str, count: int) -> range:
 
 
 @cache
-def _song(seed: int, samples: int, sample_rate: int) -> Mapping[str, Block]:
+def _song(seed: int, samples: int, sample_rate: int) -> Mapping[str, Audio]:
     song = synthesize_band(samples / sample_rate, sample_rate=sample_rate, seed=seed)
     return {name: _frozen(stem) for name, stem in song.items()}
 
 
-def _play(seed: int, samples: int, sample_rate: int, source: str) -> Block:
+def _play(seed: int, samples: int, sample_rate: int, source: str) -> Audio:
     return _song(seed, samples, sample_rate)[source]
 
 
 @cache
-def _talk(talker: int, utterance: int, samples: int, sample_rate: int) -> Block:
+def _talk(talker: int, utterance: int, samples: int, sample_rate: int) -> Audio:
     audio = synthesize_talker(
         samples / sample_rate, talker=talker, utterance=utterance, sample_rate=sample_rate
     )
     return _frozen(audio)
 
 
-def _frozen(audio: Block) -> Block:
+def _frozen(audio: Audio) -> Audio:
     """Audio that whoever reads it cannot change for the next."""
     audio.setflags(write=False)
     return audio

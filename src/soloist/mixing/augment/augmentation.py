@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
-from soloist.mixing.example import Signal, generator
+from soloist.mixing.example import generator
 
 
 class Augmentation(ABC):
@@ -36,7 +37,7 @@ class Augmentation(ABC):
         self.p = p
         self.seed = seed
 
-    def __call__(self, references: Signal, index: int) -> Signal:
+    def __call__(self, references: Audio, index: int) -> Audio:
         """Vary the sources of an example.
 
         Args:
@@ -48,12 +49,12 @@ class Augmentation(ABC):
         """
         return self.apply(references, generator(self, self.seed, index))
 
-    def batch(self, references: Signal, indices: Sequence[int]) -> Signal:
+    def batch(self, references: Audio, indices: Sequence[int]) -> Audio:
         """Vary a batch `(batch, sources, channels, samples)` of examples with these numbers."""
         return np.stack([self(example, index) for example, index in zip(references, indices, strict=True)])
 
     @abstractmethod
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Vary sources `(sources, channels, samples)`, which are left as they are, as the generator says."""
 
     def chosen(self, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -61,7 +62,7 @@ class Augmentation(ABC):
         return rng.random(count) < self.p
 
 
-def augment(augmentations: Sequence[Augmentation], references: Signal, index: int) -> Signal:
+def augment(augmentations: Sequence[Augmentation], references: Audio, index: int) -> Audio:
     """Apply augmentations one after the other to the sources `(sources, channels, samples)` of an example."""
     for augmentation in augmentations:
         references = augmentation(references, index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.mixing.example import Signal
+from soloist.audio import Audio
 
 
 def fast_size(samples: int) -> int:
@@ -17,7 +17,7 @@ def fast_size(samples: int) -> int:
     return -(-samples // unit) * unit
 
 
-def multiply_spectrum(signals: Signal, response: NDArray[np.inexact], size: int) -> Signal:
+def multiply_spectrum(signals: Audio, response: NDArray[np.inexact], size: int) -> Audio:
     """Filter signals by the product of their spectra with a frequency response.
 
     Args:

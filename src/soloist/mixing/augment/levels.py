@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation
-from soloist.mixing.example import Signal
 
 
 class Gain(Augmentation):
@@ -27,7 +27,7 @@ class Gain(Augmentation):
             raise UsageError(f"Gain: decibels must be a range from low to high, not {list(decibels)}")
         self.decibels = decibels
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Scale the sources; see `Augmentation.apply`."""
         changes = rng.uniform(*self.decibels, len(references))
         changes[~self.chosen(rng, len(references))] = 0
@@ -48,7 +48,7 @@ class Polarity(Augmentation):
     def __init__(self, *, p: float = 0.5, seed: int = 0) -> None:
         super().__init__(p=p, seed=seed)
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Turn signs; see `Augmentation.apply`."""
         signs = np.where(self.chosen(rng, len(references)), -1, 1).astype(np.float32)
         return references * signs[:, None, None]
@@ -68,7 +68,7 @@ class ChannelSwap(Augmentation):
     def __init__(self, *, p: float = 0.5, seed: int = 0) -> None:
         super().__init__(p=p, seed=seed)
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Put the channels of some sources in reverse order; see `Augmentation.apply`."""
         swapped = self.chosen(rng, len(references))[:, None, None]
         return np.where(swapped, references[:, ::-1], references)

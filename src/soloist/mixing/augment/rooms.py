@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from soloist.audio import AUDIO_SUFFIXES, read_audio, resample_audio
+from soloist.audio import AUDIO_SUFFIXES, Audio, read_audio, resample_audio
 from soloist.errors import AudioError, UsageError
 from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.augment.convolution import fast_size, multiply_spectrum
-from soloist.mixing.example import Signal
 
 
 class RoomResponse(Augmentation):
@@ -44,7 +43,7 @@ class RoomResponse(Augmentation):
         if not self._files:
             raise UsageError(f"RoomResponse: there are no audio files in {self.folder}")
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Convolve the sources; see `Augmentation.apply`.
 
         Raises:
@@ -57,7 +56,7 @@ class RoomResponse(Augmentation):
         return wet
 
 
-def _convolve(source: Signal, response: Signal) -> Signal:
+def _convolve(source: Audio, response: Audio) -> Audio:
     """A source `(channels, samples)` in a room `(any channels, taps)`, without what sounds after its end."""
     if len(response) != len(source):
         response = response[:1]
@@ -66,7 +65,7 @@ def _convolve(source: Signal, response: Signal) -> Signal:
 
 
 @lru_cache(maxsize=64)
-def _response(path: Path, sample_rate: int) -> Signal:
+def _response(path: Path, sample_rate: int) -> Audio:
     """The response `(channels, taps)` of a file, from the direct sound on, with unit energy per channel."""
     response, rate = read_audio(path)
     if rate != sample_rate:

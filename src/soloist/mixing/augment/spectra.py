@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation
 from soloist.mixing.augment.convolution import fast_size, multiply_spectrum
-from soloist.mixing.example import Signal
 
 Range = tuple[float, float]
 
@@ -58,7 +58,7 @@ class BandLimit(Augmentation):
         self.upper = upper
         self.sample_rate = sample_rate
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Filter the sources; see `Augmentation.apply`."""
         limits = [
             None if limit is None else np.exp2(rng.uniform(*np.log2(limit)))
@@ -69,7 +69,7 @@ class BandLimit(Augmentation):
         size = fast_size(references.shape[-1] + round(RINGING * self.sample_rate))
         return multiply_spectrum(references, self._response(size, *limits), size)
 
-    def _response(self, size: int, lower: float | None, upper: float | None) -> Signal:
+    def _response(self, size: int, lower: float | None, upper: float | None) -> Audio:
         """The gain at each frequency of a transform; one half of the amplitude at the limits."""
         frequencies = np.fft.rfftfreq(size, 1 / self.sample_rate)
         octaves = np.log2(np.maximum(frequencies, frequencies[1] / 2))

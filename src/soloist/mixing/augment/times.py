@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from soloist.audio import Audio
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation
-from soloist.mixing.example import Signal
 from soloist.resources import import_extra
 
 
@@ -31,7 +31,7 @@ class TimeShift(Augmentation):
             raise UsageError(f"TimeShift: seconds must be 0 or more, not {seconds}")
         self.most = round(seconds * sample_rate)
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Move the sources; see `Augmentation.apply`."""
         most = min(self.most, references.shape[-1])
         shifts = rng.integers(-most, most + 1, len(references))
@@ -80,7 +80,7 @@ class PitchTempo(Augmentation):
         self.sample_rate = sample_rate
         self.reach = max(1.0, tempo[1])
 
-    def apply(self, references: Signal, rng: np.random.Generator) -> Signal:
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Stretch and transpose, and cut the end or leave it silent; see `Augmentation.apply`."""
         semitones, tempo = rng.uniform(*self.semitones), rng.uniform(*self.tempo)
         if not self.chosen(rng, 1)[0]:
@@ -101,7 +101,7 @@ class PitchTempo(Augmentation):
         return stretcher
 
 
-def _shifted(source: Signal, shift: int) -> Signal:
+def _shifted(source: Audio, shift: int) -> Audio:
     """A source `(channels, samples)` that comes `shift` samples later."""
     samples = source.shape[1]
     moved = np.zeros_like(source)

@@ -20,7 +20,6 @@ from soloist.errors import UsageError
 ScaleName = Literal["bark", "mel", "constant-q", "variable-q", "octave"]
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
-Values = NDArray[np.float64]
 
 MIN_SLICE = 32  # samples
 MAX_SLICE = 2**22
@@ -39,8 +38,8 @@ class FrequencyScale:
         qualities: Half the centre frequency over the distance of neighbouring bins.
     """
 
-    frequencies: Values
-    qualities: Values
+    frequencies: NDArray[np.float64]
+    qualities: NDArray[np.float64]
 
     def suggested_slice(self, sample_rate: int) -> int:
         """The shortest slice, in samples, that resolves every bin; a multiple of 4.
@@ -111,7 +110,7 @@ def make_scale(
 
 def _places(
     name: ScaleName, bins: int, fmin: float, nyquist: float, gamma: float
-) -> Callable[[Values], Values]:
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """The frequency at each position of a scale, whole or between two bins.
 
     NumPy's own functions differ in the last bits from processor to processor, and with them could slices.

@@ -15,8 +15,6 @@ MIN_WINDOW = 16
 MAX_TRIALS = 4096
 _BLACKMAN_HARRIS = (0.35872, -0.48832, 0.14128, -0.01168)
 
-Values = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class BinWindows:
@@ -31,7 +29,7 @@ class BinWindows:
 
     centers: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    windows: list[Values]
+    windows: list[NDArray[np.float64]]
     slice_length: int
 
     @classmethod
@@ -49,7 +47,7 @@ class BinWindows:
         _check_apart(centers[1:-1], scale, slice_length, sample_rate)
         return cls(centers, lengths, _windows(lengths), slice_length)
 
-    def frame(self, widths: NDArray[np.int64]) -> Values:
+    def frame(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
         """What analysis and synthesis with the same windows make of each bin of a slice's spectrum.
 
         All windows count, those of the negative frequencies too.
@@ -84,7 +82,7 @@ def _check_apart(
         )
 
 
-def _long_enough(bins: Values, slice_length: int) -> int:
+def _long_enough(bins: NDArray[np.float64], slice_length: int) -> int:
     """The next longer slice that tells bins, in cycles per sample, apart."""
     surely = 4 * math.ceil(0.5 / max(np.diff(bins).min(), 1 / MAX_SLICE))
     # Luck in rounding may do with less.
@@ -92,7 +90,7 @@ def _long_enough(bins: Values, slice_length: int) -> int:
     return next((length for length in candidates if np.all(np.diff(_round(bins * length)))), surely)
 
 
-def _round(places: Values) -> NDArray[np.int64]:
+def _round(places: NDArray[np.float64]) -> NDArray[np.int64]:
     """The nearest even numbers."""
     return 2 * np.round(places / 2).astype(np.int64)
 
@@ -102,7 +100,7 @@ def fft_offsets(length: int) -> NDArray[np.int64]:
     return np.fft.fftfreq(length, 1 / length).round().astype(np.int64)
 
 
-def _widths(exact: Values, qualities: Values, half: float) -> Values:
+def _widths(exact: NDArray[np.float64], qualities: NDArray[np.float64], half: float) -> NDArray[np.float64]:
     """Lengths of the windows in bins of the slice, not rounded."""
     inner = exact[2:] - exact[:-2]
     first, last = exact[0] / qualities[0], exact[-1] / qualities[-1]
@@ -110,7 +108,7 @@ def _widths(exact: Values, qualities: Values, half: float) -> Values:
     return np.array([2 * exact[0], *ends, 2 * (half - exact[-1])])
 
 
-def _windows(lengths: NDArray[np.int64]) -> list[Values]:
+def _windows(lengths: NDArray[np.int64]) -> list[NDArray[np.float64]]:
     windows = [_blackman_harris(int(length)) for length in lengths]
     for edge, neighbour in ((0, 1), (-1, -2)):
         if lengths[edge] > lengths[neighbour]:
@@ -118,13 +116,13 @@ def _windows(lengths: NDArray[np.int64]) -> list[Values]:
     return windows
 
 
-def _blackman_harris(length: int) -> Values:
+def _blackman_harris(length: int) -> NDArray[np.float64]:
     """A modified Blackman-Harris window, periodic, in the order of an FFT: 1 at its centre, 0 at its end."""
     phase = 2 * np.pi * (np.arange(length) + length // 2) / length
     return sum(c * np.cos(i * phase) for i, c in enumerate(_BLACKMAN_HARRIS))  # type: ignore[return-value]
 
 
-def _flat_top(length: int, neighbour: int) -> Values:
+def _flat_top(length: int, neighbour: int) -> NDArray[np.float64]:
     """Ones with the flanks of a Hann window of the neighbour's length, in the order of an FFT."""
     window = np.ones(length)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(neighbour) / neighbour)
@@ -133,7 +131,7 @@ def _flat_top(length: int, neighbour: int) -> Values:
     return window
 
 
-def transition_window(slice_length: int, transition: int) -> Values:
+def transition_window(slice_length: int, transition: int) -> NDArray[np.float64]:
     """The window of a slice: ramps of `transition` samples at a quarter and at three quarters of it.
 
     With slices half a slice apart, the ramps of neighbours add up to one.
