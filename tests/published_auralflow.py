@@ -25,6 +25,33 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+SETTINGS: dict[str, Any] = {
+    "model_type": "SpectrogramNetLSTM",
+    "targets": ["drums"],
+    "num_channels": 2,
+    "num_hidden_channels": 2,
+    "sample_length": 2,
+    "sample_rate": 8000,
+    "dropout_p": 0.3,
+    "leak_factor": 0.1,
+    "normalize_input": False,
+    "normalize_output": True,
+    "recurrent_depth": 2,
+    "hidden_size": 6,
+    "input_axis": 1,
+    "mask_act_fn": "hardtanh",
+    "num_fft": 128,
+    "window_size": 100,
+    "hop_length": 40,
+}
+"""Content of a `model.json`."""
+
+
+def magnitudes(batch: int = 3, bins: int = 65, frames: int = 40, channels: int = 1) -> Tensor:
+    """Random magnitudes `(batch, channels, frequency, frames)`."""
+    return 3 * torch.rand(batch, channels, bins, frames, generator=torch.Generator().manual_seed(7))
+
+
 def published_state(seed: int = 0, **changes: Any) -> dict[str, Tensor]:
     """The state dict of one of the networks, as its trainer saves it; the norms as if trained."""
     options = {**OPTIONS, **changes}

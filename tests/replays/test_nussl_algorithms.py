@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from replays import from_reference
 from soloist.errors import ModelError
-from soloist.zoo.importers import from_reference
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "nussl" / "classical.npz"
 ALGORITHMS = ["hpss", "repet", "repet_sim", "ft2d", "ft2d_original", "rpca"]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from replays import from_reference
 from soloist.errors import ModelError
 from soloist.estimation import GaussianMixture, KMeans, loudest
 from soloist.transforms import STFT
-from soloist.zoo.importers import from_reference
 
 CONFIG = {
     "system": "nussl 1.1.9",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from reference_vectors import FIXTURES, ReferenceVector
+from replays import from_reference
+from replays.nussl import handles
 from soloist.errors import ModelError
-from soloist.zoo.importers import from_reference
-from soloist.zoo.importers.nussl_networks import handles
 
 NETWORKS = [
     "mask_inference",
@@ -25,32 +25,9 @@ NETWORKS = [
 ]
 
 
-class Vector:
-    """A stored case: configuration, weights, inputs and outputs."""
-
-    def __init__(self, path):
-        with np.load(path) as file:
-            arrays = {name: np.asarray(file[name]) for name in file.files}
-        self.config = json.loads(str(arrays.pop("config")))
-        self.arrays = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        self.state = self.named("state")
-
-    def named(self, group):
-        """What is in a group, by the rest of its name."""
-        return {
-            name[len(group) + 1 :]: value
-            for name, value in self.arrays.items()
-            if name.startswith(f"{group}/")
-        }
-
-    def run(self):
-        given = self.arrays.get("input", self.named("input"))
-        return from_reference(self.config, self.state)(given)
-
-
 @pytest.fixture
-def vector(repository):
-    return lambda name: Vector(repository / "tests" / "fixtures" / "nussl" / f"{name}.npz")
+def vector():
+    return lambda name: ReferenceVector(FIXTURES / "nussl" / f"{name}.npz")
 
 
 @pytest.mark.parametrize("name", [*(f"net_{name}" for name in NETWORKS), "modules", "filterbank"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from replays import from_reference
 from soloist.errors import ModelError
-from soloist.zoo.importers import from_reference
 
 CONFIG = {
     "system": "nussl 1.1.9",

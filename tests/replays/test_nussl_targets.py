@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from replays import from_reference
 from soloist.errors import ModelError
-from soloist.zoo.importers import from_reference
 
 CONFIG = {"system": "nussl 1.1.9", "kind": "tf_transforms", "stft": [64, 16, "sqrt_hann"]}
 

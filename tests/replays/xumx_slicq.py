@@ -1,19 +1,27 @@
-"""What xumx-sliCQ does around its networks: transform, overlap-add, mixture's phase, Wiener filter."""
+"""xumx-sliCQ, version 1: networks, and the steps around them.
+
+The steps are transform, overlap-add, mixture's phase and Wiener filter, and all of them as a separator.
+The original differs in this: its synthesis leaves out the mirror images of bands about 0 Hz and half the
+sample rate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from soloist.errors import ModelError
 from soloist.estimation import WienerEM, with_phase_of
+from soloist.networks import BlockShape
 from soloist.transforms import ScaleName, SliCQ, overlap_slices
+from soloist.zoo.importers.xumx_slicq import by_block, make_network
 
 Config = Mapping[str, Any]
-"""What reference vectors record."""
+"""Configuration of a vector."""
 
 SCALES: dict[str, ScaleName] = {
     "bark": "bark",
@@ -26,6 +34,75 @@ SCALES: dict[str, ScaleName] = {
 
 OUTPUTS = ("vocals", "drums", "bass", "other")
 """The order in which the original returns sources, and filters them."""
+
+
+def handles(config: Config) -> bool:
+    """Whether a reference vector is of this code base, and more than a loss."""
+    return str(config.get("system", "")).startswith("xumx-sliCQ") and (
+        config.get("kind") in STEPS or config.get("kind") == "net" or _is_block(config)
+    )
+
+
+def from_reference(config: Config, state: Mapping[str, Tensor]) -> Callable[..., Any]:
+    """Rebuild what a vector records, with the original's axes.
+
+    Kinds: "net" maps magnitudes of blocks `[batch, channels, frequency, slices, coefficients]` to those of
+    each source, named `source/block`, for the blocks that have a network; "cdae_block" maps those of one
+    block to those of a source.
+
+    Raises:
+        ModelError: The configuration lacks an option, or the weights do not fit it.
+    """
+    try:
+        if config["kind"] in STEPS:
+            return STEPS[config["kind"]](config)
+        return _block(config, state) if _is_block(config) else _net(config, state)
+    except KeyError as error:
+        raise ModelError(f"the configuration of {config.get('class')} has no usable {error}") from None
+
+
+def _is_block(config: Config) -> bool:
+    return str(config.get("kind", "")).endswith("_block")
+
+
+def _net(config: Config, state: Mapping[str, Tensor]) -> Callable[[Sequence[Tensor]], dict[str, Tensor]]:
+    blocks = by_block(state)
+    if not blocks:
+        raise ModelError(
+            f"the weights are not those of {config['class']}: no bucketed_unmixes_* is among them"
+        )
+    shapes = [BlockShape(shape[-3], shape[-1]) for shape in config["args"]["jagged_shapes"]]
+    # Convolutions in groups are right to 1e-5 only; one source after the other, they are as the original's.
+    networks = {
+        source: make_network(
+            shapes, [[blocks[index][source]] for index in sorted(blocks)], config["args"]["max_bin"]
+        )
+        for source in blocks[0]
+    }
+
+    @torch.no_grad()
+    def run(magnitudes: Sequence[Tensor]) -> dict[str, Tensor]:
+        mixture = [torch.as_tensor(block) for block in magnitudes]
+        return {
+            f"{source}/{index}": mask[:, 0] * mixture[index]
+            for source, network in networks.items()
+            for index, mask in enumerate(network(mixture)[: len(network.blocks)])
+        }
+
+    return run
+
+
+def _block(config: Config, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
+    shape = config["args"]["slicq_sample_shape"]
+    weights = {name: torch.as_tensor(value) for name, value in state.items()}
+    network = make_network([BlockShape(shape[-3], shape[-1])], [[weights]])
+
+    @torch.no_grad()
+    def run(magnitudes: Tensor) -> Tensor:
+        block = torch.as_tensor(magnitudes)
+        return network([block])[0][:, 0] * block
+
+    return run
 
 
 def make_transform(arguments: Config) -> SliCQ:
@@ -45,27 +122,31 @@ def make_transform(arguments: Config) -> SliCQ:
     )
 
 
-def _transform(config: Config) -> Callable[[Tensor], list[Tensor]]:
-    """Audio `[channels, samples]` to blocks `[1, channels, frequency, slices, coefficients, part]`."""
+def _transform(config: Config) -> Callable[[Tensor], dict[str, Tensor]]:
+    """Map audio `[channels, samples]` to blocks `[1, channels, frequency, slices, coefficients, part]`."""
     transform = make_transform(config["args"])
-    return lambda audio: [torch.view_as_real(block) for block in transform(torch.as_tensor(audio)[None])]
+    return lambda audio: _numbered(map(torch.view_as_real, transform(torch.as_tensor(audio)[None])))
 
 
-def _overlap_add(config: Config) -> Callable[[Sequence[Tensor]], list[Tensor]]:
-    """Blocks of magnitudes to spectrograms with one axis of time."""
-    return lambda blocks: [overlap_slices(torch.as_tensor(block)) for block in blocks]
+def _overlap_add(config: Config) -> Callable[[Sequence[Tensor]], dict[str, Tensor]]:
+    """Map blocks of magnitudes to spectrograms with one axis of time."""
+    return lambda blocks: _numbered(overlap_slices(torch.as_tensor(block)) for block in blocks)
 
 
-def _mix_phase(config: Config) -> Callable[[Sequence[Tensor], Sequence[Tensor]], list[Tensor]]:
-    """Blocks of the mixture and blocks of magnitudes to the latter with the phase of the former."""
+def _mix_phase(config: Config) -> Callable[[Sequence[Tensor], Sequence[Tensor]], dict[str, Tensor]]:
+    """Give blocks of magnitudes the phase of the mixture's blocks."""
 
-    def run(mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
+    def run(mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> dict[str, Tensor]:
         pairs = zip(map(torch.as_tensor, mixture), map(torch.as_tensor, magnitudes), strict=True)
-        return [
+        return _numbered(
             torch.view_as_real(with_phase_of(size, torch.view_as_complex(block))) for block, size in pairs
-        ]
+        )
 
     return run
+
+
+def _numbered(blocks: Iterable[Tensor]) -> dict[str, Tensor]:
+    return {str(index): block for index, block in enumerate(blocks)}
 
 
 def _wiener(config: Config) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:

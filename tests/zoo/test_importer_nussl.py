@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 import types
@@ -14,24 +13,28 @@ import torch
 from torch.testing import assert_close
 
 import soloist
+from reference_vectors import FIXTURES, ReferenceVector
+from replays.nussl.networks import Graph
 from soloist.errors import ModelError
 from soloist.separators import ClusteringSeparator, SpectralSeparator
 from soloist.zoo import import_checkpoint
-from soloist.zoo.importers.nussl_networks import Graph
 
 RATE, BINS = 8000, 17  # of the fixtures
 
 
+def network(name):
+    """Configuration and weights of a fixture's network."""
+    vector = ReferenceVector(FIXTURES / "nussl" / f"net_{name}.npz")
+    state = {key: value for key, value in vector.state.items() if key.startswith("layers.")}
+    return vector.config["model_config"], OrderedDict(state)
+
+
 @pytest.fixture
-def saved(repository, tmp_path):
+def saved(tmp_path):
     """A fixture's network in a file as nussl saves it; what is to be another way is given."""
 
     def save(name, change=lambda config, state: None, nested=False, **metadata):
-        with np.load(repository / "tests" / "fixtures" / "nussl" / f"net_{name}.npz") as vector:
-            config = json.loads(str(vector["config"]))["model_config"]
-            names = [key for key in vector.files if key.startswith("state/layers.")]
-            state = OrderedDict((key[6:], torch.from_numpy(vector[key])) for key in names)
-        config, state = copy.deepcopy(config), copy.deepcopy(state)
+        config, state = network(name)
         change(config, state)
         metadata = {"sample_rate": RATE, "stft_params": stft_params()} | metadata
         metadata = {key: value for key, value in metadata.items() if value is not None}
@@ -237,10 +240,8 @@ def set_class(name, part):
         ),
     ],
 )
-def test_what_cannot_be_imported_is_said(repository, tmp_path, name, change, metadata, message):
-    with np.load(repository / "tests" / "fixtures" / "nussl" / f"net_{name}.npz") as vector:
-        config = json.loads(str(vector["config"]))["model_config"]
-        state = {key[6:]: torch.from_numpy(vector[key]) for key in vector.files if "/layers." in key}
+def test_what_cannot_be_imported_is_said(tmp_path, name, change, metadata, message):
+    config, state = network(name)
     if change:
         change(config, state)
     metadata = {"config": config, "sample_rate": RATE, "stft_params": stft_params()} | metadata

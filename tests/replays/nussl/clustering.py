@@ -15,13 +15,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from replays.nussl.algorithms import is_binary
+from replays.nussl.oracles import double_stft
 from soloist.errors import ModelError
 from soloist.estimation import loudest
 from soloist.estimation.clustering.gaussian_mixture import GaussianFit
 from soloist.resources import import_extra
 from soloist.transforms import STFT
-from soloist.zoo.importers.nussl import is_binary
-from soloist.zoo.importers.nussl_oracles import double_stft
 
 _FLOOR = 1e-8
 """Added to the responsibilities of k-means before they are divided by their sum."""

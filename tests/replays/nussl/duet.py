@@ -9,9 +9,9 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from replays.nussl.algorithms import stft_options
 from soloist.errors import ModelError
 from soloist.separators import Duet
-from soloist.zoo.importers.nussl import stft_options
 
 # nussl's constructor arguments and their defaults.
 _DEFAULTS: dict[str, Any] = {

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from replays.nussl.filterbanks import STFT, LearnedFilterBank
+from replays.nussl.norms import LayerNorm, batch_norm, group_norm, instance_norm
+from replays.nussl.paths import ConvolutionalStack2D, DualPath, DualPathBlock
 from soloist.errors import ModelError
-from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, EmbeddingActivation
-from soloist.zoo.importers.nussl_filterbanks import STFT, LearnedFilterBank
-from soloist.zoo.importers.nussl_norms import LayerNorm, batch_norm, group_norm, instance_norm
-from soloist.zoo.importers.nussl_paths import ConvolutionalStack2D, DualPath, DualPathBlock
+from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS
+from soloist.zoo.importers.nussl import named_activations
 
 # Where in torch.nn lies what configurations may name.
 _PLACES = ["activation", "batchnorm", "conv", "dropout", "flatten", "instancenorm", "linear"]
@@ -78,17 +79,6 @@ class MelProjection(nn.Module):
         return projected.clamp(0, 1) if self.clamp else projected
 
 
-_FUNCTIONS: tuple[EmbeddingActivation, ...] = ("sigmoid", "tanh", "relu", "softmax")
-_NORMS: dict[str, EmbeddingActivation] = {"unit_norm": "unit", "l1_norm": "l1"}
-
-
-def activations(named: str | Sequence[str]) -> list[EmbeddingActivation]:
-    """What an embedding goes through, by our names: of what is named one function, then one norm."""
-    function = [name for name in _FUNCTIONS if name in named][:1]
-    norm = [ours for theirs, ours in _NORMS.items() if theirs in named][:1]
-    return function + norm
-
-
 class Embedding(nn.Module):
     """A linear layer, and the activations that its configuration names.
 
@@ -137,7 +127,7 @@ class Embedding(nn.Module):
         return self._activate(self.linear(data).reshape(*kept, *self.shape))
 
     def _activate(self, data: Tensor) -> Tensor:
-        for name in activations(self.activation):
+        for name in named_activations(self.activation):
             data = EMBEDDING_ACTIVATIONS[name](data)
         return data
 

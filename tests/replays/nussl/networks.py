@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from replays.nussl.modules import make_module
 from soloist.errors import ModelError
-from soloist.zoo.importers.nussl_modules import make_module
 
 State = Mapping[str, Tensor]
 

@@ -15,11 +15,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from replays.nussl.algorithms import is_binary
 from soloist.errors import ModelError
 from soloist.estimation import WienerEM
 from soloist.separators.oracles import Rule, share
 from soloist.transforms import STFT
-from soloist.zoo.importers.nussl import is_binary
 
 _FLOOR = 1e-8
 """Added to sums of magnitudes before they divide."""

@@ -14,10 +14,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from replays.nussl.oracles import double_stft
 from soloist.errors import ModelError
 from soloist.losses import DeepClustering
 from soloist.losses.coefficients import phase_sensitive_ratio
-from soloist.zoo.importers.nussl_oracles import double_stft
 
 
 def handles(config: Mapping[str, Any]) -> bool:

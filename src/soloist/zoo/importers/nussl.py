@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from einops import EinopsError
+from torch import Tensor
 
 from soloist.errors import ModelError, one_line
 from soloist.networks.layers.convolutions import Activation, EmbeddingActivation
@@ -17,10 +18,9 @@ from soloist.separators import SpectralSeparator, build_separator
 from soloist.separators.clustering_separator import MaskActivation
 from soloist.separators.training_free.mask_separator import numbered_sources
 from soloist.transforms import Window
-from soloist.zoo.importers import ImportedModel
-from soloist.zoo.importers.nussl_modules import activations
-from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
-from soloist.zoo.importers.nussl_weights import State, translate
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
+from soloist.zoo.importers.nussl_graph import NusslModule, NusslModules, NusslSizes
+from soloist.zoo.importers.nussl_weights import translate
 
 CHUNK_FRAMES = 1250
 """Frames that are given to the network at once, which sees as far as these go."""
@@ -35,48 +35,65 @@ CARD = {
 }
 
 
-def recognize(state: State) -> None:
-    """Refuse weights of nussl's without what its files say of them.
-
-    Raises:
-        ModelError: These are such weights.
-    """
-    if "layers.recurrent_stack.rnn.weight_ih_l0" in state:
-        raise ModelError(
-            "these are weights of nussl's without their configuration: import the file that its "
-            "SeparationModel.save wrote"
-        )
+_FUNCTIONS: tuple[EmbeddingActivation, ...] = ("sigmoid", "tanh", "relu", "softmax")
+_NORMS: dict[str, EmbeddingActivation] = {"unit_norm": "unit", "l1_norm": "l1"}
 
 
-def recognize_told(state: State, told: Mapping[str, Any]) -> ImportedModel | None:
-    """The separator of a file that nussl saved.
+class NusslImporter(Importer):
+    """Importer of the files that nussl's `SeparationModel.save` writes."""
+
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of a saved network.
+
+        The file holds, at any depth, the `config` of the network, the `sample_rate` in Hz and the
+        `stft_params`; if these are missing, they are nussl's defaults for the number of bins.
+
+        Raises:
+            ModelError: The network is none that Soloist has, the file does not say its sample rate, or there
+                are weights without their configuration.
+        """
+        graph = _graph(checkpoint.metadata)
+        if graph is None:
+            if "layers.recurrent_stack.rnn.weight_ih_l0" in checkpoint.state:
+                raise ModelError(
+                    "these are weights of nussl's without their configuration: import the file that its "
+                    "SeparationModel.save wrote"
+                )
+            return None
+        try:
+            modules = NusslModules.of(graph)
+            sizes = NusslSizes.of(modules, _find(checkpoint.metadata, "num_sources") or 2)
+            config = _config(modules, sizes, checkpoint.metadata)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the configuration of nussl's model is damaged: {one_line(error)}") from error
+        separator = build_separator(config, "the configuration of nussl's model")
+        assert isinstance(separator, SpectralSeparator)
+        _load(separator, modules, sizes, checkpoint.state)
+        return ImportedModel(separator, config, _card(modules))
+
+
+def named_activations(named: str | Sequence[str]) -> list[EmbeddingActivation]:
+    """Activations of an embedding under Soloist's names: at most one function, then at most one norm.
 
     Args:
-        state: The weights.
-        told: What the file says besides, somewhere: the `config` of the network, the `sample_rate` in Hz, and
-            the `stft_params`, which are nussl's defaults for the number of bins where they are not there.
-
-    Raises:
-        ModelError: The network is none that Soloist has, or the file does not say its sample rate.
+        named: A list of nussl's names, or a text that contains some.
     """
-    if (graph := _graph(told)) is None:
-        return None
-    try:
-        parts = Parts.of(graph)
-        sizes = Sizes.of(parts, _find(told, "num_sources") or 2)
-        config = _config(parts, sizes, told)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"the configuration of nussl's model is damaged: {one_line(error)}") from error
-    separator = build_separator(config, "the configuration of nussl's model")
-    assert isinstance(separator, SpectralSeparator)
+    function = [name for name in _FUNCTIONS if name in named][:1]
+    norm = [ours for theirs, ours in _NORMS.items() if theirs in named][:1]
+    return function + norm
+
+
+def _load(
+    separator: SpectralSeparator, modules: NusslModules, sizes: NusslSizes, state: Mapping[str, Tensor]
+) -> None:
     weights = {name.removeprefix("layers."): value for name, value in state.items()}
     try:
-        separator.network.load_state_dict(translate(parts, sizes, weights))
+        translated = translate(modules, sizes, weights)
     except KeyError as error:
         raise ModelError(f"nussl's model is incomplete: it has no {error}") from None
     except (RuntimeError, EinopsError) as error:
         raise ModelError(f"the weights do not fit nussl's model: {one_line(error)}") from None
-    return ImportedModel(separator, config, _card(parts))
+    load_weights(separator.network, translated, "nussl's model")
 
 
 def _graph(told: Any) -> Mapping[str, Any] | None:
@@ -102,7 +119,7 @@ def _find(told: Any, key: str) -> Any:
     return None
 
 
-def _config(parts: Parts, sizes: Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _config(parts: NusslModules, sizes: NusslSizes, told: Mapping[str, Any]) -> dict[str, Any]:
     rate = _find(told, "sample_rate")
     if not isinstance(rate, int) or rate < 1:
         raise ModelError(
@@ -136,7 +153,7 @@ def _config(parts: Parts, sizes: Sizes, told: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _network(parts: Parts, sizes: Sizes, activation: str) -> dict[str, Any]:
+def _network(parts: NusslModules, sizes: NusslSizes, activation: str) -> dict[str, Any]:
     stack = parts.stack.args
     if not stack.get("batch_first", True):
         raise ModelError("the recurrent stack of nussl's model runs over the batch (batch_first is false)")
@@ -156,7 +173,7 @@ def _network(parts: Parts, sizes: Sizes, activation: str) -> dict[str, Any]:
     return {"class_path": "soloist.networks.RecurrentNetwork", "init_args": init_args}
 
 
-def _normalization(norm: Part | None, sizes: Sizes) -> str:
+def _normalization(norm: NusslModule | None, sizes: NusslSizes) -> str:
     if norm is None:
         return "none"
     args = dict(norm.args)
@@ -169,7 +186,7 @@ def _normalization(norm: Part | None, sizes: Sizes) -> str:
     raise ModelError(f"nussl's model has a {norm.kind} that Soloist has not: {dict(norm.args)}")
 
 
-def _mask_activation(parts: Parts, known: Sequence[str]) -> str:
+def _mask_activation(parts: NusslModules, known: Sequence[str]) -> str:
     assert parts.mask is not None
     found = _activations(parts.mask, known) or ["identity"]
     if len(found) > 1 or found[0] not in known:
@@ -179,17 +196,17 @@ def _mask_activation(parts: Parts, known: Sequence[str]) -> str:
     return found[0]
 
 
-def _activations(head: Part, known: Sequence[str]) -> list[str]:
+def _activations(head: NusslModule, known: Sequence[str]) -> list[str]:
     """What follows a head, by our names."""
     named = head.args["activation"]
-    found: list[str] = [*activations(named)]
+    found: list[str] = [*named_activations(named)]
     strange = ["gated_tanh"] if "gated_tanh" in named else [name for name in found if name not in known]
     if strange:
         raise ModelError(f"Soloist has no {head.name} whose activation is {strange[0]}, as nussl's model has")
     return found
 
 
-def _stft(sizes: Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
+def _stft(sizes: NusslSizes, told: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of the transform; what is not said is as nussl has it: sqrt_hann, a hop of a quarter."""
     n_fft = 2 * (sizes.bins - 1)
     said = _find(told, "stft_params")
@@ -211,7 +228,7 @@ def _stft(sizes: Sizes, told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _card(parts: Parts) -> dict[str, Any]:
+def _card(parts: NusslModules) -> dict[str, Any]:
     how = "masks" if parts.mask else "clusters of embeddings"
     notes = "What the sources are is not stored: they are numbered."
     if not parts.mask:

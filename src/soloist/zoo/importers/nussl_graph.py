@@ -18,7 +18,7 @@ _FRONT = ("decibels", "norm", "mel")
 
 
 @dataclass(frozen=True)
-class Part:
+class NusslModule:
     """A module of the graph.
 
     Attributes:
@@ -33,18 +33,18 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Parts:
+class NusslModules:
     """The modules of a graph, by what they do; None for what is not there."""
 
-    stack: Part
-    decibels: Part | None = None
-    norm: Part | None = None
-    mel: Part | None = None
-    embedding: Part | None = None
-    mask: Part | None = None
+    stack: NusslModule
+    decibels: NusslModule | None = None
+    norm: NusslModule | None = None
+    mel: NusslModule | None = None
+    embedding: NusslModule | None = None
+    mask: NusslModule | None = None
 
     @classmethod
-    def of(cls, graph: Mapping[str, Any]) -> Parts:
+    def of(cls, graph: Mapping[str, Any]) -> NusslModules:
         """Find the modules of a configuration.
 
         Raises:
@@ -52,7 +52,7 @@ class Parts:
         """
         try:
             return cls._of(graph)
-        except _StrangeError as error:
+        except _UnknownGraphError as error:
             name = graph.get("name", "network")
             raise ModelError(
                 f"nussl's {name} cannot be imported: {error}; what can be is a recurrent network on "
@@ -60,28 +60,28 @@ class Parts:
             ) from None
 
     @classmethod
-    def _of(cls, graph: Mapping[str, Any]) -> Parts:
+    def _of(cls, graph: Mapping[str, Any]) -> NusslModules:
         reads = {
             name: [item for item in items if isinstance(item, str)] for name, items in graph["connections"]
         }
         parts = {
-            name: Part(name, module["class"], module.get("args") or {})
+            name: NusslModule(name, module["class"], module.get("args") or {})
             for name, module in graph["modules"].items()
             if "class" in module and name in reads
         }
         stacks = [part for part in parts.values() if part.kind == "RecurrentStack"]
         if len(stacks) != 1:
-            raise _StrangeError(f"it has {len(stacks)} recurrent stacks")
+            raise _UnknownGraphError(f"it has {len(stacks)} recurrent stacks")
         front = _front(stacks[0], parts, reads)
         heads = _heads(stacks[0], parts, reads)
         masks = [part for part in parts.values() if part.kind == "Mask"]
         known = {part.name for part in (*stacks, *front.values(), *heads.values(), *masks)}
         if strange := [part.kind for part in parts.values() if part.name not in known]:
-            raise _StrangeError(f"it has a module {strange[0]} where there is none in ours")
+            raise _UnknownGraphError(f"it has a module {strange[0]} where there is none in ours")
         return cls(stacks[0], **front, **heads)
 
 
-class Sizes(NamedTuple):
+class NusslSizes(NamedTuple):
     """How many of what there are."""
 
     bins: int
@@ -90,7 +90,7 @@ class Sizes(NamedTuple):
     embedding: int
 
     @classmethod
-    def of(cls, parts: Parts, sources: int) -> Sizes:
+    def of(cls, parts: NusslModules, sources: int) -> NusslSizes:
         """Read them from the heads.
 
         Args:
@@ -109,41 +109,41 @@ class Sizes(NamedTuple):
         return cls(bins, channels, count, parts.embedding.args["embedding_size"] if parts.embedding else 0)
 
 
-class _StrangeError(Exception):
+class _UnknownGraphError(Exception):
     """Why a graph is none of ours."""
 
 
 Reads = Mapping[str, list[str]]
 
 
-def _front(stack: Part, parts: Mapping[str, Part], reads: Reads) -> dict[str, Part]:
+def _front(stack: NusslModule, parts: Mapping[str, NusslModule], reads: Reads) -> dict[str, NusslModule]:
     """The modules between the input and the stack, by their places."""
-    chain: list[Part] = []
+    chain: list[NusslModule] = []
     name = stack.name
     while len(reads[name]) == 1 and (before := parts.get(reads[name][0])) is not None:
         if before in chain:
-            raise _StrangeError("it is connected in a circle")
+            raise _UnknownGraphError("it is connected in a circle")
         chain.insert(0, before)
         name = before.name
     if strange := [part.kind for part in chain if part.kind not in _PLACES]:
-        raise _StrangeError(f"it has a module {strange[-1]} before the recurrent stack")
+        raise _UnknownGraphError(f"it has a module {strange[-1]} before the recurrent stack")
     if any(part.args.get("clamp") or part.args.get("direction") == "backward" for part in chain):
-        raise _StrangeError("its projection onto mel bands goes back from them, or is limited")
+        raise _UnknownGraphError("its projection onto mel bands goes back from them, or is limited")
     places = [_PLACES[part.kind] for part in chain]
     if places != sorted(set(places), key=_FRONT.index):
-        raise _StrangeError(
+        raise _UnknownGraphError(
             f"the modules before the recurrent stack are {', '.join(part.kind for part in chain)}"
         )
     return dict(zip(places, chain, strict=True))
 
 
-def _heads(stack: Part, parts: Mapping[str, Part], reads: Reads) -> dict[str, Part]:
+def _heads(stack: NusslModule, parts: Mapping[str, NusslModule], reads: Reads) -> dict[str, NusslModule]:
     """The modules after the stack: that whose output masks the input, and that whose output does not."""
     masks = {name for part in parts.values() if part.kind == "Mask" for name in reads[part.name]}
     heads = [part for part in parts.values() if reads[part.name] == [stack.name]]
     found = {"mask" if part.name in masks else "embedding": part for part in heads}
     if len(found) != len(heads) or not heads:
-        raise _StrangeError(f"{len(heads)} modules read the recurrent stack")
+        raise _UnknownGraphError(f"{len(heads)} modules read the recurrent stack")
     if strange := [part.kind for part in heads if part.kind != "Embedding"]:
-        raise _StrangeError(f"a module {strange[0]} reads the recurrent stack")
+        raise _UnknownGraphError(f"a module {strange[0]} reads the recurrent stack")
     return found

@@ -11,14 +11,14 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
+from soloist.zoo.importers.nussl_graph import NusslModule, NusslModules, NusslSizes
 
 State = Mapping[str, Tensor]
 
 _EPS = 1e-5  # of PyTorch's normalisations
 
 
-def translate(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
+def translate(parts: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
     """The state dict of a `RecurrentNetwork`.
 
     Args:
@@ -38,7 +38,7 @@ def translate(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
     return ours | (_statistics(parts.norm, weights) if parts.norm else {})
 
 
-def _recurrent(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
+def _recurrent(parts: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
     """Those of the stack, whose first layer sees the first channel first with us, there the first bin."""
     rnn = _within(f"{parts.stack.name}.rnn.", weights)
     for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
@@ -52,7 +52,7 @@ def _recurrent(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
     return rnn
 
 
-def _head(head: Part, weights: State, sizes: Sizes, order: str) -> dict[str, Tensor]:
+def _head(head: NusslModule, weights: State, sizes: NusslSizes, order: str) -> dict[str, Tensor]:
     weight = weights[f"{head.name}.linear.weight"]
     bias = (
         weights[f"{head.name}.linear.bias"] if head.args.get("bias", True) else weight.new_zeros(len(weight))
@@ -61,7 +61,7 @@ def _head(head: Part, weights: State, sizes: Sizes, order: str) -> dict[str, Ten
     return {"weight": rearrange(weight, order, **lengths), "bias": rearrange(bias, order, **lengths)}
 
 
-def _statistics(norm: Part, weights: State) -> dict[str, Tensor]:
+def _statistics(norm: NusslModule, weights: State) -> dict[str, Tensor]:
     """What our normalisation holds of theirs, whose small constant may be another."""
     values = _within(f"{norm.name}.batch_norm.", weights)
     if values:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from soloist.errors import ModelError
 from soloist.separators import SpectralSeparator, build_separator
-from soloist.zoo.importers import ImportedModel
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
 CHUNK_FRAMES = 600
 """Frames that are given to the networks at once, which see as far as these go: two windows of the filter."""
@@ -75,28 +75,28 @@ _CROSSED = [
 ]
 
 
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of the files of several sources, of a whole separator of theirs, or of an X-UMX.
+class OpenUnmixImporter(Importer):
+    """Importer of Open-Unmix and X-UMX."""
 
-    One source alone is masked, and not filtered.
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of the files of several sources, of a whole separator, or of an X-UMX.
 
-    Raises:
-        ModelError: The names are of this code base, but the networks are none that there is, or not alike.
-    """
-    crossed = any(name.startswith("layer_enc.") for name in state)
-    parts = _by_source(state)
-    if not parts:
-        return None
-    kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
-    config = _config(kind, parts)
-    separator = build_separator(config, f"the configuration of {kind}")
-    assert isinstance(separator, SpectralSeparator)
-    try:
-        separator.network.load_state_dict(translate(list(parts.values())))
-    except RuntimeError as error:
-        raise ModelError(f"the weights do not fit {kind}: {str(error).splitlines()[-1].strip()}") from None
-    title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
-    return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
+        One source alone is masked, and not filtered.
+
+        Raises:
+            ModelError: The names are of this code base, but the networks are unknown or differ in size.
+        """
+        parts = _by_source(checkpoint.state)
+        if not parts:
+            return None
+        crossed = any(name.startswith("layer_enc.") for name in checkpoint.state)
+        kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
+        config = _config(kind, parts)
+        separator = build_separator(config, f"the configuration of {kind}")
+        assert isinstance(separator, SpectralSeparator)
+        load_weights(separator.network, translate(list(parts.values())), kind)
+        title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
+        return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
 
 
 def translate(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
