@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from soloist.config import check_keys, construct, nearest, read_yaml
-from soloist.errors import ConfigError, ModelError
-from soloist.zoo.home import check_name, is_name, models_folder
+from soloist.errors import ConfigError, ModelError, UsageError
+from soloist.files import home
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"
@@ -21,6 +22,7 @@ DEFAULT_MODEL = "two-stage-hpss"
 
 _SHIPPED = Path(__file__).parent / "cards"
 _TRAINED = Path(__file__).parent / "trained"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _log = logging.getLogger(__name__)
 
 
@@ -197,6 +199,29 @@ def models() -> list[Card]:
         except ConfigError as error:
             _log.warning("left out of the list: %s", error)
     return [*shipped.values(), *installed]
+
+
+def models_folder() -> Path:
+    """Folder in which each model has a folder of its own name."""
+    return home() / "models"
+
+
+def is_name(text: str) -> bool:
+    """Return True if a text can name a model: letters, digits, `.`, `_`, `-`; first a letter or digit."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(name: str) -> str:
+    """Return a name that cannot lead out of the folder that it is put in.
+
+    Raises:
+        UsageError: The text is not a name.
+    """
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} cannot name a model: letters, digits, '.', '_' and '-', the first a letter or digit"
+        )
+    return name
 
 
 def _read_installed(folder: Path) -> Card:

@@ -20,9 +20,8 @@ import yaml
 
 from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
-from soloist.files import sha256_of
-from soloist.zoo.cards import Card, PublishedFile, find
-from soloist.zoo.home import downloads_folder, models_folder
+from soloist.files import home, sha256_of
+from soloist.zoo.cards import Card, PublishedFile, find, models_folder
 from soloist.zoo.published_checkpoints import import_checkpoint
 
 Progress = Callable[[int, int | None], None]
@@ -77,6 +76,11 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         if not file.by_hand:
             file.path.unlink()
     return folder
+
+
+def downloads_folder() -> Path:
+    """Folder of published files, as they were downloaded or put there by hand."""
+    return home() / "downloads"
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import TRAINED, check_free, some, whole_folder
 from soloist.separators import Separator, build_separator
-from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, models
-from soloist.zoo.home import is_name
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_name, models
 
 _IMPORTS = "imports"
 

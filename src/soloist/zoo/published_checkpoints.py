@@ -22,8 +22,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
-from soloist.zoo.cards import Card, PublishedFile, models
-from soloist.zoo.home import check_name, models_folder
+from soloist.zoo.cards import Card, PublishedFile, check_name, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
 
