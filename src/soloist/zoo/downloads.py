@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import yaml
 
 from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
-from soloist.files import home, sha256_of
+from soloist.files import home, sha256_of, write_whole
 from soloist.zoo.cards import Card, PublishedFile, find, models_folder
 from soloist.zoo.published_checkpoints import import_checkpoint
 
@@ -62,20 +62,7 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
     for published in card.files:
         before = sum(file.path.stat().st_size for file in files)
         files.append(_obtain(card, published, _in_all(card, before, progress)))
-    try:
-        folder = import_checkpoint([file.path for file in files], card.folder, card.name)
-    except ModelError:
-        # Without its hash, this alone tells a model from a page that asks to log in.
-        for file in files:
-            if not file.certain and not file.by_hand:
-                file.path.unlink()
-        raise
-    for file in files:
-        if not file.certain:
-            _record(file.published, sha256_of(file.path), notice)
-        if not file.by_hand:
-            file.path.unlink()
-    return folder
+    return _import(card, files, notice)
 
 
 def downloads_folder() -> Path:
@@ -98,6 +85,24 @@ class _File:
     path: Path
     by_hand: bool
     certain: bool
+
+
+def _import(card: Card, files: Sequence[_File], notice: Notice | None) -> Path:
+    """Make a model folder of downloaded files, record unknown hashes, and delete the files."""
+    try:
+        folder = import_checkpoint([file.path for file in files], card.folder, card.name)
+    except ModelError:
+        # Without a hash, the import alone tells a model from a page that asks to log in.
+        for file in files:
+            if not file.certain and not file.by_hand:
+                file.path.unlink()
+        raise
+    for file in files:
+        if not file.certain:
+            _record(file.published, sha256_of(file.path), notice)
+        if not file.by_hand:
+            file.path.unlink()
+    return folder
 
 
 def _obtain(card: Card, published: PublishedFile, progress: Progress | None) -> _File:
@@ -263,9 +268,7 @@ def _recorded() -> dict[str, Any]:
 
 def _record(published: PublishedFile, digest: str, notice: Notice | None) -> None:
     hashes = {**_recorded(), _key(published): digest}
-    scratch = _trust_file().with_suffix(".part")
-    scratch.write_text(yaml.safe_dump(hashes), encoding="utf-8")
-    scratch.replace(_trust_file())
+    write_whole(_trust_file(), yaml.safe_dump(hashes))
     if notice is not None:
         notice(
             f"the hash of {published.filename} was not known in full: this download is trusted from now on "

@@ -91,13 +91,10 @@ def save_model(
     _check_free(folder, overwrite=overwrite)
     try:
         with whole_folder(folder) as whole:
-            # Cloned, because safetensors refuses tensors that share memory (tied weights).
-            state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
-            state = _halved(state, folder.name) if half else state
-            save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
             _write_yaml(whole / CONFIG, {**_entries(code), **config})
             keep_code(code, whole)
             _write_yaml(whole / CARD, full_card.to_dict())
+            _write_weights(whole / WEIGHTS, separator, half=half, name=folder.name)
             # safetensors gives the file to its owner alone; others may read it like the rest.
             (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
     except (OSError, SafetensorError) as error:
@@ -264,6 +261,13 @@ def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -
     told = [f"{what}: {some(names)}" for what, names in problems if names]
     if told:
         raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
+
+
+def _write_weights(path: Path, separator: Separator, *, half: bool, name: str) -> None:
+    # Cloned, because safetensors refuses tensors that share memory (tied weights).
+    state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
+    state = _halved(state, name) if half else state
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
 
 
 def _halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

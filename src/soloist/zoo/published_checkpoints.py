@@ -59,22 +59,19 @@ def import_checkpoint(
     contents = {each: _read(each) for each in paths}
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
-    told = ", ".join(str(each) for each in paths)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
     model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
         raise ModelError(
-            f"no importer recognises the model in {told} ({len(first)} tensors: {_sample(first)})"
+            f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
         )
-    own = paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name
-    name = name or (known.name if known else _slug(own))
-    if known is not None:
-        _check_parameters(model, known, told)
+    name = name or (known.name if known else _own_name(paths))
+    _check(model, known, name, where)
     card = {**model.card, **(known.to_dict() if known else {}), "name": name}
-    # Its files and its sources are what was found.
+    # Files and sources are those that were found.
     card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
-    check_state(build_separator(model.config, f"configuration of {name}"), model.separator.state_dict(), told)
     target = Path(folder) if folder is not None else models_folder() / name
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
 
@@ -270,11 +267,25 @@ def _source(path: Path) -> str:
     return re.sub(r"[-_][0-9a-f]{8,}$", "", path.stem)
 
 
-def _check_parameters(model: ImportedModel, known: Card, told: str) -> None:
-    """Refuse another model than the card's, where no hash tells them apart."""
+def _own_name(paths: Sequence[Path]) -> str:
+    """Name of a model that no card has: that of its file, or of the folder of its files."""
+    return _slug(paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name)
+
+
+def _check(model: ImportedModel, known: Card | None, name: str, where: str) -> None:
+    """Refuse another model than the card's, and a configuration that does not build the separator.
+
+    Raises:
+        ModelError: The number of parameters is not the card's, or the weights do not fit the configuration.
+    """
     found = sum(parameter.numel() for parameter in model.separator.parameters())
-    if known.parameters and found != known.parameters:
-        raise ModelError(f"{told} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
+    # Without hashes, the number of parameters alone tells the models apart.
+    if known is not None and known.parameters and found != known.parameters:
+        raise ModelError(
+            f"{where} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}"
+        )
+    again = build_separator(model.config, f"configuration of {name}")
+    check_state(again, model.separator.state_dict(), where)
 
 
 def _slug(text: str) -> str:

@@ -90,37 +90,36 @@ def from_shapes(state: Mapping[str, Tensor], window: Tensor | None) -> dict[str,
     Raises:
         ModelError: The shapes are not of any of the networks.
     """
-    early = "final_conv.0.weight" in state
-    channels, inputs = state["first_conv.0.weight"].shape[:2]
+    inputs, bins = state["first_conv.0.weight"].shape[1], _num_bins(state, window)
     if inputs not in (2, 4):
         raise ModelError(
             f"a U-Net with {inputs} input channels is neither stereo magnitude nor stereo complex"
         )
-    depth = _count(state, r"encoders\.(\d+)\.")
-    bins = _num_bins(state, window)
     n_fft = 2 * (bins - 1)
-    representation = "complex" if inputs == 4 else "magnitude"
-    network = configuration_of(
+    hop_length = 256 if n_fft == 1024 else min(1024, n_fft // 2)
+    return configuration_of(
+        SpectralSeparator,
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop_length),
+        network=_network_of_state(state, inputs, bins),
+        sources=["vocals"],
+        sample_rate=44100,
+        representation="complex" if inputs == 4 else "magnitude",
+        plane_order="channels" if "final_conv.0.weight" in state else "parts",
+        mode="mapping" if inputs == 4 else "masking",
+    )
+
+
+def _network_of_state(state: Mapping[str, Tensor], inputs: int, bins: int) -> dict[str, Any]:
+    depth = _count(state, r"encoders\.(\d+)\.")
+    return configuration_of(
         UNet,
         block=_block_of_state(state, depth, bins - 1),
         input_channels=inputs,
-        internal_channels=channels,
+        internal_channels=state["first_conv.0.weight"].shape[0],
         num_blocks=2 * depth + 1,
         num_bins=bins,
         time_levels=_time_levels(state, depth),
         last_activation="identity" if inputs == 4 else "sigmoid",
-    )
-    return configuration_of(
-        SpectralSeparator,
-        transform=configuration_of(
-            STFT, n_fft=n_fft, hop_length=256 if n_fft == 1024 else min(1024, n_fft // 2)
-        ),
-        network=network,
-        sources=["vocals"],
-        sample_rate=44100,
-        representation=representation,
-        plane_order="channels" if early else "parts",
-        mode="mapping" if inputs == 4 else "masking",
     )
 
 
