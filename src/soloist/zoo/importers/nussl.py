@@ -96,9 +96,9 @@ def _load(
     load_weights(separator.network, translated, "nussl's model")
 
 
-def _graph(told: Any) -> Mapping[str, Any] | None:
+def _graph(metadata: Any) -> Mapping[str, Any] | None:
     """The configuration of a network of nussl's; None where there is none."""
-    graph = _find(told, "config")
+    graph = _find(metadata, "config")
     if isinstance(graph, str):
         try:
             graph = json.loads(graph)
@@ -108,9 +108,9 @@ def _graph(told: Any) -> Mapping[str, Any] | None:
     return graph if is_graph else None
 
 
-def _find(told: Any, key: str) -> Any:
+def _find(metadata: Any, key: str) -> Any:
     """What is under a key of mappings in mappings, nearest to the top; None where it is nowhere."""
-    level = [told]
+    level = [metadata]
     while level := [value for value in level if isinstance(value, Mapping)]:
         for mapping in level:
             if mapping.get(key) is not None:
@@ -119,8 +119,8 @@ def _find(told: Any, key: str) -> Any:
     return None
 
 
-def _config(parts: NusslModules, sizes: NusslSizes, told: Mapping[str, Any]) -> dict[str, Any]:
-    rate = _find(told, "sample_rate")
+def _config(modules: NusslModules, sizes: NusslSizes, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    rate = _find(metadata, "sample_rate")
     if not isinstance(rate, int) or rate < 1:
         raise ModelError(
             "the file of nussl's model does not say its sample rate: add sample_rate, in Hz, to its metadata"
@@ -130,34 +130,34 @@ def _config(parts: NusslModules, sizes: NusslSizes, told: Mapping[str, Any]) -> 
         "sample_rate": rate,
         "channels": sizes.channels,
         "ordered": False,
-        "representation": "decibels" if parts.decibels else "magnitude",
+        "representation": "decibels" if modules.decibels else "magnitude",
         "chunk_frames": CHUNK_FRAMES,
-        "transform": {"class_path": "soloist.transforms.STFT", "init_args": _stft(sizes, told)},
+        "transform": {"class_path": "soloist.transforms.STFT", "init_args": _stft(sizes, metadata)},
     }
-    if parts.embedding is None:
+    if modules.embedding is None:
         kind = "SpectralSeparator"
         special: dict[str, Any] = {"mode": "masking"}
-        network = _network(parts, sizes, _mask_activation(parts, [*get_args(Activation), "softmax"]))
+        network = _network(modules, sizes, _mask_activation(modules, [*get_args(Activation), "softmax"]))
     else:
         kind = "ClusteringSeparator"
         special = {
             "embedding_size": sizes.embedding,
-            "embedding_activation": _activations(parts.embedding, get_args(EmbeddingActivation)),
-            "mask_activation": _mask_activation(parts, get_args(MaskActivation)) if parts.mask else None,
-            "inference": "masks" if parts.mask else "clusters",
+            "embedding_activation": _activations(modules.embedding, get_args(EmbeddingActivation)),
+            "mask_activation": _mask_activation(modules, get_args(MaskActivation)) if modules.mask else None,
+            "inference": "masks" if modules.mask else "clusters",
         }
-        network = _network(parts, sizes, "identity")
+        network = _network(modules, sizes, "identity")
     return {
         "class_path": f"soloist.separators.{kind}",
         "init_args": {**common, **special, "network": network},
     }
 
 
-def _network(parts: NusslModules, sizes: NusslSizes, activation: str) -> dict[str, Any]:
-    stack = parts.stack.args
+def _network(modules: NusslModules, sizes: NusslSizes, activation: str) -> dict[str, Any]:
+    stack = modules.stack.args
     if not stack.get("batch_first", True):
         raise ModelError("the recurrent stack of nussl's model runs over the batch (batch_first is false)")
-    outputs = sizes.channels * (sizes.embedding + (sizes.sources if parts.mask else 0))
+    outputs = sizes.channels * (sizes.embedding + (sizes.sources if modules.mask else 0))
     init_args = {
         "inputs": sizes.channels,
         "outputs": outputs,
@@ -167,7 +167,7 @@ def _network(parts: NusslModules, sizes: NusslSizes, activation: str) -> dict[st
         "cell": stack.get("rnn_type", "lstm"),
         "bidirectional": stack["bidirectional"],
         "dropout": stack["dropout"],
-        "normalization": _normalization(parts.norm, sizes),
+        "normalization": _normalization(modules.norm, sizes),
         "activation": activation,
     }
     return {"class_path": "soloist.networks.RecurrentNetwork", "init_args": init_args}
@@ -186,9 +186,9 @@ def _normalization(norm: NusslModule | None, sizes: NusslSizes) -> str:
     raise ModelError(f"nussl's model has a {norm.kind} that Soloist has not: {dict(norm.args)}")
 
 
-def _mask_activation(parts: NusslModules, known: Sequence[str]) -> str:
-    assert parts.mask is not None
-    found = _activations(parts.mask, known) or ["identity"]
+def _mask_activation(modules: NusslModules, known: Sequence[str]) -> str:
+    assert modules.mask is not None
+    found = _activations(modules.mask, known) or ["identity"]
     if len(found) > 1 or found[0] not in known:
         raise ModelError(
             f"Soloist has no masks whose activation is {' and '.join(found)}, as nussl's model has"
@@ -206,12 +206,12 @@ def _activations(head: NusslModule, known: Sequence[str]) -> list[str]:
     return found
 
 
-def _stft(sizes: NusslSizes, told: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the transform; what is not said is as nussl has it: sqrt_hann, a hop of a quarter."""
+def _stft(sizes: NusslSizes, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the transform; what is not stored is as nussl has it: sqrt_hann, a hop of a quarter."""
     n_fft = 2 * (sizes.bins - 1)
-    said = _find(told, "stft_params")
+    stored = _find(metadata, "stft_params")
     names = ("window_length", "hop_length", "window_type")
-    given = said if isinstance(said, Mapping) else dict(zip(names, said or (), strict=False))
+    given = stored if isinstance(stored, Mapping) else dict(zip(names, stored or (), strict=False))
     length, hop, window = (given.get(name) for name in names)
     if length not in (None, n_fft):
         raise ModelError(f"nussl's model is of {sizes.bins} bins, and its windows have {length} samples")
@@ -228,9 +228,9 @@ def _stft(sizes: NusslSizes, told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _card(parts: NusslModules) -> dict[str, Any]:
-    how = "masks" if parts.mask else "clusters of embeddings"
+def _card(modules: NusslModules) -> dict[str, Any]:
+    how = "masks" if modules.mask else "clusters of embeddings"
     notes = "What the sources are is not stored: they are numbered."
-    if not parts.mask:
+    if not modules.mask:
         notes += " Nor is how many there are, where the metadata do not hold num_sources: two."
     return {**CARD, "title": f"Sources by {how} from a recurrent network", "notes": notes}

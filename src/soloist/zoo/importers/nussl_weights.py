@@ -18,11 +18,11 @@ State = Mapping[str, Tensor]
 _EPS = 1e-5  # of PyTorch's normalisations
 
 
-def translate(parts: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
+def translate(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
     """The state dict of a `RecurrentNetwork`.
 
     Args:
-        parts: What the model consists of.
+        modules: What the model consists of.
         sizes: How many of what there are.
         weights: By nussl's names, which begin with those of the modules.
 
@@ -30,21 +30,21 @@ def translate(parts: NusslModules, sizes: NusslSizes, weights: State) -> dict[st
         KeyError: Some are missing.
         EinopsError: Some are of other sizes.
     """
-    ours = {f"rnn.{name}": value for name, value in _recurrent(parts, sizes, weights).items()}
+    ours = {f"rnn.{name}": value for name, value in _recurrent(modules, sizes, weights).items()}
     # Of embeddings first the planes of a channel, of masks first those of a source.
-    orders = ((parts.embedding, "(f c e) ... -> (c e f) ..."), (parts.mask, "(f c e) ... -> (e c f) ..."))
+    orders = ((modules.embedding, "(f c e) ... -> (c e f) ..."), (modules.mask, "(f c e) ... -> (e c f) ..."))
     heads = [_head(head, weights, sizes, order) for head, order in orders if head is not None]
     ours |= {f"head.{name}": torch.cat([head[name] for head in heads]) for name in heads[0]}
-    return ours | (_statistics(parts.norm, weights) if parts.norm else {})
+    return ours | (_statistics(modules.norm, weights) if modules.norm else {})
 
 
-def _recurrent(parts: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
+def _recurrent(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
     """Those of the stack, whose first layer sees the first channel first with us, there the first bin."""
-    rnn = _within(f"{parts.stack.name}.rnn.", weights)
-    for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
+    rnn = _within(f"{modules.stack.name}.rnn.", weights)
+    for direction in ("", "_reverse") if modules.stack.args["bidirectional"] else ("",):
         matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
-        if parts.mel is not None:
-            there, shift = (weights[f"{parts.mel.name}.transform.{name}"] for name in ("weight", "bias"))
+        if modules.mel is not None:
+            there, shift = (weights[f"{modules.mel.name}.transform.{name}"] for name in ("weight", "bias"))
             bias = f"bias_ih_l0{direction}"
             rnn[bias] = rnn[bias] + (matrix @ shift).sum(dim=1)
             matrix = matrix @ there
