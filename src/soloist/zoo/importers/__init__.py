@@ -26,9 +26,9 @@ def recognize(
     """Build the separator of a published state dict; return None if no importer knows the names.
 
     Args:
-        state: The weights.
+        state: Weights under the names of their authors.
         folder: Folder of the checkpoint file; None for weights without a file.
-        metadata: Plain values that the file holds besides; None for weights alone.
+        metadata: Plain values that the file holds besides its weights; None for weights alone.
 
     Raises:
         ModelError: An importer knows the names, but not the shapes, settings or options.

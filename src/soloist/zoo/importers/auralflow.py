@@ -102,12 +102,12 @@ def make_separator(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> 
 
 
 def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the network under their names in it, from its state dict or that of its mask model."""
+    """Weights of the network, from its state dict or that of its mask model, under the network's names."""
     return {name.removeprefix("model."): torch.as_tensor(value) for name, value in state.items()}
 
 
 def _settings_in(folder: Path | None) -> Options:
-    """Settings in a folder; nothing if there is no file of them.
+    """Read the settings in a folder; an empty dict without a file.
 
     Raises:
         ModelError: The file cannot be read, or is not auralflow's.
@@ -126,11 +126,11 @@ def _settings_in(folder: Path | None) -> Options:
 
 
 def separator_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
-    """`class_path` and `init_args` of our separator for options of its mask model.
+    """`class_path` and `init_args` of the separator for the options of a mask model.
 
     Args:
-        options: What `model.json` holds; of a network alone, what is missing is taken as published.
-        recurrence: What an LSTM runs along; see `RecurrentBottleneck`.
+        options: Content of `model.json`, or options of a network alone, with the rest as published.
+        recurrence: Axis that an LSTM runs along; see `RecurrentBottleneck`.
 
     Raises:
         KeyError: An option is missing.
@@ -145,7 +145,7 @@ def separator_config(options: Options, recurrence: Recurrence) -> dict[str, Any]
         SpectralSeparator,
         transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop, window_length=window),
         network=network_config(network, recurrence),
-        # It has one output, whatever the targets are.
+        # Its networks have one output, for any number of targets.
         sources=["-".join(options.get("targets", TARGETS))],
         sample_rate=options.get("sample_rate", SAMPLE_RATE),
         channels=options.get("num_channels", 1),
@@ -156,9 +156,9 @@ def separator_config(options: Options, recurrence: Recurrence) -> dict[str, Any]
 
 
 def network_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
-    """`class_path` and `init_args` of our network for the options of one of its networks.
+    """`class_path` and `init_args` of the network for the options of one of auralflow's networks.
 
-    The shift and the scale of the output are always there, as they are among its weights.
+    The network always has shift and scale of the output, because every checkpoint has their weights.
 
     Raises:
         KeyError: An option is missing.
@@ -189,13 +189,13 @@ def network_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
 
 
 def frames_of(options: Options, hop: int) -> int:
-    """Frames that its network is made for: its excerpts are completed to the next hop, or by a whole one."""
+    """Frames of an excerpt, which auralflow completes to the next hop, or by a whole hop."""
     samples = options.get("sample_length", SAMPLE_LENGTH) * options.get("sample_rate", SAMPLE_RATE)
     return int(samples) // hop + 2
 
 
 def _options_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options that the shapes of a network's weights tell, or are taken as published for them.
+    """Options from the shapes of a network's weights, with the rest as published.
 
     Raises:
         KeyError: A weight is missing.
@@ -223,7 +223,7 @@ def _options_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _features(size: int, bins: int, frames: int) -> dict[str, int]:
-    """The axis that is features, of this size after the halvings: frames, as published, if these fit."""
+    """Axis whose size after the halvings is that of the features; frames, as published, if both fit."""
     if size == frames >> LEVELS:
         return {"input_axis": 1, "num_frames": frames}
     if size == bins >> LEVELS:
@@ -232,7 +232,7 @@ def _features(size: int, bins: int, frames: int) -> dict[str, int]:
 
 
 def _activation(name: str) -> str:
-    """Our name of an activation; what there is not, is a sigmoid there, and its softmax is over channels."""
+    """Name of an activation; auralflow takes a sigmoid for unknown ones, and a softmax over channels."""
     if name == "softmax":
         return "channel_softmax"
     return name if name in get_args(MaskActivation) else "sigmoid"
@@ -251,13 +251,13 @@ _RENAMED = [
     (r"^log_sigma\.", "bottleneck.log_deviation."),
 ]
 
-# The layers that are numbered from 1, and the three convolutions of a stack.
+# Stages, which auralflow numbers from 1, and layers of a stack of three convolutions.
 _STAGES = {"down": "encoders", "up": "decoders"}
 _LAYERS = {"conv": 0, "bn": 2}
 
 
 def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names to ours."""
+    """Translate names."""
     recurrent = "lstm.weight_ih_l0" in weights
     ours = {}
     for name, value in weights.items():

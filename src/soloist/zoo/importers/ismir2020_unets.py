@@ -22,7 +22,7 @@ from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedChe
 CARD = {
     "system": "U-Net with intermediate blocks (ISMIR 2020)",
     "title": "Vocals from songs, by a U-Net on spectrograms",
-    # Of the code; whose weights these are, only the card of a known file can say.
+    # Licence of the code; only the card of a known file can state that of the weights.
     "licence": {"code": "MIT"},
     "citation": (
         "Woosung Choi, Minseok Kim, Jaehwa Chung, Daewon Lee, Soonyoung Jung: Investigating U-Nets with "
@@ -45,7 +45,7 @@ class UNetImporter(Importer):
         published commands, complex spectrograms mapped, magnitudes masked by a sigmoid, vocals at 44.1 kHz.
 
         Raises:
-            ModelError: The names are this code base's, but the shapes are not of any of its networks.
+            ModelError: The names are this code base's, but no network has these shapes.
         """
         state = checkpoint.state
         names = {name.removeprefix("spec2spec.") for name in state}
@@ -81,14 +81,14 @@ def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sp
 
 
 def from_shapes(state: Mapping[str, Tensor], window: Tensor | None) -> dict[str, Any]:
-    """`class_path` and `init_args` of the separator whose network has these weights.
+    """`class_path` and `init_args` of the separator, from the shapes of the weights.
 
     Args:
         state: Weights under the original's names, without a prefix.
-        window: The STFT's, which the framework stores.
+        window: Window of the STFT, which only the framework stores.
 
     Raises:
-        ModelError: The shapes are not of any of the networks.
+        ModelError: No network has these shapes.
     """
     inputs, bins = state["first_conv.0.weight"].shape[1], _num_bins(state, window)
     if inputs not in (2, 4):
@@ -124,7 +124,7 @@ def _network_of_state(state: Mapping[str, Tensor], inputs: int, bins: int) -> di
 
 
 def _num_bins(state: Mapping[str, Tensor], window: Tensor | None) -> int:
-    """From the stored window, else from the first fully connected layer, else as published."""
+    """Number of bins from the stored window, else from the first fully connected layer, else as published."""
     if window is not None:
         return window.shape[0] // 2 + 1
     for name in ("encoders.0.tif.0.weight", "encoders.0.tif.tif.0.weight", "encoders.0.rnn.weight_ih_l0"):
@@ -190,7 +190,7 @@ def _transform_of_state(
 
 
 def _factor(sizes: list[int], units: list[int], least: int | None = None) -> tuple[int, int]:
-    """A divisor and a minimum that give each level its units; others that do the same are as good."""
+    """Smallest divisor, with a minimum, that gives each level its units."""
     least = min(units) if least is None else least
     for factor in range(1, sizes[0] + 1):
         if [max(size // factor, least) for size in sizes] == units:
@@ -230,9 +230,9 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names and axes to ours: kernels are `(frames, bins)` there and `(bins, frames)` here."""
+    """Translate names and axes: kernels of the original are `(frames, bins)`."""
     theirs = _without_prefix(state)
-    # The early notebooks had frequency first outside, and so in the first and the last convolution.
+    # In the early notebooks, only the convolutions between the first and the last have frames first.
     early = "final_conv.0.weight" in theirs
     ours = {}
     for name, value in theirs.items():

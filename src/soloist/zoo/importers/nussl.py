@@ -1,6 +1,6 @@
-"""Saved models of nussl 1.1.9: its recurrent networks on spectrograms, as separators of ours.
+"""nussl 1.1.9: saved models with a recurrent network on spectrograms.
 
-What a file says of itself decides: weights tell neither activations nor sample rates.
+The metadata of a file decide: weights tell neither activations nor sample rates.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _load(
 
 
 def _graph(metadata: Any) -> Mapping[str, Any] | None:
-    """The configuration of a network of nussl's; None where there is none."""
+    """Find the configuration of a network in the metadata; None if there is none."""
     graph = _find(metadata, "config")
     if isinstance(graph, str):
         try:
@@ -109,7 +109,7 @@ def _graph(metadata: Any) -> Mapping[str, Any] | None:
 
 
 def _find(metadata: Any, key: str) -> Any:
-    """What is under a key of mappings in mappings, nearest to the top; None where it is nowhere."""
+    """Find the value of a key in nested mappings, nearest to the top; None if there is none."""
     level = [metadata]
     while level := [value for value in level if isinstance(value, Mapping)]:
         for mapping in level:
@@ -191,23 +191,25 @@ def _mask_activation(modules: NusslModules, known: Sequence[str]) -> str:
     found = _activations(modules.mask, known) or ["identity"]
     if len(found) > 1 or found[0] not in known:
         raise ModelError(
-            f"Soloist has no masks whose activation is {' and '.join(found)}, as nussl's model has"
+            f"nussl's model has masks whose activation is {' and '.join(found)}, which Soloist has not"
         )
     return found[0]
 
 
 def _activations(head: NusslModule, known: Sequence[str]) -> list[str]:
-    """What follows a head, by our names."""
+    """Activations after a head, by Soloist's names."""
     named = head.args["activation"]
     found: list[str] = [*named_activations(named)]
     strange = ["gated_tanh"] if "gated_tanh" in named else [name for name in found if name not in known]
     if strange:
-        raise ModelError(f"Soloist has no {head.name} whose activation is {strange[0]}, as nussl's model has")
+        raise ModelError(
+            f"nussl's model has a head {head.name} whose activation is {strange[0]}, which Soloist has not"
+        )
     return found
 
 
 def _stft(sizes: NusslSizes, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the transform; what is not stored is as nussl has it: sqrt_hann, a hop of a quarter."""
+    """Arguments of the transform; defaults are nussl's: a window `sqrt_hann`, a hop of a quarter."""
     n_fft = 2 * (sizes.bins - 1)
     stored = _find(metadata, "stft_params")
     names = ("window_length", "hop_length", "window_type")
@@ -230,7 +232,7 @@ def _stft(sizes: NusslSizes, metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(modules: NusslModules) -> dict[str, Any]:
     how = "masks" if modules.mask else "clusters of embeddings"
-    notes = "What the sources are is not stored: they are numbered."
+    notes = "The file does not name the sources: they are numbered."
     if not modules.mask:
-        notes += " Nor is how many there are, where the metadata do not hold num_sources: two."
+        notes += " Their number is two if the metadata do not hold num_sources."
     return {**CARD, "title": f"Sources by {how} from a recurrent network", "notes": notes}

@@ -1,4 +1,4 @@
-"""What the graph of a saved model of nussl consists of, where that is a recurrent network on spectrograms.
+"""Modules in the graph of a saved model of nussl, a recurrent network on spectrograms.
 
 magnitudes - (levels in dB) - (normalisation) - (mel bands) - recurrent stack -+- (embeddings)
                                                                                +- (masks)
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from soloist.errors import ModelError
 
-# What may lie before the recurrent stack, in this order.
+# Places of modules before the recurrent stack, in order.
 _PLACES = {"AmplitudeToDB": "decibels", "BatchNorm": "norm", "InstanceNorm": "norm", "MelProjection": "mel"}
 _FRONT = ("decibels", "norm", "mel")
 
@@ -22,9 +22,9 @@ class NusslModule:
     """A module of the graph.
 
     Attributes:
-        name: Its name, which those of its weights begin with.
-        kind: nussl's class.
-        args: What it was made with.
+        name: Name, with which those of its weights begin.
+        kind: Class in nussl.
+        args: Arguments of the class.
     """
 
     name: str
@@ -34,7 +34,7 @@ class NusslModule:
 
 @dataclass(frozen=True)
 class NusslModules:
-    """The modules of a graph, by what they do; None for what is not there."""
+    """Modules of a graph, by their purpose; None for a missing one."""
 
     stack: NusslModule
     decibels: NusslModule | None = None
@@ -48,15 +48,15 @@ class NusslModules:
         """Find the modules of a configuration.
 
         Raises:
-            ModelError: There are others, or they are not connected like those of such a network.
+            ModelError: The graph has other modules or other connections.
         """
         try:
             return cls._of(graph)
         except _UnknownGraphError as error:
             name = graph.get("name", "network")
             raise ModelError(
-                f"nussl's {name} cannot be imported: {error}; what can be is a recurrent network on "
-                "spectrograms with heads of embeddings, of masks, or of both"
+                f"nussl's {name} cannot be imported: {error}; only recurrent networks on spectrograms can, "
+                "with heads of embeddings, of masks, or of both"
             ) from None
 
     @classmethod
@@ -77,12 +77,14 @@ class NusslModules:
         masks = [part for part in parts.values() if part.kind == "Mask"]
         known = {part.name for part in (*stacks, *front.values(), *heads.values(), *masks)}
         if strange := [part.kind for part in parts.values() if part.name not in known]:
-            raise _UnknownGraphError(f"it has a module {strange[0]} where there is none in ours")
+            raise _UnknownGraphError(
+                f"it has a module {strange[0]} apart from the recurrent stack and its neighbours"
+            )
         return cls(stacks[0], **front, **heads)
 
 
 class NusslSizes(NamedTuple):
-    """How many of what there are."""
+    """Numbers of bins, channels and sources, and the size of the embeddings (0 without them)."""
 
     bins: int
     channels: int
@@ -91,14 +93,14 @@ class NusslSizes(NamedTuple):
 
     @classmethod
     def of(cls, parts: NusslModules, sources: int) -> NusslSizes:
-        """Read them from the heads.
+        """Read the sizes from the heads.
 
         Args:
-            parts: What the network consists of.
-            sources: How many there are where there are no masks.
+            parts: Modules of the network.
+            sources: Number of sources of a network without masks.
 
         Raises:
-            ModelError: The heads do not agree.
+            ModelError: The heads differ in bins or channels.
         """
         heads = [head.args for head in (parts.embedding, parts.mask) if head is not None]
         shapes = {(int(args["num_features"]), int(args.get("num_audio_channels", 1))) for args in heads}
@@ -110,14 +112,14 @@ class NusslSizes(NamedTuple):
 
 
 class _UnknownGraphError(Exception):
-    """Why a graph is none of ours."""
+    """Reason for which a graph cannot be imported."""
 
 
 Reads = Mapping[str, list[str]]
 
 
 def _front(stack: NusslModule, parts: Mapping[str, NusslModule], reads: Reads) -> dict[str, NusslModule]:
-    """The modules between the input and the stack, by their places."""
+    """Find the modules between the input and the stack, by their places."""
     chain: list[NusslModule] = []
     name = stack.name
     while len(reads[name]) == 1 and (before := parts.get(reads[name][0])) is not None:
@@ -138,7 +140,7 @@ def _front(stack: NusslModule, parts: Mapping[str, NusslModule], reads: Reads) -
 
 
 def _heads(stack: NusslModule, parts: Mapping[str, NusslModule], reads: Reads) -> dict[str, NusslModule]:
-    """The modules after the stack: that whose output masks the input, and that whose output does not."""
+    """Find the modules after the stack: the head of masks, and the head of embeddings."""
     masks = {name for part in parts.values() if part.kind == "Mask" for name in reads[part.name]}
     heads = [part for part in parts.values() if reads[part.name] == [stack.name]]
     found = {"mask" if part.name in masks else "embedding": part for part in heads}

@@ -1,6 +1,6 @@
-"""The weights of nussl's recurrent networks on spectrograms, as those of ours.
+"""Weights of nussl's recurrent networks on spectrograms, translated to those of `RecurrentNetwork`.
 
-A projection onto mel bands is linear, as recurrent layers are in what they see: it is folded into the first.
+A projection onto mel bands is linear: it is folded into the first recurrent layer.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from soloist.zoo.importers.nussl_graph import NusslModule, NusslModules, NusslSi
 
 State = Mapping[str, Tensor]
 
-_EPS = 1e-5  # of PyTorch's normalisations
+_EPS = 1e-5  # PyTorch's default in normalisations
 
 
 def translate(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
-    """The state dict of a `RecurrentNetwork`.
+    """Make the state dict of a `RecurrentNetwork`.
 
     Args:
-        modules: What the model consists of.
-        sizes: How many of what there are.
-        weights: By nussl's names, which begin with those of the modules.
+        modules: Modules of the network.
+        sizes: Sizes of the network.
+        weights: Weights by nussl's names, which begin with those of the modules.
 
     Raises:
-        KeyError: Some are missing.
-        EinopsError: Some are of other sizes.
+        KeyError: A weight is missing.
+        EinopsError: A weight is of another size.
     """
     ours = {f"rnn.{name}": value for name, value in _recurrent(modules, sizes, weights).items()}
-    # Of embeddings first the planes of a channel, of masks first those of a source.
+    # Planes of embeddings are ordered by channels first, planes of masks by sources first.
     orders = ((modules.embedding, "(f c e) ... -> (c e f) ..."), (modules.mask, "(f c e) ... -> (e c f) ..."))
     heads = [_head(head, weights, sizes, order) for head, order in orders if head is not None]
     ours |= {f"head.{name}": torch.cat([head[name] for head in heads]) for name in heads[0]}
@@ -39,7 +39,7 @@ def translate(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[
 
 
 def _recurrent(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
-    """Those of the stack, whose first layer sees the first channel first with us, there the first bin."""
+    """Weights of the stack; the first layer reads channel by channel here, in nussl bin by bin."""
     rnn = _within(f"{modules.stack.name}.rnn.", weights)
     for direction in ("", "_reverse") if modules.stack.args["bidirectional"] else ("",):
         matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
@@ -62,7 +62,7 @@ def _head(head: NusslModule, weights: State, sizes: NusslSizes, order: str) -> d
 
 
 def _statistics(norm: NusslModule, weights: State) -> dict[str, Tensor]:
-    """What our normalisation holds of theirs, whose small constant may be another."""
+    """Weights of the normalisation; another constant of nussl's is added to the variance."""
     values = _within(f"{norm.name}.batch_norm.", weights)
     if values:
         variance = values["running_var"]
@@ -72,5 +72,5 @@ def _statistics(norm: NusslModule, weights: State) -> dict[str, Tensor]:
 
 
 def _within(prefix: str, weights: State) -> dict[str, Tensor]:
-    """What begins with a prefix, by the rest of its name."""
+    """Weights whose names begin with a prefix, by the rest of the names."""
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

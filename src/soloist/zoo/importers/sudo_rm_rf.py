@@ -26,7 +26,7 @@ VARIANTS: dict[str, SuDoRMRFVariant] = {
     "SuDORMRF_attentive_v3": "attentive",
 }
 
-# A name that only one of the variants has; where several fit, the first one.
+# Names that mark a variant; the first that fits decides.
 _MARKS = {
     "sm.0.conv_1x1_exp.conv.weight": "SuDORMRF_original",
     "sm.0.TAC.TAC_input.0.weight": "GroupCommSudoRmRf",
@@ -36,7 +36,7 @@ _MARKS = {
 }
 _FRAME = {"encoder.weight", "decoder.weight"}
 
-# What their names are called here; the patterns are applied in turn.
+# Patterns from the authors' names to Soloist's, applied in turn.
 _RENAMES = [
     (r"^encoder(\.0)?\.", "filterbank.analysis."),
     (r"^decoder\.", "filterbank.synthesis."),
@@ -78,7 +78,7 @@ _RENAMES_WITH_NORMS = [
     (r"\.proj_1x1\.act\.", ".widen_activation."),
     (r"^mask_net\.0\.", "network.mask_activation."),
     (r"^mask_net\.1\.", "network.mask."),
-    # A norm of theirs calls its parameters gamma and beta, or (the original) weight and bias.
+    # A norm of the authors' has parameters gamma and beta, or (in the original) weight and bias.
     (r"(norm|levels\.\d+\.1|feedforward\.1)\.(gamma|weight)$", r"\1.gain"),
     (r"(norm|levels\.\d+\.1|feedforward\.1)\.(beta|bias)$", r"\1.shift"),
 ]
@@ -127,7 +127,7 @@ def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Fi
 
 
 def _design(config: Mapping[str, Any]) -> FilterbankDesign:
-    """The separator as its authors ran it, for a configuration in their words."""
+    """Design of the separator as its authors ran it, for a configuration in their words."""
     variant, hop = VARIANTS[config["system"]], config["enc_kernel_size"] // 2
     sizes = {
         "num_filters": config["enc_num_basis"],
@@ -151,23 +151,23 @@ def _design(config: Mapping[str, Any]) -> FilterbankDesign:
 
 
 def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names and shapes to ours."""
+    """Translate names and shapes."""
     renames = _RENAMES + (_RENAMES_CAUSAL if "mask_nl_class.weight" in state else _RENAMES_WITH_NORMS)
     translated = {}
     for name, value in state.items():
-        # The positional code is computed here, as long as it is needed.
+        # Soloist computes the positional code, for any length.
         if name.endswith(".pos_enc.pe"):
             continue
         for pattern, replacement in renames:
             name = re.sub(pattern, replacement, name)
         tensor = torch.as_tensor(value)
-        # Dense layers on each frame are convolutions over one frame here.
+        # Dense layers on each frame are convolutions over one frame in Soloist.
         translated[name] = tensor[..., None] if ".communication." in name and tensor.ndim == 2 else tensor
     return translated
 
 
 def _infer_config(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """The configuration in the authors' words that a state dict's names and shapes tell."""
+    """Read the configuration, in the authors' words, from the names and shapes of a state dict."""
     system = next((system for mark, system in _MARKS.items() if mark in state), None)
     if system is None or not _FRAME.issubset(name.replace("encoder.0.", "encoder.") for name in state):
         return None

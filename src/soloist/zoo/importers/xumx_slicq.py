@@ -26,7 +26,7 @@ SOURCES = ("bass", "vocals", "other", "drums")
 CARD = {
     "system": "xumx-sliCQ",
     "title": "Songs into four stems, by masks on a sliced constant-Q transform",
-    # Of the code; whose weights these are, only the card of a known file can say.
+    # Licence of the code; only the card of a known file can state that of the weights.
     "licence": {"code": "MIT"},
     "citation": (
         "Sevag Hanssian: Music demixing with the sliCQ transform. Music Demixing Workshop at ISMIR 2021."
@@ -37,12 +37,12 @@ CARD = {
     ),
 }
 
-# A block of a source: the original's name, and the number of the block.
+# Weight of a block of a source: source, number of the block, name.
 _NAME = re.compile(r"bucketed_unmixes_(\w+?)\.(\d+)\.(.+)")
 _BANDWIDTH = 16000.0
 
 States = Sequence[Mapping[str, Tensor]]
-"""Of each source the weights of a block, under the original's names."""
+"""Weights of a block for each source, under the original's names."""
 
 
 class XumxSliCQImporter(Importer):
@@ -72,7 +72,7 @@ class XumxSliCQImporter(Importer):
         if [len(mean) for mean in statistics] != [shape.bins for shape in separator.network.shapes]:
             raise ModelError(
                 f"the {len(statistics)} blocks of the checkpoint are not the first of bark, 262 bins from "
-                "32.9 Hz, and which other transform it was trained with is not stored in it"
+                "32.9 Hz, and the checkpoint does not store another transform"
             )
         _load(separator.network, states)
         parameters = sum(weight.numel() for weight in separator.parameters())
@@ -102,7 +102,7 @@ def make_network(
 
 
 def by_block(state: Mapping[str, Tensor]) -> dict[int, dict[str, dict[str, Tensor]]]:
-    """The weights of each block and source, without what is in front of their names."""
+    """Sort weights by block and source, without the prefix of their names."""
     blocks: dict[int, dict[str, dict[str, Tensor]]] = {}
     for name, value in state.items():
         if found := _NAME.fullmatch(name):
@@ -121,7 +121,7 @@ def _channels(states: States) -> int:
 
 
 def _design(states: States) -> MaskDesign:
-    """How the networks are made that have these weights."""
+    """Design of the networks with these weights."""
     if _is_recurrent(states):
         layers = sum(bool(re.fullmatch(r"lstm\.weight_ih_l\d+", name)) for name in states[0])
         return BiLSTM(layers, as_released=True)
@@ -159,7 +159,7 @@ _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def _translate(states: States) -> dict[str, Tensor]:
-    """Our names and weights of a block from those of its sources."""
+    """Translate the weights of a block's sources to those of one block."""
     if _is_recurrent(states):
         return _translate_recurrent(states)
     names = {"head.weight": "cdae.12.weight", "head.bias": "cdae.12.bias"}
@@ -186,5 +186,5 @@ def _translate_recurrent(states: States) -> dict[str, Tensor]:
 
 
 def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """The weights of the groups of a convolution; what is not an array is common to all."""
+    """Join weights as groups of a convolution; scalars are common to all groups."""
     return torch.cat(list(parts)) if parts[0].ndim else parts[0]
