@@ -47,17 +47,17 @@ def from_reference(config: Options, state: Mapping[str, Tensor]) -> Callable[...
 
 
 def _masks(network: SpectrogramNet, magnitudes: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Masks of a network, with the noise that a variational one drew, if it is known.
+    """Masks of a network, with given noise of a variational one.
 
-    Where no frame has a gain of its own, all frames are seen at once, however many they are.
+    A network without a gain for each frame maps all frames at once.
 
     Args:
-        network: Any; without noise what it gives in evaluation.
-        magnitudes: `(batch, channels, frequency, frames)`.
-        noise: `(batch, points, features)`.
+        network: Any of the networks.
+        magnitudes: Input `(batch, channels, frequency, frames)`.
+        noise: Noise `(batch, points, features)`; if None, masks are those of the mean.
 
     Raises:
-        ModelError: There is noise, and the network draws none.
+        ModelError: Noise is given to a network that draws none.
     """
     if isinstance(network.input_norm, nn.Identity):
         network.num_frames = magnitudes.shape[-1]
@@ -97,7 +97,7 @@ def _file(separator: SpectralSeparator, options: Options) -> Callable[[Tensor], 
         length = audio.shape[-1]
         mixture = audio[None] if separator.channels > 1 else audio.mean(dim=0)[None, None]
         pieces = []
-        # What comes after the last whole window, before it lost its padding, is dropped.
+        # The original drops samples after the last whole window, counted before the window lost its padding.
         for start in range(0, max(length - padding - step, 1), step):
             chunk = mixture[..., start : start + step]
             pieces.append(_separate(separator, chunk)[..., :-padding][..., : chunk.shape[-1]])
@@ -118,7 +118,7 @@ def _separate(separator: SpectralSeparator, audio: Tensor, noise: Tensor | None 
     """Estimates `(batch, channels, samples)`, up to a hop longer than the mixture."""
     hop = separator.transform.hop_length
     mixture = pad(audio, (0, hop - audio.shape[-1] % hop))
-    # Their transform of an odd length has no frame at the very end.
+    # The original's transform of an odd length has no frame at the very end.
     frames = mixture.shape[-1] // hop + 1 - separator.transform.n_fft % 2
     coefficients = separator.transform(mixture)[..., :frames]
     made = _masks(cast(SpectrogramNet, separator.network), coefficients.abs(), noise)

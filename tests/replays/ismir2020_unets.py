@@ -28,20 +28,20 @@ from soloist.zoo.importers import recognize
 from soloist.zoo.importers.ismir2020_unets import make_separator
 
 Options = Mapping[str, Any]
-"""Options of their command line, as reference vectors record them."""
+"""Options of the original's command line, as vectors record them."""
 
 
 def handles(config: Options) -> bool:
-    """Whether a reference vector is of this code base: a network, a framework, a long track, weights."""
+    """Tell whether a vector is of this code base: a network, a framework, a long track, weights."""
     return config.get("system") == "ISMIR2020_U_Nets_SVS" and config.get("kind") in _KINDS
 
 
 def from_reference(config: Options, state: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """Rebuild what a vector records, with the original's axes.
+    """Rebuild the function that a vector records.
 
     Kinds: "net" maps `[batch, channels, frames, frequency]`; "tdc17" maps `[channels, frequency,
     frames]`; "framework" maps `[batch, samples, channels]`; "longtrack" maps `[samples, channels]`;
-    "dk" returns the initial weights by name, whatever it is given.
+    "dk" returns the initial weights by name, for any input.
 
     Raises:
         ModelError: The configuration lacks an option, or the weights do not fit it.
@@ -126,10 +126,10 @@ _KINDS: dict[str, Callable[[Options, Mapping[str, Tensor]], Callable[..., Any]]]
 
 
 def _estimate_whole_hops(separator: SpectralSeparator, mixture: Tensor) -> Tensor:
-    """Estimate a mixture `(batch, channels, samples)` from the frames that begin no later than its end."""
+    """Estimate from a mixture `(batch, channels, samples)` without frames beyond its last whole hop."""
     transform = separator.transform
     hops = mixture.shape[-1] // transform.hop_length
-    # Reflected here, so that our transform, which completes the last hop, meets the same samples.
+    # Reflected here, because Soloist's transform completes the last hop.
     mixture = pad(mixture, (0, transform.n_fft // 2), mode="reflect")
     coefficients = transform(mixture)[..., : hops + 1]
     estimates = separator.estimate_coefficients(coefficients)[:, 0]
@@ -137,13 +137,13 @@ def _estimate_whole_hops(separator: SpectralSeparator, mixture: Tensor) -> Tenso
 
 
 def _as_pcm16(audio: Tensor) -> Tensor:
-    """What a 16-bit file gives back whose samples were cut, not rounded, from 32 bits."""
+    """Round to a 16-bit file whose samples were cut, not rounded, from 32 bits."""
     cut = torch.floor(torch.round(audio.double() * 2**31) / 2**16) / 2**15
     return cut.clamp(-1, 1 - 2**-15).to(audio.dtype)
 
 
 def from_options(options: Options) -> dict[str, Any]:
-    """`class_path` and `init_args` of our separator for the options of theirs.
+    """`class_path` and `init_args` of the separator for the original's options.
 
     The options of a network alone make a separator of magnitudes around it.
 
@@ -220,12 +220,12 @@ def _bottleneck(options: Options) -> dict[str, Any]:
 
 
 def _optional(value: int | str | None) -> int | None:
-    """Their command line writes None as a word."""
+    """Read a number or None, which the command line writes as a word."""
     return None if value is None or value in ("None", "none") else int(value)
 
 
 def _levels(listed: str | None, depth: int) -> list[int] | None:
-    """Their list of levels is a string, "[0, 2]" or "1"; what lies below the last level is of no effect."""
+    """Read a list of levels, "[0, 2]" or "1", without those below the last level of the network."""
     if listed in (None, "None", "none"):
         return None
     value = ast.literal_eval(str(listed))

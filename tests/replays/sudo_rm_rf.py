@@ -1,8 +1,8 @@
 """SuDoRM-RF in all its variants, and its mixture consistency.
 
-The original differs in this: for some kernels and lengths its original variant fails; the attentive one has
-four heads of 256 channels, whatever it is told, and ends at 5000 frames of its second resolution; the sources
-of several channels come back as one axis; silence may come back as noise.
+The authors' code differs in this: the original variant fails for some kernels and lengths; the attentive one
+always has four heads of 256 channels, and ends at 5000 frames of its second resolution; estimates of several
+channels have one axis of sources and channels; silence may give noise.
 """
 
 from __future__ import annotations

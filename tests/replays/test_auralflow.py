@@ -1,4 +1,4 @@
-"""Auralflow's networks, mask model and separation of files are reproduced."""
+"""Auralflow's networks, mask model and separation of files against recorded outputs and formulas."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ RECURRENT = ("SpectrogramNetLSTM", "SpectrogramNetVAE")
 
 
 def net(state, **changes):
-    """Replay of a network of theirs."""
+    """Replay of one of auralflow's networks."""
     options = {**OPTIONS, **changes}
     config = {"system": "auralflow", "kind": "afnet", "class": options.pop("model_type"), **options}
     assert handles(config)

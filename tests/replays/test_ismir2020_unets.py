@@ -1,4 +1,4 @@
-"""ISMIR 2020 U-Nets are reproduced from what their authors' code recorded."""
+"""ISMIR 2020 U-Nets against the recorded outputs of their authors' code."""
 
 import json
 

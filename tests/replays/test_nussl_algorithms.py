@@ -1,4 +1,4 @@
-"""nussl's training-free algorithms are reproduced from what they recorded."""
+"""nussl's training-free algorithms against their recorded outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""nussl's masks from clusters are reproduced from what they recorded."""
+"""nussl's masks from clusters against the recorded ones."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def test_given_centres_need_no_clustering(audio, features):
 
 
 def test_binary_masks_as_there_in_double_precision(audio, features):
-    """What is so far from all centres that only the floor is left belongs to all; nothing nearer does."""
+    """Points so far from all centres that only the floor is left belong to all; no nearer point does."""
     centres = torch.randn(3, 5, generator=torch.Generator().manual_seed(2))
-    # nussl takes any case, and keeps a threshold that it never reads.
+    # nussl takes upper and lower case, and stores a threshold that it never reads.
     options = {"init": centres.tolist(), "fit_clusterer": False, "mask_type": "Binary", "mask_threshold": 0.5}
     masks = from_reference(CONFIG | {"args": options | {"beta": 30.0}}, {})(audio, features)["masks"]
     points = features.double().numpy()[..., None, :]

@@ -1,4 +1,4 @@
-"""nussl's networks, modules and filterbanks against what its code computed."""
+"""nussl's networks, modules and filterbanks against the recorded outputs of its code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_inputs_may_be_nested(vector):
 
 
 def module(kind, state=None, **arguments):
-    """One module, with weights of its own where it has any."""
+    """Replay of one module."""
     config = {
         "system": "nussl 1.1.9",
         "kind": "module",
@@ -114,7 +114,7 @@ def test_a_text_names_more_than_a_list(activation, again):
     ],
 )
 def test_axes_are_embedded_in_their_order(dims, expected):
-    """The identity as weights shows where each value goes."""
+    """Identity weights show where each value goes."""
     data = torch.arange(2 * 3 * 2 * 4.0).view(2, 3, 2, 4)
     wanted = expected(data)
     size = wanted.shape[-1]
@@ -125,7 +125,7 @@ def test_axes_are_embedded_in_their_order(dims, expected):
 
 
 def test_convolutions_add_what_the_last_residual_kept():
-    """Three layers that double, of which the first and the last keep what they make."""
+    """Three layers that double; the first and the last have residuals."""
     weight = torch.zeros(1, 1, 3, 3)
     weight[..., 1, 1] = 2.0
     state = {f"layers.{index}.conv.weight": weight for index in range(2)}
@@ -174,7 +174,7 @@ def network(connections, modules, output, state=None):
 
 
 def test_parts_of_several_inputs_find_their_way():
-    """Options may be what a module made; what is cut up goes by numbers; a module may be used twice."""
+    """Options may be outputs of modules; split outputs have numbers; a module may be used twice."""
     modules = {
         "magnitude": {},
         "level": {},

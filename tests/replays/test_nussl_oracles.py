@@ -1,4 +1,4 @@
-"""nussl's oracles are reproduced from what they recorded."""
+"""nussl's oracles against their recorded outputs."""
 
 from __future__ import annotations
 

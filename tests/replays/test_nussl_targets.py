@@ -1,4 +1,4 @@
-"""What nussl's networks are trained to estimate, against what its code computed."""
+"""Training targets of nussl's networks against those that its code computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SuDoRM-RF is reproduced from what its authors' code recorded."""
+"""SuDoRM-RF against the recorded outputs of its authors' code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""xumx-sliCQ against what its authors' code computed."""
+"""xumx-sliCQ against the recorded outputs of its authors' code."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_wiener_filters(vector):
     expected = case.named("output")
     assert outputs.keys() == expected.keys()
     for key, value in expected.items():
-        # The original computes in single precision: with two iterations it is itself as far from the truth.
+        # The original's single precision is as far from the exact result after two iterations.
         assert_near(outputs[key], value, 3e-5)
 
 
@@ -85,7 +85,7 @@ def test_losses_are_not_this_importer_s(vector):
 
 @pytest.mark.parametrize("on_frames", [False, True])
 def test_the_mixture_of_the_original_sounds_where_it_is_silent(on_frames):
-    """It writes ones over zeros, of which its filter gives each source its share."""
+    """The original writes ones over zeros, and its filter gives each source a share of the ones."""
     options = {"scale": "bark", "fbins": 5, "fmin": 1000.0, "fs": 8000, "niter": 1, "softmask": False}
     frames = {"stft_wiener": on_frames, "n_fft": 256, "n_hop": 64, "wiener_win_len": 300}
     transform = SliCQ("bark", 5, 1000.0, sample_rate=8000, as_released=True)
@@ -111,7 +111,7 @@ def sizes_as_complex(blocks):
 
 
 def stft_options(back=False):
-    """Those of the original's filter: no window."""
+    """Options of the original's filter, which has no window."""
     options = {"n_fft": 256, "hop_length": 64, "window": torch.ones(256)}
     return options if back else options | {"return_complex": True}
 

@@ -30,21 +30,21 @@ SCALES: dict[str, ScaleName] = {
     "vqlog": "variable-q",
     "oct": "octave",
 }
-"""The scales by the original's names."""
+"""Scales by the original's names."""
 
 OUTPUTS = ("vocals", "drums", "bass", "other")
-"""The order in which the original returns sources, and filters them."""
+"""Order in which the original returns and filters sources."""
 
 
 def handles(config: Config) -> bool:
-    """Whether a reference vector is of this code base, and more than a loss."""
+    """Tell whether a vector is of this code base, and not of a loss."""
     return str(config.get("system", "")).startswith("xumx-sliCQ") and (
         config.get("kind") in STEPS or config.get("kind") == "net" or _is_block(config)
     )
 
 
 def from_reference(config: Config, state: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """Rebuild what a vector records, with the original's axes.
+    """Rebuild the function that a vector records.
 
     Kinds: "net" maps magnitudes of blocks `[batch, channels, frequency, slices, coefficients]` to those of
     each source, named `source/block`, for the blocks that have a network; "cdae_block" maps those of one
@@ -72,7 +72,7 @@ def _net(config: Config, state: Mapping[str, Tensor]) -> Callable[[Sequence[Tens
             f"the weights are not those of {config['class']}: no bucketed_unmixes_* is among them"
         )
     shapes = [BlockShape(shape[-3], shape[-1]) for shape in config["args"]["jagged_shapes"]]
-    # Convolutions in groups are right to 1e-5 only; one source after the other, they are as the original's.
+    # Convolutions in groups differ by 1e-5 from those of one source after the other, as in the original.
     networks = {
         source: make_network(
             shapes, [[blocks[index][source]] for index in sorted(blocks)], config["args"]["max_bin"]
@@ -106,7 +106,7 @@ def _block(config: Config, state: Mapping[str, Tensor]) -> Callable[[Tensor], Te
 
 
 def make_transform(arguments: Config) -> SliCQ:
-    """The transform of the original's arguments.
+    """Make the transform of the original's arguments.
 
     Raises:
         KeyError: The scale is unknown, or an argument is missing.
@@ -150,7 +150,7 @@ def _numbered(blocks: Iterable[Tensor]) -> dict[str, Tensor]:
 
 
 def _wiener(config: Config) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """Magnitudes `[frames, bins, channels, sources]` and the mixture to the estimates of each run."""
+    """Map magnitudes `[frames, bins, channels, sources]` and the mixture to the estimates of each run."""
     filters = {
         name: _filter(run["iterations"], run["softmask"], residual=run.get("residual", False))
         for name, run in config["runs"].items()
@@ -172,9 +172,9 @@ def _wiener(config: Config) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
 
 
 def _separator(config: Config) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
-    """Audio `[channels, samples]` to estimates `[sources, channels, samples]`; magnitudes are given, too.
+    """Map audio `[channels, samples]` and magnitudes to estimates `[sources, channels, samples]`.
 
-    Their names are `source/block`.
+    Magnitudes are named `source/block`.
     """
     arguments = config["args"]
     transform = make_transform(arguments)
@@ -203,12 +203,12 @@ def _filter(iterations: int, soft: bool, *, residual: bool = False, window: int 
 
 
 def _written(mixture: Tensor, wiener: WienerEM) -> Tensor:
-    """What the original leaves of a mixture: where it takes its phase, it writes a one over each zero."""
+    """Mixture with ones in place of zeros, which the original writes before it takes the phase."""
     return mixture if wiener.start == "mask" else mixture.masked_fill(mixture == 0, 1)
 
 
 def _synthesize(transform: SliCQ, blocks: Sequence[Tensor], length: int) -> Tensor:
-    """Audio `(sources, channels, length)` of blocks of one item."""
+    """Synthesise audio `(sources, channels, length)` from blocks of one item."""
     return transform.inverse([block[0] for block in blocks], length)
 
 
@@ -234,4 +234,4 @@ STEPS: Mapping[str, Callable[[Config], Callable[..., Any]]] = {
     "wiener": _wiener,
     "separator": _separator,
 }
-"""By the kind of a vector what is around the networks."""
+"""Steps around the networks, by the kind of a vector."""

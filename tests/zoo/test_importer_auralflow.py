@@ -39,7 +39,7 @@ def near(found, expected, atol=3e-4):
 
 @pytest.mark.parametrize("name", [name for name in COMPLEXITY if not name.startswith("_")])
 def test_parameters_are_those_of_the_original(name):
-    """Of its code, that is: its README claims other numbers."""
+    """Counts of the original's code; its README claims other numbers."""
     case = COMPLEXITY[name]
     with torch.device("meta"):
         config = network_config({**case["config"], "class": case["class"]}, "batch")
@@ -85,7 +85,7 @@ class TestModels:
         masks = published_masks(state, spectrum.abs(), **SETTINGS)
         expected = torch.istft((masks * spectrum)[0], 128, 40, 100, window, length=16040)
         near(theirs[0], expected, 1e-4)
-        # Only the end, beyond which they see zeros, differs.
+        # Only the end differs, beyond which auralflow sees zeros.
         near(separator(mixture)[0, 0, :, :15000], expected[:, :15000], 0.05)
 
     def test_without_it_what_weights_do_not_tell_is_as_published(self, home, saved):

@@ -31,7 +31,7 @@ def network(name):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A fixture's network in a file as nussl saves it; what is to be another way is given."""
+    """Save a fixture's network, changed as asked, in a file as nussl saves it."""
 
     def save(name, change=lambda config, state: None, nested=False, **metadata):
         config, state = network(name)
@@ -57,7 +57,7 @@ def imported(path, tmp_path):
 
 @torch.no_grad()
 def outputs(graph, separator, mixture):
-    """What nussl's network makes of the magnitudes that our transform gives."""
+    """Outputs of nussl's network on the magnitudes of Soloist's transform."""
     magnitudes = separator.transform(mixture).abs()
     made = graph(magnitudes.permute(0, 3, 2, 1))
     # (batch, frames, frequency, channels, sources) to (batch, sources, channels, frequency, frames)
@@ -104,7 +104,7 @@ def test_chimera(saved, tmp_path):
     assert_close(prediction.embeddings.permute(0, 4, 1, 2, 3), expected["embedding"], atol=1e-5, rtol=0)
     assert_close(prediction.masks, expected["mask"], atol=1e-5, rtol=0)
     assert_close(prediction.coefficients.abs(), expected["estimates"], atol=1e-5, rtol=0)
-    # What separates is the masks.
+    # The masks separate.
     made = separator.synthesize(prediction.coefficients, mixture.shape[-1])
     assert_close(separator(mixture), made, atol=1e-5, rtol=0)
 
@@ -169,7 +169,7 @@ def test_magnitudes_normalised_by_themselves(saved, tmp_path):
 
 
 def test_the_transform_is_nussl_s(saved, tmp_path):
-    """As `scipy.signal.stft` defines it, which nussl calls: zeros beyond the ends, over the window's sum."""
+    """nussl calls `scipy.signal.stft`: zeros beyond the ends, divided by the window's sum."""
     scipy = pytest.importorskip("scipy.signal")
     path, _ = saved("mask_inference")
     separator = imported(path, tmp_path)

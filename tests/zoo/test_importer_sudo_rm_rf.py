@@ -47,5 +47,5 @@ def test_recognizes_nothing_in_other_weights():
     ("name", "multiple"), [("original", 160), ("original_one_source", 40), ("groupcomm", 320)]
 )
 def test_pads_as_its_authors_did(name, multiple):
-    """The original to the least common multiple of hop (10) and 2 ** depth, the later ones to the product."""
+    """The original pads to the least common multiple of hop (10) and 2 ** depth, others to the product."""
     assert recognize(fixture(name).state).separator.pad_multiple == multiple

@@ -56,7 +56,7 @@ def test_networks_are_recognized_by_their_shapes(shared, name):
     again.load_state_dict(found.separator.state_dict())
     whole = "mid/net_out" not in vector.arrays
     given, made = ("input", "output") if whole else ("mid/input_spec", "mid/net_out")
-    if name == "tfc_net":  # Nothing in it tells the number of bins: it is taken as published.
+    if name == "tfc_net":  # No weight tells the number of bins, which is taken as published.
         again.network.num_bins = 129
     with torch.no_grad():
         output = again.network(vector[given].transpose(-1, -2))

@@ -1,4 +1,4 @@
-"""An importer is one file: it takes part in recognition by being there."""
+"""Importers are found by the modules of their package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from soloist.zoo import importers
 from soloist.zoo.importers import Importer, recognize
 
-MINE = '''
+MINE = """
 from soloist.separators import HPSS
 from soloist.zoo.importers.importer import ImportedModel, Importer
 
@@ -21,7 +21,7 @@ class MineImporter(Importer):
             return None
         config = {"class_path": "soloist.separators.HPSS", "init_args": {}}
         return ImportedModel(HPSS(), config, {"title": f"{checkpoint.folder} {checkpoint.metadata}"})
-'''
+"""
 
 
 @pytest.fixture

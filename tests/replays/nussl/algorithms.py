@@ -1,7 +1,7 @@
-"""Importer of nussl 1.1.9: its training-free algorithms.
+"""nussl's training-free algorithms.
 
-What nussl computes and the papers do not say is switched on here: `RepetSim(picking="greedy")`,
-`FT2D(as_released=True)`, and hard masks that give a bin in which both sources tie to both of them.
+Differences from the papers are switched on here: `RepetSim(picking="greedy")`, `FT2D(as_released=True)`, and
+binary masks that give a bin in which both sources tie to both.
 
 E. Manilow, P. Seetharaman and B. Pardo, "The Northwestern University Source Separation Library",
 ISMIR 2018.
@@ -20,7 +20,7 @@ from soloist.errors import ModelError
 from soloist.separators import FT2D, HPSS, RPCA, Crossover, MaskSeparator, Repet, RepetSim
 from soloist.transforms import Window
 
-# nussl's names of constructor arguments, and ours.
+# Names of constructor arguments in nussl and in Soloist.
 _ARGUMENTS: dict[str, dict[str, str]] = {
     "HPSS": {"kernel_size": "kernel_size"},
     "Repet": {
@@ -50,14 +50,14 @@ _ARGUMENTS: dict[str, dict[str, str]] = {
     "HighLowPassFilter": {"high_pass_cutoff_hz": "frequency"},
 }
 
-# nussl's names of FT2D's filter approaches, and ours.
+# Names of FT2D's filter approaches in nussl and in Soloist.
 _PEAKS = {"local_std": "prominence", "original": "threshold"}
 
 Arguments = dict[str, Any]
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's training-free algorithms that Soloist has."""
+    """Tell whether a vector is of a training-free algorithm that Soloist has."""
     system, kind = str(config.get("system", "")), config.get("kind")
     return system.startswith("nussl") and kind == "classical" and _class_name(config) in _ARGUMENTS
 
@@ -65,12 +65,12 @@ def handles(config: Mapping[str, Any]) -> bool:
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Callable[[Tensor], dict[str, Tensor]]:
-    """The algorithm of a reference vector.
+    """Rebuild the algorithm of a vector.
 
     Args:
-        config: `class`, `args` (nussl's constructor arguments), `sample_rate` in Hz and `stft`, which is
-            [window length, hop length, window].
-        state: Nothing; the algorithms have no weights.
+        config: `class`, `args` (nussl's constructor arguments), `sample_rate` in Hz and `stft`: [window
+            length, hop length, window].
+        state: Empty; the algorithms have no weights.
 
     Returns:
         A callable on audio `(channels, samples)` that returns nussl's estimates in its order as
@@ -78,7 +78,7 @@ def from_reference(
         `(frequency, frames, channels)`.
 
     Raises:
-        ModelError: An argument is not one of the algorithm's.
+        ModelError: The algorithm has no such argument.
     """
     if state:
         raise ModelError(f"{_class_name(config)} of nussl has no weights, but was given {sorted(state)[0]}")
@@ -89,7 +89,7 @@ def from_reference(
         separator = _build(config, arguments, channels=audio.shape[0])
         return _separate(separator, torch.as_tensor(audio), binary)
 
-    _build(config, arguments, channels=1)  # What is wrong with the arguments is said now.
+    _build(config, arguments, channels=1)  # Wrong arguments raise here, before any input.
     return separate
 
 
@@ -98,8 +98,8 @@ def _class_name(config: Mapping[str, Any]) -> str:
 
 
 def is_binary(arguments: Arguments) -> bool:
-    """Whether masks are of zeros and ones; takes out of nussl's arguments all that is about it."""
-    # A threshold is kept there, and read by none of its algorithms.
+    """Tell whether masks are binary, and remove the arguments about that."""
+    # nussl stores a threshold that no algorithm reads.
     arguments.pop("mask_threshold", None)
     return str(arguments.pop("mask_type", "soft")).lower() == "binary"
 
@@ -114,10 +114,10 @@ def _build(config: Mapping[str, Any], arguments: Arguments, channels: int) -> Ma
 
 
 def stft_options(config: Mapping[str, Any]) -> Arguments:
-    """What a reference vector says about the rate and the transform, under the names of `MaskSeparator`.
+    """Rate and transform of a vector as arguments of `MaskSeparator`.
 
     Raises:
-        ModelError: There is no such window.
+        ModelError: Soloist has no such window.
     """
     n_fft, hop_length, window = config["stft"]
     if window not in get_args(Window):
@@ -133,7 +133,7 @@ def _hpss(options: Arguments) -> MaskSeparator:
 
 
 def _repet(options: Arguments) -> MaskSeparator:
-    # nussl takes None, and zero, for its default.
+    # None and zero mean nussl's defaults.
     options["min_period"] = options.get("min_period") or 0.8
     options["max_period"] = options.get("max_period") or 8.0
     return Repet(**options)
@@ -165,7 +165,7 @@ _BUILDERS: dict[str, Callable[[Arguments], MaskSeparator]] = {
 
 
 def _separate(separator: MaskSeparator, audio: Tensor, binary: bool) -> dict[str, Tensor]:
-    # In double precision, so that what is compared differs by nussl's own rounding only.
+    # In double precision, so that only nussl's own rounding differs.
     spectrum = separator.stft(audio[None].double())
     masks = separator.masks(spectrum.abs())[0]
     if separator.sources == ("vocals", "accompaniment"):

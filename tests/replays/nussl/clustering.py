@@ -1,8 +1,8 @@
-"""Importer of nussl 1.1.9: masks from clusters of features.
+"""nussl's masks from clusters of features.
 
-nussl leaves the clustering to scikit-learn, which ends it a little before it has come to rest, and where
-depends on the seed. The clusters are therefore found by scikit-learn here too (the extra "factorization"), in
-double precision. Soloist's own clusterers find centres that are nearer to rest.
+nussl leaves the clustering to scikit-learn, which stops a little before convergence, at a point that depends
+on the seed. Therefore scikit-learn (the extra "factorization") finds the clusters here too, in double
+precision. Soloist's own clusterers come nearer to convergence.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ _MODULES = {"KMeans": "cluster", "MiniBatchKMeans": "cluster", "GaussianMixture"
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's clustering."""
+    """Tell whether a vector is of nussl's clustering."""
     return str(config.get("system", "")).startswith("nussl") and config.get("kind") == "clustering"
 
 
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Callable[..., dict[str, Tensor]]:
-    """The clusterings of a reference vector.
+    """Rebuild the clusterings of a vector.
 
     Args:
-        config: `num_sources`, `stft`, which is [window length, hop length, window], and `runs` by name, each
-            with nussl's arguments: `clustering_type`, `fit_clusterer`, `percentile`, `beta`, `mask_type`, and
-            those of scikit-learn. `init` may be "stored". Without runs there is one, of the arguments `args`.
-        state: Nothing; there are no weights.
+        config: `num_sources`, `stft` ([window length, hop length, window]) and `runs` by name, each with
+            nussl's arguments: `clustering_type`, `fit_clusterer`, `percentile`, `beta`, `mask_type`, and
+            those of scikit-learn. `init` may be "stored". Without `runs`, `args` are those of a single run.
+        state: Empty; there are no weights.
 
     Returns:
-        A callable on audio `(channels, samples)`, features `(frequency, frames, channels, dimensions)` and,
-        where centres are stored, these `(sources, dimensions)`. It returns masks `(frequency, frames,
-        channels, sources)` as `<run>/masks`.
+        A callable on audio `(channels, samples)`, features `(frequency, frames, channels, dimensions)` and
+        stored centres, if any, `(sources, dimensions)`. It returns masks `(frequency, frames, channels,
+        sources)` as `<run>/masks`.
 
     Raises:
-        ModelError: An argument is not known.
+        ModelError: An argument is unknown.
     """
     if state:
         raise ModelError(f"nussl's clustering has no weights, but was given {sorted(state)[0]}")
@@ -68,7 +68,7 @@ def _separate(
     features: Tensor,
     centres: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    # In double precision, like there: it decides which points count, and which belong to all alike.
+    # In double precision, as in nussl: rounding decides which points count, and which belong to all alike.
     magnitudes = stft(torch.as_tensor(audio)[None].double())[0].abs()
     points = torch.as_tensor(features).double()
     loud = rearrange(magnitudes, "c f t -> 1 (f t c)")
@@ -84,7 +84,7 @@ def _separate(
 def _mask(
     options: dict[str, Any], num_sources: int, magnitudes: Tensor, points: Tensor, centres: Tensor | None
 ) -> Tensor:
-    """The masks `(points, sources)` of one run."""
+    """Masks `(points, sources)` of one run."""
     percentile, beta = float(options.pop("percentile", 90)), float(options.pop("beta", 5.0))
     kind, binary = options.pop("clustering_type", "KMeans"), is_binary(options)
     if isinstance(options.get("init"), str) and options["init"] == "stored":
@@ -104,7 +104,7 @@ def _mask(
 def _fit(
     kind: str, num_sources: int, points: Tensor, options: dict[str, Any], beta: float
 ) -> Callable[[Tensor], Tensor]:
-    """What gives points `(points, dimensions)` to the clusters that scikit-learn finds."""
+    """Fit clusters with scikit-learn; return a function from points `(points, dimensions)` to shares."""
     if kind not in _MODULES:
         raise ModelError(f"nussl's clustering {kind!r} is none of {', '.join(_MODULES)}")
     cls = getattr(import_extra(f"sklearn.{_MODULES[kind]}", "factorization"), kind)
@@ -124,14 +124,14 @@ def _fit(
 
 
 def _shares(centres: Tensor, beta: float, points: Tensor) -> Tensor:
-    """How much of each point `(points, dimensions)` belongs to the clusters around centres."""
+    """Share of each cluster around the centres in each point of `(points, dimensions)`."""
     distances = torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
     shares = (-beta * distances).exp() + _FLOOR
     return shares / shares.sum(dim=1, keepdim=True)
 
 
 def _as_full(covariances: Tensor, kind: str, centres: Tensor) -> Tensor:
-    """Covariances as scikit-learn has them as `(1, sources, dimensions, dimensions)`."""
+    """Expand covariances of scikit-learn to `(1, sources, dimensions, dimensions)`."""
     _, sources, dimensions = centres.shape
     if kind == "spherical":
         covariances = covariances[:, None].expand(-1, dimensions)

@@ -1,4 +1,4 @@
-"""Importer of nussl 1.1.9: its DUET, with `Duet(as_released=True)`."""
+"""nussl's DUET, with `Duet(as_released=True)`."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ _DEFAULTS: dict[str, Any] = {
     "p": 1,
     "q": 0,
 }
-# What nussl reads and makes nothing of: its masks are of zeros and ones in any case.
+# Arguments without effect: masks are binary in any case.
 _WITHOUT_EFFECT = ("mask_type", "mask_threshold")
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's DUET."""
+    """Tell whether a vector is of nussl's DUET."""
     return str(config.get("system", "")).startswith("nussl") and config.get("class") == "spatial.Duet"
 
 
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Callable[[Tensor], dict[str, Tensor]]:
-    """The DUET of a reference vector.
+    """Rebuild the DUET of a vector.
 
     Args:
-        config: `args` (nussl's constructor arguments), `sample_rate` in Hz and `stft`, which is
-            [window length, hop length, window].
-        state: Nothing; DUET has no weights.
+        config: `args` (nussl's constructor arguments), `sample_rate` in Hz and `stft`: [window length, hop
+            length, window].
+        state: Empty; DUET has no weights.
 
     Returns:
         A callable on audio `(2, samples)` that returns the estimates in nussl's order as `audio/<i>`
         `(2, samples)`, and the first one's mask as `mask/0` `(frequency, frames, 1)`, of booleans.
 
     Raises:
-        ModelError: An argument is not one of DUET's, or the number of sources is missing.
+        ModelError: DUET has no such argument, or the number of sources is missing.
     """
     if state:
         raise ModelError(f"Duet of nussl has no weights, but was given {sorted(state)[0]}")

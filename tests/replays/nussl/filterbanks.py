@@ -1,6 +1,6 @@
-"""The filterbanks of nussl's end-to-end networks, with its framing, scales and axes.
+"""Filterbanks of nussl's end-to-end networks, with its framing, scales and axes.
 
-Both are made of weights alone: what a Fourier transform is there is a matrix that can be trained too.
+Both consist of weights alone: the Fourier transform is a matrix that can be trained too.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from soloist.errors import ModelError
 
 
 class LearnedFilterBank(nn.Module):
-    """A learned analysis and synthesis of windowed frames.
+    """Learned analysis and synthesis of windowed frames.
 
-    Audio is `(batch, channels, samples)`, and `(batch, channels, samples, sources)` on the way back. What it
-    is analysed into is `(batch, frames, filters, channels)`, or with sources `(batch, frames, filters,
-    channels, sources)`. The inverse gives as many samples as were analysed last.
+    Audio is `(batch, channels, samples)`, features are `(batch, frames, filters, channels)`; features of
+    separated audio, and that audio, have a last axis of sources. The inverse gives as many samples as the
+    last analysis had.
 
     Args:
-        num_filters: Filters.
+        num_filters: Number of filters.
         filter_length: Samples of a frame.
-        hop_length: Distance of the frames, samples; None for a quarter of a frame.
-        **_options: How the original begins, which the weights override: `window_type`, `requires_grad`, ...
+        hop_length: Distance of the frames, samples; a quarter of a frame if None.
+        **_options: Options of the initial weights, without effect: `window_type`, `requires_grad`, ...
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LearnedFilterBank(nn.Module):
         """Analyse, or synthesise where the direction is "inverse".
 
         Raises:
-            ModelError: There is no such direction.
+            ModelError: The direction is unknown.
         """
         if direction == "transform":
             return self.analyze(data)
@@ -85,13 +85,13 @@ class LearnedFilterBank(nn.Module):
         reach = (frames.shape[2] - 1) * self.hop_length + self.filter_length
         columns = rearrange(frames, "b k t n -> (b k) n t")
         audio = F.fold(columns, (1, reach), (1, self.filter_length), stride=(1, self.hop_length))
-        # What is left at the end lies in no frame.
+        # The rest at the end lies in no frame.
         audio = F.pad(audio[:, 0, 0], (0, self.hop_length))
         return rearrange(audio, "(b k) t -> b k t", b=frames.shape[0])
 
 
 class STFT(LearnedFilterBank):
-    """A Fourier transform as a matrix, whose features are magnitudes and then phases.
+    """Fourier transform as a matrix, whose features are magnitudes, then phases.
 
     Its spectrogram is divided by the sum of the window.
     """
@@ -105,7 +105,7 @@ class STFT(LearnedFilterBank):
     def analyze(self, audio: Tensor) -> Tensor:
         """Magnitudes and phases `(batch, frames, 2 * bins, channels)` of audio."""
         parts = super().analyze(audio) / self.window.sum()
-        # The phase of nothing has a gradient by this.
+        # Gives the phase of zero a gradient.
         real, imaginary = torch.where(parts.abs() <= self.tiny, self.tiny, parts).chunk(2, dim=2)
         return torch.cat([torch.hypot(real, imaginary), torch.atan2(imaginary, real)], dim=2)
 

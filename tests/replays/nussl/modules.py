@@ -1,7 +1,6 @@
-"""The modules that nussl 1.1.9 builds networks of, with its names of parameters and its axes.
+"""Modules of nussl's networks, with its names of parameters and its axes.
 
-Spectrograms are `(batch, frames, features, channels)`, masks and embeddings have one axis more. Only what
-reproduces nussl's networks lies here; our own are `soloist.networks.recurrent_network` and its neighbours.
+Spectrograms are `(batch, frames, features, channels)`; masks and embeddings have one more axis.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from soloist.errors import ModelError
 from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS
 from soloist.zoo.importers.nussl import named_activations
 
-# Where in torch.nn lies what configurations may name.
+# Modules of torch.nn whose classes a configuration may name.
 _PLACES = ["activation", "batchnorm", "conv", "dropout", "flatten", "instancenorm", "linear"]
 _PLACES += ["normalization", "padding", "pooling", "rnn"]
 _TORCH = {f"torch.nn.modules.{place}" for place in _PLACES}
 
 
 class AmplitudeToDB(nn.Module):
-    """Levels in dB of magnitudes, which are at least 1e-4."""
+    """Levels in dB of magnitudes, limited to at least 1e-4."""
 
     def forward(self, data: Tensor, ref: float = 1.0) -> Tensor:
         """Levels above a reference."""
@@ -35,7 +34,7 @@ class AmplitudeToDB(nn.Module):
 
 
 class ShiftAndScale(nn.Module):
-    """A gain and a shift of everything."""
+    """One gain and one shift of all values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,15 +47,15 @@ class ShiftAndScale(nn.Module):
 
 
 class MelProjection(nn.Module):
-    """Bins to mel bands or back, by a linear layer whose weights say how.
+    """Linear layer from bins to mel bands or back.
 
     Args:
-        sample_rate: Of the audio, Hz; the weights hold what follows from it.
-        num_frequencies: Bins.
-        num_mels: Bands; none where nothing is to be projected.
+        sample_rate: Rate of the audio, Hz; without effect, because the weights depend on it.
+        num_frequencies: Number of bins.
+        num_mels: Number of bands; 0 for no projection.
         direction: "forward" or "backward".
-        clamp: Whether the result is limited to 0..1.
-        trainable: Whether training changes the weights.
+        clamp: Limit the result to 0..1.
+        trainable: Without effect.
     """
 
     def __init__(
@@ -80,19 +79,19 @@ class MelProjection(nn.Module):
 
 
 class Embedding(nn.Module):
-    """A linear layer, and the activations that its configuration names.
+    """Linear layer with the activations that its configuration names.
 
-    `activation` is a list of names, or a text that is searched for them: in "gated_tanh" it finds "tanh" too.
+    `activation` is a list of names, or a text that contains some: "gated_tanh" contains "tanh" too.
 
     Args:
-        num_features: Features of each frame that comes out.
-        hidden_size: Features that come in.
-        embedding_size: Values for each of these features.
-        activation: What follows, and with "gated_tanh" what goes before.
-        num_audio_channels: Channels that come out.
+        num_features: Features of each frame of the output.
+        hidden_size: Features of the input.
+        embedding_size: Values for each feature of the output.
+        activation: Activations after the layer, and with "gated_tanh" before it.
+        num_audio_channels: Channels of the output.
         dim_to_embed: Axes that are embedded, one after the other.
-        bias: Whether the linear layer has one.
-        reshape: Whether what comes out has axes for features, channels and values.
+        bias: Give the linear layer a bias.
+        reshape: Give the output axes of features, channels and values.
     """
 
     def __init__(
@@ -133,17 +132,17 @@ class Embedding(nn.Module):
 
 
 class RecurrentStack(nn.Module):
-    """Recurrent layers on frames, all other axes of which are features.
+    """Recurrent layers on frames, with all other axes as features.
 
     Args:
-        num_features: Features that come in.
-        hidden_size: Features that go out, for each direction.
-        num_layers: Layers.
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Not of this place, where networks are evaluated.
+        num_features: Features of the input.
+        hidden_size: Features of the output, for each direction.
+        num_layers: Number of layers.
+        bidirectional: Run in both directions.
+        dropout: Without effect in evaluation.
         rnn_type: "lstm" or "gru".
-        batch_first: Whether the first axis is the batch; else it is time.
-        init_forget: How the original begins.
+        batch_first: Take the first axis for the batch, else for time.
+        init_forget: Without effect; an option of the initial weights.
     """
 
     def __init__(
@@ -172,19 +171,19 @@ class RecurrentStack(nn.Module):
 
 
 class Apply(nn.Module):
-    """What has no parameters, as a module."""
+    """Function without parameters, as a module."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
         self.function = function
 
     def forward(self, *inputs: Any) -> Any:
-        """Apply it."""
+        """Apply the function."""
         return self.function(*inputs)
 
 
 def _with_axes_of(first: Tensor, second: Tensor) -> Tensor:
-    """The second, along the last axes of the first that it lacks."""
+    """Expand the second along the last axes of the first that the second lacks."""
     missing = first.ndim - second.ndim
     return second.reshape(*second.shape, *[1] * missing).expand_as(first)
 
@@ -213,10 +212,10 @@ _KINDS: dict[str, Callable[..., nn.Module]] = {
 
 
 def make_module(config: Mapping[str, Any]) -> nn.Module:
-    """The module of a configuration: its `class` and `args`, which may hold others.
+    """Make the module of a configuration: `class` and `args`, which may hold other modules.
 
     Raises:
-        ModelError: There is no such class, or an argument is not one of its, or is missing.
+        ModelError: The class is unknown, or an argument is unknown or missing.
     """
     name = config["class"]
     arguments = {

@@ -1,9 +1,7 @@
-"""nussl 1.1.9's networks: modules by name, connected to a graph.
+"""nussl's networks: modules by name, connected to a graph.
 
-They are rebuilt from their configurations as they are, for comparison; what separates with their weights in
-Soloist is made by `soloist.zoo.importers.nussl_models`.
-
-Theirs and ours differ in this: see `docs/faithful.md`.
+A network is rebuilt from its configuration; `soloist.zoo.importers.nussl` makes a separator of its weights.
+`docs/faithful.md` lists the differences.
 """
 
 from __future__ import annotations
@@ -22,26 +20,25 @@ State = Mapping[str, Tensor]
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's networks, of modules of theirs, or of their filterbanks."""
+    """Tell whether a vector is of networks, of their modules, or of their filterbanks."""
     kinds = ("network", "module", "filterbank")
     return str(config.get("system", "")).startswith("nussl") and config.get("kind") in kinds
 
 
 def from_reference(config: Mapping[str, Any], state: State) -> Callable[..., dict[str, Tensor]]:
-    """The networks, modules or filterbanks of a reference vector.
+    """Rebuild the network, the modules or the filterbanks of a vector.
 
     Args:
-        config: Of a network `model_config`; of the others `modules`, each with `class` and `args`.
-        state: Weights, after the names of the modules.
+        config: `model_config` of a network; else `modules`, each with `class` and `args`.
+        state: Weights, whose names begin with those of the modules.
 
     Returns:
-        A callable that returns what nussl's code does by the names of outputs. For a network it takes the
-        input, or a mapping of inputs. For modules it takes a mapping: `<module>/<i>`, or `<module>` where
-        there is one. For filterbanks it takes a mapping `<filterbank>` of audio, and gives
-        `<filterbank>/transform` and `<filterbank>/inverse`.
+        A callable that returns outputs by name. A network takes its input, or a mapping of inputs. Modules
+        take a mapping keyed by `<module>/<i>`, or by `<module>` for a single input. Filterbanks take a mapping
+        of audio keyed by `<filterbank>`, and return `<filterbank>/transform` and `<filterbank>/inverse`.
 
     Raises:
-        ModelError: A module is not known, or the weights do not fit.
+        ModelError: A module is unknown, or the weights do not fit.
     """
     weights = {name: torch.as_tensor(value) for name, value in state.items()}
     if config["kind"] == "network":
@@ -54,15 +51,15 @@ def from_reference(config: Mapping[str, Any], state: State) -> Callable[..., dic
 
 
 class Graph(nn.Module):
-    """nussl's `SeparationModel`: modules that read inputs and what other modules made.
+    """nussl's `SeparationModel`: modules that read inputs and outputs of other modules.
 
     Args:
         config: `modules` by name, of which those without a class are inputs; `connections`, each a name and
-            what it reads; names of the `output`. A mapping, or its JSON.
-        state: Weights, which are named `layers.<module>.<name>`, or twice, once without the `layers.`
+            the names that it reads; names of the `output`. A mapping, or its JSON.
+        state: Weights named `layers.<module>.<name>`, and possibly again without the `layers.`.
 
     Raises:
-        ModelError: A module is not known, or the weights do not fit.
+        ModelError: A module is unknown, or the weights do not fit.
     """
 
     def __init__(self, config: Mapping[str, Any] | str, state: State) -> None:
@@ -80,7 +77,7 @@ class Graph(nn.Module):
         )
 
     def forward(self, data: Tensor | Sequence[Tensor] | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The outputs by name, for the input or for several."""
+        """Map an input, or several, to the outputs by name."""
         if isinstance(data, Tensor):
             data = [data]
         known = dict(data if isinstance(data, Mapping) else zip(self.inputs, data, strict=True))
@@ -107,7 +104,7 @@ def _no_gradients(function: Callable[..., dict[str, Tensor]]) -> Callable[..., d
 
 
 def _load(module: nn.Module, state: State, prefix: str) -> nn.Module:
-    """The module with those of the weights whose names begin with the prefix, in evaluation mode."""
+    """Load the weights whose names begin with a prefix; return the module in eval mode."""
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     try:
         module.load_state_dict(own)
@@ -122,7 +119,7 @@ def _run_modules(modules: Mapping[str, nn.Module], inputs: Mapping[str, Any]) ->
 
 
 def _inputs_of(name: str, inputs: Mapping[str, Any]) -> list[Tensor]:
-    """What a module is given: under its name, one tensor or several; or each under its name and a number."""
+    """Inputs of a module: one or several under its name, or each under its name and a number."""
     if name in inputs:
         given = inputs[name]
         given = [given[key] for key in sorted(given)] if isinstance(given, Mapping) else given

@@ -1,4 +1,4 @@
-"""The normalisations of nussl's networks, on `(batch, frames, features, channels)` and with more axes."""
+"""Normalisations of nussl's networks, on `(batch, frames, features, channels)` and more axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class _Grouped(nn.Module):
-    """A norm of `num_features` groups of the axis `feature_dim`, whose elements lie next to each other."""
+    """Norm of `num_features` groups of neighbours along the axis `feature_dim`."""
 
     def __init__(self, name: str, norm: nn.Module, num_features: int, feature_dim: int) -> None:
         super().__init__()
@@ -25,28 +25,28 @@ class _Grouped(nn.Module):
 
 
 def batch_norm(num_features: int = 1, feature_dim: int = 2, **options: Any) -> nn.Module:
-    """What nussl calls `BatchNorm`: with one statistic over everything, if not told otherwise."""
+    """Make nussl's `BatchNorm`, by default with one statistic over all axes."""
     return _Grouped("batch_norm", nn.BatchNorm1d(num_features, **options), num_features, feature_dim)
 
 
 def instance_norm(num_features: int = 1, feature_dim: int = 2, **options: Any) -> nn.Module:
-    """What nussl calls `InstanceNorm`."""
+    """Make nussl's `InstanceNorm`."""
     return _Grouped("instance_norm", nn.InstanceNorm1d(num_features, **options), num_features, feature_dim)
 
 
 def group_norm(num_features: int, num_groups: int = 1, feature_dim: int = 2, **options: Any) -> nn.Module:
-    """What nussl calls `GroupNorm`."""
+    """Make nussl's `GroupNorm`."""
     norm = nn.GroupNorm(num_groups, num_features, **options)
     return _Grouped("group_norm", norm, num_features, feature_dim)
 
 
 class LayerNorm(nn.Module):
-    """Normalises over axes by the unbiased variance.
+    """Normalisation over some axes by the unbiased variance.
 
     Args:
-        num_features: Length of these axes.
-        feature_dims: The axes.
-        eps: Added to the variance.
+        num_features: Length of each axis.
+        feature_dims: Axes to normalise over.
+        eps: Constant added to the variance.
     """
 
     def __init__(

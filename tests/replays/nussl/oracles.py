@@ -1,8 +1,8 @@
-"""Importer of nussl 1.1.9: its oracles and bounds ("benchmark" separators).
+"""nussl's oracles and bounds ("benchmark" separators).
 
-nussl's binary masks give what several sources share to none; its phase-sensitive masks are normalised to add
-up to one, which those of the paper are not; its Wiener filter is norbert's, of which it uses the magnitudes.
-`HighLowPassFilter` is `Crossover`, and found in `soloist.zoo.importers.nussl`.
+nussl's binary masks give a point that sources share to none of them; its phase-sensitive masks are normalised
+to add up to one, unlike those of the paper; its Wiener filter uses the magnitudes of norbert's.
+`HighLowPassFilter` is among the algorithms.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from soloist.separators.oracles import Rule, share
 from soloist.transforms import STFT
 
 _FLOOR = 1e-8
-"""Added to sums of magnitudes before they divide."""
+"""Constant added to sums of magnitudes before they divide."""
 
 _WINDOWS: dict[str, Callable[..., Tensor]] = {
     "hann": torch.hann_window,
@@ -36,7 +36,7 @@ _MIXTURE = "benchmark.MixAsEstimate"
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's oracles and bounds that Soloist has."""
+    """Tell whether a vector is of an oracle or bound that Soloist has."""
     known = config.get("class") in _RULES or config.get("class") == _MIXTURE
     return str(config.get("system", "")).startswith("nussl") and known
 
@@ -44,12 +44,12 @@ def handles(config: Mapping[str, Any]) -> bool:
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Callable[..., dict[str, Tensor]]:
-    """The oracle of a reference vector.
+    """Rebuild the oracle of a vector.
 
     Args:
-        config: `class`, `args` (nussl's constructor arguments) and `stft`, which is [window length, hop
-            length, window].
-        state: Nothing; oracles have no weights.
+        config: `class`, `args` (nussl's constructor arguments) and `stft`: [window length, hop length,
+            window].
+        state: Empty; oracles have no weights.
 
     Returns:
         A callable on the mixture `(channels, samples)` and the sources `(sources, channels, samples)` that
@@ -57,7 +57,7 @@ def from_reference(
         `(frequency, frames, channels)`. The mixture as an estimate needs no sources, and has no mask.
 
     Raises:
-        ModelError: An argument is not one of the oracle's, or a window not one of nussl's.
+        ModelError: The oracle has no such argument, or nussl no such window.
     """
     if state:
         raise ModelError(f"{config['class']} of nussl has no weights, but was given {sorted(state)[0]}")
@@ -73,15 +73,15 @@ def from_reference(
 
 
 def double_stft(n_fft: int, hop_length: int, window: str) -> STFT:
-    """The transform of nussl, for audio in double precision.
+    """Make nussl's transform, for audio in double precision.
 
     Raises:
-        ModelError: The window is not one of nussl's.
+        ModelError: nussl has no such window.
     """
     if window not in _WINDOWS:
         raise ModelError(f"the window {window!r} is none of {', '.join(_WINDOWS)}")
     stft = STFT(n_fft, hop_length, "hann", pad_mode="constant", scaled=True)
-    # In double precision, so that masks of what is next to silent are the same too.
+    # In double precision, so that masks of nearly silent points agree too.
     stft.window = _WINDOWS[window](n_fft, dtype=torch.float64)
     stft.scale = float(1 / stft.window.sum())
     return stft

@@ -1,7 +1,7 @@
-"""nussl's stack of convolutions, and its dual-path network with what it does wrong.
+"""nussl's stack of convolutions, and its dual-path network with its defects.
 
-The network leaves out the frames after the last whole chunk, for which it returns zeros, and adds up chunks
-where they overlap without dividing by their number. `soloist.networks.dual_path` does neither.
+The network returns zeros for the frames after the last whole chunk, and adds up overlapping chunks without
+dividing by their number. `soloist.networks.dual_path` does neither.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Size = int | Sequence[int]
 class ConvolutionalStack2D(nn.Module):
     """Convolutions over frames and features, each but the last with a norm and a ReLU.
 
-    What a layer with a residual makes is kept, and added to what the next such layer makes.
+    The output of a layer with a residual is added to that of the next such layer.
 
     Args:
-        in_channels: Channels that come in.
+        in_channels: Channels of the input.
         channels: Channels of each layer.
-        dilations: Dilation of each.
-        filter_shapes: Size of each.
-        residuals: Whether each has a residual.
-        batch_norm: Whether there are norms.
-        use_checkpointing: Not of this place, where networks are evaluated.
+        dilations: Dilation of each layer.
+        filter_shapes: Size of each layer's filters.
+        residuals: True for each layer with a residual.
+        batch_norm: Have norms.
+        use_checkpointing: Without effect in evaluation.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ConvolutionalStack2D(nn.Module):
         ]
         self.layers = nn.ModuleList(_Layer(conv, batch_norm) for conv in convs[:-1])
         self.layers.append(convs[-1])
-        # There the last one goes by two names.
+        # The last layer has two names in nussl.
         self.add_module(f"layer{len(convs) - 1}", convs[-1])
 
     def forward(self, data: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class _Layer(nn.Module):
 
 
 def _same_conv(inputs: int, outputs: int, size: Size, dilation: Size) -> nn.Conv2d:
-    """A convolution that, with an odd size, keeps the size of its input."""
+    """Make a convolution that, with odd filters, keeps the size of its input."""
     sizes, dilations = (
         (value, value) if isinstance(value, int) else tuple(value) for value in (size, dilation)
     )
@@ -83,13 +83,13 @@ def _same_conv(inputs: int, outputs: int, size: Size, dilation: Size) -> nn.Conv
 
 
 class DualPathBlock(nn.Module):
-    """Inside chunks, then from chunk to chunk: a processor, a linear layer, a norm; added to what came in.
+    """Processor, linear layer and norm with a residual, first inside chunks, then from chunk to chunk.
 
     Args:
         n_features: Features of a frame.
-        hidden_size: Features that the processors make.
-        intra_processor: Maps `(rows, frames, n_features)` to `(rows, frames, hidden_size)`.
-        inter_processor: As well.
+        hidden_size: Features of the processors' outputs.
+        intra_processor: Map from `(rows, frames, n_features)` to `(rows, frames, hidden_size)`.
+        inter_processor: The same from chunk to chunk.
     """
 
     def __init__(
@@ -119,15 +119,15 @@ class DualPath(nn.Module):
     """Dual-path blocks between two linear layers, on chunks that overlap.
 
     Args:
-        num_layers: Blocks.
+        num_layers: Number of blocks.
         chunk_size: Frames of a chunk.
         hop_size: Distance of the chunks, frames.
         in_features: Features of a frame, times channels.
         bottleneck_size: Features between the blocks.
-        hidden_size: Features that the processors make.
-        intra_processor: What each block has a copy of inside chunks.
-        inter_processor: What it has a copy of from chunk to chunk.
-        skip_connection: Whether what goes into a block is added to what it makes.
+        hidden_size: Features of the processors' outputs.
+        intra_processor: Module that each block copies for the inside of chunks.
+        inter_processor: Module that each block copies for the way from chunk to chunk.
+        skip_connection: Add the input of each block to its output.
     """
 
     def __init__(

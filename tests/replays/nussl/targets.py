@@ -1,8 +1,7 @@
-"""Importer of nussl 1.1.9: what its networks are trained to estimate.
+"""Training targets of nussl's networks.
 
-A point that several sources share equally belongs to none there, and to the first of them with us; and the
-points in which a source is the loudest are sought among its phase-sensitive magnitudes, where these are asked
-for.
+A point that several sources share equally belongs to none of them (in Soloist to the first). The loudest
+source of a phase-sensitive target is that of the largest phase-sensitive magnitude.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from soloist.losses.coefficients import phase_sensitive_ratio
 
 
 def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is of nussl's training targets."""
+    """Tell whether a vector is of nussl's training targets."""
     return str(config.get("system", "")).startswith("nussl") and config.get("kind") == "tf_transforms"
 
 
 def from_reference(
     config: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """The targets of a reference vector.
+    """Rebuild the targets of a vector.
 
     Args:
-        config: `stft`, which is [window length, hop length, window].
-        state: Nothing; they have no weights.
+        config: `stft`: [window length, hop length, window].
+        state: Empty; targets have no weights.
 
     Returns:
         A callable on the mixture `(channels, samples)` and the sources `(sources, channels, samples)` that
@@ -40,14 +39,14 @@ def from_reference(
         sources, their ideal binary masks, and the weights of points.
 
     Raises:
-        ModelError: The transform is none of ours.
+        ModelError: nussl has no such window.
     """
     if state:
         raise ModelError(f"targets of nussl have no weights, but were given {sorted(state)[0]}")
     stft = double_stft(*config["stft"])
 
     def targets(mixture: Tensor, sources: Tensor) -> dict[str, Tensor]:
-        # In double precision, which decides what is the loudest.
+        # In double precision, because rounding decides which source is the loudest.
         whole, parts = (stft(torch.as_tensor(audio).double()) for audio in (mixture[None], sources))
         in_phase = phase_sensitive_ratio(whole, parts) * whole.abs()
         weights = DeepClustering("magnitude").weigh(whole.abs().flatten(1)) / len(mixture) ** 0.5
@@ -69,6 +68,6 @@ def from_reference(
 
 
 def _loudest(magnitudes: Tensor) -> Tensor:
-    """One where a source of `(sources, ...)` is louder than all others, zero elsewhere."""
+    """Mask of ones for the points of `(sources, ...)` at which a source is louder than all others."""
     most = magnitudes == magnitudes.amax(dim=0)
     return (most & (most.sum(dim=0) == 1)).to(magnitudes.dtype)
