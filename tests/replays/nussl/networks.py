@@ -34,7 +34,7 @@ def from_reference(config: Mapping[str, Any], state: State) -> Callable[..., dic
 
     Returns:
         A callable that returns outputs by name. A network takes its input, or a mapping of inputs. Modules
-        take a mapping keyed by `<module>/<i>`, or by `<module>` for a single input. Filterbanks take a mapping
+        take a mapping keyed by `<module>/<i>`, or `<module>` for a single input. Filterbanks take a mapping
         of audio keyed by `<filterbank>`, and return `<filterbank>/transform` and `<filterbank>/inverse`.
 
     Raises:
