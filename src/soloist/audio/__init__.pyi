@@ -1,9 +1,9 @@
 from .blocks import Audio as Audio
 from .blocks import cut_blocks as cut_blocks
 from .blocks import to_channels as to_channels
-from .formats import AUDIO_SUFFIXES as AUDIO_SUFFIXES
-from .formats import FORMATS as FORMATS
-from .formats import WriteOptions as WriteOptions
+from .file_formats import AUDIO_SUFFIXES as AUDIO_SUFFIXES
+from .file_formats import FORMATS as FORMATS
+from .file_formats import WriteOptions as WriteOptions
 from .info import AudioInfo as AudioInfo
 from .reader import AudioReader as AudioReader
 from .reader import probe as probe

@@ -15,7 +15,7 @@ from einops import rearrange
 from numpy.typing import NDArray
 
 from soloist.audio.dither import Quantizer
-from soloist.audio.formats import WriteOptions, encoding_bitrate, xiph_order
+from soloist.audio.file_formats import WriteOptions, encoding_bitrate, xiph_order
 from soloist.audio.riff import SampleType, WaveWriter, describe_pcm
 from soloist.errors import UsageError
 

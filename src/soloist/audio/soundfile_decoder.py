@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from soloist.audio.decoder import damage, drop_first, truncation
-from soloist.audio.formats import xiph_order
+from soloist.audio.file_formats import xiph_order
 from soloist.audio.info import AudioInfo
 from soloist.audio.riff import check_complete
 from soloist.errors import AudioError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from soloist.audio.formats import WriteOptions, encoding_bitrate, encoding_rate
+from soloist.audio.file_formats import WriteOptions, encoding_bitrate, encoding_rate
 
 _FLOAT = 4
 _VORBIS, _VARIES = 144_000, 1.25

@@ -24,7 +24,7 @@ from soloist.audio.encode import (
     encode_wave,
     vorbis_quality,
 )
-from soloist.audio.formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
+from soloist.audio.file_formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
 from soloist.audio.gapless import write_mp3_length, write_mp4_length
 from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm

@@ -2,7 +2,7 @@ from .augment.augmentation import Augmentation as Augmentation
 from .augment.levels import ChannelSwap as ChannelSwap
 from .augment.levels import Gain as Gain
 from .augment.levels import Polarity as Polarity
-from .augment.rooms import RoomResponse as RoomResponse
+from .augment.filters import RoomResponse as RoomResponse
 from .augment.spectra import BandLimit as BandLimit
 from .augment.times import PitchTempo as PitchTempo
 from .augment.times import TimeShift as TimeShift
@@ -10,8 +10,8 @@ from .clip_mixer import ClipMixer as ClipMixer
 from .example import Example as Example
 from .example import Mixer as Mixer
 from .excerpt_reader import read_excerpt as read_excerpt
-from .pool import KeptMixer as KeptMixer
-from .pool import PoolMixer as PoolMixer
+from .composed_mixers import KeptMixer as KeptMixer
+from .composed_mixers import PoolMixer as PoolMixer
 from .prior import PriorMixer as PriorMixer
 from .remix import BatchRemix as BatchRemix
 from .source_parts import SourceParts as SourceParts

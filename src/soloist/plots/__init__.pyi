@@ -1,7 +1,7 @@
 from .curves import draw_curves as draw_curves
-from .pareto_figure import Candidate as Candidate
-from .pareto_figure import draw_pareto as draw_pareto
-from .pareto_figure import pareto_front as pareto_front
+from .charts import Candidate as Candidate
+from .charts import draw_pareto as draw_pareto
+from .charts import pareto_front as pareto_front
 from .separation_figure import draw_separation as draw_separation
 from .spectrogram_figure import draw_spectrograms as draw_spectrograms
 from .spectrogram_figure import picture_format as picture_format
