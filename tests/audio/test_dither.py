@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.audio.dither import Quantizer
+from soloist.audio.encode import Quantizer
 
 
 @pytest.mark.parametrize("offset", [0.001, 0.25, 0.5, 0.75])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from soloist.audio import FORMATS, StemWriter, WriteOptions, read_audio
-from soloist.audio.gapless import ITUNES_LENGTH
+from soloist.audio.encode import ITUNES_LENGTH
 from soloist.audio.tags import Tags, read_tags, write_tags
 
 TEXT = {

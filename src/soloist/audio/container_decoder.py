@@ -10,10 +10,9 @@ from typing import Any
 import av
 import numpy as np
 from einops import rearrange
-from numpy.typing import NDArray
 
-from soloist.audio.decoder import damage, drop_first, truncation
-from soloist.audio.info import AudioInfo
+from soloist.audio.blocks import Audio
+from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
 from soloist.audio.stem_atom import read_stem_atom
 from soloist.errors import AudioError, UsageError
 
@@ -58,7 +57,7 @@ class ContainerDecoder:
             self._container.close()
             raise
 
-    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
+    def decode(self, first: int) -> Iterator[Audio]:
         """Decode from sample `first` on; see `Decoder`."""
         return drop_first(self._decode_all(), first)
 
@@ -66,7 +65,7 @@ class ContainerDecoder:
         """Close the file."""
         self._container.close()
 
-    def _decode_all(self) -> Iterator[NDArray[np.float32]]:
+    def _decode_all(self) -> Iterator[Audio]:
         position = 0
         exact = self.info.samples
         try:
@@ -80,7 +79,7 @@ class ContainerDecoder:
             raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
         self._check_end(position)
 
-    def _convert(self, frame: av.AudioFrame, position: int) -> NDArray[np.float32]:
+    def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """The samples of a frame as float `(channels, samples)`."""
         if frame.sample_rate != self.info.sample_rate or frame.layout.nb_channels != self.info.channels:
             where = position / self.info.sample_rate

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from soloist.audio.info import AudioInfo
+from soloist.audio.blocks import Audio
 from soloist.errors import AudioError
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What an audio file says of itself.
+
+    Attributes:
+        path: The file.
+        duration: Length in seconds; an estimate where `samples` is None.
+        samples: Length in samples, or None where the container does not say it to the sample.
+        sample_rate: Rate in Hz.
+        channels: Number of channels.
+        container: Name of the file format, such as "wav" or "mp4".
+        codec: Name of the coding, such as "pcm_24" or "aac".
+        streams: Names of the audio streams: one for ordinary files, five for a `.stem.mp4`.
+    """
+
+    path: Path
+    duration: float
+    samples: int | None
+    sample_rate: int
+    channels: int
+    container: str
+    codec: str
+    streams: tuple[str, ...] = ("audio",)
 
 
 class Decoder(Protocol):
@@ -18,7 +41,7 @@ class Decoder(Protocol):
 
     info: AudioInfo
 
-    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
+    def decode(self, first: int) -> Iterator[Audio]:
         """Decode from sample `first` on, in arrays `(channels, any number of samples)` in [-1, 1].
 
         The samples are those of a decoding from the beginning, to the bit.
@@ -31,7 +54,7 @@ class Decoder(Protocol):
         """Close the file."""
 
 
-def drop_first(parts: Iterator[NDArray[np.float32]], count: int) -> Iterator[NDArray[np.float32]]:
+def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
     """Leave out the first `count` samples of arrays `(channels, samples)`."""
     for part in parts:
         if count >= part.shape[1]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +14,19 @@ import av
 import numpy as np
 import soundfile
 from einops import rearrange
+from mutagen.mp3 import MPEGInfo
+from mutagen.mp4 import MP4, MP4FreeForm
 from numpy.typing import NDArray
 
-from soloist.audio.dither import Quantizer
+from soloist.audio.blocks import Audio
 from soloist.audio.file_formats import WriteOptions, encoding_bitrate, xiph_order
 from soloist.audio.riff import SampleType, WaveWriter, describe_pcm
 from soloist.errors import UsageError
 
-Blocks = Iterator[NDArray[np.float32]]
+Blocks = Iterator[Audio]
+
+ITUNES_LENGTH = "----:com.apple.iTunes:iTunSMPB"
+"""The atom of iTunes' gapless information in the words of mutagen."""
 
 _CODECS = {"mp3": "libmp3lame", "opus": "libopus", "m4a": "aac", "stem": "aac"}
 _MUXERS = {"mp3": "mp3", "opus": "opus", "m4a": "ipod", "stem": "mp4"}
@@ -28,6 +35,47 @@ _CODEC_OPTIONS = {"opus": {"vbr": "constrained"}}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _VORBIS_BEST, _VORBIS_DEFAULT = 1.0, 0.8
 _VORBIS_BLOCK = 4096
+_AAC_DELAY = 1024
+_AAC_FRAME = 1024
+_LAME_DELAY = 576
+# Places in a Xing header, counted from its name: number of frames, delays, checksum.
+_FRAMES, _DELAYS, _CHECKSUM = 8, 141, 154
+
+
+class Quantizer:
+    """Rounds float audio to integers of `bits` bits, with triangular dither of two least significant bits.
+
+    The dither (uncorrelated between channels and stems) makes the error independent of the signal in
+    mean and variance (Lipshitz, Wannamaker and Vanderkooy, "Quantization and dither: a theoretical
+    survey", 1992). Samples that are integers already stay as they are: digital silence stays silent, and what
+    was read from 16 bits loses nothing when it is written with 16 or 24.
+    What lies beyond the range saturates. The result depends neither on the blocks nor on other stems.
+
+    Args:
+        bits: Bits of a sample.
+        seed: Seed of the dither.
+        name: Name of the stem; each has its own dither.
+    """
+
+    def __init__(self, bits: int, seed: int, name: str) -> None:
+        self.bits = bits
+        self._full_scale = 1 << (bits - 1)
+        self._random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+    @staticmethod
+    def headroom(bits: int) -> float:
+        """The largest absolute value that cannot saturate whatever the dither adds."""
+        full_scale = 1 << (bits - 1)
+        return (full_scale - 1.5) / full_scale
+
+    def quantize(self, block: Audio) -> NDArray[np.int32]:
+        """Round a block `(channels, samples)` in [-1, 1) to integers of the same shape."""
+        channels, samples = block.shape
+        draws = self._random.random((samples, channels, 2))
+        dither = (draws[..., 0] - draws[..., 1]).T
+        scaled = block.astype(np.float64) * self._full_scale
+        rounded = np.where(scaled == np.rint(scaled), scaled, np.floor(scaled + dither + 0.5))
+        return np.clip(rounded, -self._full_scale, self._full_scale - 1).astype(np.int32)
 
 
 def encode_wave(path: Path, blocks: Blocks, quantizer: Quantizer, *, rate: int, channels: int) -> None:
@@ -133,6 +181,40 @@ def _nominal_bitrate(quality: float, rate: int, channels: int) -> float:
     return max(0, int.from_bytes(header[start : start + 4], "little", signed=True)) / 1000
 
 
+def write_mp4_length(path: Path, samples: int) -> None:
+    """Say in an MP4 file of AAC how many samples it holds, in the way of iTunes.
+
+    The edit list says the same, but FFmpeg's libraries heed only where it begins.
+    """
+    padding = -(samples + _AAC_DELAY) % _AAC_FRAME
+    text = f" 00000000 {_AAC_DELAY:08X} {padding:08X} {samples:016X}" + " 00000000" * 8
+    file: Any = MP4(path)
+    if file.tags is None:
+        file.add_tags()
+    file.tags[ITUNES_LENGTH] = [MP4FreeForm(text.encode())]
+    file.save()
+
+
+def write_mp3_length(path: Path, samples: int, rate: int) -> None:
+    """Set the padding in the LAME header of an MP3 file so that it holds `samples` samples.
+
+    FFmpeg counts only the padding of the last frame, and forgets that of the one before where LAME adds a
+    frame to flush its decoder: one length in 25 comes out up to 46 samples too long.
+    """
+    with open(path, "r+b") as file:
+        start = MPEGInfo(file).frame_offset
+        file.seek(start)
+        frame = bytearray(file.read(256))
+        tag = frame.index(b"Info")
+        (frames,) = struct.unpack_from(">I", frame, tag + _FRAMES)
+        frame_length = 1152 if rate >= 32000 else 576
+        padding = frames * frame_length - _LAME_DELAY - samples
+        frame[tag + _DELAYS : tag + _DELAYS + 3] = (_LAME_DELAY << 12 | padding).to_bytes(3, "big")
+        struct.pack_into(">H", frame, tag + _CHECKSUM, _crc16(bytes(frame[: tag + _CHECKSUM])))
+        file.seek(start)
+        file.write(frame)
+
+
 class _Target:
     """A file that libsndfile writes through, so that no failure of the disk is lost.
 
@@ -183,8 +265,18 @@ def _add_stream(container: Any, options: WriteOptions, rate: int, channels: int)
     return stream
 
 
-def _frame(block: NDArray[np.float32], position: int, rate: int) -> av.AudioFrame:
+def _frame(block: Audio, position: int, rate: int) -> av.AudioFrame:
     packed = rearrange(block, "c t -> 1 (t c)")
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(packed), "flt", _LAYOUTS[block.shape[0]])
     frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)
     return frame
+
+
+def _crc16(data: bytes) -> int:
+    """The checksum CRC-16/ARC."""
+    value = 0
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return value

@@ -8,12 +8,10 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from soloist.audio.blocks import cut_blocks
+from soloist.audio.blocks import Audio, cut_blocks
 from soloist.audio.container_decoder import ContainerDecoder
-from soloist.audio.decoder import Decoder
-from soloist.audio.info import AudioInfo
+from soloist.audio.decoder import AudioInfo, Decoder
 from soloist.audio.soundfile_decoder import open_soundfile
 from soloist.errors import AudioError, UsageError
 
@@ -31,7 +29,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
 
 def read_audio(
     path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
-) -> tuple[NDArray[np.float32], int]:
+) -> tuple[Audio, int]:
     """Read a file, or an excerpt of it, at once.
 
     Returns:
@@ -102,7 +100,7 @@ class AudioReader:
         """Close the file."""
         self._decoder.close()
 
-    def blocks(self, length: int = 65536) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, length: int = 65536) -> Iterator[Audio]:
         """Read blocks `(channels, samples)` in [-1, 1]; may be called once.
 
         Args:
@@ -119,7 +117,7 @@ class AudioReader:
         self._used = True
         return cut_blocks(self._excerpt(), length)
 
-    def _excerpt(self) -> Iterator[NDArray[np.float32]]:
+    def _excerpt(self) -> Iterator[Audio]:
         position = self._first
         end = None if self._count is None else self._first + self._count
         for part in self._decoder.decode(self._first):
@@ -132,7 +130,7 @@ class AudioReader:
         if position == self._first:
             raise self._nothing_to_read()
 
-    def _check_finite(self, part: NDArray[np.float32], position: int) -> None:
+    def _check_finite(self, part: Audio, position: int) -> None:
         if np.isfinite(part).all():
             return
         first = position + int(np.argmin(np.isfinite(part).all(axis=0)))

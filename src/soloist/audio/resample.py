@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
+from soloist.audio.blocks import Audio
 from soloist.errors import UsageError
 
 
@@ -47,14 +47,14 @@ class StreamResampler:
         """
         return -(-samples * target_rate // source_rate)
 
-    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def process(self, block: Audio) -> Audio:
         """Resample the next block `(channels, samples)`; what comes out may be shorter, also empty."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise UsageError(f"a block must be ({self.channels}, samples), not {block.shape}")
         self._received += block.shape[1]
         return self._limit(self._run(block, last=False))
 
-    def flush(self) -> NDArray[np.float32]:
+    def flush(self) -> Audio:
         """Return what remains `(channels, samples)`, and be ready for another signal."""
         # soxr rounds the total to the nearest sample; silence beyond the end makes up for a rounding down.
         beyond = np.zeros((self.channels, -(-self.source_rate // self.target_rate)), np.float32)
@@ -70,22 +70,20 @@ class StreamResampler:
             self.source_rate, self.target_rate, self.channels, dtype="float32", quality="VHQ"
         )
 
-    def _run(self, block: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+    def _run(self, block: Audio, *, last: bool) -> Audio:
         if self._stream is None:
             return block
         frames = np.ascontiguousarray(block.T, dtype=np.float32)
         return np.ascontiguousarray(self._stream.resample_chunk(frames, last=last).T)
 
-    def _limit(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _limit(self, block: Audio) -> Audio:
         total = self.output_length(self._received, self.source_rate, self.target_rate)
         block = block[:, : total - self._emitted]
         self._emitted += block.shape[1]
         return block
 
 
-def resample_blocks(
-    blocks: Iterable[NDArray[np.float32]], source_rate: int, target_rate: int
-) -> Iterator[NDArray[np.float32]]:
+def resample_blocks(blocks: Iterable[Audio], source_rate: int, target_rate: int) -> Iterator[Audio]:
     """A stream of blocks `(channels, samples)` at another rate (Hz), aligned to the sample."""
     if source_rate == target_rate:
         yield from blocks
@@ -100,7 +98,7 @@ def resample_blocks(
         yield resampler.flush()
 
 
-def resample_audio(audio: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:
+def resample_audio(audio: Audio, source_rate: int, target_rate: int) -> Audio:
     """Resample audio `(channels, samples)` at once, to `StreamResampler.output_length` samples."""
     resampler = StreamResampler(source_rate, target_rate, audio.shape[0])
     return np.concatenate([resampler.process(audio), resampler.flush()], axis=1)

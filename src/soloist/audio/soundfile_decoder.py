@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from soloist.audio.decoder import damage, drop_first, truncation
+from soloist.audio.blocks import Audio
+from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
 from soloist.audio.file_formats import xiph_order
-from soloist.audio.info import AudioInfo
 from soloist.audio.riff import check_complete
 from soloist.errors import AudioError
 
@@ -42,7 +42,7 @@ class SoundFileDecoder:
             codec=_CODECS.get(subtype, subtype),
         )
 
-    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
+    def decode(self, first: int) -> Iterator[Audio]:
         """Decode from sample `first` on; see `Decoder`."""
         start = self._point_of_entry(first)
         yield from drop_first(self._decode_from(start), first - start)
@@ -63,7 +63,7 @@ class SoundFileDecoder:
             return first
         return 0
 
-    def _decode_from(self, start: int) -> Iterator[NDArray[np.float32]]:
+    def _decode_from(self, start: int) -> Iterator[Audio]:
         info, rate = self.info, self.info.sample_rate
         position = start
         try:

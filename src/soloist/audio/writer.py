@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,19 +14,20 @@ import av
 import mutagen
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from soloist.audio.dither import Quantizer
+from soloist.audio.blocks import Audio
 from soloist.audio.encode import (
     Blocks,
+    Quantizer,
     encode_container,
     encode_flac,
     encode_vorbis,
     encode_wave,
     vorbis_quality,
+    write_mp3_length,
+    write_mp4_length,
 )
 from soloist.audio.file_formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
-from soloist.audio.gapless import write_mp3_length, write_mp4_length
 from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm
 from soloist.audio.stem_atom import describe_stems, write_stem_atom
@@ -34,6 +36,9 @@ from soloist.errors import AudioError, UsageError
 from soloist.files import Staging
 
 _BLOCK = 65536
+_FLOAT = 4
+_VORBIS, _VARIES = 144_000, 1.25
+"""Bit/s of a channel of Ogg Vorbis where none is asked for, and how far noise exceeds one that is."""
 
 
 class StemWriter:
@@ -101,7 +106,7 @@ class StemWriter:
     ) -> None:
         self._discard()
 
-    def write(self, stems: NDArray[np.float32]) -> None:
+    def write(self, stems: Audio) -> None:
         """Append the next block `(stems, channels, samples)`, float, nominally in [-1, 1].
 
         Raises:
@@ -153,7 +158,7 @@ class StemWriter:
         self._files.append(self._staging.scratch(path))
         return open(self._files[-1], "wb")
 
-    def _append(self, stems: Sequence[NDArray[np.float32]]) -> None:
+    def _append(self, stems: Sequence[Audio]) -> None:
         """Write blocks `(channels, samples)`, one for each stem, at the rate of the file."""
         for (name, path), sink, stem in zip(self._paths.items(), self._sinks, stems, strict=True):
             if not stem.size:
@@ -232,6 +237,41 @@ class StemWriter:
             with suppress(OSError):  # a full disk refuses what is still in the buffer, once more
                 sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
         self._staging.discard()
+
+
+def stem_space(
+    options: WriteOptions, duration: float, sample_rate: int, channels: int
+) -> tuple[float, float]:
+    """The most bytes that a stem takes of the disk, while it is written and in the end.
+
+    Everything but float WAV is kept as float beside the file until it is encoded; see `StemWriter`.
+
+    Args:
+        options: How it is written.
+        duration: Seconds.
+        sample_rate: Hz.
+        channels: Channels.
+    """
+    rate = encoding_rate(options, sample_rate)
+    kept = duration * rate * channels * _FLOAT
+    if options.is_float:
+        return kept, kept
+    if options.sample_bits:
+        encoded = duration * rate * channels * options.sample_bits / 8
+    elif options.format == "ogg":
+        encoded = duration * (_VARIES * 1000 * options.bitrate if options.bitrate else channels * _VORBIS) / 8
+    else:
+        encoded = duration * encoding_bitrate(options, rate, channels) / 8
+    return kept + encoded, encoded
+
+
+def free_space(path: Path) -> float | None:
+    """Bytes that are left on the disk where a file would lie; None where the system does not say."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
+    try:
+        return None if folder is None else float(shutil.disk_usage(folder).free)
+    except OSError:
+        return None
 
 
 @contextmanager

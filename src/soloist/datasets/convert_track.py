@@ -9,7 +9,6 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from soloist.audio import Audio, StemWriter, WriteOptions, cut_blocks, probe, resample_blocks, to_channels
 from soloist.datasets.track import MIXTURE, Stem, StemFile, StemTrack
@@ -105,7 +104,7 @@ def _is_integer(stem: Stem, rate: int) -> bool:
     return probe(stem.path).codec in _INTEGERS
 
 
-def _side_by_side(stems: Sequence[Stem], rate: int, *, mono: bool) -> Iterator[NDArray[np.float32]]:
+def _side_by_side(stems: Sequence[Stem], rate: int, *, mono: bool) -> Iterator[Audio]:
     """Blocks `(stems, channels, samples)` at a rate in Hz; one channel is copied where others have more."""
     with ExitStack() as opened:
         streams = [stem.blocks(_BLOCK) for stem in stems]
@@ -126,7 +125,7 @@ def _with(channels: int, first: Audio, rest: Iterator[Audio]) -> Iterator[Audio]
     return (to_channels(block, channels) for block in chain([first], rest))
 
 
-def _stack(streams: Sequence[Iterator[Audio]], channels: int) -> Iterator[NDArray[np.float32]]:
+def _stack(streams: Sequence[Iterator[Audio]], channels: int) -> Iterator[Audio]:
     for blocks in zip_longest(*streams):
         samples = max(block.shape[1] for block in blocks if block is not None)
         together = np.zeros((len(streams), channels, samples), np.float32)

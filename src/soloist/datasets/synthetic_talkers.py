@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.datasets.synthetic_band.dsp import Bus, Clock
 from soloist.datasets.synthetic_band.song import Note
 from soloist.datasets.synthetic_band.voice import Singer, perform
@@ -60,9 +60,7 @@ class Talker:
         return cls(voice, pitch, temper=rng.uniform(1.0, 3.5), pace=rng.uniform(3.5, 6.0))
 
 
-def synthesize_talker(
-    duration: float, *, talker: int, utterance: int = 0, sample_rate: int = 8000
-) -> NDArray[np.float32]:
+def synthesize_talker(duration: float, *, talker: int, utterance: int = 0, sample_rate: int = 8000) -> Audio:
     """Let a talker talk.
 
     The same numbers give the same samples.
