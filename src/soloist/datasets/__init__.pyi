@@ -3,8 +3,8 @@ from .checking.corpus_report import Finding as Finding
 from .checking.corpus_report import Report as Report
 from .checking.corpus_report import SplitSummary as SplitSummary
 from .conversion import Conversion as Conversion
+from .conversion import ConvertSettings as ConvertSettings
 from .conversion import convert_corpus as convert_corpus
-from .convert_track import ConvertSettings as ConvertSettings
 from .corpus import Corpus as Corpus
 from .corpus import FolderCorpus as FolderCorpus
 from .layout_search import find_layout as find_layout
@@ -31,9 +31,10 @@ from .stem_tracks import TrackPath as TrackPath
 from .stem_tracks import find_stem_tracks as find_stem_tracks
 from .synthetic_band import synthesize_band as synthesize_band
 from .synthetic_talkers import synthesize_talker as synthesize_talker
-from .targets import components as components
-from .targets import sum_of as sum_of
+from .track import MIXTURE as MIXTURE
 from .track import Stem as Stem
 from .track import StemFile as StemFile
 from .track import StemSum as StemSum
 from .track import StemTrack as StemTrack
+from .track import components as components
+from .track import sum_of as sum_of

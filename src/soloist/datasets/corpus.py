@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from soloist.datasets.track import StemTrack
-from soloist.errors import UsageError
+from soloist.errors import AudioError, ConfigError, UsageError
 
 ALL = "all"
 """The only split of a corpus that has no splits."""
@@ -87,3 +89,39 @@ class FolderCorpus(Corpus):
 
     def __str__(self) -> str:
         return f"the corpus {self.layout} in {self.root}"
+
+
+def compile_expression(expression: str) -> re.Pattern[str]:
+    """Compile a regular expression.
+
+    Raises:
+        ConfigError: It is not one.
+    """
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise ConfigError(f"{expression!r} is not a regular expression: {error}") from error
+
+
+def read_table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    """The rows of a table, by the names of the columns.
+
+    Args:
+        path: The file, with a line of headings.
+        columns: Those that every row must have.
+
+    Raises:
+        AudioError: The file cannot be read, a column is missing, or a row is shorter than the headings.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AudioError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    for column in columns:
+        if column not in (reader.fieldnames or ()):
+            raise AudioError(f"{path} has no column {column}; copy or generate it again")
+        if short := next((line for line, row in enumerate(rows, 2) if row[column] is None), None):
+            raise AudioError(f"{path} ends in the middle of line {short}; copy or generate it again")
+    return rows

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
-from soloist.datasets.corpus import ALL, FolderCorpus
-from soloist.datasets.expressions import compile_expression
+from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
+from soloist.datasets.corpus import read_table
 from soloist.datasets.layouts.clip_folders import ClipCorpus
-from soloist.datasets.layouts.tables import read_table
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import UsageError
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from soloist.datasets.layouts.tables import read_table
+from soloist.datasets.corpus import read_table
 from soloist.datasets.layouts.talker_mixtures import NOISE, Length, MixtureKind, TalkerMixtures
 from soloist.datasets.track import StemFile, StemTrack
 

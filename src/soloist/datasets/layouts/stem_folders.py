@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from soloist.datasets.corpus import ALL, FolderCorpus
-from soloist.datasets.expressions import compile_expression
+from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
 from soloist.datasets.stem_tracks import TrackPath, find_stem_tracks
 from soloist.datasets.track import StemTrack
 

@@ -7,10 +7,11 @@ seed is another tempo, key, progression, kit and singer. Nothing is sampled; all
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soloist.audio import Audio
 from soloist.datasets.synthetic_band.drums import play_drums
-from soloist.datasets.synthetic_band.dsp import Clock, Signal
+from soloist.datasets.synthetic_band.dsp import Clock
 from soloist.datasets.synthetic_band.harmony import play_bass, play_chords
 from soloist.datasets.synthetic_band.song import compose
 from soloist.datasets.synthetic_band.voice import play_voice
@@ -63,7 +64,7 @@ def synthesize_band(duration: float, *, sample_rate: int = 44100, seed: int = 0)
     return _mix(stems, np.random.default_rng([seed, 5]))
 
 
-def _mix(stems: dict[str, Signal], rng: np.random.Generator) -> dict[str, Audio]:
+def _mix(stems: dict[str, NDArray[np.float64]], rng: np.random.Generator) -> dict[str, Audio]:
     """Balance the stems, differently in each song, and hold the peak of their sum below full scale."""
     faders = {name: FADERS[name] * 10 ** (rng.uniform(-2, 2) / 20) for name in SOURCES}
     peak = float(np.abs(sum(faders[name] * stems[name] for name in SOURCES)).max())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, noise, reverberate
+from soloist.datasets.synthetic_band.dsp import Bus, Clock, noise, reverberate
 from soloist.datasets.synthetic_band.song import Hit
 
 # Partials of metal plates, relative to the lowest: what is left of harmony in a cymbal.
@@ -18,7 +19,9 @@ METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117]
 class DrumPart(Protocol):
     """What sounds in a piece of the kit when it is struck."""
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """The sound `(samples,)` at times in seconds after the stroke."""
 
 
@@ -31,7 +34,9 @@ class Membrane:
     drop: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """The tone `(samples,)` at times in seconds after the stroke."""
         bend = (self.struck - self.pitch) * self.drop * (1 - np.exp(-times / self.drop))
         attack = np.minimum(times / 0.001, 1.0)
@@ -46,7 +51,9 @@ class Rattle:
     high: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """The noise `(samples,)` at times in seconds after the stroke."""
         return noise(rng, clock, len(times), self.low, self.high) * np.exp(-times / self.decay)
 
@@ -58,7 +65,9 @@ class Metal:
     lowest: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """The ring `(samples,)` at times in seconds after the stroke."""
         partials = self.lowest * METAL_PARTIALS
         partials = partials[partials < 0.95 * clock.nyquist]
@@ -74,7 +83,9 @@ class DrumPiece:
     length: float
     parts: tuple[tuple[float, DrumPart], ...]
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
         """One stroke `(samples,)` at full velocity."""
         sound = np.zeros_like(times)
         for level, part in self.parts:
@@ -108,7 +119,7 @@ def build_kit(rng: np.random.Generator) -> dict[str, DrumPiece]:
     }
 
 
-def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> Signal:
+def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     """Render strokes `(2, samples)` on a kit drawn for the song, in a small room."""
     kit = build_kit(rng)
     bus = Bus(clock)

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Signal = NDArray[np.floating[Any]]
-
 TABLE_SIZE = 2048
 TABLE_HARMONICS = 400  # of the lowest bass note, up to the top of its brightness
 NOISE_REFERENCE_RATE = 44100
@@ -32,7 +30,7 @@ class Clock:
         """Half the sample rate, Hz."""
         return self.sample_rate / 2
 
-    def place(self, start: float, duration: float) -> tuple[int, Signal]:
+    def place(self, start: float, duration: float) -> tuple[int, NDArray[np.float64]]:
         """The first sample at or after `start`, and the times of `duration` from there on, in seconds.
 
         The times count from `start` itself, so that an event sounds the same wherever it falls between two
@@ -48,9 +46,9 @@ class Bus:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.audio: Signal = np.zeros((2, clock.samples))
+        self.audio: NDArray[np.float64] = np.zeros((2, clock.samples))
 
-    def add(self, first: int, signal: Signal, *, pan: float = 0.0) -> None:
+    def add(self, first: int, signal: NDArray[np.float64], *, pan: float = 0.0) -> None:
         """Add a signal at a sample; what lies outside the song is cut.
 
         Args:
@@ -63,7 +61,7 @@ class Bus:
             self.audio[:, begin:end] += pan_gains(pan) * np.atleast_2d(signal)[:, begin - first : end - first]
 
 
-def pan_gains(pan: float) -> Signal:
+def pan_gains(pan: float) -> NDArray[np.float64]:
     """Gains `(2, 1)` of left and right, of constant power, one each in the middle."""
     angle = (pan + 1) * np.pi / 4
     return np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])
@@ -74,24 +72,26 @@ def frequency_of(pitch: float) -> float:
     return float(440.0 * 2 ** ((pitch - 69) / 12))
 
 
-def lowpass_gain(frequencies: Signal, cutoff: float, resonance: float = 0.7) -> Signal:
+def lowpass_gain(
+    frequencies: NDArray[np.float64], cutoff: float, resonance: float = 0.7
+) -> NDArray[np.float64]:
     """Magnitude of a resonant second-order low-pass at frequencies in Hz."""
     ratio = frequencies / cutoff
     return 1 / np.sqrt((1 - ratio**2) ** 2 + (ratio / resonance) ** 2)
 
 
-def band_gain(frequencies: Signal, low: float, high: float) -> Signal:
+def band_gain(frequencies: NDArray[np.floating[Any]], low: float, high: float) -> NDArray[np.float64]:
     """Magnitude of a band from `low` to `high` Hz with smooth sides of 24 dB an octave."""
     with np.errstate(divide="ignore", over="ignore"):
         return 1 / np.sqrt((1 + (low / frequencies) ** 8) * (1 + (frequencies / high) ** 8))
 
 
-def harmonics_below(frequency: float, limit: float) -> Signal:
+def harmonics_below(frequency: float, limit: float) -> NDArray[np.float64]:
     """Numbers `(harmonics,)` of the partials of a tone that lie below a limit in Hz."""
     return np.arange(1, min(TABLE_HARMONICS, int(limit / frequency - 1e-9)) + 1, dtype=np.float64)
 
 
-def make_table(amplitudes: Signal) -> Signal:
+def make_table(amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     """One period `(TABLE_SIZE + 1,)` of a tone from the amplitudes of its harmonics; ends where it begins."""
     spectrum = np.zeros(TABLE_SIZE // 2 + 1, dtype=np.complex128)
     spectrum[1 : len(amplitudes) + 1] = -0.5j * TABLE_SIZE * amplitudes
@@ -99,7 +99,7 @@ def make_table(amplitudes: Signal) -> Signal:
     return np.append(period, period[0])
 
 
-def play_table(table: Signal, cycles: Signal) -> Signal:
+def play_table(table: NDArray[np.float64], cycles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Read a table at a phase in cycles `(samples,)`, interpolating between its points."""
     position = (cycles % 1.0) * TABLE_SIZE
     index = position.astype(np.intp)
@@ -107,12 +107,12 @@ def play_table(table: Signal, cycles: Signal) -> Signal:
     return below + (position - index) * (table[index + 1] - below)
 
 
-def fade(times: Signal, duration: float, attack: float, release: float) -> Signal:
+def fade(times: NDArray[np.float64], duration: float, attack: float, release: float) -> NDArray[np.float64]:
     """An envelope that rises over `attack` and falls over the last `release` seconds of `duration`."""
     return np.clip(np.minimum(times / attack, (duration - times) / release), 0.0, 1.0)
 
 
-def noise(rng: np.random.Generator, clock: Clock, count: int, low: float, high: float) -> Signal:
+def noise(rng: np.random.Generator, clock: Clock, count: int, low: float, high: float) -> NDArray[np.float64]:
     """Noise `(count,)` in a band from `low` to `high` Hz, of the same density at every sample rate."""
     white = rng.standard_normal(count) * np.sqrt(clock.sample_rate / NOISE_REFERENCE_RATE)
     if count == 0:
@@ -122,14 +122,14 @@ def noise(rng: np.random.Generator, clock: Clock, count: int, low: float, high: 
 
 
 def reverberate(
-    audio: Signal,
+    audio: NDArray[np.float64],
     clock: Clock,
     rng: np.random.Generator,
     *,
     decay: float,
     amount: float,
     predelay: float = 0.012,
-) -> Signal:
+) -> NDArray[np.float64]:
     """Add a room: the convolution with noise that decays, of its own in each channel.
 
     Args:
@@ -150,7 +150,7 @@ def reverberate(
     return audio + convolve(audio, response * (np.sqrt(amount) / np.maximum(energy, 1e-12)))
 
 
-def convolve(audio: Signal, response: Signal) -> Signal:
+def convolve(audio: NDArray[np.float64], response: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convolve each channel `(channels, samples)` with its response `(channels, taps)`; the length stays.
 
     Blocks of a few responses' length keep the transforms, and what they take of memory, small.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soloist.datasets.synthetic_band.dsp import (
     Bus,
     Clock,
-    Signal,
     fade,
     frequency_of,
     harmonics_below,
@@ -24,7 +24,7 @@ BASS_TOP = 4000.0  # Hz, above which a bass has nothing to say
 KEYS_TOP = 12000.0
 
 
-def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> Signal:
+def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     """Render bass notes `(2, samples)`: saw or square through a filter that closes, over a sine."""
     odd_only = bool(rng.random() < 0.3)
     sub = float(rng.uniform(0.25, 0.6))
@@ -49,7 +49,7 @@ def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> 
     return bus.audio
 
 
-def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -> Signal:
+def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -> NDArray[np.float64]:
     numbers = harmonics_below(frequency, top)
     amplitudes = lowpass_gain(numbers * frequency, cutoff, resonance=1.1) / numbers
     if odd_only:
@@ -59,7 +59,7 @@ def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -
 
 def play_chords(
     chords: Sequence[Chord], keys: Sequence[Note], clock: Clock, rng: np.random.Generator
-) -> Signal:
+) -> NDArray[np.float64]:
     """Render pads and plucked keys `(2, samples)`, wide and in a hall."""
     balance = float(rng.uniform(0.3, 0.7))
     pad = _play_pad(chords, clock, rng)
@@ -68,7 +68,7 @@ def play_chords(
     return reverberate(dry, clock, rng, decay=float(rng.uniform(0.6, 1.4)), amount=0.08)
 
 
-def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -> Signal:
+def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     cutoff = float(rng.uniform(700, 2500))
     slope = float(rng.uniform(0.8, 1.4))
     detune = float(rng.uniform(0.002, 0.005))
@@ -92,7 +92,7 @@ def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -
     return bus.audio
 
 
-def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> Signal:
+def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     pluck_point = float(rng.uniform(0.11, 0.45))
     brightness = float(rng.uniform(1500, 6000))
     decay = float(rng.uniform(0.2, 0.7))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, fade, noise, reverberate
+from soloist.datasets.synthetic_band.dsp import Bus, Clock, fade, noise, reverberate
 from soloist.datasets.synthetic_band.song import Note
 
 CONTROL_RATE = 200  # Hz, of what moves
@@ -100,17 +101,19 @@ class Contour:
         formants: Their frequencies in Hz `(5, points)`.
     """
 
-    times: Signal
-    pitch: Signal
-    level: Signal
-    formants: Signal
+    times: NDArray[np.float64]
+    pitch: NDArray[np.float64]
+    level: NDArray[np.float64]
+    formants: NDArray[np.float64]
 
-    def formants_at(self, times: Signal) -> Signal:
+    def formants_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Formants `(5, times)` at times in seconds."""
         return np.stack([np.interp(times, self.times, track) for track in self.formants])
 
 
-def play_voice(phrases: Sequence[Sequence[Note]], clock: Clock, rng: np.random.Generator) -> Signal:
+def play_voice(
+    phrases: Sequence[Sequence[Note]], clock: Clock, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Render the phrases of the lead `(2, samples)`, in the middle, with a little reverberation."""
     singer = Singer.draw(rng, float(np.mean([note.pitch for note in phrases[0]])))
     bus = Bus(clock)
@@ -166,8 +169,8 @@ def _draw_contour(
 
 
 def _draw_formants(
-    phrase: Sequence[Note], index: NDArray[np.intp], since: Signal, rng: np.random.Generator
-) -> Signal:
+    phrase: Sequence[Note], index: NDArray[np.intp], since: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Formants `(5, points)` of a vowel for each note; some notes move on to a second one half-way."""
     first = rng.integers(len(VOWELS), size=len(phrase))
     second = np.where(rng.random(len(phrase)) < 0.3, rng.integers(len(VOWELS), size=len(phrase)), first)
@@ -178,10 +181,10 @@ def _draw_formants(
 def _level(
     phrase: Sequence[Note],
     consonants: Sequence[Consonant],
-    times: Signal,
+    times: NDArray[np.float64],
     index: NDArray[np.intp],
-    since: Signal,
-) -> Signal:
+    since: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """Level `(points,)`: the notes' velocities, with a swell and a fall, dipped where a consonant is."""
     velocities = np.array([note.velocity for note in phrase])[index]
     durations = np.array([note.duration for note in phrase])[index]
@@ -194,7 +197,7 @@ def _level(
     return level
 
 
-def _smooth(values: Signal, deviation: float) -> Signal:
+def _smooth(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
     """Smooth `(..., points)` along time with a Gaussian of a deviation in seconds."""
     reach = int(np.ceil(3 * deviation * CONTROL_RATE))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (deviation * CONTROL_RATE)) ** 2)
@@ -215,7 +218,7 @@ def _sing(bus: Bus, contour: Contour, singer: Singer, rng: np.random.Generator, 
     bus.add(first, 0.2 * voice, pan=pan)
 
 
-def _pulses(frequency: Signal, clock: Clock) -> Signal:
+def _pulses(frequency: NDArray[np.float64], clock: Clock) -> NDArray[np.float64]:
     """A train of pulses `(samples,)` at a moving frequency in Hz: all harmonics below the top, and no more.
 
     The sum of M cosines has a closed form, that of Dirichlet's kernel.
@@ -230,7 +233,9 @@ def _pulses(frequency: Signal, clock: Clock) -> Signal:
     return pulses * np.sqrt(frequency / 200)
 
 
-def _filter(source: Signal, begin: float, contour: Contour, tilt: float, clock: Clock) -> Signal:
+def _filter(
+    source: NDArray[np.float64], begin: float, contour: Contour, tilt: float, clock: Clock
+) -> NDArray[np.float64]:
     """Send a source `(samples,)` through the moving formants, frame by frame with windows that sum to one."""
     half = max(1, round(FRAME * clock.sample_rate / 2))
     count = -(-len(source) // half) + 1
@@ -250,7 +255,9 @@ def _filter(source: Signal, begin: float, contour: Contour, tilt: float, clock: 
     return output.reshape(-1)[2 * half : 2 * half + len(source)]
 
 
-def _formant_response(frequencies: Signal, formants: Signal, tilt: float) -> NDArray[np.complex128]:
+def _formant_response(
+    frequencies: NDArray[np.floating[Any]], formants: NDArray[np.float64], tilt: float
+) -> NDArray[np.complex128]:
     """Response `(frames, bins)` of formants `(frames, 5)` in Hz after the fall of the glottal source."""
     distance = (frequencies[None, :, None] - formants[:, None, :]) / (BANDWIDTHS / 2)
     resonance = (LEVELS / (1 + 1j * distance)).sum(axis=-1)
