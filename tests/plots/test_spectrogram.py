@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import soloist.plots.spectrogram_levels as module
+import soloist.plots.spectrogram_figure as module
 from soloist.plots import measure_spectrogram
 from soloist.transforms import STFT, SliCQ
 

@@ -11,8 +11,7 @@ from soloist.datasets import Corpus, StemTrack
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
-from soloist.mixing.excerpt_reader import draw_start, whole_length
-from soloist.mixing.source_parts import SourceParts, longest, read_stem
+from soloist.mixing.excerpt_reader import SourceParts, draw_start, longest, read_stem, whole_length
 
 Place = tuple[StemTrack, float]
 """A track and a time in it, seconds."""

@@ -9,8 +9,14 @@ import numpy as np
 from soloist.audio import Audio
 from soloist.datasets import Corpus, StemTrack
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
-from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
-from soloist.mixing.source_parts import SourceParts, longest, read_stem
+from soloist.mixing.excerpt_reader import (
+    SourceParts,
+    draw_start,
+    longest,
+    read_excerpt,
+    read_stem,
+    whole_length,
+)
 
 
 class TrackMixer(Mixer):

@@ -1,9 +1,13 @@
-from .curves import draw_curves as draw_curves
 from .charts import Candidate as Candidate
+from .charts import draw_curves as draw_curves
 from .charts import draw_pareto as draw_pareto
 from .charts import pareto_front as pareto_front
+from .panels import show_levels as show_levels
+from .panels import show_points as show_points
+from .panels import show_waveform as show_waveform
+from .separation_figure import SeparationFigure as SeparationFigure
 from .separation_figure import draw_separation as draw_separation
 from .spectrogram_figure import draw_spectrograms as draw_spectrograms
+from .spectrogram_figure import measure_spectrogram as measure_spectrogram
 from .spectrogram_figure import picture_format as picture_format
 from .spectrogram_figure import save_figure as save_figure
-from .spectrogram_levels import measure_spectrogram as measure_spectrogram

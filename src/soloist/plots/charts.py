@@ -1,6 +1,6 @@
-"""How good models are against what they cost.
+"""Charts of trainings and models: curves of losses, and quality against cost.
 
-After E. Tzinis, Z. Wang, X. Jiang and P. Smaragdis, "Compute and memory efficient universal sound source
+E. Tzinis, Z. Wang, X. Jiang and P. Smaragdis, "Compute and memory efficient universal sound source
 separation", Journal of Signal Processing Systems 94, 2022.
 """
 
@@ -19,10 +19,32 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
+Rows = Sequence[Mapping[str, str]]
+"""The rows of a `metrics.csv`: texts, by the names of figures."""
+
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS, _DPI = 4.4, 3.6, 3, 120
 _SMALLEST, _LARGEST = 30.0, 900.0  # Areas of markers, square points.
 _MARKERS = "osD^vPX*"
 _LEGEND_COLUMNS = 5
+_LOSSES = ("train/loss", "valid/loss")
+_CURVES_WIDTH, _CURVES_HEIGHT, _CURVES_DPI = 3.4, 5.0, 100
+
+
+def draw_curves(runs: Mapping[str, tuple[Rows, str]]) -> Figure:
+    """Draw a column for each training: its losses, and below them the figure that was monitored.
+
+    Args:
+        runs: The logged rows and the name of that figure, by title.
+    """
+    count = max(1, len(runs))
+    figure = Figure(figsize=(_CURVES_WIDTH * count, _CURVES_HEIGHT), dpi=_CURVES_DPI, layout="constrained")
+    grid = figure.subplots(2, count, sharex="col", squeeze=False)
+    for column, (title, (rows, monitor)) in zip(grid.T, runs.items(), strict=False):
+        for axes, names in zip(column, (_LOSSES, (monitor,)), strict=True):
+            _draw_losses(axes, rows, names)
+        column[0].set_title(title, fontsize="medium")
+        column[-1].set_xlabel("step")
+    return figure
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,15 @@ def draw_pareto(
         if isinstance(handle, PathCollection):
             handle.set_sizes([60.0])
     return figure
+
+
+def _draw_losses(axes: Axes, rows: Rows, names: Sequence[str]) -> None:
+    for name in names:
+        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+        steps, values = zip(*points, strict=True) if points else ((), ())
+        axes.plot(steps, values, label=name, marker="." if name.startswith("valid") else None)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
 
 
 def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
+from soloist.audio import Audio, cut_blocks
 from soloist.errors import UsageError
 from soloist.files import Staging
-from soloist.plots.spectrogram_levels import Spectrogram
+from soloist.transforms import Transform
 
 Axis = Literal["log", "scale"]
 """How frequency runs: by its logarithm, or by the bins of each transform, all equally high."""
@@ -22,6 +28,9 @@ Axis = Literal["log", "scale"]
 FORMATS = ("png", "pdf", "svg")
 RANGE_DB = 80.0
 ROWS = 400
+PIECE_SECONDS = 10.0
+COLUMNS = 1200
+FINEST = 8  # samples of a column
 
 _TIMELESS: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _LOWEST = 20.0  # Hz
@@ -29,6 +38,51 @@ _QUIETEST = -100.0  # dB; what is quieter is dark
 _TICKS = [digit * 10.0**decade for decade in range(1, 6) for digit in (1, 2, 5)]
 _TICK_DISTANCE = 0.045  # of the height of a panel
 _WIDTH, _PANEL_HEIGHT, _DPI = 11.0, 3.2, 120
+
+
+@dataclass(frozen=True)
+class Spectrogram:
+    """Power over time and frequency.
+
+    Attributes:
+        power: `(bins, columns)`, the mean of all channels; 1 is the power of a full-scale sinusoid.
+        frequencies: Centre of each bin, Hz, from 0 to half the sample rate.
+        seconds: Duration of the sound.
+        column_seconds: Duration of a column; the last one may reach beyond the sound.
+    """
+
+    power: NDArray[np.float64]
+    frequencies: NDArray[np.float64]
+    seconds: float
+    column_seconds: float
+
+
+@torch.inference_mode()
+def measure_spectrogram(
+    transform: Transform, blocks: Iterable[Audio], sample_rate: int, seconds: float
+) -> Spectrogram:
+    """Analyse a recording piece by piece.
+
+    Args:
+        transform: What it is analysed with.
+        blocks: The recording, consecutive pieces `(channels, samples)`.
+        sample_rate: Hz.
+        seconds: About how long it is, which makes about `COLUMNS` columns; what is finer than these is
+            averaged, what is coarser repeated.
+    """
+    hop = transform.hop_length
+    context = -(-transform.reach // hop) * hop
+    wanted = max(1, seconds * sample_rate)
+    length = max(context, -(-round(min(wanted, PIECE_SECONDS * sample_rate)) // hop) * hop)
+    columns = max(1, min(round(COLUMNS * length / wanted), length // FINEST))
+    samples, parts = 0, []
+    for piece, start, core in _pieces(cut_blocks(blocks, length), context):
+        samples += core
+        hops = slice(start // hop, -(-(start + core) // hop))
+        parts.append(_columns(transform, piece, hops, length // hop, columns))
+    seconds, column_seconds = samples / sample_rate, length / columns / sample_rate
+    power = np.concatenate(parts, axis=1)[:, : int(np.ceil(seconds / column_seconds))]
+    return Spectrogram(power, transform.bin_frequencies(sample_rate), seconds, column_seconds)
 
 
 def draw_spectrograms(panels: Mapping[str, Spectrogram], *, axis: Axis = "log", start: float = 0.0) -> Figure:
@@ -128,3 +182,30 @@ def _set_ticks(
 
 def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(power + 1e-20))
+
+
+def _pieces(blocks: Iterator[Audio], context: int) -> Iterator[tuple[Audio, int, int]]:
+    """Each block with up to `context` samples of its neighbours, where it begins in that, and its length."""
+    before, current = None, next(blocks)
+    nothing = current[:, :0]
+    for after in chain(blocks, [None]):
+        left = nothing if before is None else before[:, -context:]
+        right = nothing if after is None else after[:, :context]
+        yield np.concatenate([left, current, right], axis=1), left.shape[1], current.shape[1]
+        if after is not None:
+            before, current = current, after
+
+
+def _columns(transform: Transform, piece: Audio, core: slice, hops: int, columns: int) -> NDArray[np.float64]:
+    """The power `(bins, columns)` of the hops `core` of a piece, silence after them to make `hops`."""
+    audio = torch.from_numpy(piece)[None]
+    coefficients = transform(audio)
+    there = -(-audio.shape[-1] // transform.hop_length)
+    rows: list[Tensor] = []
+    for amplitudes in transform.spectrogram(coefficients, audio.shape[-1]):
+        power = amplitudes[0].square().mean(dim=0)
+        rate = power.shape[-1] // there
+        power = power[:, core.start * rate : core.stop * rate]
+        power = F.pad(power, (0, hops * rate - power.shape[-1]))
+        rows.append(F.adaptive_avg_pool1d(power[None], columns)[0])
+    return torch.cat(rows).double().numpy()
