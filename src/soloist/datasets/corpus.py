@@ -24,7 +24,7 @@ class Corpus(ABC):
     """
 
     layout: ClassVar[str]
-    """The name of the layout, for `soloist data check --layout`."""
+    """Name of the layout, for `soloist data check --layout`; by default the name of the class."""
 
     disjoint_labels: ClassVar[bool] = False
     """Whether what is heard in one split (its speakers) may not be heard in another."""
@@ -34,6 +34,11 @@ class Corpus(ABC):
 
     The default leaves room for coarse quantisation and for good lossy coding; a layout whose stems are not
     meant to add up has `inf`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "layout" not in vars(cls):
+            cls.layout = cls.__name__
 
     @property
     @abstractmethod

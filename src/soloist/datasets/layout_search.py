@@ -1,38 +1,45 @@
-"""Corpora by the names of their layouts: whatever lies in `soloist.datasets.layouts` is found."""
+"""Corpora by the names of their layouts: Soloist's, and those of imported code."""
 
 from __future__ import annotations
 
 import inspect
-import pkgutil
-from functools import cache
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from soloist.datasets import layouts
+from soloist import datasets
+from soloist.config import imports
 from soloist.datasets.corpus import Corpus, FolderCorpus
 from soloist.errors import AudioError, SoloistError, UsageError
 
 
-@cache
 def find_layouts() -> dict[str, type[Corpus]]:
-    """All layouts by their names, in the order of these."""
-    found = {}
-    for module in pkgutil.iter_modules(layouts.__path__, f"{layouts.__name__}."):
-        for cls in vars(import_module(module.name)).values():
-            if isinstance(cls, type) and issubclass(cls, Corpus) and "layout" in vars(cls):
-                found[cls.layout] = cls
+    """Layouts by name, in alphabetical order: those that Soloist exports, and those of imported code."""
+    exported = [getattr(datasets, name) for name in dir(datasets)]
+    own = [part for part in exported if inspect.isclass(part) and issubclass(part, Corpus)]
+    others = [cls for cls in _subclasses(Corpus) if imports.is_imported(cls.__module__)]
+    # Names of Soloist's layouts are taken: a class path tells another of the same name.
+    found = {cls.layout: cls for cls in (*others, *own) if not inspect.isabstract(cls)}
     return dict(sorted(found.items()))
 
 
 def find_layout(name: str) -> type[Corpus]:
-    """The corpora of a layout.
+    """Find the class of a layout.
+
+    Args:
+        name: Name of the layout or of its class, or `module.Class` of code that this program has imported.
 
     Raises:
-        UsageError: There is no such layout.
+        UsageError: There is no such layout, or the class is no corpus.
+        ConfigError: The module of the class is unknown, not imported, or has no such class.
     """
-    if name not in find_layouts():
-        raise UsageError(f"there is no layout {name!r}; there are {', '.join(find_layouts())}")
-    return find_layouts()[name]
+    layouts = find_layouts()
+    if "." in name:
+        return _find_class(name)
+    named = {**{cls.__name__: cls for cls in layouts.values()}, **layouts}
+    if name not in named:
+        raise UsageError(f"there is no layout {name!r}; there are {', '.join(layouts)}")
+    return named[name]
 
 
 def guess_layout(root: str | Path) -> type[FolderCorpus]:
@@ -67,3 +74,20 @@ def _fits(cls: type[FolderCorpus], root: Path) -> bool:
         return True
     except (SoloistError, OSError):
         return False
+
+
+def _find_class(class_path: str) -> type[Corpus]:
+    # These import PyTorch, which the names of layouts do not need.
+    from soloist.config import check, find_class
+
+    check({"class_path": class_path}, "layout")
+    cls = find_class(class_path, "layout")
+    if not issubclass(cls, Corpus):
+        raise UsageError(f"{class_path} is not a corpus, so it is no layout")
+    return cls
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
