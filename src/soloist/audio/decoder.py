@@ -1,4 +1,4 @@
-"""What a decoder is, and the checks that all share."""
+"""Interface of decoders, properties of a file, and errors that all decoders share."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from soloist.errors import AudioError
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What an audio file says of itself.
+    """Properties of an audio file by its header.
 
     Attributes:
         path: The file.
-        duration: Length in seconds; an estimate where `samples` is None.
-        samples: Length in samples, or None where the container does not say it to the sample.
-        sample_rate: Rate in Hz.
+        duration: Length in seconds; an estimate if `samples` is None.
+        samples: Length in samples; None if the container does not state it exactly.
+        sample_rate: Sample rate in Hz.
         channels: Number of channels.
         container: Name of the file format, such as "wav" or "mp4".
         codec: Name of the coding, such as "pcm_24" or "aac".
@@ -37,17 +37,17 @@ class AudioInfo:
 
 
 class Decoder(Protocol):
-    """Turns one audio stream of a file into samples."""
+    """Decoder of one audio stream of a file."""
 
     info: AudioInfo
 
     def decode(self, first: int) -> Iterator[Audio]:
-        """Decode from sample `first` on, in arrays `(channels, any number of samples)` in [-1, 1].
+        """Decode from sample `first` on, in arrays `(channels, samples)` of any length in [-1, 1].
 
-        The samples are those of a decoding from the beginning, to the bit.
+        The samples equal those of a decoding from the beginning, bit by bit.
 
         Raises:
-            AudioError: The file is corrupt, or ends before it should.
+            AudioError: The file is corrupt or truncated.
         """
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Decoder(Protocol):
 
 
 def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
-    """Leave out the first `count` samples of arrays `(channels, samples)`."""
+    """Drop the first `count` samples of consecutive arrays `(channels, samples)`."""
     for part in parts:
         if count >= part.shape[1]:
             count -= part.shape[1]
@@ -65,10 +65,10 @@ def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
 
 
 def truncation(path: Path, seconds: float, expected: float) -> AudioError:
-    """The error for a file that ends before it says."""
+    """Error for a file that ends before the length in its header."""
     return AudioError(f"{path} is truncated: it ends at {seconds:.3f} s of {expected:.3f} s; copy it again")
 
 
 def damage(path: Path, seconds: float, reason: object) -> AudioError:
-    """The error for a file that cannot be decoded beyond some second."""
+    """Error for a file that cannot be decoded beyond some second."""
     return AudioError(f"{path} is truncated or corrupt: decoding stops at {seconds:.3f} s ({reason})")

@@ -1,4 +1,4 @@
-"""Writing the stems of a track: all of them, or nothing."""
+"""Writing of a track's stems, all or none, and the disk space for them."""
 
 from __future__ import annotations
 
@@ -38,35 +38,34 @@ from soloist.files import Staging
 _BLOCK = 65536
 _FLOAT = 4
 _VORBIS, _VARIES = 144_000, 1.25
-"""Bit/s of a channel of Ogg Vorbis where none is asked for, and how far noise exceeds one that is."""
+"""Default bit rate of a Vorbis channel, bit/s, and the factor by which noise exceeds a requested one."""
 
 
 class StemWriter:
-    """Writes all stems of one track, of which nothing appears under its name before `commit`.
+    """Writer of all stems of one track; the files get their names in `commit`.
 
-    Float WAV is written as it comes. For all other formats the samples are kept as raw float beside
-    the target until `commit`, because the one gain of `clip="rescale"` is known only when the last
-    sample is there; memory stays flat, the disk holds them for a while. Lossy formats that do not
-    know the sample rate get the audio resampled (`encoding_rate`): Opus always comes back at 48 kHz.
+    Float WAV is written block by block. Other formats keep the samples as raw float beside the target until
+    `commit`, because the common gain of `clip="rescale"` depends on the last sample: memory does not grow,
+    but the disk holds the samples twice for a while. Audio is resampled to a rate that the format can hold
+    (`encoding_rate`): Opus is always decoded at 48 kHz.
 
-    Leaving the `with` block without `commit` removes every file and folder that was made.
+    Leaving the `with` block without `commit` removes every file and folder that the writer made.
 
     Args:
-        paths: Name and file of each stem, in the order in which `write` gets them. For the format
-            "stem" all are the same file.
-        sample_rate: Rate of the stems, Hz.
-        channels: Channels of each stem.
-        options: How to write.
-        tags_from: A file whose tags and cover are carried over.
-        mixture: For the format "stem", and only there: the name in `paths` that is the mixture, and
-            becomes the first stream.
+        paths: Name and file of each stem, in the order of the stems in `write`. For the format "stem" all
+            files are the same.
+        sample_rate: Sample rate of the stems, Hz.
+        channels: Number of channels of each stem.
+        options: Format and its options.
+        tags_from: File from which tags and cover are copied.
+        mixture: Name in `paths` of the mixture, which becomes the first stream; for the format "stem" only.
 
     Attributes:
         peak: Largest absolute sample so far, at the rate of the file and before any gain.
-        gain: The common gain that was applied to all stems; known after `commit`.
+        gain: Common gain of all stems; known after `commit`.
 
     Raises:
-        UsageError: The paths clash, or the format cannot hold this rate, these channels or bit rate.
+        UsageError: Two paths are equal, or the format cannot hold this rate, these channels or bit rate.
         AudioError: A file cannot be written there.
     """
 
@@ -119,11 +118,11 @@ class StemWriter:
         self._append([r.process(stem) for r, stem in zip(self._resamplers, stems, strict=True)])
 
     def commit(self) -> None:
-        """Encode the stems and give all files their names.
+        """Encode the stems and move all files to their names.
 
         Raises:
             UsageError: Nothing was written.
-            AudioError: A file cannot be written; then none appears.
+            AudioError: A file cannot be written; no file appears.
         """
         self._append([resampler.flush() for resampler in self._resamplers])
         if not self._samples:
@@ -151,7 +150,7 @@ class StemWriter:
             raise
 
     def _open_sink(self, path: Path) -> WaveWriter | BinaryIO:
-        """Open what takes the samples as they come: the file itself, or a place to keep them."""
+        """Open the target for float WAV, or a scratch file for other formats."""
         if self._options.is_float:
             self._files.append(self._staging.target(path))
             return WaveWriter(self._files[-1], describe_pcm(self._rate, self._channels, "f32"))
@@ -173,7 +172,7 @@ class StemWriter:
         self._samples += stems[0].shape[1]
 
     def _full_scale(self) -> float:
-        """The peak that can be written without clipping."""
+        """Largest peak without clipping."""
         options = self._options
         if options.is_float:
             return np.inf
@@ -197,7 +196,7 @@ class StemWriter:
             write_stem_atom(file, describe_stems(names[1:]))
 
     def _encode(self, name: str, path: Path, kept: Path) -> Path:
-        """Encode the kept samples of a stem into a temporary file that is to become `path`."""
+        """Encode the samples of a stem into a temporary file, which `commit` moves to `path`."""
         options, rate, channels = self._options, self._rate, self._channels
         blocks, file = self._read_kept(kept), self._staging.target(path)
         if options.sample_bits is not None:
@@ -211,7 +210,7 @@ class StemWriter:
         return file
 
     def _finish(self, file: Path) -> None:
-        """Add what encoders do not write: the exact length, and the tags."""
+        """Add the exact length and the tags, which encoders do not write."""
         if self._options.format == "mp3":
             write_mp3_length(file, self._samples, self._rate)
         elif self._options.format in ("m4a", "stem"):
@@ -220,7 +219,7 @@ class StemWriter:
             copy_tags(self._tags_from, file, self._options.format)
 
     def _read_kept(self, kept: Path) -> Blocks:
-        """The kept samples in blocks `(channels, samples)`, at the level at which they are encoded."""
+        """Read a scratch file in blocks `(channels, samples)`, with the gain or the clipping applied."""
         with open(kept, "rb") as file:
             while len(values := np.fromfile(file, "<f4", _BLOCK * self._channels)):
                 block = values.reshape(-1, self._channels).T * np.float32(self.gain)
@@ -234,7 +233,7 @@ class StemWriter:
 
     def _discard(self) -> None:
         for sink in self._sinks:
-            with suppress(OSError):  # a full disk refuses what is still in the buffer, once more
+            with suppress(OSError):  # Closing flushes the buffer, which fails again on a full disk.
                 sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
         self._staging.discard()
 
@@ -242,15 +241,15 @@ class StemWriter:
 def stem_space(
     options: WriteOptions, duration: float, sample_rate: int, channels: int
 ) -> tuple[float, float]:
-    """The most bytes that a stem takes of the disk, while it is written and in the end.
+    """Upper bounds of the disk space of a stem in bytes: while it is written, and of the finished file.
 
-    Everything but float WAV is kept as float beside the file until it is encoded; see `StemWriter`.
+    All formats but float WAV need space for raw float samples until they are encoded; see `StemWriter`.
 
     Args:
-        options: How it is written.
-        duration: Seconds.
-        sample_rate: Hz.
-        channels: Channels.
+        options: Format and its options.
+        duration: Length in seconds.
+        sample_rate: Sample rate in Hz.
+        channels: Number of channels.
     """
     rate = encoding_rate(options, sample_rate)
     kept = duration * rate * channels * _FLOAT
@@ -266,7 +265,7 @@ def stem_space(
 
 
 def free_space(path: Path) -> float | None:
-    """Bytes that are left on the disk where a file would lie; None where the system does not say."""
+    """Free bytes on the disk of a path; None if the system cannot tell."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
     try:
         return None if folder is None else float(shutil.disk_usage(folder).free)
@@ -276,7 +275,7 @@ def free_space(path: Path) -> float | None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one clear error."""
+    """Convert errors of writing a file to one AudioError with its path."""
     try:
         yield
     except (OSError, av.FFmpegError, mutagen.MutagenError, soundfile.SoundFileError) as error:
@@ -285,7 +284,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _check_paths(paths: Mapping[str, Path], options: WriteOptions, mixture: str | None) -> None:
-    """Raise UsageError unless the paths are different, or all the same for the format "stem"."""
+    """Raise UsageError unless the paths differ, or are all equal for the format "stem"."""
     if not paths:
         raise UsageError("there must be at least one stem to write")
     different = {os.path.abspath(path) for path in paths.values()}
