@@ -42,8 +42,8 @@ class StreamResampler:
     def output_length(samples: int, source_rate: int, target_rate: int) -> int:
         """Samples of output for `samples` of input: `ceil(samples * target / source)`.
 
-        Rounding up makes sure that resampling there and back never shortens a signal, so that cutting the result
-        gives the original length.
+        Because of the rounding up, resampling there and back never shortens a signal: a cut of the result has
+        exactly the original length.
         """
         return -(-samples * target_rate // source_rate)
 

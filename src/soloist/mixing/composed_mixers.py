@@ -1,4 +1,4 @@
-"""Examples that are drawn once and then used again and again."""
+"""Mixers that draw from other mixers: a pool of examples, a cache, a choice of several mixers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NAME = "name"
 
 
 class PoolMixer(Mixer):
-    """Draws from the first so many examples of a mixer: each once, in random order, before any again.
+    """Pool of the first examples of a mixer: each is drawn once, in random order, before any again.
 
     Args:
-        mixer: What draws them.
-        examples: How many there are.
+        mixer: Mixer of the examples.
+        examples: Size of the pool.
 
     Raises:
-        UsageError: There would be no example.
+        UsageError: The pool is empty.
     """
 
     def __init__(self, mixer: Mixer, examples: int) -> None:
@@ -39,19 +39,20 @@ class PoolMixer(Mixer):
         return self.examples
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`."""
+        """Draw example number `index`; see `Mixer.draw`."""
         return self.mixer.draw(take_in_turn(self, self.seed, index, self.examples))
 
 
 class KeptMixer(Mixer):
-    """Draws each example of a mixer once, however slowly, and keeps it.
+    """Cache of the examples of a mixer.
 
-    In memory each process keeps what it has drawn. A folder is shared by all processes and by later
-    trainings: an example is there whole or not at all, and one that is damaged is drawn again.
+    Each process caches its own examples in memory. All processes and later trainings share a folder: files
+    are written whole or not at all, and damaged ones are replaced.
 
     Args:
-        mixer: What draws them.
-        folder: Where they are kept, a file for each; no other mixer may use it. None for the memory.
+        mixer: Mixer of the examples.
+        folder: Folder of the cache, one file per example, which no other mixer may use. If None, examples are
+            cached in memory.
     """
 
     def __init__(self, mixer: Mixer, folder: Path | None = None) -> None:
@@ -64,10 +65,10 @@ class KeptMixer(Mixer):
         return len(self.mixer)
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`.
+        """Draw example number `index`, or read it from the cache; see `Mixer.draw`.
 
         Raises:
-            SoloistError: It cannot be written to the folder.
+            SoloistError: The example cannot be written to the folder.
         """
         if (kept := self._recall(index)) is not None:
             return kept
@@ -88,17 +89,17 @@ class KeptMixer(Mixer):
 
 
 class PriorMixer(Mixer):
-    """Draws each example from one of several mixers, at random: a training on several corpora at once.
+    """Random choice of one of several mixers for each example, to train on several corpora at once.
 
     E. Tzinis, Z. Wang and P. Smaragdis, "SuDoRM-RF", MLSP 2020, and the augmented loader published with it.
 
     Args:
-        mixers: Mixers of the same sources, rate, channels and duration.
-        priors: How likely each of them is, in any unit: `[2, 1]` takes two of three examples from the first.
-        seed: Another seed makes other choices; what a mixer draws is the business of its own seed.
+        mixers: Mixers with equal sources, sample rates, channels and durations.
+        priors: Relative probability of each mixer: `[2, 1]` draws two of three examples from the first.
+        seed: Seed of the choice; the mixers have their own seeds.
 
     Raises:
-        UsageError: The mixers do not fit together, or a prior is missing or not positive.
+        UsageError: The mixers differ, or a prior is missing or not positive.
     """
 
     def __init__(self, mixers: Sequence[Mixer], priors: Sequence[float], *, seed: int = 0) -> None:
@@ -120,13 +121,13 @@ class PriorMixer(Mixer):
         return math.ceil(max(expected))
 
     def draw(self, index: int) -> Example:
-        """Example number `index` of the mixer that this number falls to; see `Mixer.draw`."""
+        """Draw example number `index` of the chosen mixer; see `Mixer.draw`."""
         mixer = generator(self, self.seed, index).choice(len(self.mixers), p=self.priors)
         return self.mixers[mixer].draw(index)
 
 
 def _read(path: Path) -> Example | None:
-    """The example in a file; None where there is none, or none that is whole."""
+    """Read an example; None if there is no file or it is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
             return Example(file.get_tensor("mixture"), file.get_tensor("references"), file.metadata()[_NAME])

@@ -1,6 +1,6 @@
-"""Variations of the spectrum: rooms, and limits of the band.
+"""Augmentations of the spectrum: rooms and band limits.
 
-NumPy's transforms give the same bits in every process and for any number of threads; not all others do.
+NumPy's transforms give the same bits in every process and for any number of threads, unlike some others.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from soloist.mixing.augment.augmentation import Augmentation
 Range = tuple[float, float]
 
 SLOPE = 0.5
-"""Octaves that a filter takes from all to nothing."""
+"""Width of a filter's slope, octaves."""
 
 RINGING = 0.25
-"""Seconds after which nothing is left of a filter's answer."""
+"""Length of a filter's impulse response, seconds."""
 
 
 class RoomResponse(Augmentation):
-    """Puts each source into a room: convolves it with a measured or simulated impulse response.
+    """Convolution of each source with a measured or simulated impulse response of a room.
 
-    The references are what is heard in the room, with its reverberation, so that they sum to the mixture: a
-    separator learns to separate, not to remove the room. What comes before the direct sound, the largest
-    sample, is left out, so that nothing is delayed. Responses are scaled to unit energy: a noise keeps its
-    level. A response that has another number of channels than the sources gives its first one to all.
+    The references include the reverberation, so that they sum to the mixture: a separator learns to separate,
+    not to dereverberate. The part before the direct sound, the largest sample, is cut off, so that the filter
+    has no delay. Responses are scaled to unit energy, which keeps the level of noise. A response with another
+    number of channels than the sources is applied by its first channel.
 
     Args:
-        folder: Where the responses are, at any depth, one an audio file.
-        sample_rate: Rate of the sources, Hz; responses of other rates are resampled.
-        p: Probability with which each source is put into a room.
-        seed: Another seed draws other rooms.
+        folder: Folder of the responses, audio files at any depth.
+        sample_rate: Sample rate of the sources, Hz; responses of other rates are resampled.
+        p: Probability of a room for each source.
+        seed: Seed of the choice of rooms.
 
     Raises:
         UsageError: There is no such folder or no audio file in it, or `p` is not a probability.
@@ -68,22 +68,22 @@ class RoomResponse(Augmentation):
 
 
 class BandLimit(Augmentation):
-    """Takes away what lies above or below a random frequency, from all sources of an example alike.
+    """Random high-pass and low-pass filters, the same for all sources of an example.
 
-    It makes old recordings, telephones and low rates of perception codecs out of good recordings. The filter
-    has no delay and no phase: it is applied to the spectrum, with a slope of half an octave.
+    Band limits imitate old recordings, telephones and perceptual codecs at low bit rates. The filters have
+    zero phase and slopes of half an octave.
 
     Args:
-        lower: Range of the lower limit, Hz, drawn evenly on a scale of octaves; None keeps the lowest
-            frequencies.
-        upper: Range of the upper limit, Hz; None keeps the highest frequencies.
-        sample_rate: Rate of the sources, Hz.
-        p: Probability with which an example is varied.
-        seed: Another seed draws other limits.
+        lower: Range of the lower limit, Hz, drawn uniformly on a scale of octaves. If None, there is no
+            high-pass filter.
+        upper: Range of the upper limit, Hz, drawn likewise. If None, there is no low-pass filter.
+        sample_rate: Sample rate of the sources, Hz.
+        p: Probability of a variation of an example.
+        seed: Seed of the limits.
 
     Raises:
-        UsageError: A range is upside down or not between 0 and half the sample rate, there is none, or `p` is
-            not a probability.
+        UsageError: A range is reversed or not between 0 and half the sample rate, there is no range, or `p`
+            is not a probability.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class BandLimit(Augmentation):
         return _multiply_spectrum(references, self._response(size, *limits), size)
 
     def _response(self, size: int, lower: float | None, upper: float | None) -> Audio:
-        """The gain at each frequency of a transform; one half of the amplitude at the limits."""
+        """Amplitude gain at each frequency of a transform; one half at the limits."""
         frequencies = np.fft.rfftfreq(size, 1 / self.sample_rate)
         octaves = np.log2(np.maximum(frequencies, frequencies[1] / 2))
         gain = np.ones_like(octaves)
@@ -130,7 +130,7 @@ class BandLimit(Augmentation):
 
 
 def _convolve(source: Audio, response: Audio) -> Audio:
-    """A source `(channels, samples)` in a room `(any channels, taps)`, without what sounds after its end."""
+    """Convolve a source `(channels, samples)` with a response `(any channels, taps)`; the length stays."""
     if len(response) != len(source):
         response = response[:1]
     size = _fast_size(source.shape[1] + response.shape[1])
@@ -139,7 +139,7 @@ def _convolve(source: Audio, response: Audio) -> Audio:
 
 @lru_cache(maxsize=64)
 def _response(path: Path, sample_rate: int) -> Audio:
-    """The response `(channels, taps)` of a file, from the direct sound on, with unit energy per channel."""
+    """Read a response `(channels, taps)`, from the direct sound on, with unit mean energy of the channels."""
     response, rate = read_audio(path)
     if rate != sample_rate:
         response = resample_audio(response, rate, sample_rate)
@@ -150,28 +150,28 @@ def _response(path: Path, sample_rate: int) -> Audio:
 
 
 def _step(octaves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A smooth way from 0 to 1, half an octave wide."""
+    """Rise smoothly from 0 to 1 within half an octave."""
     way: NDArray[np.float64] = np.sin(np.pi / 2 * np.clip(0.5 + octaves / SLOPE, 0, 1)) ** 2
     return way
 
 
 def _fast_size(samples: int) -> int:
-    """A length from `samples` on for which transforms are fast: a small number times a power of two."""
+    """Smallest length of at least `samples` with a fast transform: a small number times a power of two."""
     unit = 1 << max(0, samples.bit_length() - 4)
     return -(-samples // unit) * unit
 
 
 def _multiply_spectrum(signals: Audio, response: NDArray[np.inexact], size: int) -> Audio:
-    """Filter signals by the product of their spectra with a frequency response.
+    """Filter signals by multiplication of their spectra with a frequency response.
 
     Args:
         signals: `(..., samples)`.
         response: `(..., size // 2 + 1)`, at the frequencies from 0 to half the sample rate.
-        size: Length of the transform: so many samples more than the signals have as the filter's answer
-            lasts, or it comes in again at the other end.
+        size: Length of the transform; at least the signals' length plus that of the impulse response, or the
+            result wraps around.
 
     Returns:
-        Of the shape of the signals.
+        Filtered signals of the same shape.
     """
     filtered = np.fft.irfft(np.fft.rfft(signals, size) * response, size)
     return filtered[..., : signals.shape[-1]].astype(np.float32)
