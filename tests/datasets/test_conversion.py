@@ -199,9 +199,7 @@ def test_a_clip_of_two_splits_is_converted_once_and_two_files_never_become_one(t
     assert files(tmp_path / "flac") == ["anna/1.flac"]
     failures = {conversion.failure for conversion in done if conversion.failure}
     (failure,) = failures
-    assert failure.endswith(
-        "anna/1.wav would overwrite what " + str(tmp_path / "clips/anna/1.flac") + " becomes"
-    )
+    assert failure.endswith("anna/1.wav would overwrite the converted " + str(tmp_path / "clips/anna/1.flac"))
 
 
 def test_a_bad_track_does_not_keep_the_others_and_leaves_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Corpora in another format: once, before a training reads their files again and again."""
+"""Conversion of corpora to another file format, for faster training."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.files import Staging
 
 SPLITS = {"tr": "train", "cv": "valid", "validation": "valid", "dev": "valid", "tt": "test", "eval": "test"}
-"""What corpora call their splits, and what folders of stems call them."""
+"""Names of splits in published corpora, and in folders of stems."""
 
 _BLOCK = 65536
 _INTEGERS = frozenset({"pcm_s8", "pcm_u8", "pcm_16", "pcm_24"})
-"""Codings whose every sample FLAC and 24-bit WAV hold, full scale included."""
+"""Codings that FLAC and 24-bit WAV can represent exactly, full scale included."""
 
 
 @dataclass(frozen=True)
 class ConvertSettings:
-    """What a corpus is converted to.
+    """Settings of a conversion.
 
     Attributes:
-        output: The folder that is written.
-        write: Format of the files: one file a stem.
-        sample_rate: Their rate, Hz; None for that of each track.
-        mono: Whether channels are averaged to one.
-        overwrite: Whether what is there already is done again.
+        output: Folder of the converted corpus.
+        write: Format of the files, one file per stem.
+        sample_rate: Sample rate of the files, Hz; None for that of each track.
+        mono: True to average channels to one.
+        overwrite: True to replace existing files.
 
     Raises:
         UsageError: The rate is out of range, or the format is one file for all stems.
@@ -59,13 +59,13 @@ class ConvertSettings:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a track.
+    """Result of the conversion of a track.
 
     Attributes:
-        track: Its split and name.
-        skipped: Whether its files were there already.
-        gain: What all of its stems were multiplied with so that none clips.
-        failure: Why it could not be converted; None where it could.
+        track: Split and name of the track.
+        skipped: True if the files existed already.
+        gain: Common gain of all stems that prevents clipping.
+        failure: Reason of a failure; None if the track was converted.
     """
 
     track: str
@@ -75,26 +75,26 @@ class Conversion:
 
 
 Notify = Callable[[Conversion, int], None]
-"""Is told what became of a track, and how many tracks there are."""
+"""Callback that receives the result of a track and the number of tracks."""
 
 
 def convert_corpus(
     corpus: Corpus, settings: ConvertSettings, *, jobs: int = 1, notify: Notify | None = None
 ) -> list[Conversion]:
-    """Write the tracks of a corpus as `split/track/stem.flac`, or its clips under the paths that they have.
+    """Write the tracks of a corpus as `split/track/stem.flac`, or its clips under unchanged paths.
 
-    Audio is read and written in blocks. A track appears when all of its files are complete, and is skipped
-    the next time. What cannot be converted does not keep the rest from it. Splits are called `train`, `valid`
-    and `test` where they mean that: `StemFolders` reads what is written.
+    Audio is read and written in blocks. The files of a track appear together when all are complete; later
+    conversions skip the track. A failure of one track does not stop the others. Splits get the names `train`,
+    `valid` and `test` if they have that role, so that `StemFolders` can read the result.
 
     Args:
-        corpus: What to convert.
-        settings: To what.
-        jobs: Tracks under way at once.
-        notify: Told after each track.
+        corpus: Corpus to convert.
+        settings: Settings of the conversion.
+        jobs: Number of tracks to convert in parallel.
+        notify: Callback after each track.
 
     Returns:
-        What became of each track, in the order in which they were done.
+        Result of each track, in the order of completion.
 
     Raises:
         UsageError: There is no recording in the corpus, or the output lies in it.
@@ -115,14 +115,14 @@ def convert_corpus(
 
 @dataclass(frozen=True)
 class _Job:
-    """A track that is to be converted.
+    """Track to be converted.
 
     Attributes:
-        track: Its split and name.
-        source: What it is read from.
-        open: Opens it when its turn comes: it may turn out to be damaged.
-        target: The folder of its stems, or the file of a clip.
-        is_clip: Which of both.
+        track: Split and name of the track.
+        source: Path of the track.
+        open: Function that opens the track; raises an error if it is damaged.
+        target: Folder of the stems, or file of a clip.
+        is_clip: True if the target is the file of a clip.
     """
 
     track: str
@@ -132,7 +132,7 @@ class _Job:
     is_clip: bool
 
     def files(self, stems: Iterable[str], extension: str) -> dict[str, Path]:
-        """The file of each stem."""
+        """Path of each stem."""
         if self.is_clip:
             return dict.fromkeys(stems, self.target)
         return {stem: self.target / _safe(f"{stem}.{extension}", single=True) for stem in stems}
@@ -146,7 +146,7 @@ def _check_output(corpus: Corpus, output: Path) -> None:
 
 
 def _plan(corpus: Corpus, settings: ConvertSettings) -> tuple[list[_Job], list[Conversion]]:
-    """What is to be done, and what cannot be."""
+    """List the tracks to convert, and the failures of tracks and splits that cannot be listed."""
     jobs: dict[str, _Job] = {}
     failures = []
     for split in corpus.splits:
@@ -168,9 +168,9 @@ def _plan(corpus: Corpus, settings: ConvertSettings) -> tuple[list[_Job], list[C
 
 
 def _list_tracks(corpus: Corpus, split: str) -> Iterator[tuple[str, str, Callable[[], StemTrack]]]:
-    """Name of each track of a split, what it is read from, and how to open it."""
+    """List the name, path and opening function of each track of a split."""
     if isinstance(corpus, StemFolders):
-        # One by one: a damaged file must not hide the others.
+        # Opened one by one: a damaged file must not hide the others.
         yield from ((path.name, str(path.path), path.open) for path in corpus.find_paths(split))
     else:
         for track in corpus.find(split):
@@ -182,7 +182,7 @@ def _itself(track: StemTrack) -> StemTrack:
 
 
 def _place(corpus: Corpus, split: str, name: str, extension: str) -> Path:
-    """Where a track goes, below the output."""
+    """Path of a track below the output."""
     if isinstance(corpus, ClipCorpus):
         return _safe(f"{name}.{extension}")
     if corpus.splits == (ALL,):
@@ -192,18 +192,18 @@ def _place(corpus: Corpus, split: str, name: str, extension: str) -> Path:
 
 
 def _claim(jobs: dict[str, _Job], job: _Job) -> None:
-    """Add a job, unless another one writes to the same place; a clip may be in several splits."""
-    # Some file systems do not tell capitals from small letters.
+    """Add a job, unless another one has the same target; a clip may be in several splits."""
+    # Some file systems ignore case.
     other = jobs.setdefault(str(job.target).casefold(), job)
     if other.source != job.source:
-        raise UsageError(f"{job.source} would overwrite what {other.source} becomes")
+        raise UsageError(f"{job.source} would overwrite the converted {other.source}")
 
 
 def _safe(name: str, *, single: bool = False) -> Path:
-    """A name from a corpus as a path that leads nowhere else.
+    """Convert a name in a corpus to a path that stays below the output.
 
     Raises:
-        UsageError: It is absolute, empty, has `..` in it, or folders where it must be a `single` name.
+        UsageError: The name is absolute, empty, has `..` in it, or folders although it must be `single`.
     """
     path = Path(name)
     outside = path.anchor or ".." in path.parts or "\0" in name
@@ -213,7 +213,7 @@ def _safe(name: str, *, single: bool = False) -> Path:
 
 
 def _run(planned: Sequence[_Job], settings: ConvertSettings, jobs: int) -> Iterator[Conversion]:
-    """Convert tracks in several threads: most of the work is done outside of Python."""
+    """Convert tracks in threads; most of the work runs outside of Python."""
     pool = ThreadPoolExecutor(jobs)
     with _folders({job.target.parent for job in planned}):
         try:
@@ -236,7 +236,7 @@ def _convert(job: _Job, settings: ConvertSettings) -> Conversion:
 
 @contextmanager
 def _folders(wanted: Iterable[Path]) -> Iterator[None]:
-    """Folders that several tracks share; those that stay empty vanish in the end."""
+    """Make the folders that several tracks share, and remove empty ones at the end."""
     ways = {folder for path in wanted for folder in (path, *path.parents)}
     missing = sorted(folder for folder in ways if not folder.exists())
     for folder in missing:
@@ -245,7 +245,7 @@ def _folders(wanted: Iterable[Path]) -> Iterator[None]:
         yield
     finally:
         for folder in reversed(missing):
-            with suppress(OSError):  # there is something in it
+            with suppress(OSError):  # The folder is not empty.
                 folder.rmdir()
 
 
@@ -262,29 +262,29 @@ def _copy_companions(corpus: ClipCorpus, settings: ConvertSettings) -> None:
 
 
 def stems_of(track: StemTrack) -> dict[str, Stem]:
-    """What is written of a track: its stems, and the mixture where it is recorded."""
+    """Stems of a track, with the recorded mixture, if any."""
     return {**track.stems, **({} if track.mixture is None else {MIXTURE: track.mixture})}
 
 
 def write_stems(stems: Mapping[str, Stem], files: Mapping[str, Path], settings: ConvertSettings) -> float:
-    """Write the stems of a track; their files appear when all of them are complete.
+    """Write the stems of a track; all files appear together when they are complete.
 
     Args:
-        stems: What is read. Those that end before the others are silent from there on.
-        files: The file of each.
-        settings: Format, rate, channels.
+        stems: Stems to read; shorter ones are padded with silence.
+        files: Path of each stem.
+        settings: Settings of the conversion.
 
     Returns:
-        The gain that all were multiplied with so that none clips.
+        Common gain of all stems that prevents clipping.
 
     Raises:
         AudioError: A stem cannot be read, or a file cannot be written.
-        UsageError: The format cannot hold it.
+        UsageError: The format cannot hold the stems.
     """
     rate = settings.sample_rate or list(stems.values())[-1].sample_rate
     options = settings.write
     if not settings.mono and all(_is_integer(stem, rate) for stem in stems.values()):
-        options = replace(options, clip="none")  # nothing clips: a sample at full scale is held as it is
+        options = replace(options, clip="none")  # Integers never clip: full scale is represented exactly.
     blocks = _side_by_side(list(stems.values()), rate, mono=settings.mono)
     first = next(blocks)
     with StemWriter(files, rate, first.shape[1], options) as writer:
@@ -295,10 +295,10 @@ def write_stems(stems: Mapping[str, Stem], files: Mapping[str, Path], settings: 
 
 
 def are_complete(files: Sequence[Path], settings: ConvertSettings) -> bool:
-    """Whether all files of a track are there.
+    """Tell whether all files of a track exist.
 
     Raises:
-        AudioError: One is damaged, or is not what the settings ask for.
+        AudioError: A file is damaged, or does not have the rate or channels of the settings.
     """
     if not all(file.exists() for file in files):
         return False
@@ -319,7 +319,7 @@ def _is_integer(stem: Stem, rate: int) -> bool:
 
 
 def _side_by_side(stems: Sequence[Stem], rate: int, *, mono: bool) -> Iterator[Audio]:
-    """Blocks `(stems, channels, samples)` at a rate in Hz; one channel is copied where others have more."""
+    """Read blocks `(stems, channels, samples)` at a rate in Hz; mono stems are copied to all channels."""
     with ExitStack() as opened:
         streams = [stem.blocks(_BLOCK) for stem in stems]
         for stream in streams:

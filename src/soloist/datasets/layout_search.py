@@ -1,4 +1,4 @@
-"""Corpora by the names of their layouts: Soloist's, and those of imported code."""
+"""Search for layouts of corpora by name or by folder, among Soloist's and those of imported code."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from soloist.errors import AudioError, SoloistError, UsageError
 
 
 def find_layouts() -> dict[str, type[Corpus]]:
-    """Layouts by name, in alphabetical order: those that Soloist exports, and those of imported code."""
+    """List layouts by name, in alphabetical order: Soloist's, and those of imported code."""
     exported = [getattr(datasets, name) for name in dir(datasets)]
     own = [part for part in exported if inspect.isclass(part) and issubclass(part, Corpus)]
     others = [cls for cls in _subclasses(Corpus) if imports.is_imported(cls.__module__)]
-    # Names of Soloist's layouts are taken: a class path tells another of the same name.
+    # Soloist's layouts keep their names; another of the same name is found by its class path.
     found = {cls.layout: cls for cls in (*others, *own) if not inspect.isabstract(cls)}
     return dict(sorted(found.items()))
 
@@ -31,7 +31,7 @@ def find_layout(name: str) -> type[Corpus]:
 
     Raises:
         UsageError: There is no such layout, or the class is no corpus.
-        ConfigError: The module of the class is unknown, not imported, or has no such class.
+        ConfigError: The module of the class is not imported, or has no such class.
     """
     layouts = find_layouts()
     if "." in name:
@@ -43,9 +43,9 @@ def find_layout(name: str) -> type[Corpus]:
 
 
 def guess_layout(root: str | Path) -> type[FolderCorpus]:
-    """The layout of a folder, where there is no other that it could be.
+    """Find the only layout that fits a folder.
 
-    A layout fits if it finds recordings. One of a published corpus goes before those that any folder fits.
+    A layout fits if it finds recordings. Layouts of published corpora have precedence over generic ones.
 
     Raises:
         UsageError: There is no such folder, or none or several layouts fit.
@@ -70,14 +70,14 @@ def _fits(cls: type[FolderCorpus], root: Path) -> bool:
     try:
         corpus = cls(root)
         return any(corpus.find(split) for split in corpus.splits)
-    except AudioError:  # it is the layout, of which something is damaged
+    except AudioError:  # The layout fits, but a file is damaged.
         return True
     except (SoloistError, OSError):
         return False
 
 
 def _find_class(class_path: str) -> type[Corpus]:
-    # These import PyTorch, which the names of layouts do not need.
+    # Imported here because they import PyTorch, which the names of layouts do not need.
     from soloist.config import check, find_class
 
     check({"class_path": class_path}, "layout")

@@ -1,4 +1,4 @@
-"""A whole corpus: its tracks by one or several processes, then the splits against each other."""
+"""Check of a whole corpus: all tracks, by one or several processes, then copies and leaks between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.resources import Processes
 
 Notify = Callable[[str, int, int], None]
-"""Is told the split, how many of its tracks are done, and how many there are."""
+"""Callback that receives the split, its number of finished tracks, and its number of tracks."""
 
 _Heard = tuple[TrackFacts, StemFacts]
 
@@ -24,13 +24,13 @@ _Heard = tuple[TrackFacts, StemFacts]
 def check_corpus(
     corpus: Corpus, splits: Sequence[str] = (), *, jobs: int = 1, notify: Notify | None = None
 ) -> Report:
-    """Decode a corpus and tell what is wrong with it. Memory does not depend on the length of its tracks.
+    """Decode a corpus and report its problems; memory does not depend on the length of the tracks.
 
     Args:
-        corpus: What to check.
-        splits: Which of its splits; none for all.
+        corpus: Corpus to check.
+        splits: Names of the splits to check; all if empty.
         jobs: Number of processes that decode.
-        notify: Told after each track.
+        notify: Callback after each track.
 
     Raises:
         UsageError: There is no such split, or no recording at all.
@@ -55,7 +55,7 @@ def check_corpus(
 def _list_tracks(
     corpus: Corpus, split: str, *, asked_for: bool
 ) -> tuple[Sequence[StemTrack], Sequence[Finding]]:
-    """The tracks of a split, and why there are none; one that was asked for must be there."""
+    """List the tracks of a split, with a finding if it has none; a requested split must exist."""
     try:
         tracks = corpus.tracks(split) if asked_for else corpus.find(split)
     except AudioError as error:
@@ -64,7 +64,7 @@ def _list_tracks(
 
 
 def _summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
-    """What a split holds."""
+    """Summarise the contents of a split."""
     stems = [stem for track in tracks for stem in track.stems]
     return SplitSummary(
         name=split,
@@ -78,7 +78,7 @@ def _summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
 
 
 def _scan(found: dict[str, Sequence[StemTrack]], jobs: int, notify: Notify) -> Iterator[TrackFacts]:
-    """The facts of all tracks in their order."""
+    """Scan all tracks in order."""
     if jobs == 1:
         yield from _scan_splits(found, map, notify)
         return
@@ -101,11 +101,11 @@ def _scan_splits(
 
 
 def find_copies(tracks: Sequence[TrackFacts], *, disjoint_labels: bool) -> Iterator[Finding]:
-    """Find what is there twice, within a split and, as a leak, across splits.
+    """Find duplicates within a split and leaks between splits.
 
     Args:
-        tracks: The tracks of all splits, those of the split that others are compared with first.
-        disjoint_labels: Whether a label must not be heard in two splits.
+        tracks: Tracks of all splits; later splits are compared with earlier ones.
+        disjoint_labels: True if splits must not share labels.
     """
     same_names = list(_same_names(tracks))
     yield from same_names
@@ -116,7 +116,7 @@ def find_copies(tracks: Sequence[TrackFacts], *, disjoint_labels: bool) -> Itera
 
 
 def _same_names(tracks: Iterable[TrackFacts]) -> Iterator[Finding]:
-    """Tracks that are called the same in two splits."""
+    """Find tracks with the same name in two splits."""
     first: dict[str, TrackFacts] = {}
     for track in tracks:
         other = first.setdefault(track.name, track)
@@ -126,7 +126,7 @@ def _same_names(tracks: Iterable[TrackFacts]) -> Iterator[Finding]:
 
 
 def _same_audio(tracks: Iterable[TrackFacts], told: set[tuple[str, str]]) -> Iterator[Finding]:
-    """Stems whose every sample is the same, one finding for each pair of tracks."""
+    """Find stems with equal samples; one finding for each pair of tracks."""
     heard: dict[bytes, list[_Heard]] = {}
     for track in tracks:
         pairs: dict[tuple[str, str], list[tuple[StemFacts, _Heard]]] = {}
@@ -143,9 +143,9 @@ def _same_audio(tracks: Iterable[TrackFacts], told: set[tuple[str, str]]) -> Ite
 
 
 def _twin(track: TrackFacts, stem: StemFacts, earlier: Sequence[_Heard]) -> _Heard | None:
-    """What a stem is a copy of: rather something of another split, which is worse.
+    """Choose the stem that a stem is a copy of, preferably of another split, which is worse.
 
-    A mixture of a single sound is that sound, and no copy of it.
+    A mixture of a single stem equals the stem and is no copy.
     """
     others = [
         (other, twin) for other, twin in earlier if not (other is track and MIXTURE in (stem.name, twin.name))
@@ -163,7 +163,7 @@ def _copied(track: TrackFacts, copies: Sequence[tuple[StemFacts, _Heard]]) -> Fi
 
 
 def _same_labels(tracks: Iterable[TrackFacts]) -> Iterator[Finding]:
-    """Labels that are heard in two splits, one finding for each label and split."""
+    """Find labels that two splits share; one finding for each label and split."""
     first: dict[str, TrackFacts] = {}
     told = set()
     for track in tracks:

@@ -1,4 +1,4 @@
-"""The drum kit: membranes that drop in pitch, rattles of noise, inharmonic metal."""
+"""Drum kit: membranes with falling pitch, filtered noise, inharmonic metal."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from soloist.datasets.synthetic_band.dsp import Bus, Clock, noise, reverberate
 from soloist.datasets.synthetic_band.song import Hit
 
-# Partials of metal plates, relative to the lowest: what is left of harmony in a cymbal.
+# Frequencies of the inharmonic partials of cymbals, relative to the lowest.
 METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117])
 
 
 class DrumPart(Protocol):
-    """What sounds in a piece of the kit when it is struck."""
+    """Interface of the parts of a piece's sound."""
 
     def sound(
         self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """The sound `(samples,)` at times in seconds after the stroke."""
+        """Synthesise the sound `(samples,)` at times in seconds after the stroke."""
 
 
 @dataclass(frozen=True)
 class Membrane:
-    """A drum head that drops from a struck pitch to its own, in Hz; drop and decay in seconds."""
+    """Drum head with a pitch that falls from `struck` to `pitch` Hz; drop and decay in seconds."""
 
     struck: float
     pitch: float
@@ -37,7 +37,7 @@ class Membrane:
     def sound(
         self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """The tone `(samples,)` at times in seconds after the stroke."""
+        """Synthesise the tone `(samples,)` at times in seconds after the stroke."""
         bend = (self.struck - self.pitch) * self.drop * (1 - np.exp(-times / self.drop))
         attack = np.minimum(times / 0.001, 1.0)
         return np.sin(2 * np.pi * (self.pitch * times + bend)) * np.exp(-times / self.decay) * attack
@@ -45,7 +45,7 @@ class Membrane:
 
 @dataclass(frozen=True)
 class Rattle:
-    """Noise from `low` to `high` Hz that decays in seconds: snares, sticks, the hiss of cymbals."""
+    """Noise from `low` to `high` Hz, for snares, sticks and the hiss of cymbals; decay in seconds."""
 
     low: float
     high: float
@@ -54,13 +54,13 @@ class Rattle:
     def sound(
         self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """The noise `(samples,)` at times in seconds after the stroke."""
+        """Synthesise the noise `(samples,)` at times in seconds after the stroke."""
         return noise(rng, clock, len(times), self.low, self.high) * np.exp(-times / self.decay)
 
 
 @dataclass(frozen=True)
 class Metal:
-    """A plate with its lowest partial in Hz that decays in seconds: the ring of cymbals."""
+    """Ring of cymbals: inharmonic partials from `lowest` Hz up; decay in seconds."""
 
     lowest: float
     decay: float
@@ -68,7 +68,7 @@ class Metal:
     def sound(
         self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """The ring `(samples,)` at times in seconds after the stroke."""
+        """Synthesise the ring `(samples,)` at times in seconds after the stroke."""
         partials = self.lowest * METAL_PARTIALS
         partials = partials[partials < 0.95 * clock.nyquist]
         ring = np.sin(2 * np.pi * partials[:, None] * times).sum(axis=0)
@@ -77,7 +77,7 @@ class Metal:
 
 @dataclass(frozen=True)
 class DrumPiece:
-    """One piece of the kit: from where it sounds, for how many seconds, and its parts with their levels."""
+    """Piece of the kit: its panorama (-1 to 1), its length in seconds, and its parts with their levels."""
 
     pan: float
     length: float
@@ -86,7 +86,7 @@ class DrumPiece:
     def sound(
         self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """One stroke `(samples,)` at full velocity."""
+        """Synthesise a stroke `(samples,)` at full velocity."""
         sound = np.zeros_like(times)
         for level, part in self.parts:
             sound += level * part.sound(times, clock, rng)
@@ -94,7 +94,7 @@ class DrumPiece:
 
 
 def build_kit(rng: np.random.Generator) -> dict[str, DrumPiece]:
-    """Draw the kit of a song: the pieces by name."""
+    """Draw the pieces of a song's kit, by name."""
     kick, snare, tom = rng.uniform(44, 62), rng.uniform(165, 225), rng.uniform(85, 110)
     hiss, ring = rng.uniform(5500, 8000), rng.uniform(3600, 5200)
     rattle, boom = rng.uniform(0.07, 0.14), rng.uniform(0.12, 0.24)
@@ -130,6 +130,6 @@ def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> N
         first, times = clock.place(hit.start, piece.length)
         if first < clock.samples:
             bus.add(first, hit.velocity * piece.sound(times, clock, strokes), pan=piece.pan)
-    # Tape: what is loud is pressed together, as on records.
+    # Compression of loud parts, as by tape.
     pressed = np.tanh(1.3 * bus.audio) / 1.3
     return reverberate(pressed, clock, rng, decay=decay, amount=0.02)
