@@ -1,4 +1,4 @@
-"""Dither: what theory says of it (Lipshitz, Wannamaker and Vanderkooy, 1992)."""
+"""Dither by its theory (Lipshitz, Wannamaker and Vanderkooy, 1992)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of writing, and what they say about themselves."""
+"""Options for writing, and their properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corpora in another format."""
+"""Conversion of corpora to another format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(output, **changes):
 
 
 def files(folder: Path) -> list[str]:
-    """Everything below a folder, hidden or not."""
+    """List all files below a folder, hidden or not."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
@@ -46,7 +46,7 @@ def stems(**options):
 
 
 class Named(Corpus):
-    """A corpus whose names are given."""
+    """Corpus of given tracks."""
 
     layout = "named"
     splits = ("train",)

@@ -1,4 +1,4 @@
-"""Layouts by name, and what a folder looks like."""
+"""Layouts by name, by class path and by folder."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ class Diaries(FolderCorpus):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A file with a corpus of one's own."""
+    """File with a corpus of one's own."""
     path = tmp_path / "diary_corpora.py"
     path.write_text(MINE)
     monkeypatch.setattr(imports, "_imported", {})
@@ -45,7 +45,7 @@ def mine(tmp_path, monkeypatch):
 
 @pytest.fixture
 def diary(tmp_path):
-    """A folder that only the layout of one's own describes well."""
+    """Folder for the corpus of one's own."""
     (tmp_path / "diary").mkdir()
     soundfile.write(tmp_path / "diary" / "monday.wav", [0.0, 0.5, -0.5, 0.25] * 100, 8000)
     return tmp_path / "diary"

@@ -1,4 +1,4 @@
-"""Mixers and augmentations as parts of a recipe."""
+"""Mixers and augmentations in recipes."""
 
 import numpy as np
 import pytest
