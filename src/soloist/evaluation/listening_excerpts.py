@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.audio import StemWriter, WriteOptions
-from soloist.datasets import StemTrack, TrackPath, sum_of
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE, StemTrack, TrackPath, sum_of
 from soloist.evaluation.matching import LoadedTrack
 
 EXCERPT_SECONDS = 10

@@ -14,8 +14,7 @@ import torch
 from einops import rearrange
 
 from soloist.audio import Audio, StemWriter, WriteOptions, probe
-from soloist.datasets import StemFile, StemTrack, sum_of
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE, StemFile, StemTrack, sum_of
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.scenarios import complement

@@ -17,7 +17,7 @@ from soloist.inference import TorchEngine, measure_level, separate_stream
 from soloist.losses import Coefficients, Prediction
 from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
 from soloist.metrics import permuted, si_sdr
-from soloist.plots.separation_figure import SeparationFigure
+from soloist.plots import SeparationFigure
 from soloist.separators import ClusteringSeparator, Separator
 from soloist.transforms import Transform
 

@@ -9,8 +9,7 @@ import torch
 
 from soloist.audio import StemWriter, WriteOptions
 from soloist.inference.outputs import stem_paths
-from soloist.plots import draw_separation, save_figure
-from soloist.plots.separation_figure import SeparationFigure
+from soloist.plots import SeparationFigure, draw_separation, save_figure
 
 PICTURE = "picture"
 

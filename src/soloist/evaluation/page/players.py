@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from soloist.audio import read_audio
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE
 from soloist.evaluation.listening_excerpts import ESTIMATE, REFERENCE
 from soloist.evaluation.page.spectrogram_picture import spectrogram_uri
 from soloist.evaluation.results import SystemResults, all_targets

@@ -1,4 +1,4 @@
-"""What can be read and written: suffixes, formats, and the limits of each encoder."""
+"""File formats: suffixes, options for writing, and the limits of each encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
 Clip = Literal["rescale", "clamp", "none"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
-"""Names of the formats that can be written."""
+"""Names of the writable formats."""
 
 AUDIO_SUFFIXES = (
     frozenset({".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"})
@@ -21,7 +21,7 @@ AUDIO_SUFFIXES = (
         {".wma", ".wv", ".ape", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".3gp"}
     )
 )
-"""Suffixes of files that are worth opening when a folder is searched, in lower case."""
+"""Suffixes by which searches of folders recognise audio files, in lower case."""
 
 _EXTENSIONS = MappingProxyType({"stem": "stem.mp4"})
 _BIT_DEPTHS = MappingProxyType({"wav": (16, 24, 32), "flac": (16, 24)})
@@ -57,17 +57,17 @@ _XIPH_ORDER = MappingProxyType(
 
 
 def xiph_order(channels: int) -> list[int]:
-    """For each channel of an Ogg file, which channel in WAV's order it is.
+    """Index in WAV's channel order of each channel of an Ogg file.
 
-    Vorbis and Opus put the centre between left and right, and low frequencies last (Vorbis I
-    specification, 4.3.9; RFC 7845, 5.1.1.2), and libsndfile leaves it at that.
+    Vorbis and Opus put the centre between left and right, and low frequencies last (Vorbis I specification,
+    4.3.9; RFC 7845, 5.1.1.2). libsndfile does not reorder the channels.
     """
     return list(_XIPH_ORDER.get(channels, range(channels)))
 
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How stems are written.
+    """Options for writing stems.
 
     Args:
         format: Name of the format; "ogg" is Ogg Vorbis, "stem" one MP4 with a stream for each stem.
@@ -77,15 +77,14 @@ class WriteOptions:
             formats. None takes 320 for MP3, 256 for AAC, 192 for Opus and quality 8 for Vorbis (half of
             it for mono), or what the sample rate allows. Vorbis has a variable bit rate: the
             quality is taken whose nominal bit rate is nearest.
-        clip: What becomes of samples beyond full scale in integer and lossy formats. "rescale"
-            multiplies all stems of a track by one gain so that none goes beyond; "clamp" cuts each
-            sample off at full scale; "none" changes nothing, so that integer formats saturate and
-            lossy ones encode what they are given. Nothing ever wraps, and 32-bit float is neither
-            clipped nor scaled.
+        clip: Treatment of samples beyond full scale in integer and lossy formats. "rescale" multiplies all
+            stems of a track by one gain so that none exceeds full scale; "clamp" limits each sample to full
+            scale; "none" changes nothing: integer formats saturate, and lossy formats encode the samples
+            unchanged. Integers never wrap, and 32-bit float is neither clipped nor scaled.
         seed: Seed of the dither of integer formats.
 
     Raises:
-        UsageError: A value is not known, or does not go with the format.
+        UsageError: A value is unknown, or does not fit the format.
     """
 
     format: Format = "wav"
@@ -109,17 +108,17 @@ class WriteOptions:
 
     @property
     def extension(self) -> str:
-        """What file names of the format end with, without the dot."""
+        """Extension of file names, without the dot."""
         return _EXTENSIONS.get(self.format, self.format)
 
     @property
     def sample_bits(self) -> int | None:
-        """Bits of a sample as written, None for lossy formats."""
+        """Bits per sample of the file; None for lossy formats."""
         return self.bit_depth or _DEFAULT_BIT_DEPTH.get(self.format)
 
     @property
     def is_float(self) -> bool:
-        """Whether samples are written as they are, as 32-bit float."""
+        """True if samples are written unchanged, as 32-bit float."""
         return self.format == "wav" and self.sample_bits == 32
 
     def _check_bit_depth(self) -> None:
@@ -133,7 +132,7 @@ class WriteOptions:
 
 
 def check_channels(options: WriteOptions, channels: int) -> None:
-    """Raise UsageError where a format cannot hold so many channels."""
+    """Raise UsageError if a format cannot hold this number of channels."""
     limit = _MAX_CHANNELS[options.format]
     if not 1 <= channels <= limit:
         raise UsageError(
@@ -144,10 +143,10 @@ def check_channels(options: WriteOptions, channels: int) -> None:
 
 
 def encoding_rate(options: WriteOptions, sample_rate: int) -> int:
-    """The sample rate that a format is encoded at, in Hz.
+    """Sample rate in a file of the format, Hz.
 
-    The lossless formats take any rate. The lossy ones know a few (Opus only 48 kHz): audio is
-    resampled to the next one above, or to the highest.
+    Lossless formats hold any rate. Lossy formats hold a few (Opus only 48 kHz): audio is resampled to the
+    next higher one, or to the highest.
     """
     if sample_rate < 1:
         raise UsageError(f"sample_rate must be positive, not {sample_rate}")
@@ -161,10 +160,10 @@ def encoding_rate(options: WriteOptions, sample_rate: int) -> int:
 
 
 def encoding_bitrate(options: WriteOptions, rate: int, channels: int) -> int:
-    """The bit rate in bit/s for MP3, Opus or AAC at an encoding rate in Hz.
+    """Bit rate in bit/s of MP3, Opus or AAC at an encoding rate in Hz.
 
     Raises:
-        UsageError: The format cannot have the bit rate that was asked for.
+        UsageError: The format cannot have the requested bit rate.
     """
     allowed: tuple[int, ...]
     if options.format == "mp3":

@@ -1,6 +1,6 @@
-"""How good models are against what they cost.
+"""Charts of trainings and models: curves of losses, and quality against cost.
 
-After E. Tzinis, Z. Wang, X. Jiang and P. Smaragdis, "Compute and memory efficient universal sound source
+E. Tzinis, Z. Wang, X. Jiang and P. Smaragdis, "Compute and memory efficient universal sound source
 separation", Journal of Signal Processing Systems 94, 2022.
 """
 
@@ -19,21 +19,43 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
+Rows = Sequence[Mapping[str, str]]
+"""Rows of a `metrics.csv`: texts by the names of columns."""
+
 _PANEL_WIDTH, _PANEL_HEIGHT, _COLUMNS, _DPI = 4.4, 3.6, 3, 120
 _SMALLEST, _LARGEST = 30.0, 900.0  # Areas of markers, square points.
 _MARKERS = "osD^vPX*"
 _LEGEND_COLUMNS = 5
+_LOSSES = ("train/loss", "valid/loss")
+_CURVES_WIDTH, _CURVES_HEIGHT, _CURVES_DPI = 3.4, 5.0, 100
+
+
+def draw_curves(runs: Mapping[str, tuple[Rows, str]]) -> Figure:
+    """Draw a column of panels for each training: its losses above, its monitored metric below.
+
+    Args:
+        runs: Logged rows and name of the monitored metric of each training, by title.
+    """
+    count = max(1, len(runs))
+    figure = Figure(figsize=(_CURVES_WIDTH * count, _CURVES_HEIGHT), dpi=_CURVES_DPI, layout="constrained")
+    grid = figure.subplots(2, count, sharex="col", squeeze=False)
+    for column, (title, (rows, monitor)) in zip(grid.T, runs.items(), strict=False):
+        for axes, names in zip(column, (_LOSSES, (monitor,)), strict=True):
+            _draw_losses(axes, rows, names)
+        column[0].set_title(title, fontsize="medium")
+        column[-1].set_xlabel("step")
+    return figure
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model in the picture.
+    """Model in a chart of quality against cost.
 
     Attributes:
-        name: Its name.
-        quality: How good it is; more is better.
-        size: Number of its parameters, which is the area of its marker.
-        costs: What it costs, by the names of resources; None where that is not known.
+        name: Name of the model.
+        quality: Quality of the model; more is better.
+        size: Number of parameters, shown as the area of the marker.
+        costs: Cost by name of the resource; None if unknown.
     """
 
     name: str
@@ -43,14 +65,14 @@ class Candidate:
 
 
 def pareto_front(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:
-    """Which models no other one beats: as cheap and better, or cheaper and as good.
+    """Find the models that no other one dominates by being as cheap and better, or cheaper and as good.
 
     Args:
-        costs: Less is better.
-        qualities: More is better.
+        costs: Cost of each model; less is better.
+        qualities: Quality of each model; more is better.
 
     Returns:
-        Their places, from the cheapest to the best.
+        Indices of the models, from the cheapest to the best.
     """
     front: list[int] = []
     for index in sorted(range(len(costs)), key=lambda index: (costs[index], -qualities[index])):
@@ -64,16 +86,15 @@ def pareto_front(costs: Sequence[float], qualities: Sequence[float]) -> list[int
 def draw_pareto(
     candidates: Sequence[Candidate], resources: Sequence[str], *, quality: str, title: str = ""
 ) -> Figure:
-    """Draw quality against each resource on a logarithmic axis, with the front of those that none beats.
+    """Draw quality against each resource on a logarithmic axis, with the Pareto front.
 
-    Models are numbered from the best down, so that many can be told apart, and the numbers run down a panel.
-    Those that a resource is not known of, or that use none of it, are not in its panel.
+    Numbers tell the models apart, from the best down. A panel omits models of unknown or zero cost.
 
     Args:
-        candidates: The models.
-        resources: The names of the panels, as the candidates' costs have them.
-        quality: What quality is, with its unit.
-        title: Stands above all.
+        candidates: Models to draw.
+        resources: Names of the panels, keys of the candidates' `costs`.
+        quality: Name and unit of the quality.
+        title: Title of the figure.
     """
     candidates = sorted(candidates, key=lambda model: -model.quality)
     rows = -(-len(resources) // _COLUMNS)
@@ -98,6 +119,15 @@ def draw_pareto(
     return figure
 
 
+def _draw_losses(axes: Axes, rows: Rows, names: Sequence[str]) -> None:
+    for name in names:
+        points = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]
+        steps, values = zip(*points, strict=True) if points else ((), ())
+        axes.plot(steps, values, label=name, marker="." if name.startswith("valid") else None)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+
+
 def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> None:
     known = [(place, model) for place, model in enumerate(candidates) if model.costs.get(resource)]
     costs = [float(model.costs[resource] or 0) for _, model in known]
@@ -114,7 +144,7 @@ def _draw_panel(axes: Axes, candidates: Sequence[Candidate], resource: str) -> N
 
 
 def _draw_marker(axes: Axes, place: int, model: Candidate, cost: float, area: float) -> None:
-    """A model, and its number beside it; a small one lies on a large one."""
+    """Draw a model with its number beside it; small markers lie above large ones."""
     axes.scatter(
         cost,
         model.quality,
@@ -127,7 +157,7 @@ def _draw_marker(axes: Axes, place: int, model: Candidate, cost: float, area: fl
         label=model.name,
         zorder=2 + 1 / area,
     )
-    # The marker's edge, points from its centre on a diagonal.
+    # Distance of the marker's edge from its centre along a diagonal, points.
     edge = (area / (2 * pi)) ** 0.5
     number = axes.annotate(
         str(1 + place), (cost, model.quality), (edge, edge), textcoords="offset points", fontsize=8, zorder=3
@@ -136,11 +166,11 @@ def _draw_marker(axes: Axes, place: int, model: Candidate, cost: float, area: fl
 
 
 def _set_scale(axes: Axes, costs: Sequence[float]) -> None:
-    """A logarithmic axis of at least a decade, labelled by round numbers."""
+    """Set a logarithmic axis of at least a decade, with round numbers as labels."""
     axes.set_xscale("log")
     lowest, highest = min(costs, default=1.0), max(costs, default=1.0)
     spread = highest / lowest
-    # Markers at the ends are not cut, also where the axis is long.
+    # Margins keep the markers at both ends whole, also on long axes.
     room = max(1.3, spread**0.12, (10 / spread) ** 0.5)
     axes.set_xlim(lowest / room, highest * room)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if spread < 100 else (1.0,)))
@@ -149,13 +179,13 @@ def _set_scale(axes: Axes, costs: Sequence[float]) -> None:
 
 
 def _area(size: int, candidates: Sequence[Candidate]) -> float:
-    """In proportion to the parameters, within what can be seen and does not hide the others."""
+    """Area of a marker: proportional to the parameters, neither invisible nor hiding others."""
     largest = max(model.size for model in candidates)
     return float(np.clip(_LARGEST * size / max(1, largest), _SMALLEST, _LARGEST))
 
 
 def _one_of_each(grid: Sequence[Axes]) -> dict[str, Artist]:
-    """What the legend explains: every model once, whichever panels it is in."""
+    """Collect one marker of each model from all panels, for the legend."""
     pairs = [pair for axes in grid for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
     found: dict[str, Artist] = {}
     for handle, label in pairs:

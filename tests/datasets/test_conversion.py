@@ -1,4 +1,4 @@
-"""Corpora in another format."""
+"""Conversion of corpora to another format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settings(output, **changes):
 
 
 def files(folder: Path) -> list[str]:
-    """Everything below a folder, hidden or not."""
+    """List all files below a folder, hidden or not."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
@@ -46,7 +46,7 @@ def stems(**options):
 
 
 class Named(Corpus):
-    """A corpus whose names are given."""
+    """Corpus of given tracks."""
 
     layout = "named"
     splits = ("train",)
@@ -199,9 +199,7 @@ def test_a_clip_of_two_splits_is_converted_once_and_two_files_never_become_one(t
     assert files(tmp_path / "flac") == ["anna/1.flac"]
     failures = {conversion.failure for conversion in done if conversion.failure}
     (failure,) = failures
-    assert failure.endswith(
-        "anna/1.wav would overwrite what " + str(tmp_path / "clips/anna/1.flac") + " becomes"
-    )
+    assert failure.endswith("anna/1.wav would overwrite the converted " + str(tmp_path / "clips/anna/1.flac"))
 
 
 def test_a_bad_track_does_not_keep_the_others_and_leaves_nothing(tmp_path):
