@@ -20,8 +20,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Whitening, batch_norm_affine
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 
 class OpenUnmix(SpectralNetwork):

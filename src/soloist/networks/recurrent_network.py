@@ -19,9 +19,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Activation, make_activation
 from soloist.networks.layers.mel import MelProjection
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 Cell = Literal["lstm", "gru"]
 InputNormalization = Literal["none", "batch", "bins", "instance"]

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import ConvNorm, Whitening, batch_norm_affine, set_weight
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 LEVELS = 5
 """How often both axes are halved."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from soloist.estimation import ClusterMemory, GaussianMixture, KMeans, Start, measure_confidence
-from soloist.estimation.clustering.confidence import sample_points, silhouette
+from soloist.estimation.clustering.cluster_confidence import sample_points, silhouette
+from soloist.estimation.clustering.cluster_gaps import measure_gaps
 from soloist.estimation.clustering.counting import fit_some
-from soloist.estimation.clustering.gaps import measure_gaps
 
 
 def generator(seed=0):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from soloist.estimation.clustering.cluster_gaps import measure_gaps
 from soloist.estimation.clustering.clusterer import Fit, Start
-from soloist.estimation.clustering.gaps import measure_gaps
 
 HOLD = 0.5
 """Part of its points that a centre counts as much as in the next part: what is heard outweighs what was."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from soloist.estimation.clustering.cluster_gaps import measure_gaps
 from soloist.estimation.clustering.clusterer import Clusterer, Fit, Start
-from soloist.estimation.clustering.gaps import measure_gaps
 
 LEAST_GAP = 0.5
 """Gap that clusters must have between them, lest they are parts of one; see `measure_gaps`."""

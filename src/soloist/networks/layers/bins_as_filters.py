@@ -6,8 +6,8 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 
 class BinsAsFilters(SpectralNetwork):

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import (
     Activation,
     ConvNorm,
@@ -28,7 +29,6 @@ from soloist.networks.layers.convolutions import (
     set_weight,
     swap_axes,
 )
-from soloist.networks.layers.spectral_network import SpectralNetwork
 from soloist.networks.unet.dense_blocks import DenseConvolution
 from soloist.networks.unet.intermediate_blocks import BandLayer, BlockDesign
 from soloist.resources import is_captured

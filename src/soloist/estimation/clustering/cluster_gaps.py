@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from soloist.estimation.clustering.cluster_confidence import sample_points
 from soloist.estimation.clustering.clusterer import Fit
-from soloist.estimation.clustering.confidence import sample_points
 
 WIDTH = 0.15
 """Half the width of the places where points are counted, as a part of the distance of two centres."""
