@@ -11,7 +11,8 @@ from torch.testing import assert_close
 from soloist.errors import UsageError
 from soloist.networks import MelProjection, RecurrentNetwork
 from soloist.networks.layers.mel import hz_to_mel, mel_filters, mel_to_hz
-from soloist.networks.recurrent_network import InputNorm, make_rnn
+from soloist.networks.layers.normalization import InputNorm
+from soloist.networks.layers.recurrence import make_rnn
 
 BINS, FRAMES = 33, 7
 

@@ -1,7 +1,7 @@
 from .clustering.cloud import loudest as loudest
 from .clustering.cluster_confidence import Confidence as Confidence
 from .clustering.cluster_confidence import measure_confidence as measure_confidence
-from .clustering.cluster_memory import ClusterMemory as ClusterMemory
+from .clustering.cluster_gaps import ClusterMemory as ClusterMemory
 from .clustering.clusterer import Clusterer as Clusterer
 from .clustering.clusterer import Fit as Fit
 from .clustering.gaussian_mixture import GaussianMixture as GaussianMixture

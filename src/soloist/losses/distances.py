@@ -38,3 +38,14 @@ class DistanceLoss(SourceLoss):
             return difference.abs().mean(dim=-1)
         squared = difference.square().mean(dim=-1)
         return squared if self.distance == "mse" else (squared + self.eps).sqrt()
+
+
+class WaveformLoss(DistanceLoss):
+    """Mean distance of the samples of each estimate from those of its reference.
+
+    A silent reference asks for a silent estimate.
+
+    Args:
+        distance: Mean absolute difference, mean squared difference, or the root of that.
+        eps: Added below the root, which keeps its slope finite where there is no difference.
+    """

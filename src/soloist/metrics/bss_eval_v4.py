@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.metrics.assignment import best_order
 from soloist.metrics.normal_equations import RANK_TOLERANCE
 from soloist.metrics.overlapping_blocks import Stretches
-from soloist.metrics.permutation import best_order
 from soloist.metrics.projections import Energies, Projections, measure_energies
 
 _MAX_SIR = 1000.0

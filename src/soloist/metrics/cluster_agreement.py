@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from soloist.errors import UsageError
-from soloist.metrics.permutation import best_order
+from soloist.metrics.assignment import best_order
 
 
 def clustering_accuracy(

@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.metrics.permutation import best_order
+from soloist.metrics.assignment import best_order
 
 Ratio = Callable[[Tensor, Tensor], Tensor]
 """References and estimates `(..., channels, samples)` to ratios `(...)`, in dB."""

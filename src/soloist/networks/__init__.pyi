@@ -1,10 +1,10 @@
 from .conv_tasnet import ConvTasNet as ConvTasNet
 from .dual_path import DualPathRNN as DualPathRNN
 from .layers.bins_as_filters import BinsAsFilters as BinsAsFilters
+from .layers.contracts import MaskNetwork as MaskNetwork
 from .layers.contracts import SpectralNetwork as SpectralNetwork
 from .layers.contracts import Standardizing as Standardizing
 from .layers.contracts import Variational as Variational
-from .layers.mask_network import MaskNetwork as MaskNetwork
 from .layers.mel import MelProjection as MelProjection
 from .layers.normalization import CumulativeNorm as CumulativeNorm
 from .layers.normalization import GlobalNorm as GlobalNorm

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
 from soloist.resources import is_captured
 

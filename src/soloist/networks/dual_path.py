@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
-from soloist.networks.recurrent_network import Cell, make_rnn
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 def split_chunks(frames: Tensor, chunk_size: int) -> Tensor:

@@ -12,9 +12,8 @@ They are the networks of deep clustering [1], of mask inference, and of both at 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -22,9 +21,8 @@ from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Activation, make_activation
 from soloist.networks.layers.mel import MelProjection
-
-Cell = Literal["lstm", "gru"]
-InputNormalization = Literal["none", "batch", "bins", "instance"]
+from soloist.networks.layers.normalization import InputNorm, InputNormalization
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 class RecurrentNetwork(SpectralNetwork):
@@ -111,87 +109,6 @@ class RecurrentNetwork(SpectralNetwork):
             return self.activation(planes)
         masks = self.activation(rearrange(planes, "b (s c) f t -> b s c f t", c=inputs))
         return rearrange(masks, "b s c f t -> b (s c) f t")
-
-
-class InputNorm(nn.Module):
-    """Brings a spectrogram `(batch, channels, num_bins, frames)` to zero mean and unit deviation.
-
-    Args:
-        kind: Over what: see `RecurrentNetwork`.
-        num_bins: Frequencies.
-
-    Raises:
-        UsageError: There is no such normalisation.
-    """
-
-    def __init__(self, kind: InputNormalization, num_bins: int) -> None:
-        super().__init__()
-        if kind not in get_args(InputNormalization):
-            known = ", ".join(get_args(InputNormalization))
-            raise UsageError(f"normalization {kind!r} is none of {known}")
-        self.groups = num_bins if kind == "bins" else 1
-        self.norm = nn.InstanceNorm1d(1) if kind == "instance" else nn.BatchNorm1d(self.groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise."""
-        rows = rearrange(x, "b c (g f) t -> b g (c f t)", g=self.groups)
-        shape = {"c": x.shape[1], "t": x.shape[3]}
-        return rearrange(self.norm(rows), "b g (c f t) -> b c (g f) t", **shape)
-
-
-def make_rnn(
-    cell: Cell,
-    inputs: int,
-    hidden_size: int,
-    *,
-    layers: int = 1,
-    bidirectional: bool = True,
-    dropout: float = 0.0,
-) -> nn.LSTM | nn.GRU:
-    """A recurrent stack on `(batch, frames, inputs)`, initialised by `initialize_rnn`.
-
-    Args:
-        cell: "lstm" or "gru".
-        inputs: Features of a frame that come in.
-        hidden_size: Features of a frame that go out, for each direction.
-        layers: Layers.
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
-
-    Raises:
-        UsageError: There is no such cell.
-    """
-    if cell not in get_args(Cell):
-        raise UsageError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
-    rnn = (nn.LSTM if cell == "lstm" else nn.GRU)(
-        inputs,
-        hidden_size,
-        num_layers=layers,
-        batch_first=True,
-        bidirectional=bidirectional,
-        # Of one layer, PyTorch warns that there is nothing to leave out.
-        dropout=dropout if layers > 1 else 0.0,
-    )
-    initialize_rnn(rnn)
-    return rnn
-
-
-@torch.no_grad()
-def initialize_rnn(rnn: nn.LSTM | nn.GRU) -> None:
-    """Draw the weights of each gate by Xavier's rule; biases are zero, but an LSTM begins by remembering.
-
-    The bias of its forget gate is one: R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration
-    of recurrent network architectures", ICML 2015. Of the two biases that are added up, one has it.
-    """
-    for name, parameter in rnn.named_parameters():
-        if parameter.ndim == 2:
-            for gate in parameter.split(rnn.hidden_size):
-                nn.init.xavier_uniform_(gate)
-            continue
-        parameter.zero_()
-        if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
-            # In PyTorch's order: input, forget, cell, output.
-            parameter[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0
 
 
 def _check(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.recurrent_network import Cell, make_rnn
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 class TasNet(MaskNetwork):

@@ -6,8 +6,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
-from soloist.networks.layers.contracts import SpectralNetwork
-from soloist.networks.layers.mask_network import MaskNetwork
+from soloist.networks.layers.contracts import MaskNetwork, SpectralNetwork
 
 
 class BinsAsFilters(SpectralNetwork):

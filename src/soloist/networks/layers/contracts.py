@@ -1,4 +1,4 @@
-"""What a network on spectrograms promises to those who cut signals into chunks for it."""
+"""Contracts of networks: spectrograms or features of a filterbank in, masks or estimates out."""
 
 from __future__ import annotations
 
@@ -52,3 +52,31 @@ class Variational(Protocol):
             The output, and the mean and the standard deviation, each `(batch, ...)`.
         """
         ...
+
+
+class MaskNetwork(nn.Module):
+    """Maps features `(batch, filters, frames)` to `(batch, outputs, filters, frames)`.
+
+    Outputs are the channels of the sources, those of the first source first: masks for the features, or
+    the features of the sources themselves.
+
+    Attributes:
+        frame_multiple: What the number of frames is to be padded to a multiple of; and the frames by
+            which an input may be shifted so that the output only shifts with it.
+    """
+
+    frame_multiple: int = 1
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        return None
+
+    @property
+    def lookahead(self) -> int | None:
+        """Frames of the future that an output frame can depend on; None where there is no bound."""
+        return self.receptive_field
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Estimate masks for the features, or the sources' features."""
+        raise NotImplementedError

@@ -1,13 +1,18 @@
-"""Normalisations that networks on one-dimensional features share."""
+"""Normalisations that several networks share."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.errors import UsageError
 from soloist.resources import is_captured
+
+InputNormalization = Literal["none", "batch", "bins", "instance"]
 
 
 class GlobalNorm(nn.Module):
@@ -86,6 +91,32 @@ class CumulativeNorm(nn.Module):
 
     def _for_each_frame(self, of_steps: Tensor) -> Tensor:
         return of_steps.repeat_interleave(self.step, -1)[:, None]
+
+
+class InputNorm(nn.Module):
+    """Brings a spectrogram `(batch, channels, num_bins, frames)` to zero mean and unit deviation.
+
+    Args:
+        kind: Over what: see `RecurrentNetwork`.
+        num_bins: Frequencies.
+
+    Raises:
+        UsageError: There is no such normalisation.
+    """
+
+    def __init__(self, kind: InputNormalization, num_bins: int) -> None:
+        super().__init__()
+        if kind not in get_args(InputNormalization):
+            known = ", ".join(get_args(InputNormalization))
+            raise UsageError(f"normalization {kind!r} is none of {known}")
+        self.groups = num_bins if kind == "bins" else 1
+        self.norm = nn.InstanceNorm1d(1) if kind == "instance" else nn.BatchNorm1d(self.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise."""
+        rows = rearrange(x, "b c (g f) t -> b g (c f t)", g=self.groups)
+        shape = {"c": x.shape[1], "t": x.shape[3]}
+        return rearrange(self.norm(rows), "b g (c f t) -> b c (g f) t", **shape)
 
 
 def _power(x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.sudormrf.improved import Pyramid
 
 

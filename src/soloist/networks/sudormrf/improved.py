@@ -13,8 +13,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, add_repeated, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import GlobalNorm
 
 

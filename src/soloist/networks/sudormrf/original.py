@@ -11,8 +11,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import GlobalNorm
 from soloist.networks.sudormrf.improved import Pyramid, UBlock, normalized_levels
 

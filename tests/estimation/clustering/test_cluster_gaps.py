@@ -7,8 +7,7 @@ import torch
 
 from soloist.estimation import ClusterMemory, GaussianMixture, KMeans, Start, measure_confidence
 from soloist.estimation.clustering.cluster_confidence import sample_points, silhouette
-from soloist.estimation.clustering.cluster_gaps import measure_gaps
-from soloist.estimation.clustering.counting import fit_some
+from soloist.estimation.clustering.cluster_gaps import fit_some, measure_gaps
 
 
 def generator(seed=0):
