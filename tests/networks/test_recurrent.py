@@ -164,7 +164,7 @@ def test_mel_bands_in_the_place_of_bins(mel_outputs, trainable):
         ({"normalization": "layer"}, "normalization 'layer' is none of none, batch, bins, instance"),
         ({"activation": "softplus"}, "activation 'softplus' is none of"),
         ({"activation": "softmax", "outputs": 5}, "needs a multiple as outputs: 5"),
-        ({"mel_outputs": True}, "give the projection as mel"),
+        ({"mel_outputs": True}, "give one as mel"),
         ({"mel": MelProjection(65, 6, 8000)}, "of 65 bins, and the spectrogram of 33"),
     ],
 )

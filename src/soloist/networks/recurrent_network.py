@@ -1,8 +1,8 @@
-"""Recurrent networks on spectrograms: masks or embeddings of each point from what comes before and after.
+"""Recurrent networks on spectrograms: masks or embeddings of each point.
 
     spectrogram - normalisation - (mel bands) - LSTM or GRU, several layers - linear - (bins) - planes
 
-They are the networks of deep clustering [1], of mask inference, and of both at once [2].
+Networks of deep clustering [1], of mask inference, and of both together (chimera) [2].
 
 [1] J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: Discriminative embeddings for
     segmentation and separation", ICASSP 2016.
@@ -26,27 +26,27 @@ from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 class RecurrentNetwork(SpectralNetwork):
-    """Maps each frame of a spectrogram to planes of all bins, by recurrent layers and a linear one.
+    """Recurrent layers and a linear one, from the frames of a spectrogram to masks or embeddings.
 
     Args:
         inputs: Planes of the spectrogram, such as the channels of the mixture.
-        outputs: Planes that are made: masks, those of the first source first, or embeddings.
+        outputs: Planes of the output: masks, the first source first, or embeddings.
         num_bins: Frequencies of the spectrogram.
-        hidden_size: Features of a frame inside, for each direction.
+        hidden_size: Recurrent features of a frame, for each direction.
         layers: Recurrent layers.
         cell: "lstm" or "gru".
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
-        normalization: What the spectrogram is brought to zero mean and unit deviation by, before a learned
-            gain and shift: nothing, statistics of the training over all points ("batch") or of each bin
-            ("bins"), or those of the item itself, without gain and shift ("instance").
-        mel: Bands that the network sees in the place of bins; None for the bins.
-        mel_outputs: Whether planes are made of these bands too, and then brought back to bins.
-        activation: What follows. "softmax" is over the sources, so that their masks add up to one; the planes
-            of a source are then as many as the inputs.
+        bidirectional: Run in both directions of time.
+        dropout: Dropout probability between the recurrent layers.
+        normalization: Normalisation of the input to zero mean and unit deviation: "none"; by statistics of
+            the training over all points ("batch") or for each bin ("bins"), with a learned gain and shift; or
+            by statistics of the item, without gain and shift ("instance").
+        mel: Projection of the input onto mel bands. If None, the input is the bins.
+        mel_outputs: Make the output planes of mel bands, and project them back to bins.
+        activation: Output activation. "softmax" is over the sources, so that their masks sum to one; each
+            source then has as many planes as the input.
 
     Raises:
-        UsageError: There is no such cell, normalisation or activation, or the sizes do not fit.
+        UsageError: The cell, the normalisation or the activation is unknown, or sizes do not fit.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class RecurrentNetwork(SpectralNetwork):
 
     @property
     def lookahead(self) -> int | None:
-        """Nothing of the future for layers of one direction, unless an item is normalised as a whole."""
+        """Frames of look-ahead: 0 for one direction without "instance" normalisation; None otherwise."""
         return 0 if self.causal else None
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Planes `(batch, outputs, num_bins, frames)` for a spectrogram `(batch, inputs, num_bins, frames)`.
+        """Map a spectrogram `(batch, inputs, num_bins, frames)` to `(batch, outputs, num_bins, frames)`.
 
         Raises:
-            UsageError: Another number of bins than the network was made for.
+            UsageError: The number of bins differs from `num_bins`.
         """
         inputs, num_bins = spectrogram.shape[1:3]
         if num_bins != self.num_bins:
@@ -115,7 +115,7 @@ def _check(
     inputs: int, outputs: int, num_bins: int, mel: MelProjection | None, mel_outputs: bool, activation: str
 ) -> None:
     if mel is None and mel_outputs:
-        raise UsageError("mel_outputs are brought back from mel bands: give the projection as mel")
+        raise UsageError("mel_outputs needs a mel projection: give one as mel")
     if mel is not None and mel.num_bins != num_bins:
         raise UsageError(f"the mel projection is of {mel.num_bins} bins, and the spectrogram of {num_bins}")
     if activation == "softmax" and outputs % inputs:

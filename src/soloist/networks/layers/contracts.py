@@ -8,75 +8,89 @@ from torch import Tensor, nn
 
 
 class SpectralNetwork(nn.Module):
-    """Maps a real spectrogram `(batch, inputs, frequency, frames)` to `(batch, outputs, frequency, frames)`.
+    """Network on real spectrograms, from `inputs` planes to `outputs` planes of the same size.
 
-    It takes any number of frames from one up and returns as many.
+    The number of frames is any number from one up.
     """
 
     @property
     def receptive_field(self) -> int | None:
-        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        """Frames on either side that an output frame can depend on; None if unbounded."""
         return None
 
     @property
     def lookahead(self) -> int | None:
-        """Frames of the future that an output frame can depend on; None where there is no bound."""
+        """Frames of the future that an output frame can depend on; None if unbounded."""
         return self.receptive_field
 
     @property
     def stride(self) -> int:
-        """Frames by which an input may be shifted so that the output only shifts with it."""
+        """Shift of the input, in frames, that shifts the output by as many."""
         return 1
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Map a spectrogram to a mask or to spectrograms of the sources."""
+        """Estimate masks or spectrograms of the sources.
+
+        Args:
+            spectrogram: `(batch, inputs, frequency, frames)`.
+
+        Returns:
+            `(batch, outputs, frequency, frames)`, the planes of the first source first.
+        """
         raise NotImplementedError
 
 
 @runtime_checkable
 class Standardizing(Protocol):
-    """A network that normalises each bin by statistics of magnitudes, which it can begin with."""
+    """Network with trainable normalisation of each bin, initialised from the statistics of a corpus."""
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of the magnitudes of each bin, both `(frequency,)`."""
+        """Initialise with the mean and the standard deviation of each bin's magnitudes, `(frequency,)`."""
 
 
 @runtime_checkable
 class Variational(Protocol):
-    """A network with a random bottleneck, whose distribution a loss keeps near the standard normal one."""
+    """Network with a random bottleneck, whose distribution a loss keeps near the standard normal one."""
 
     def explain(self, spectrogram: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """What the network makes of a spectrogram, and how the bottleneck was distributed for it.
+        """Map a spectrogram, and return the distribution of the bottleneck as well.
 
         Returns:
-            The output, and the mean and the standard deviation, each `(batch, ...)`.
+            The output of `forward`, and the mean and the standard deviation, each `(batch, ...)`.
         """
         ...
 
 
 class MaskNetwork(nn.Module):
-    """Maps features `(batch, filters, frames)` to `(batch, outputs, filters, frames)`.
+    """Network from features `(batch, filters, frames)` to `(batch, outputs, filters, frames)`.
 
-    Outputs are the channels of the sources, those of the first source first: masks for the features, or
-    the features of the sources themselves.
+    Outputs are the channels of all sources, the first source first: masks for the features, or the features
+    of the sources themselves.
 
     Attributes:
-        frame_multiple: What the number of frames is to be padded to a multiple of; and the frames by
-            which an input may be shifted so that the output only shifts with it.
+        frame_multiple: Divisor of the number of frames that the network takes, and shift of the input, in
+            frames, that shifts the output by as many.
     """
 
     frame_multiple: int = 1
 
     @property
     def receptive_field(self) -> int | None:
-        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        """Frames on either side that an output frame can depend on; None if unbounded."""
         return None
 
     @property
     def lookahead(self) -> int | None:
-        """Frames of the future that an output frame can depend on; None where there is no bound."""
+        """Frames of the future that an output frame can depend on; None if unbounded."""
         return self.receptive_field
 
     def forward(self, features: Tensor) -> Tensor:
-        """Estimate masks for the features, or the sources' features."""
+        """Estimate masks or features of the sources.
+
+        Args:
+            features: `(batch, filters, frames)`.
+
+        Returns:
+            `(batch, outputs, filters, frames)`.
+        """
         raise NotImplementedError

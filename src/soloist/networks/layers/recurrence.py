@@ -21,18 +21,18 @@ def make_rnn(
     bidirectional: bool = True,
     dropout: float = 0.0,
 ) -> nn.LSTM | nn.GRU:
-    """A recurrent stack on `(batch, frames, inputs)`, initialised by `initialize_rnn`.
+    """Make a recurrent stack on `(batch, frames, inputs)`, initialised by `initialize_rnn`.
 
     Args:
         cell: "lstm" or "gru".
-        inputs: Features of a frame that come in.
-        hidden_size: Features of a frame that go out, for each direction.
-        layers: Layers.
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
+        inputs: Input features of a frame.
+        hidden_size: Output features of a frame, for each direction.
+        layers: Number of layers.
+        bidirectional: Run in both directions of time.
+        dropout: Dropout probability between the layers.
 
     Raises:
-        UsageError: There is no such cell.
+        UsageError: The cell is unknown.
     """
     if cell not in get_args(Cell):
         raise UsageError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
@@ -42,7 +42,7 @@ def make_rnn(
         num_layers=layers,
         batch_first=True,
         bidirectional=bidirectional,
-        # Of one layer, PyTorch warns that there is nothing to leave out.
+        # With one layer, PyTorch warns of dropout without effect.
         dropout=dropout if layers > 1 else 0.0,
     )
     initialize_rnn(rnn)
@@ -51,10 +51,10 @@ def make_rnn(
 
 @torch.no_grad()
 def initialize_rnn(rnn: nn.LSTM | nn.GRU) -> None:
-    """Draw the weights of each gate by Xavier's rule; biases are zero, but an LSTM begins by remembering.
+    """Draw the weights of each gate by Xavier's rule; set biases to zero, and an LSTM's forget gates to one.
 
-    The bias of its forget gate is one: R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration
-    of recurrent network architectures", ICML 2015. Of the two biases that are added up, one has it.
+    R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration of recurrent network architectures",
+    ICML 2015. PyTorch adds two biases up; the first one carries the value.
     """
     for name, parameter in rnn.named_parameters():
         if parameter.ndim == 2:
@@ -63,5 +63,5 @@ def initialize_rnn(rnn: nn.LSTM | nn.GRU) -> None:
             continue
         parameter.zero_()
         if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
-            # In PyTorch's order: input, forget, cell, output.
+            # Order of the gates in PyTorch: input, forget, cell, output.
             parameter[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0
