@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ENUMERATED = 4
-"""Sources up to which all orders are tried, all items at once."""
+"""Largest number of sources for enumeration of all orders, for all items together."""
 
 
 @cache
@@ -20,18 +20,19 @@ def _orders(num_sources: int) -> Tensor:
 
 
 def best_order(score: Tensor) -> Tensor:
-    """The one-to-one assignment of greatest total score: by enumeration, above four by the Hungarian method.
+    """Find the one-to-one assignment of greatest total score.
+
+    By enumeration for up to four sources, by the Hungarian method above.
 
     Args:
-        score: `(batch, sources, sources)`: how well estimate `j` fits source `i`, at `[:, i, j]`.
+        score: Score of estimate `j` for source `i` at `[:, i, j]`; `(batch, sources, sources)`.
 
     Returns:
-        `(batch, sources)`: for each source the index of its estimate. Equal scores change nothing: the order
-        stays as it is.
+        Index of the estimate of each source, `(batch, sources)`; with equal scores, in the given order.
     """
     num_sources = score.shape[-1]
     if num_sources > ENUMERATED:
-        # What is not a number fits nothing.
+        # NaN counts as the worst score.
         costs = -torch.nan_to_num(score.double(), nan=-1e9, posinf=1e9, neginf=-1e9).cpu().numpy()
         found = torch.tensor([assign(cost) for cost in costs], dtype=torch.long, device=score.device)
         return found.reshape(score.shape[:2])
@@ -41,18 +42,18 @@ def best_order(score: Tensor) -> Tensor:
 
 
 def assign(cost: NDArray[np.float64]) -> list[int]:
-    """The one-to-one assignment of least total cost, by the Hungarian method in its form of shortest paths.
+    """Find the one-to-one assignment of least total cost, by shortest augmenting paths (Hungarian method).
 
-    Rows are taken in one after the other, each along the cheapest chain of re-assignments.
+    Rows are added one after the other, each along the cheapest chain of re-assignments.
 
     R. Jonker and A. Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment
     problems", Computing 38, 1987.
 
     Args:
-        cost: Finite costs `(rows, columns)`, as many of the one as of the other.
+        cost: Finite costs, a square matrix `(rows, columns)`.
 
     Returns:
-        For each row its column.
+        Column of each row.
     """
     size = len(cost)
     row_of = np.full(size, -1)
