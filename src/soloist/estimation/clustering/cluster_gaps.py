@@ -1,4 +1,4 @@
-"""Whether there is a gap between clusters, or whether they are parts of one."""
+"""Gaps between clusters: the number of clusters, and the memory of clusters between parts of a recording."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from soloist.estimation.clustering.cluster_confidence import sample_points
 from soloist.estimation.clustering.clusterer import Clusterer, Fit, Start
 
 WIDTH = 0.15
-"""Half the width of the places where points are counted, as a part of the distance of two centres."""
+"""Half the width of the counting intervals, relative to the distance of two centres."""
 
 LEAST_GAP = 0.5
-"""Gap that clusters must have between them, lest they are parts of one; see `measure_gaps`."""
+"""Least gap between different clusters; see `measure_gaps`."""
 
 HOLD = 0.5
-"""Part of its points that a centre counts as much as in the next part: what is heard outweighs what was."""
+"""Weight of the clusters' points in the next part of a recording: new points outweigh remembered ones."""
 
 
 @torch.no_grad()
 def measure_gaps(fit: Fit, points: Tensor, counted: Tensor) -> Tensor:
-    """How deep the gaps between clusters are: how far fewer points lie midway between centres than at these.
+    """Measure the depth of the gaps between clusters: the lack of points midway between two centres.
 
-    Points are looked at along the line from one centre to the other, so that noise in many dimensions does
-    not hide a gap. An even or a normal distribution that is cut in two has none.
+    Points are projected onto the line between the centres, so that noise in many dimensions does not hide a
+    gap. A uniform or a normal distribution cut in two has no gap.
 
     Args:
-        fit: The clusters.
-        points: What they were found in, `(batch, points, dimensions)`.
-        counted: Which of the points count, `(batch, points)`.
+        fit: Clusters.
+        points: Clustered points, `(batch, points, dimensions)`.
+        counted: True for points that count, `(batch, points)`.
 
     Returns:
-        `(batch, clusters, clusters)`: 1 where no point is midway between two centres, 0 where there are as
-        many as at the centre that has fewer, or more. From a cluster without points the gap is 1.
+        `(batch, clusters, clusters)`: 1 without points midway between two centres, 0 with at least as many as
+        at the centre with fewer points. The gap to a cluster without points is 1.
     """
     points, weights = sample_points(points, counted)
     labels = fit.posteriors(points).argmax(dim=2)
@@ -52,21 +52,21 @@ def measure_gaps(fit: Fit, points: Tensor, counted: Tensor) -> Tensor:
 def fit_some(
     clusterer: Clusterer, points: Tensor, counted: Tensor, most: int, start: Start | None = None
 ) -> Fit:
-    """Find out how many clusters there are, and find these.
+    """Find an unknown number of clusters.
 
-    It is the greatest number up to `most` of clusters with a gap between each and every other. The Bayesian
-    information criterion, which compares likelihoods, finds ever more clusters in ever more points, because
-    embeddings are not distributed as any model says; a silhouette cannot tell one cluster from two.
+    The number is the largest one up to `most` with a gap between each two clusters. Two alternatives fail:
+    the Bayesian information criterion finds more clusters in more points, because embeddings follow no model
+    distribution; a silhouette cannot tell one cluster from two.
 
     Args:
-        clusterer: What finds clusters.
+        clusterer: Clusterer for a given number of clusters.
         points: `(batch, points, dimensions)`.
-        counted: Which of them count, `(batch, points)`.
-        most: Clusters there may be.
-        start: What is known; known clusters remain, though they may have no points.
+        counted: True for points that count, `(batch, points)`.
+        most: Largest number of clusters.
+        start: Known clusters, which remain even without points.
 
     Returns:
-        A fit of `most` clusters, of which each item uses some.
+        A fit of `most` clusters, some of which are used in each item.
     """
     known = torch.zeros(len(points), most, dtype=torch.bool, device=points.device)
     known = known if start is None else start.known
@@ -75,7 +75,7 @@ def fit_some(
         limit = torch.full_like(best, number)
         fit = clusterer.fit(points, counted, most, start, limit)
         gaps = measure_gaps(fit, points, counted) + torch.eye(most, device=points.device)
-        # Known clusters are known to be such.
+        # Known clusters need no gap between each other.
         new = (fit.used & ~known)[:, None] & fit.used[:, :, None]
         clear = ((gaps >= LEAST_GAP) | ~new).all(dim=(1, 2)) & (fit.used.sum(dim=1) == number)
         best = torch.where(clear & (limit > best), limit, best)
@@ -83,10 +83,10 @@ def fit_some(
 
 
 class ClusterMemory:
-    """Clusters of a recording, as they are known from its parts up to now.
+    """Clusters of a recording, remembered from part to part.
 
-    A source that is silent keeps its place, because nothing outweighs what is remembered of it. Clusters
-    without a gap between them are hardly held on to: where one source speaks alone they are parts of it.
+    The cluster of a silent source keeps its place, because no points outweigh the memory. Clusters without a
+    gap have little weight: they are parts of one source that plays alone.
     """
 
     def __init__(self) -> None:
@@ -94,12 +94,12 @@ class ClusterMemory:
 
     @torch.no_grad()
     def remember(self, fit: Fit, points: Tensor, counted: Tensor) -> None:
-        """Take in what was found in the next part.
+        """Update the memory with the clusters of the next part.
 
         Args:
-            fit: Its clusters, found from `start` on.
-            points: What they were found in, `(batch, points, dimensions)`.
-            counted: Which of the points count, `(batch, points)`.
+            fit: Clusters of the part, found with `start`.
+            points: Clustered points, `(batch, points, dimensions)`.
+            counted: True for points that count, `(batch, points)`.
         """
         others = fit.used[:, None] & ~torch.eye(fit.used.shape[1], dtype=torch.bool, device=points.device)
         clear = measure_gaps(fit, points, counted).masked_fill(~others, 1.0).amin(dim=2)
