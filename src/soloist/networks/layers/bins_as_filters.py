@@ -10,7 +10,7 @@ from soloist.networks.layers.contracts import MaskNetwork, SpectralNetwork
 
 
 class BinsAsFilters(SpectralNetwork):
-    """A mask network on a spectrogram, whose bins stand in for the filters of a filterbank.
+    """Mask network on a spectrogram, whose bins stand in for the filters of a filterbank.
 
     A `SpectralSeparator` with this network and the STFT is the baseline of the TasNet papers. The
     representation of the separator decides the input of the network; its mode decides the use of the output.

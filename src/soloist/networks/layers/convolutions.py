@@ -91,7 +91,7 @@ class Whitening(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A 2-D (transposed) convolution, BatchNorm and an activation, on `(batch, channels, frequency, frames)`.
+    """Convolution or transposed one, BatchNorm and activation, on `(batch, channels, frequency, frames)`.
 
     Args:
         conv: The convolution.

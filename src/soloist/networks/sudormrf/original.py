@@ -1,4 +1,4 @@
-"""The first SuDoRM-RF, with softmax masks.
+"""Original SuDoRM-RF, with softmax masks.
 
 Tzinis, Wang and Smaragdis, "Sudo rm -rf: Efficient networks for universal audio source separation",
 MLSP 2020.
