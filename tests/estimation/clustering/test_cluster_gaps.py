@@ -1,4 +1,4 @@
-"""The number of clusters is that of the clouds with a gap between them, in few and in many dimensions."""
+"""Number of clusters, gaps between them, and the memory of clusters."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_is_known_stays_though_it_has_no_points():
     start = Start(torch.eye(4, 20)[[2, 1, 0, 0]][None], torch.tensor([[300.0, 300.0, 0.0, 0.0]]), None)
     start = Start(start.centres, start.mass, torch.tensor([[True, True, False, False]]))
     fit = fit_some(KMeans(), points, all_of(points), 4, start)
-    # The third direction is silent, the second is there, and the first is new.
+    # The third direction is silent, the second is known, and the first is new.
     assert fit.used.tolist() == [[True, True, True, False]]
     assert fit.centres[0].argmax(dim=1)[:3].tolist() == [2, 1, 0]
 
