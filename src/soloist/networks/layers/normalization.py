@@ -124,6 +124,6 @@ def _power(x: Tensor) -> Tensor:
     Sums over some hundred neighbours come first, so that rounding errors stay small.
     """
     channels, frames = x.shape[1:]
-    neighbours = math.gcd(frames, -(-512 // channels))
-    rows = rearrange(x, "b c (r n) -> b r (n c)", n=neighbours)
-    return torch.linalg.vector_norm(rows, dim=2).square().mean(dim=1) / (neighbours * channels)
+    neighbours = math.gcd(frames, -(-512 // channels)) * channels
+    rows = x.transpose(1, 2).reshape(x.shape[0], -1, neighbours)
+    return torch.linalg.vector_norm(rows, dim=2).square().mean(dim=1) / neighbours
