@@ -20,7 +20,7 @@ from torch import Tensor
 
 from soloist.errors import UsageError
 from soloist.estimation import Clusterer, Fit, KMeans, Start, loudest
-from soloist.estimation.clustering.counting import fit_some
+from soloist.estimation.clustering.cluster_gaps import fit_some
 from soloist.losses import Prediction
 from soloist.networks import SpectralNetwork
 from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, EmbeddingActivation

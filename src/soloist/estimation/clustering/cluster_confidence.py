@@ -1,4 +1,4 @@
-"""How clear clusters are."""
+"""Confidence in clusters: silhouettes and posteriors."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from soloist.estimation.clustering.clusterer import Fit
 
 SAMPLE = 1000
-"""Points that silhouettes are measured on."""
+"""Largest number of points for silhouettes and gaps."""
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How far a separation by clusters can be trusted, or those of a batch.
+    """Confidence in a separation by clustering, or in a batch of separations.
 
     Attributes:
-        silhouette: Mean silhouette of the points: 1 where clusters are small and far apart, 0 where they
-            touch. NaN where there are not two clusters.
-        posterior: Mean difference of a point's largest posterior from its next one: 1 where each point
-            clearly belongs to a cluster, 0 where any could be its own. NaN where there are no points.
+        silhouette: Mean silhouette of the points: 1 for small clusters far apart, 0 for touching clusters.
+            NaN with fewer than two clusters.
+        posterior: Mean difference of the two largest posteriors of a point: 1 for certain assignments, 0 for
+            ambiguous ones. NaN without points.
     """
 
     silhouette: Tensor
@@ -30,15 +30,15 @@ class Confidence:
 
 @torch.no_grad()
 def measure_confidence(fit: Fit, points: Tensor, counted: Tensor) -> Confidence:
-    """How clear the clusters of points `(batch, points, dimensions)` are.
+    """Measure the confidence in clusters.
 
     Args:
-        fit: The clusters.
-        points: What they were found in.
-        counted: Which of the points count, `(batch, points)`.
+        fit: Clusters.
+        points: Clustered points, `(batch, points, dimensions)`.
+        counted: True for points that count, `(batch, points)`.
 
     Returns:
-        Figures `(batch,)`.
+        Silhouette and posterior, each `(batch,)`.
     """
     points, weights = sample_points(points, counted)
     posteriors = fit.posteriors(points)
@@ -56,7 +56,11 @@ def _margin(posteriors: Tensor) -> Tensor:
 
 
 def sample_points(points: Tensor, counted: Tensor, most: int = SAMPLE) -> tuple[Tensor, Tensor]:
-    """At most so many of the points that count, spread evenly over them, and which of these there are."""
+    """Sample at most `most` of the points that count, evenly spaced.
+
+    Returns:
+        Points `(batch, most, dimensions)`, and weights `(batch, most)`: 1 for points, 0 for padding.
+    """
     present = counted > 0
     rank = present.cumsum(dim=1)
     total = rank[:, -1:]
@@ -67,26 +71,26 @@ def sample_points(points: Tensor, counted: Tensor, most: int = SAMPLE) -> tuple[
 
 
 def silhouette(points: Tensor, labels: Tensor, weights: Tensor, clusters: int) -> Tensor:
-    """Mean silhouette: how much nearer points are to those of their cluster than to those of the next one.
+    """Mean silhouette: distances of points within their cluster, compared with distances to the next cluster.
 
     P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis",
     Journal of Computational and Applied Mathematics 20, 1987.
 
     Args:
         points: `(batch, points, dimensions)`.
-        labels: The cluster of each point, `(batch, points)`.
-        weights: One for points that count, zero for others, `(batch, points)`.
-        clusters: How many labels there are.
+        labels: Cluster of each point, `(batch, points)`.
+        weights: 1 for points that count, 0 for others, `(batch, points)`.
+        clusters: Number of labels.
 
     Returns:
-        `(batch,)`, in [-1, 1]; NaN where all points are in one cluster.
+        `(batch,)`, in [-1, 1]; NaN if all points are in one cluster.
     """
     distances = torch.cdist(points, points)
     members = torch.nn.functional.one_hot(labels, clusters).to(points.dtype) * weights[..., None]
     sizes = members.sum(dim=1, keepdim=True)
     sums = distances @ members
     own = members > 0
-    # A point is no neighbour of its own.
+    # The distance of a point to itself does not count.
     inside = (sums * members).sum(dim=2) / ((sizes * members).sum(dim=2) - 1).clamp(min=1)
     means = (sums / sizes.clamp(min=1)).masked_fill(own | (sizes == 0), torch.inf)
     outside = means.amin(dim=2)

@@ -1,4 +1,4 @@
-"""The number of clusters is that of the clouds with a gap between them, in few and in many dimensions."""
+"""Number of clusters, gaps between them, and the memory of clusters."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from soloist.estimation import ClusterMemory, GaussianMixture, KMeans, Start, measure_confidence
-from soloist.estimation.clustering.confidence import sample_points, silhouette
-from soloist.estimation.clustering.counting import fit_some
-from soloist.estimation.clustering.gaps import measure_gaps
+from soloist.estimation.clustering.cluster_confidence import sample_points, silhouette
+from soloist.estimation.clustering.cluster_gaps import fit_some, measure_gaps
 
 
 def generator(seed=0):
@@ -65,7 +64,7 @@ def test_what_is_known_stays_though_it_has_no_points():
     start = Start(torch.eye(4, 20)[[2, 1, 0, 0]][None], torch.tensor([[300.0, 300.0, 0.0, 0.0]]), None)
     start = Start(start.centres, start.mass, torch.tensor([[True, True, False, False]]))
     fit = fit_some(KMeans(), points, all_of(points), 4, start)
-    # The third direction is silent, the second is there, and the first is new.
+    # The third direction is silent, the second is known, and the first is new.
     assert fit.used.tolist() == [[True, True, True, False]]
     assert fit.centres[0].argmax(dim=1)[:3].tolist() == [2, 1, 0]
 
