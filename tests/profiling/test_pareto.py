@@ -52,7 +52,7 @@ def test_costs_are_those_of_the_smallest_case_that_most_models_have():
     costs = {name: costs for name, (_, _, costs) in compared.models.items()}
     assert {name: of[TIME] for name, of in costs.items()} == {"slow": 4.0, "long": 2.0, "fast": 0.4}
     assert costs["slow"] == {
-        "GFLOP for a second of audio": 4.0,
+        "GFLOP per s of audio": 4.0,
         TIME: 4.0,
         "backward (s)": None,
         "memory, forward (MB)": None,

@@ -16,9 +16,8 @@ from types import TracebackType
 from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
 from soloist.evaluation import scoring_workers as workers
-from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import choose_tracks, excerpt_folder
-from soloist.evaluation.outcome import Outcome
+from soloist.evaluation.outcomes import Outcome, write_failures
 from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.systems import SystemSettings, check_system
@@ -106,8 +105,7 @@ class Evaluation:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
         outcomes = [future.result() for future in futures]
-        failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
-        write_failures(system_folder(self._settings.results, title), failures)
+        write_failures(system_folder(self._settings.results, title), outcomes)
         return outcomes
 
     def _outcome(self, system: str, track: TrackPath, separators: Processes) -> Outcome:

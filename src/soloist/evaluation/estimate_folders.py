@@ -8,10 +8,9 @@ from pathlib import Path
 
 from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
-from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import choose_tracks, write_excerpts
 from soloist.evaluation.matching import load_pair, match_tracks
-from soloist.evaluation.outcome import Outcome
+from soloist.evaluation.outcomes import Outcome, write_failures
 from soloist.evaluation.records import system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.scoring_workers import score_loaded
@@ -61,8 +60,7 @@ class FolderScoring:
             outcomes.append(self._score(reference, estimate, reference.name in heard))
             notify(outcomes[-1])
         if self._folder is not None:
-            failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
-            write_failures(self._folder, failures)
+            write_failures(self._folder, outcomes)
 
     def _score(self, reference: TrackPath, estimate: TrackPath, heard: bool) -> Outcome:
         try:

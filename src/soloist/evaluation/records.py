@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import AudioError
-from soloist.files import Staging
+from soloist.files import write_whole
 
 FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
 """Metrics of BSS Eval v4, one value for each window, in dB."""
@@ -91,12 +91,7 @@ class TrackRecord:
     def write(self, folder: Path) -> Path:
         """Write the record into a system's folder, whole or not at all; return its path."""
         path = record_path(folder, self.track)
-        staging = Staging()
-        try:
-            staging.target(path).write_text(json.dumps(self._as_json(), indent=1), encoding="utf-8")
-            staging.promote()
-        finally:
-            staging.discard()
+        write_whole(path, json.dumps(self._as_json(), indent=1))
         return path
 
     def _as_json(self) -> dict[str, Any]:

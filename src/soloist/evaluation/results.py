@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soloist.errors import UsageError
-from soloist.evaluation.failures import read_failures
 from soloist.evaluation.listening_excerpts import find_excerpts
+from soloist.evaluation.outcomes import read_failures
 from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
 from soloist.metrics import bootstrap_interval, summarize
 

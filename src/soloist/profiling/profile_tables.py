@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from soloist.evaluation.result_tables import NO_VALUE, markdown_rows, write_csv
 from soloist.profiling.profile_runs import Measured, Profile
 from soloist.profiling.quality_against_cost import Rating
 from soloist.resources import TimedRuns
+from soloist.table_files import NO_VALUE, TextTable, format_csv
 
 _FACTS = ("model", "parameters", "trainable", "MB", "field (s)", "latency (s)", "chunk (s)")
 _COSTS = (
-    *("model", "engine", "device", "s", "batch", "GFLOP/s", "MB", "MB training", "MB process"),
+    *("model", "engine", "device", "s", "batch", "GFLOP per s of audio", "MB", "MB training", "MB process"),
     *("forward (ms)", "real time", "backward (ms)"),
 )
 
 
-@dataclass(frozen=True)
-class Table:
-    """Cells as people read them.
-
-    Attributes:
-        headings: Of the columns.
-        rows: The cells.
-        words: How many columns, from the left, hold words; the others hold figures.
-    """
-
-    headings: tuple[str, ...]
-    rows: list[list[str]]
-    words: int
-
-
-def fact_table(profiles: Sequence[Profile], rating: Rating) -> Table:
+def fact_table(profiles: Sequence[Profile], rating: Rating) -> TextTable:
     """A row for each model: its size in memory and on disk, how far it hears to either side, and its quality.
 
     Args:
@@ -55,10 +40,10 @@ def fact_table(profiles: Sequence[Profile], rating: Rating) -> Table:
         ]
         for facts in (profile.facts for profile in profiles)
     ]
-    return Table((*_FACTS, *([rating.name] if rating.values else [])), rows, words=1)
+    return TextTable((*_FACTS, *([rating.name] if rating.values else [])), rows, words=1)
 
 
-def cost_table(profiles: Sequence[Profile]) -> Table:
+def cost_table(profiles: Sequence[Profile]) -> TextTable:
     """A row for each model and case: what it costs. Columns that say nothing of any are left out.
 
     Operations are for a second of audio, memory is the peak, times are for a batch, with quartiles, and "real
@@ -69,16 +54,13 @@ def cost_table(profiles: Sequence[Profile]) -> Table:
     ]
     kept = [place for place in range(len(_COSTS)) if any(row[place] != NO_VALUE for row in rows)]
     headings = tuple(_COSTS[place] for place in kept)
-    return Table(headings, [[row[place] for place in kept] for row in rows], words=3)
+    return TextTable(headings, [[row[place] for place in kept] for row in rows], words=3)
 
 
 def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating) -> str:
     """Both tables, and what they were measured on."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
-    tables = [
-        markdown_rows(table.headings, table.rows, words=table.words)
-        for table in (fact_table(profiles, rating), cost_table(profiles))
-    ]
+    tables = [table.to_markdown() for table in (fact_table(profiles, rating), cost_table(profiles))]
     return "\n\n".join([*tables, f"Measured on {described}."]) + "\n"
 
 
@@ -99,8 +81,7 @@ def write_costs_csv(path: Path, profiles: Sequence[Profile], rating: Rating) -> 
         for profile in profiles
         for measured in profile.measured
     ]
-    headings = list(dict.fromkeys(key for row in rows for key in row))
-    write_csv(path, headings, ([row[key] for key in headings] for row in rows))
+    path.write_text(format_csv(rows), encoding="utf-8", newline="")
 
 
 def write_json(
@@ -162,7 +143,7 @@ def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
     return {
         **facts,
         **asdict(measured.case),
-        "operations_per_second": separating.operations,
+        "operations_per_second_of_audio": separating.operations,
         "memory": separating.memory,
         "process_memory": None if measured.process is None else round(1e6 * measured.process),
         **_flat_time("forward", separating.time),

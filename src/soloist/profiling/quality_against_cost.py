@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from soloist.evaluation.result_tables import NO_VALUE
 from soloist.profiling.measure import Case
 from soloist.profiling.profile_runs import Measured, Profile
+from soloist.table_files import NO_VALUE
 from soloist.zoo import Quality
 
 Costs = dict[str, float | None]
 
 _MEASURED = (
-    "GFLOP for a second of audio",
+    "GFLOP per s of audio",
     "forward (s)",
     "backward (s)",
     "memory, forward (MB)",

@@ -13,9 +13,10 @@ from soloist.evaluation.comparison import compare_with_best
 from soloist.evaluation.page.players import render_players
 from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
-from soloist.evaluation.result_tables import NO_VALUE, SUMMARY_HEADINGS, decibels, summary_rows
+from soloist.evaluation.result_tables import decibels, summary_table
 from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
 from soloist.metrics import summarize
+from soloist.table_files import NO_VALUE
 
 _HERE = Path(__file__).parent
 _NAMES = ("track", "target", "system")
@@ -70,7 +71,8 @@ def _summary(systems: Sequence[SystemResults]) -> str:
         f"there are tracks enough; {' and '.join(TRACK_METRICS)} are of whole tracks. s/s: seconds of "
         "separating for a second of audio; MB: the most memory that the separating process has held."
     )
-    table = _table(SUMMARY_HEADINGS, summary_rows(systems))
+    summary = summary_table(systems)
+    table = _table(summary.headings, summary.rows)
     return f'<ul class="legend">{legend}</ul><p class="soft">{told}</p>{table}'
 
 
