@@ -47,7 +47,7 @@ class ReportPaths:
             picture_format(self.plot)
 
 
-class Reports:
+class ProfileReports:
     """Writes the tables of profiles.
 
     Entered before anything is measured, it says at once which file cannot be written, the picture included,
@@ -61,7 +61,7 @@ class Reports:
         self._paths = paths
         self._staging = Staging()
 
-    def __enter__(self) -> Reports:
+    def __enter__(self) -> ProfileReports:
         try:
             self._csv, self._json, self._markdown = (
                 None if path is None else self._staging.target(path)

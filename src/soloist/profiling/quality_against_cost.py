@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from soloist.profiling.measure import Case
+from soloist.profiling.measure import ProfileCase
 from soloist.profiling.profile_runs import Measured, Profile
 from soloist.table_files import NO_VALUE
 from soloist.zoo import Quality
@@ -105,7 +105,7 @@ def _figure(profile: Profile, key: tuple[str, str, str] | None) -> float | None:
     return next((figure.value for figure in profile.facts.quality if _key(figure) == key), None)
 
 
-def _costs(profile: Profile, case: Case) -> Costs:
+def _costs(profile: Profile, case: ProfileCase) -> Costs:
     done = next((done for done in profile.measured if done.case == case), None)
     costs: Costs = dict.fromkeys(_MEASURED) if done is None else _measured_costs(done)
     return {**costs, "parameters (millions)": profile.facts.parameters / 1e6}
