@@ -1,4 +1,4 @@
-"""Scores of estimates that lie on disk already."""
+"""Scores of estimates on disk."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from soloist.evaluation.scoring_workers import score_loaded
 
 @dataclass(frozen=True)
 class FolderScoring:
-    """Scores the tracks of a folder of estimates, one by one; a track that fails stops no other.
+    """Scores the tracks of a folder of estimates, one by one; a failed track stops no other.
 
     Attributes:
-        system: Under which name the scores are kept.
-        settings: How estimates are scored.
-        by_name: Match estimates and references of a track by name; otherwise by quality, for talkers.
-        results: Folder to keep records in; None to keep none.
-        listen: Number of tracks of which an excerpt is kept to listen to.
+        system: Name of the system in the results.
+        settings: Settings of scoring.
+        by_name: Match estimates and references of a track by name; else by quality, for talkers.
+        results: Folder of the records; None to keep none.
+        listen: Number of tracks with an excerpt for listening.
     """
 
     system: str
@@ -44,8 +44,8 @@ class FolderScoring:
 
         Args:
             references: Tracks of true stems.
-            estimates: Tracks of estimates, named like those or a single one.
-            notify: Called with every outcome as it comes.
+            estimates: Tracks of estimates, with the names of the references, or a single one.
+            notify: Callback that receives each outcome.
 
         Raises:
             UsageError: No track has both references and estimates.
