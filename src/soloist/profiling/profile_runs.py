@@ -41,7 +41,7 @@ class ProfileSettings:
         processes: Measure also the memory of a whole process that separates a case.
 
     Raises:
-        UsageError: A value is out of range, or the device or an engine is not there.
+        UsageError: A value is out of range, or the device or an engine is missing.
     """
 
     durations: tuple[float, ...] = (1.0, 4.0, 60.0)
@@ -65,7 +65,7 @@ class ProfileSettings:
         for engine in self.engines:
             if engine not in installed_engines():
                 raise UsageError(
-                    f"the engine {engine} is not there: there are {', '.join(installed_engines())}"
+                    f"the engine {engine} is not installed: choose from {', '.join(installed_engines())}"
                 )
 
     def cases(self) -> list[ProfileCase]:

@@ -1,4 +1,4 @@
-"""Profiles as tables: for people, as Markdown, as CSV, as JSON."""
+"""Profiles as text tables, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COSTS = (
 
 
 def fact_table(profiles: Sequence[Profile], rating: Rating) -> TextTable:
-    """A row for each model: its size in memory and on disk, how far it hears to either side, and its quality.
+    """Make a row for each model: parameters, size on disk, receptive field, latency, chunk and quality.
 
     Args:
-        profiles: The models.
-        rating: Their quality; without any there is no column for it.
+        profiles: Profiles of the models.
+        rating: Quality of the models; without values the column is left out.
     """
     rows = [
         [
@@ -44,7 +44,7 @@ def fact_table(profiles: Sequence[Profile], rating: Rating) -> TextTable:
 
 
 def cost_table(profiles: Sequence[Profile]) -> TextTable:
-    """A row for each model and case: what it costs. Columns that say nothing of any are left out.
+    """Make a row of costs for each model and case, without empty columns.
 
     Operations are for a second of audio, memory is the peak, times are for a batch, with quartiles, and "real
     time" is the time for a second of audio.
@@ -58,7 +58,7 @@ def cost_table(profiles: Sequence[Profile]) -> TextTable:
 
 
 def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating) -> str:
-    """Both tables, and what they were measured on."""
+    """Format both tables and the description of the machine as Markdown."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     tables = [table.to_markdown() for table in (fact_table(profiles, rating), cost_table(profiles))]
     return "\n\n".join([*tables, f"Measured on {described}."]) + "\n"
@@ -67,14 +67,14 @@ def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str], rat
 def write_markdown(
     path: Path, profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating
 ) -> None:
-    """Write both tables as Markdown."""
+    """Write both tables and the description of the machine as Markdown."""
     path.write_text(markdown_report(profiles, machine, rating), encoding="utf-8")
 
 
 def write_costs_csv(path: Path, profiles: Sequence[Profile], rating: Rating) -> None:
-    """Write a row for each model and case: everything that was measured, in bytes, seconds and FLOPs.
+    """Write a row for each model and case with all figures, in bytes, seconds and FLOPs.
 
-    The last column is the quality that was given.
+    The last column is the quality of the rating.
     """
     rows = [
         {**_flat(profile, measured), "quality": rating.values.get(profile.facts.model)}
@@ -91,7 +91,7 @@ def write_json(
     failures: Mapping[str, Sequence[str]],
     rating: Rating,
 ) -> None:
-    """Write everything that was measured, on what, what failed, and the quality that was given."""
+    """Write all figures, the machine, the failures and the rating."""
     content = {
         "machine": dict(machine),
         "given": asdict(rating),
@@ -125,18 +125,18 @@ def _cost_cells(measured: Measured) -> list[str]:
 
 
 def _milliseconds(time: TimedRuns) -> str:
-    """The median, and the quartiles."""
+    """Median and quartiles."""
     median, low, high = (_three_digits(1e3 * seconds) for seconds in (time.median, time.low, time.high))
     return f"{median} ({low}…{high})"
 
 
 def _three_digits(value: float) -> str:
-    """At least so many, and none of them an exponent's."""
+    """Format a value with three digits or more, without an exponent."""
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
-    """One row of plain values."""
+    """Row of plain values."""
     separating, training = measured.separating, measured.training
     facts = asdict(profile.facts)
     del facts["quality"]
