@@ -194,7 +194,7 @@ def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
     except OSError as error:
         raise ConfigError(f"{where}: cannot read {path}: {error.strerror}") from error
     if found != entry["sha256"]:
-        raise ConfigError(f"{where}: {path} is not what the model was trained with: its sha256 differs")
+        raise ConfigError(f"{where}: {path} has changed since the training: its sha256 differs")
     return ImportedCode(path.stem, path, found)
 
 

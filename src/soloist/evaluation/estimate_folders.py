@@ -51,8 +51,8 @@ class FolderScoring:
             UsageError: No track has both references and estimates.
         """
         pairs, missing, extra = match_tracks(references, estimates)
-        outcomes = [Outcome(name, failure="there are no estimates of it") for name in missing]
-        outcomes += [Outcome(name, failure="there are no references of it") for name in extra]
+        outcomes = [Outcome(name, failure="it has no estimates") for name in missing]
+        outcomes += [Outcome(name, failure="it has no references") for name in extra]
         for outcome in outcomes:
             notify(outcome)
         heard = choose_tracks([reference for reference, _ in pairs], self.listen)

@@ -108,7 +108,7 @@ def load_pair(reference: StemTrack, estimate: StemTrack, *, by_name: bool = True
 def match_tracks(
     references: Sequence[TrackPath], estimates: Sequence[TrackPath]
 ) -> tuple[list[tuple[TrackPath, TrackPath]], list[str], list[str]]:
-    """Pair tracks by name, or single tracks whatever their names.
+    """Pair tracks by name, or single tracks of any names.
 
     Returns:
         Pairs of reference and estimate, names of references without estimates, names of estimates without

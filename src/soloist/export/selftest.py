@@ -70,7 +70,7 @@ def selftest(
         lengths = [_shortest(compare, separator.minimum_length, length), length, length * 3 // 2 | 1]
     difference = max(map(compare, lengths))
     if not difference <= TOLERANCE:
-        raise ExportError(f"what {form.runtime} computes differs by {difference:.1g} of the peak")
+        raise ExportError(f"the output of {form.runtime} differs by {difference:.1g} of the peak")
     mixtures = tuple(itertools.product(batches, lengths))
     return SelfTest(runtime_name(form.runtime), difference, mixtures, lengths[0])
 

@@ -56,7 +56,7 @@ class _LiveStorages(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        # Without gradients composite operations arrive whole: their parts are what counts.
+        # Without gradients composite operations arrive whole: their parts count.
         if func is not torch.ops.prim.device.default:
             with self:
                 result = func.decompose(*args, **kwargs)
