@@ -97,7 +97,7 @@ def profile(
 
     `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
     """
-    from soloist.profiling import ProfileSettings, Rating, ReportPaths, Reports
+    from soloist.profiling import ProfileReports, ProfileSettings, Rating, ReportPaths
 
     names = list(dict.fromkeys(models))
     settings = ProfileSettings(
@@ -110,7 +110,7 @@ def profile(
         processes=processes,
     )
     rating = Rating(_qualities(quality or [], names), measure)
-    with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
+    with ProfileReports(ReportPaths(csv, json, markdown, plot)) as reports:
         profiles, failures = _measure(names, settings, quiet=quiet)
         measured = any(profile.measured for profile in profiles)
         if measured:

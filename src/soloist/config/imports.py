@@ -1,8 +1,8 @@
-"""Code of the user's own: files and packages whose classes a configuration may name.
+"""Code outside Soloist: files and packages whose classes a configuration may name.
 
-A file is named by `--import FILE`, by the key `imports` of a recipe, or by a model folder that was trained
-with it. The first two are the user's own words, and are imported. The copy in a model folder may be a
-stranger's: it is imported only with consent, which is asked for once and holds for the contents of the files.
+`--import FILE`, the key `imports` of a recipe, or a model folder name the files. The user states the first
+two, which are imported. The copy in a model folder may be a stranger's: its import needs consent, which is
+asked for once and holds for the contents of the files.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ IMPORTS = "SOLOIST_IMPORT"
 """Environment variable of the files and packages given by `--import`; processes inherit it."""
 
 TRUST = "SOLOIST_TRUST"
-"""Environment variable that says 1 where `--trust` was given; processes inherit it."""
+"""Environment variable that is 1 with `--trust`; processes inherit it."""
 
 Ask = Callable[[str], bool]
-"""Asks the user a question; True for yes."""
+"""Function that asks the user a question; True for yes."""
 
 
 @dataclass(frozen=True)
 class ImportedCode:
-    """A file or a package that was imported for its classes.
+    """File or package that was imported for its classes.
 
     Attributes:
-        module: Name of the module, by which class paths begin.
+        module: Name of the module, with which class paths begin.
         path: The file; None for an installed package.
         sha256: Hash of the file, in hexadecimal digits; None for an installed package.
     """
@@ -62,18 +62,18 @@ _ask: Ask | None = None
 
 
 def ask_with(ask: Ask | None) -> None:
-    """Set how the user is asked for consent; None where nobody can be asked."""
+    """Set the function that asks for consent; None if nobody can be asked."""
     global _ask
     _ask = ask
 
 
 def requested() -> list[str]:
-    """Files and packages that `--import` named."""
+    """Files and packages of `--import`."""
     return [name for name in os.environ.get(IMPORTS, "").split(os.pathsep) if name]
 
 
 def request(names: Sequence[str], *, trust: bool = False) -> None:
-    """Remember what `--import` and `--trust` said, here and in processes that are started later.
+    """Store the values of `--import` and `--trust`, for this process and those it starts.
 
     Raises:
         UsageError: There is no such file.
@@ -90,7 +90,7 @@ def request(names: Sequence[str], *, trust: bool = False) -> None:
 
 
 def is_imported(module: str) -> bool:
-    """Tell whether a module, or a package around it, was imported for its classes."""
+    """Return True if a module, or a package around it, was imported for its classes."""
     _import_requested()
     return any(_is_inside(module, name) for name in _imported)
 
@@ -100,7 +100,7 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
 
     Args:
         name: `mine.py`, or the name of a package or module.
-        folder: Folder that a relative file is looked for in first.
+        folder: First folder in which to look for a relative file.
 
     Raises:
         ConfigError: There is no such file or package, its import fails, or another module has its name.
@@ -118,7 +118,7 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
 
 
 def code_of(config: Any) -> list[ImportedCode]:
-    """Imports that the class paths of a configuration begin with."""
+    """Imported code whose modules the class paths of a configuration begin with."""
     modules = {path.rpartition(".")[0] for path in class_paths_in(config)}
     return [code for name, code in _imported.items() if any(_is_inside(module, name) for module in modules)]
 
@@ -136,7 +136,7 @@ def class_paths_in(config: Any) -> Iterator[str]:
 
 
 def keep_code(code: Sequence[ImportedCode], folder: Path) -> None:
-    """Copy imported files into a folder, beside what was made with them."""
+    """Copy imported files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in code:
         if each.path is not None and each.path != folder / each.path.name:
@@ -147,9 +147,9 @@ def import_kept(entries: Sequence[Mapping[str, str]], folder: Path, *, trust: bo
     """Import the code that a model folder needs, with the user's consent.
 
     Args:
-        entries: As `ImportedCode.to_dict` made them.
+        entries: Entries of `ImportedCode.to_dict`.
         folder: The model folder.
-        trust: Consent, given by whoever calls.
+        trust: Consent of the caller.
 
     Raises:
         ConfigError: An entry is not valid, a file is missing or was changed, or an import fails.
@@ -178,7 +178,7 @@ def _get_consent(code: Sequence[ImportedCode], folder: Path, digest: str) -> Non
 
 
 def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
-    """Check an entry of a model folder against what lies there."""
+    """Check an entry of a model folder against its file."""
     where = f"imports of {folder}"
     if set(entry) == {"module"}:
         return ImportedCode(str(entry["module"]))
@@ -194,12 +194,12 @@ def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
     except OSError as error:
         raise ConfigError(f"{where}: cannot read {path}: {error.strerror}") from error
     if found != entry["sha256"]:
-        raise ConfigError(f"{where}: {path} is not what the model was trained with: its sha256 differs")
+        raise ConfigError(f"{where}: {path} has changed since the training: its sha256 differs")
     return ImportedCode(path.stem, path, found)
 
 
 def _is_here(code: ImportedCode) -> bool:
-    """Tell whether the same code has been imported already, by the program or for its classes."""
+    """Return True if the same code is imported already, by the program or for its classes."""
     _import_requested()
     known = _imported.get(code.module)
     if known is not None:
@@ -234,7 +234,7 @@ def _import_file(path: Path) -> ImportedCode:
         return known
     if known is not None or name in sys.modules or importlib.util.find_spec(name) is not None:
         raise ConfigError(f"cannot import {path}: there is another module {name}; rename the file")
-    # Processes that are started unpickle classes by the name of their module. At the end, to hide no other.
+    # New processes unpickle classes by the name of their module. At the end, to hide no other module.
     sys.path.append(str(path.parent))
     _execute(name, path)
     return _imported.setdefault(name, ImportedCode(name, path, digest))
@@ -248,7 +248,7 @@ def _execute(name: str, path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    # Whatever somebody's file may raise, also at its import.
+    # A user's file may raise anything at its import.
     except Exception as error:
         del sys.modules[name]
         raise ConfigError(f"cannot import {path}: {type(error).__name__}: {one_line(error)}") from error

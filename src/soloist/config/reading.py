@@ -1,7 +1,7 @@
 """Objects from the keys and values of a YAML file, checked against the signature of their class.
 
-jsonargparse checks the types. What is added here: one line for each mistake, with the nearest right
-name, and that nothing but the given class is called.
+jsonargparse checks the types. Added are messages of one line, with the nearest right name, and the guarantee
+that only the given class is called.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ T = TypeVar("T")
 
 _KEY = "value"
 
-# The values have been read from YAML already: a text with a colon in it is not a mapping to be read again.
+# The values are read from YAML already: a text with a colon in it is no mapping.
 _AS_IS = "as-is"
 set_loader(_AS_IS, lambda text: text)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """Read the mapping of a YAML file.
 
     Raises:
-        ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
+        ConfigError: The file cannot be read, is not YAML, or holds no mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -47,15 +47,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Call a class with keyword arguments that came from a file.
+    """Call a class with keyword arguments from a file.
 
     Args:
-        cls: The class; its signature says which keys there are, and their types.
-        values: Keys and values. Objects that are parts of this one have been constructed already.
-        where: What the values are, for messages: `"network of hpss/config.yaml"`.
+        cls: The class, whose signature defines keys and types.
+        values: Keys and values, with constructed parts.
+        where: Name of the values in messages: `"network of hpss/config.yaml"`.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is of the wrong type or one that PyTorch refuses.
+        ConfigError: A key is unknown or missing, or a value has the wrong type or is refused by PyTorch.
     """
     parser, parsed = _parse(cls, values, where)
     try:
@@ -68,33 +68,33 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def check_arguments(cls: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Keyword arguments for a class, checked as `construct` checks them, where the caller has others to add.
+    """Check keyword arguments like `construct`, for callers that add further arguments.
 
     Args:
         cls: The class.
         values: Keys and values.
-        where: What the values are, for messages.
+        where: Name of the values in messages.
 
     Returns:
-        The values, brought to the types of the signature.
+        The values, converted to the types of the signature.
 
     Raises:
-        ConfigError: A key is unknown, or a value is of the wrong type.
+        ConfigError: A key is unknown, or a value has the wrong type.
     """
     checked = _parse(cls, values, where)[1][_KEY].as_dict()
     return {key: checked[key] for key in values}
 
 
 def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Fill a dataclass from a file, like `construct`, but build nothing: what names a class stays as it is.
+    """Fill a dataclass from a file, like `construct`, without building parts that name classes.
 
     Args:
-        cls: The dataclass. Attributes that are annotated as `Config` hold parts that name classes.
+        cls: The dataclass, whose attributes of type `Config` hold parts that name classes.
         values: Keys and values.
-        where: What the values are, for messages.
+        where: Name of the values in messages.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value is of the wrong type.
+        ConfigError: A key is unknown or missing, or a value has the wrong type.
     """
     attributes = fields(cls)  # type: ignore[arg-type]
     check_keys(values, [attribute.name for attribute in attributes], where)
@@ -111,7 +111,7 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuse a key that is not known, with the nearest one that is.
+    """Refuse an unknown key, with the nearest known one in the message.
 
     Raises:
         ConfigError: A key is not among the known ones.
@@ -123,7 +123,7 @@ def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest known one, or all of them."""
+    """Suggest the nearest known name for an unknown one, or list all."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
@@ -143,13 +143,13 @@ def _parse(
 @cache
 def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tuple[str, ...]]:
     parser = ArgumentParser(exit_on_error=False, parser_mode=_AS_IS)
-    # A parameter without a type hint is accepted as it is: the class checks it.
+    # Values of parameters without a type hint are checked by the class.
     added = parser.add_class_arguments(cls, _KEY, fail_untyped=False, skip=set(skipped))
     return parser, tuple(key.removeprefix(f"{_KEY}.") for key in added)
 
 
 def _explain(error: ArgumentError) -> str:
-    """The explanation of jsonargparse without its frame: `sample_rate: Expected a int. Got value: x`."""
+    """Shorten a message of jsonargparse: `sample_rate: Expected a int. Got value: x`."""
     text = one_line(error).replace(f"{_KEY}.", "")
     for frame, rest in _FRAMES:
         text = re.sub(frame, rest, text)
@@ -160,7 +160,7 @@ _FRAMES = (
     (r'^Parser key "([^"]+)":', r"\1:"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"the following arguments are required:", "missing"),
-    # Of a union all types are listed, and then what was expected for each.
+    # Messages of a union list all types, and then the expectation of each.
     (r"Does not validate against any of the Union subtypes Subtypes: .* Errors: - ", ""),
     (r" - Expected a ", " or a "),
     (r"\ba typing\.Literal\[", "one of ["),

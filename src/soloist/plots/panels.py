@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
-from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.transforms import STFT
+from soloist.plots.stft_levels import stft_levels
 
 FLOOR_DB = -80.0
 
 _COLUMNS = 500
-_LOWEST = 1e-9
 _POINTS = 6000
 _SCATTER: dict[str, Any] = {"s": 3, "alpha": 0.5, "linewidths": 0}
 _IMAGE: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
@@ -33,13 +31,13 @@ def show_levels(axes: Axes, audio: Tensor, sample_rate: int, *, top: float = 0.0
         top: Level of the brightest colour, dB; the darkest is 80 dB below.
     """
     extent = (0.0, audio.shape[-1] / sample_rate, 0.0, sample_rate / 2)
-    levels = _levels(audio, sample_rate)
+    levels = stft_levels(audio, sample_rate, _COLUMNS)
     return axes.imshow(levels, extent=extent, vmin=top + FLOOR_DB, vmax=top, cmap="magma", **_IMAGE)
 
 
 def highest_level(audio: Tensor, sample_rate: int) -> float:
     """Peak level of a spectrogram, rounded up to a multiple of 5 dB; -100 dB for silence."""
-    return max(-100.0, 5 * float(np.ceil(_levels(audio, sample_rate).max() / 5)))
+    return max(-100.0, 5 * float(np.ceil(stft_levels(audio, sample_rate, _COLUMNS).max() / 5)))
 
 
 def show_waveform(axes: Axes, audio: Tensor, sample_rate: int) -> None:
@@ -99,10 +97,3 @@ def project(embeddings: Tensor, dimensions: int = 2) -> Tensor:
     farthest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
     components = torch.where(farthest < 0, -components, components)
     return torch.nn.functional.pad(components, (0, dimensions - components.shape[1]))
-
-
-def _levels(audio: Tensor, sample_rate: int) -> NDArray[np.float32]:
-    n_fft = 2048 if sample_rate >= 32000 else 512
-    hop = max(1, min(n_fft // 4, audio.shape[-1] // _COLUMNS))
-    magnitudes = STFT(n_fft, hop, scaled=True)(audio.mean(dim=0)[None, None])[0, 0].abs()
-    return (20 * torch.log10(2 * magnitudes + _LOWEST)).numpy()

@@ -12,6 +12,7 @@ from soloist.errors import SoloistError, UsageError
 from soloist.files import write_whole
 from soloist.inspection import look_at, write_look
 from soloist.plots import draw_curves, save_figure
+from soloist.table_files import write_table
 from soloist.training.data.mixers import fill_cache
 from soloist.training.data.test_example import draw_excerpt
 from soloist.training.experiment.preparation import check_corpora
@@ -20,7 +21,6 @@ from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.finish import finish
 from soloist.training.results.run_comparison import Run, find_runs, read_run, sort_runs
 from soloist.training.results.run_folder import RunFolder
-from soloist.training.results.table_files import write_table
 from soloist.training.results.testing import Advance
 from soloist.training.sweep.trials import ERROR, state, sweep
 from soloist.training.sweep.trials import RECIPE as SWEEP

@@ -4,13 +4,6 @@ The training hangs `callbacks_for` and `loggers_for` into Lightning's `Trainer`;
 recipe under `watch`.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from soloist.resources.extras import lazy_names
-from soloist.training.watch.config import WatchConfig
-
-__all__ = ["WatchConfig", "callbacks_for", "loggers_for"]
-
-_ASSEMBLY = "soloist.training.watch.assembly"
-
-__getattr__, __dir__ = lazy_names(__name__, {"callbacks_for": _ASSEMBLY, "loggers_for": _ASSEMBLY})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 
 from soloist.errors import UsageError
-from soloist.training.results.table_files import write_table
+from soloist.table_files import write_table
 
 ROWS = [
     {"name": "a, b", "best": 7.25, "epochs": 3, "note": None},

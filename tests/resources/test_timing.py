@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
 
 from soloist.errors import UsageError
 from soloist.resources import TimedRuns, measure_time
+
+AGE = "from soloist.resources import process_age; print(process_age())"
 
 
 def sleeper(*seconds: float):
@@ -65,3 +69,10 @@ def test_quartiles():
 def test_a_budget_is_more_than_nothing(budget):
     with pytest.raises(UsageError, match="more than 0 s"):
         measure_time(lambda _: None, lambda: None, budget=budget)
+
+
+def test_the_age_of_a_process_is_less_than_its_whole_life():
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", AGE], capture_output=True, text=True, check=True)
+    # Linux counts in hundredths of a second.
+    assert 0.02 < float(done.stdout) < time.monotonic() - begun + 0.02
