@@ -189,8 +189,6 @@ class Batch:
             f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
             f"  about {expected.seconds:.1f} s and {_memory(expected)}, {_BASES[expected.basis]}"
         )
-        if expected.compares:
-            typer.echo("  engines will be compared first, which may make it faster; see: soloist tune")
         if card.parameters:
             licence = card.licence.weights or "of no stated licence"
             typer.echo(f"  weights: {_weights_size(self._model, card):.1f} MB, {licence}")
@@ -225,7 +223,6 @@ def _expected_fields(expected: Expectation | None) -> dict[str, Any]:
         "expected_disk_mb": expected.room and _rounded(expected.room.needed),
         "available_disk_mb": expected.room and _rounded(expected.room.available),
         "expected_from": expected.basis,
-        "compares_engines": expected.compares,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from soloist.audio import Audio, AudioInfo, AudioReader, StemWriter, WriteOption
 from soloist.errors import UsageError
 from soloist.inference.confidence import MeanConfidence
 from soloist.inference.dry_run.disk_space import Room, check_room, room_for
-from soloist.inference.engine_benchmark import tune
-from soloist.inference.engine_selection import Choice, EngineChoice
+from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
@@ -92,7 +90,7 @@ class FileJob:
         self.model = model
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
-        self._loaded: tuple[dict[str, int], Separator, EngineChoice] | None = None
+        self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         # What is wrong for every track is said before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
@@ -101,9 +99,9 @@ class FileJob:
         """The separator for a kind of input."""
         return self._load_for(info)[0]
 
-    def choose(self, info: AudioInfo, *, may_calibrate: bool = False) -> Choice:
-        """What runs the separator of a file; see `EngineChoice.choose`."""
-        return self._load_for(info)[1].choose(self.count_chunks(info), may_calibrate=may_calibrate)
+    def select_engine(self, info: AudioInfo) -> SelectedEngine:
+        """Select the engine for a file; see `EngineSelection.select`."""
+        return self._load_for(info)[1].select(self.count_chunks(info))
 
     def count_chunks(self, info: AudioInfo) -> int:
         """Chunks that are estimated of a file, in all passes."""
@@ -130,18 +128,18 @@ class FileJob:
             channels=info.channels,
         )
 
-    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineChoice]:
+    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
         return self._load(kind if self._any_rate else {})
 
-    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineChoice]:
+    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineSelection]:
         # One kind of input at a time: a folder of many kinds must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
             asked = (self.settings.engine, self.settings.device)
-            engines = EngineChoice(separator, *asked, partial(tune, self.model))
+            engines = EngineSelection(separator, *asked)
             self._loaded = (overrides, separator, engines)
         return self._loaded[1:]
 
@@ -173,7 +171,7 @@ class FileJob:
             return plan
         check_room(self.room_for(info, plan.stems))
         separator = self.separator_for(info)
-        choice = Choice(engine) if engine else self.choose(info, may_calibrate=True)
+        selected = SelectedEngine(engine) if engine else self.select_engine(info)
         stream = self.settings.stream
         needs_level = separator.normalization == "track"
         confidence = MeanConfidence()
@@ -181,9 +179,9 @@ class FileJob:
             separator,
             _watch(self._read(track), info.sample_rate, plan.duration, progress),
             info.sample_rate,
-            engine=choice.engine,
+            engine=selected.engine,
             level=measure_level(self._read(track)) if needs_level else None,
-            settings=replace(stream, batch_size=stream.batch_size or choice.batch_size),
+            settings=replace(stream, batch_size=stream.batch_size or selected.batch_size),
             note=confidence.note,
         )
         null_test = NullTest()
@@ -196,7 +194,7 @@ class FileJob:
             plan,
             duration=null_test.samples / info.sample_rate,
             elapsed=time.perf_counter() - begun,
-            engine=choice.engine.name,
+            engine=selected.engine.name,
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
@@ -204,7 +202,7 @@ class FileJob:
 
     def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
         settings = self.settings
-        duration, engine = self.duration_of(info), self.choose(info).engine
+        duration, engine = self.duration_of(info), self.select_engine(info).engine
         paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(

@@ -16,7 +16,7 @@ from torch import Tensor
 from soloist.audio import AudioInfo, StemWriter, WriteOptions
 from soloist.inference.dry_run.trial_run import Idle, rehearse
 from soloist.inference.engine_benchmark import export_graphs, noise_chunk, time_resize
-from soloist.inference.engine_selection import Choice
+from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.engines import Engine, GraphEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
@@ -100,11 +100,11 @@ def measure_outside(job: FileJob, track: Track, info: AudioInfo) -> Outside:
     return Outside(max(0.0, cold - part), max(0.0, whole - second * long), second, long)
 
 
-def calibrated_cost(job: FileJob, info: AudioInfo, choice: Choice) -> Cost | None:
+def calibrated_cost(job: FileJob, info: AudioInfo, selected: SelectedEngine) -> Cost | None:
     """What `soloist tune` measured; None where it did not measure such chunks."""
     separator, stream = job.separator_for(info), job.settings.stream
-    usual, trial = Chunking.of(separator).length, choice.trial
-    asked = stream.batch_size or choice.batch_size
+    usual, trial = Chunking.of(separator).length, selected.trial
+    asked = stream.batch_size or selected.batch_size
     as_usual = stream.chunking(separator).length == usual <= job.samples_of(info)
     if not as_usual or trial is None or trial.batch_size != asked:
         return None
@@ -114,16 +114,16 @@ def calibrated_cost(job: FileJob, info: AudioInfo, choice: Choice) -> Cost | Non
     return Cost(trial.start, groups * trial.chunk, trial.resize, usual, memory, None, "calibration")
 
 
-def measured_cost(job: FileJob, track: Track, info: AudioInfo, choice: Choice) -> Cost:
+def measured_cost(job: FileJob, track: Track, info: AudioInfo, selected: SelectedEngine) -> Cost:
     """Separate a few chunks; where more at once is asked for than a chunk, the rest is a rule of three."""
-    separator, stream, engine = job.separator_for(info), job.settings.stream, choice.engine
+    separator, stream, engine = job.separator_for(info), job.settings.stream, selected.engine
     if isinstance(engine, GraphEngine) and not engine.is_exported:
         # Done in another process: it takes memory that a separation with the graph in the cache does not.
         export_graphs(job.model)
     asked = min(stream.chunking(separator).length, job.samples_of(info))
     tried = min(asked, Chunking.of(separator).length)
     longer = asked / tried
-    times = longer * min(stream.batch_size or choice.batch_size, job.count_chunks(info))
+    times = longer * min(stream.batch_size or selected.batch_size, job.count_chunks(info))
     before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
     start, chunk = _rehearse_chunks(job, track, info, engine)
     resize = time_resize(engine, separator, tried, chunk)

@@ -17,7 +17,7 @@ from soloist.inference.dry_run.costs import (
     measured_cost,
 )
 from soloist.inference.dry_run.disk_space import Room, check_room
-from soloist.inference.engine_selection import Choice, is_long
+from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
 from soloist.resources import available_gpu_memory, available_memory, within_memory
@@ -41,7 +41,6 @@ class Expectation:
         gpu_memory: The most memory of a GPU that it will hold, MB; None for other devices.
         gpu_available: What it can have of that, MB; None for other devices.
         room: What the stems take of the disk, beside those of the files before.
-        compares: Whether engines will be compared first, which takes some time and may make it faster.
     """
 
     seconds: float
@@ -51,7 +50,6 @@ class Expectation:
     gpu_memory: float | None = None
     gpu_available: float | None = None
     room: Room | None = None
-    compares: bool = False
 
     @property
     def fits(self) -> bool:
@@ -105,23 +103,20 @@ class Planner:
             OutOfMemoryError: The memory does not even suffice to find out.
         """
         job, info = self._job, probe(track.path)
-        choice = job.choose(info)
-        available, gpu_available = available_memory(), available_gpu_memory(choice.engine.device)
+        selected = job.select_engine(info)
+        available, gpu_available = available_memory(), available_gpu_memory(selected.engine.device)
         with within_memory(f"before anything was separated: {WAY_OUT}"):
-            cost = self._cost_of(track, info, choice)
+            cost = self._cost_of(track, info, selected)
             outside = self._outside_of(track, info)
         seconds = self._chunks_of(info, cost)
-        # As `EngineChoice.choose` does, which would not do it for a plan.
-        compares = choice.undecided and is_long(job.count_chunks(info), seconds)
         return Expectation(
-            seconds=seconds + outside + self._starting(info, choice, cost),
+            seconds=seconds + outside + self._starting(info, selected, cost),
             memory=cost.memory,
             available=available,
             basis=cost.basis,
             gpu_memory=cost.gpu_memory,
             gpu_available=gpu_available,
             room=self._room_for(track, info),
-            compares=compares,
         )
 
     def _room_for(self, track: Track, info: AudioInfo) -> Room:
@@ -144,13 +139,13 @@ class Planner:
     def _chunking(self, info: AudioInfo) -> Chunking:
         return self._job.settings.stream.chunking(self._job.separator_for(info))
 
-    def _cost_of(self, track: Track, info: AudioInfo, choice: Choice) -> Cost:
+    def _cost_of(self, track: Track, info: AudioInfo, selected: SelectedEngine) -> Cost:
         # Files of less than a chunk are measured anew if none was that is about as long.
         length = round(math.log(self._length(info), _ALIKE))
-        key = (info.sample_rate, info.channels, choice.engine.name, choice.batch_size, length)
+        key = (info.sample_rate, info.channels, selected.engine.name, selected.batch_size, length)
         if key not in self._costs:
-            known = calibrated_cost(self._job, info, choice)
-            self._costs[key] = known or measured_cost(self._job, track, info, choice)
+            known = calibrated_cost(self._job, info, selected)
+            self._costs[key] = known or measured_cost(self._job, track, info, selected)
         return self._costs[key]
 
     def _outside_of(self, track: Track, info: AudioInfo) -> float:
@@ -163,11 +158,11 @@ class Planner:
         outside = self._outside[key]
         return start + outside.file + outside.second * duration
 
-    def _starting(self, info: AudioInfo, choice: Choice, cost: Cost) -> float:
+    def _starting(self, info: AudioInfo, selected: SelectedEngine, cost: Cost) -> float:
         """Seconds until the engine is ready for the chunks of a file, after those of the files before."""
         samples, chunking = self._job.samples_of(info), self._chunking(info)
         lengths = {self._length(info), chunking.last(samples)}
-        known = self._lengths.setdefault(choice.engine.name, set())
+        known = self._lengths.setdefault(selected.engine.name, set())
         first, new = not known, len(lengths - known)
         known |= lengths
         return cost.start + (new - 1) * cost.resize if first else new * cost.resize
