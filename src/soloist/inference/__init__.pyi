@@ -16,6 +16,7 @@ from .file_job import FileJob as FileJob
 from .file_job import FileSettings as FileSettings
 from .inputs import Track as Track
 from .inputs import find_tracks as find_tracks
+from .separation import Separation as Separation
 from .separation import separate as separate
 from .stem_selection import StemSelection as StemSelection
 from .stream import StreamSettings as StreamSettings
