@@ -19,7 +19,7 @@ from soloist.audio import RawFormat, probe, spool_stream
 from soloist.cli.models import fetch
 from soloist.errors import SoloistError, UsageError
 from soloist.inference import Expectation, FileJob, FileSettings, Planner, Track, TrackReport, find_tracks
-from soloist.inference.dry_run.plan import WAY_OUT
+from soloist.inference.dry_run.dry_run_report import WAY_OUT
 from soloist.resources import peak_memory, process_age, return_memory_at_once, within_memory
 from soloist.zoo import DEFAULT_MODEL, Card, card_of, models
 from soloist.zoo.cards import WEIGHTS

@@ -3,8 +3,8 @@ from .calibration import Trial as Trial
 from .calibration import calibration_path as calibration_path
 from .calibration import load_calibration as load_calibration
 from .calibration import save_calibration as save_calibration
-from .dry_run.plan import Expectation as Expectation
-from .dry_run.plan import Planner as Planner
+from .dry_run.dry_run_report import Expectation as Expectation
+from .dry_run.dry_run_report import Planner as Planner
 from .engine_benchmark import tune as tune
 from .engines import ENGINES as ENGINES
 from .engines import installed_engines as installed_engines

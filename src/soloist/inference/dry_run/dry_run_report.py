@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from soloist.audio import AudioInfo, probe
 from soloist.errors import OutOfMemoryError
-from soloist.inference.dry_run.costs import (
+from soloist.inference.dry_run.disk_space import Room, check_room
+from soloist.inference.dry_run.separation_time import (
     EXCERPT,
     Basis,
     Cost,
@@ -16,7 +17,6 @@ from soloist.inference.dry_run.costs import (
     measure_outside,
     measured_cost,
 )
-from soloist.inference.dry_run.disk_space import Room, check_room
 from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
