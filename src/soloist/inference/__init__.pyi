@@ -1,10 +1,12 @@
+from .batch import Batch as Batch
+from .batch import BatchProgress as BatchProgress
 from .calibration import Calibration as Calibration
 from .calibration import Trial as Trial
 from .calibration import calibration_path as calibration_path
 from .calibration import load_calibration as load_calibration
 from .calibration import save_calibration as save_calibration
-from .dry_run.dry_run_report import Expectation as Expectation
-from .dry_run.dry_run_report import Planner as Planner
+from .dry_run.dry_run_report import DryRun as DryRun
+from .dry_run.dry_run_report import DryRunReport as DryRunReport
 from .engine_benchmark import tune as tune
 from .engines import ENGINES as ENGINES
 from .engines import installed_engines as installed_engines

@@ -11,10 +11,20 @@ from typing import Any
 import numpy as np
 from einops import rearrange
 
-from soloist.audio import Audio, AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
+from soloist.audio import (
+    Audio,
+    AudioInfo,
+    AudioReader,
+    StemWriter,
+    WriteOptions,
+    free_space,
+    probe,
+    resample_blocks,
+    stem_space,
+)
 from soloist.errors import UsageError
 from soloist.inference.confidence import MeanConfidence
-from soloist.inference.dry_run.disk_space import Room, check_room, room_for
+from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
@@ -22,7 +32,7 @@ from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, c
 from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import TrackReport
-from soloist.separators import Separator
+from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
@@ -100,13 +110,29 @@ class FileJob:
         return self._load_for(info)[0]
 
     def select_engine(self, info: AudioInfo) -> SelectedEngine:
-        """Select the engine for a file; see `EngineSelection.select`."""
-        return self._load_for(info)[1].select(self.count_chunks(info))
+        """Select the engine and the batch size for a file.
+
+        Returns:
+            With a trial only if `soloist tune` measured such chunks and batches.
+        """
+        separator, engines = self._load_for(info)
+        selected = engines.select(self.count_chunks(info))
+        batch_size = self.settings.stream.batch_size or selected.batch_size
+        usual = self.chunk_length(info) == Chunking.of(separator).length
+        alike = usual and batch_size == selected.batch_size
+        return SelectedEngine(selected.engine, batch_size, selected.trial if alike else None)
 
     def count_chunks(self, info: AudioInfo) -> int:
         """Chunks that are estimated of a file, in all passes."""
-        chunking = self.settings.stream.chunking(self.separator_for(info))
-        return self.settings.stream.shifts * chunking.count(self.samples_of(info))
+        return self.settings.stream.shifts * self.chunking(info).count(self.samples_of(info))
+
+    def chunk_length(self, info: AudioInfo) -> int:
+        """Samples of the chunks of a file."""
+        return min(self.chunking(info).length, self.samples_of(info))
+
+    def chunking(self, info: AudioInfo) -> Chunking:
+        """Cut of a file into chunks."""
+        return self.settings.stream.chunking(self.separator_for(info))
 
     def samples_of(self, info: AudioInfo) -> int:
         """Samples of a file that are separated, at the rate of the separator."""
@@ -117,16 +143,13 @@ class FileJob:
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
-    def room_for(self, info: AudioInfo, stems: Mapping[str, Path]) -> Room:
-        """What the stems of a file take of the disk."""
-        return room_for(
-            stems,
-            self.settings.write,
-            streams=len(stems) + self._multi_stream,
-            duration=self.duration_of(info),
-            sample_rate=self.settings.sample_rate or info.sample_rate,
-            channels=info.channels,
-        )
+    def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
+        """Disk space of the stems of a file."""
+        rate = self.settings.sample_rate or info.sample_rate
+        sizes = stem_space(self.settings.write, self.duration_of(info), rate, info.channels)
+        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        free = free_space(next(iter(stems.values())))
+        return DiskSpace(needed, kept, None if free is None else free / 1e6)
 
     def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -149,7 +172,8 @@ class FileJob:
         Raises:
             AudioError: The file cannot be read.
         """
-        return self._plan(track, probe(track.path))
+        info = probe(track.path)
+        return self._plan(track, info, self.select_engine(info).engine)
 
     def run(
         self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
@@ -166,13 +190,13 @@ class FileJob:
         """
         begun = time.perf_counter()
         info = probe(track.path)
-        plan = self._plan(track, info)
+        stream = self.settings.stream
+        selected = SelectedEngine(engine, stream.batch_size or 1) if engine else self.select_engine(info)
+        plan = self._plan(track, info, selected.engine)
         if plan.skipped:
             return plan
-        check_room(self.room_for(info, plan.stems))
+        self.disk_space(info, plan.stems).check()
         separator = self.separator_for(info)
-        selected = SelectedEngine(engine) if engine else self.select_engine(info)
-        stream = self.settings.stream
         needs_level = separator.normalization == "track"
         confidence = MeanConfidence()
         pairs = separate_stream(
@@ -181,7 +205,7 @@ class FileJob:
             info.sample_rate,
             engine=selected.engine,
             level=measure_level(self._read(track)) if needs_level else None,
-            settings=replace(stream, batch_size=stream.batch_size or selected.batch_size),
+            settings=replace(stream, batch_size=selected.batch_size),
             note=confidence.note,
         )
         null_test = NullTest()
@@ -200,9 +224,8 @@ class FileJob:
             confidence=confidence.figures,
         )
 
-    def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
-        settings = self.settings
-        duration, engine = self.duration_of(info), self.select_engine(info).engine
+    def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
+        settings, duration = self.settings, self.duration_of(info)
         paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(

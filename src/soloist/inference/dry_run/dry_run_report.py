@@ -1,4 +1,4 @@
-"""What separating a file will take, before it is separated."""
+"""The dry run: time, memory and disk space of each file, and the refusal of what does not fit."""
 
 from __future__ import annotations
 
@@ -6,163 +6,116 @@ import math
 from dataclasses import dataclass, replace
 
 from soloist.audio import AudioInfo, probe
-from soloist.errors import OutOfMemoryError
-from soloist.inference.dry_run.disk_space import Room, check_room
-from soloist.inference.dry_run.separation_time import (
-    EXCERPT,
-    Basis,
-    Cost,
-    Outside,
-    calibrated_cost,
-    measure_outside,
-    measured_cost,
-)
+from soloist.inference.dry_run.disk_space import DiskSpace
+from soloist.inference.dry_run.memory_use import WAY_OUT, MemoryUse, chunk_memory
+from soloist.inference.dry_run.separation_time import SeparationTime, excerpt_of, measure_separation
+from soloist.inference.engine_benchmark import export_graphs, noise_chunk
 from soloist.inference.engine_selection import SelectedEngine
+from soloist.inference.engines import GraphEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
-from soloist.resources import available_gpu_memory, available_memory, within_memory
-from soloist.separators import Chunking
-
-WAY_OUT = "take a shorter --chunk or a smaller --batch-size"
-"""What to do where the memory does not suffice."""
-
-_ALIKE = 1.25
+from soloist.resources import GPUMemory, peak_memory, resident_memory, within_memory
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What separating a file is expected to take.
+class DryRunReport:
+    """Time, memory and disk space that separating a file is expected to take.
 
     Attributes:
-        seconds: From reading to the finished stems, with a model that has been loaded.
-        memory: The most memory that the process will hold, MB (10^6 bytes).
-        available: Memory that it can have, MB; None where the system does not say.
-        basis: Where the time of a chunk comes from: `soloist tune`, or chunks of this file, separated now.
-        gpu_memory: The most memory of a GPU that it will hold, MB; None for other devices.
-        gpu_available: What it can have of that, MB; None for other devices.
-        room: What the stems take of the disk, beside those of the files before.
+        seconds: From reading to the finished stems, with a loaded model.
+        memory: Most memory that is held at once.
+        available: Memory that may be held.
+        disk: Disk space of the stems, beside those of the files before.
+        calibrated: True if `soloist tune` measured the time of a chunk, False if it was measured now.
     """
 
     seconds: float
-    memory: float
-    available: float | None
-    basis: Basis
-    gpu_memory: float | None = None
-    gpu_available: float | None = None
-    room: Room | None = None
+    memory: MemoryUse
+    available: MemoryUse
+    disk: DiskSpace
+    calibrated: bool
 
-    @property
-    def fits(self) -> bool:
-        """Whether memory and disk suffice."""
-        return self._missing_memory is None and not (self.room and self.room.lacking)
-
-    def check(self) -> None:
-        """Refuse what does not fit, in one line with the way out.
-
-        Raises:
-            OutOfMemoryError: The memory does not suffice.
-            AudioError: The disk has no room.
-        """
-        if self._missing_memory:
-            raise OutOfMemoryError(self._missing_memory)
-        if self.room:
-            check_room(self.room)
-
-    @property
-    def _missing_memory(self) -> str | None:
-        kinds = (("memory", self.memory, self.available), ("GPU memory", self.gpu_memory, self.gpu_available))
-        for name, needed, there in kinds:
-            if needed is not None and there is not None and needed > there:
-                figures = f"about {needed:.0f} MB of {name}, and {there:.0f} MB are there"
-                return f"separating takes {figures}: {WAY_OUT}"
-        return None
+    def as_dict(self) -> dict[str, str | float | None]:
+        """Plain values for JSON, in s and MB."""
+        figures = {
+            "expected_seconds": self.seconds,
+            "expected_memory_mb": self.memory.process,
+            "available_memory_mb": self.available.process,
+            "expected_gpu_memory_mb": self.memory.gpu,
+            "available_gpu_memory_mb": self.available.gpu,
+            "expected_disk_mb": self.disk.needed,
+            "available_disk_mb": self.disk.available,
+        }
+        rounded = {name: None if value is None else round(value, 3) for name, value in figures.items()}
+        return {**rounded, "expected_from": "calibration" if self.calibrated else "measurement"}
 
 
-class Planner:
-    """Says what a job will take for each file of a batch, in their order.
+class DryRun:
+    """Expected time, memory and disk space of the files of a batch, in their order.
 
-    What chunks cost comes from the calibration of the model, or else from the first file of each kind. What
-    only the first file of a batch takes, as to start an engine, counts for the first one that is asked for.
+    The first file of each kind is measured, and its time includes the start of the engine.
 
     Args:
-        job: What will be done.
+        job: The job that would separate the files.
     """
 
     def __init__(self, job: FileJob) -> None:
         self._job = job
-        self._costs: dict[tuple[object, ...], Cost] = {}
-        self._outside: dict[tuple[object, ...], Outside] = {}
-        self._lengths: dict[str, set[int]] = {}
+        self._measured: dict[tuple[object, ...], tuple[SeparationTime, MemoryUse]] = {}
         self._kept = 0.0
 
-    def expect(self, track: Track) -> Expectation:
-        """What separating a file will take.
+    def report(self, track: Track) -> DryRunReport:
+        """Expected time, memory and disk space of a file.
 
         Raises:
-            AudioError: The file cannot be read.
-            OutOfMemoryError: The memory does not even suffice to find out.
+            AudioError: The file cannot be read, or the disk has no room for its stems.
+            OutOfMemoryError: The memory does not suffice.
         """
         job, info = self._job, probe(track.path)
-        selected = job.select_engine(info)
-        available, gpu_available = available_memory(), available_gpu_memory(selected.engine.device)
-        with within_memory(f"before anything was separated: {WAY_OUT}"):
-            cost = self._cost_of(track, info, selected)
-            outside = self._outside_of(track, info)
-        seconds = self._chunks_of(info, cost)
-        return Expectation(
-            seconds=seconds + outside + self._starting(info, selected, cost),
-            memory=cost.memory,
-            available=available,
-            basis=cost.basis,
-            gpu_memory=cost.gpu_memory,
-            gpu_available=gpu_available,
-            room=self._room_for(track, info),
-        )
+        disk, selected = self._disk_space(track, info), job.select_engine(info)
+        available = MemoryUse.available(selected.engine.device)
+        excerpt, duration = excerpt_of(job, info), job.duration_of(info)
+        # Files of a kind share a measurement if their excerpts are about as long.
+        about = round(math.log(excerpt.duration_of(info) or 1.0, 1.25))
+        kind = (info.sample_rate, info.channels, info.container, info.codec, selected, about)
+        start = 0.0
+        if kind not in self._measured:
+            with within_memory(f"before anything was separated: {WAY_OUT}"):
+                self._measured[kind] = self._measure(excerpt, track, info, selected)
+            start = self._measured[kind][0].start
+        time, memory = self._measured[kind]
+        memory.check(available)
+        length, last = job.chunk_length(info), job.chunking(info).last(job.samples_of(info))
+        chunks = job.count_chunks(info) * time.chunk * length / time.samples
+        seconds = start + chunks + (last != length) * time.resize + duration * time.second
+        return DryRunReport(seconds, memory, available, disk, selected.trial is not None)
 
-    def _room_for(self, track: Track, info: AudioInfo) -> Room:
-        """The room on the disk for the stems of a file, beside those of the files before."""
+    def _measure(
+        self, excerpt: FileJob, track: Track, info: AudioInfo, selected: SelectedEngine
+    ) -> tuple[SeparationTime, MemoryUse]:
+        """Separate an excerpt of a file, and extrapolate the memory to batches of chunks."""
+        job, engine, trial = self._job, selected.engine, selected.trial
+        if trial is None and isinstance(engine, GraphEngine) and not engine.is_exported:
+            # In another process: exporting takes memory that a separation by a cached graph does not.
+            export_graphs(job.model)
+        before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
+        time = measure_separation(excerpt, track, info, selected)
+        peak = peak_memory() or 0.0
+        if trial:
+            return time, MemoryUse(max(peak, before + (trial.memory or 0.0)), None)
+        batch = min(selected.batch_size, job.count_chunks(info))
+        more = max(0.0, batch * job.chunk_length(info) / time.samples - 1)
+        if more:
+            chunk = noise_chunk(job.separator_for(info), time.samples)
+            peak += more * chunk_memory(engine, chunk, peak - before)
+        return time, MemoryUse(peak, gpu.peak(1 + more))
+
+    def _disk_space(self, track: Track, info: AudioInfo) -> DiskSpace:
+        """Disk space of the stems of a file, beside those of the files before."""
         paths = self._job.plan(track).stems
-        room = self._job.room_for(info, paths)
-        room = replace(room, needed=room.needed + self._kept)
+        disk = self._job.disk_space(info, paths)
+        disk = replace(disk, needed=disk.needed + self._kept)
+        disk.check()
         replaced = sum(path.stat().st_size for path in set(paths.values()) if path.is_file()) / 1e6
-        self._kept += max(0.0, room.kept - replaced)
-        return room
-
-    def _chunks_of(self, info: AudioInfo, cost: Cost) -> float:
-        """Seconds for all chunks; what is shorter than that which was measured takes so much less."""
-        return self._job.count_chunks(info) * cost.chunk * self._length(info) / cost.samples
-
-    def _length(self, info: AudioInfo) -> int:
-        """Samples of the chunks of a file."""
-        return min(self._chunking(info).length, self._job.samples_of(info))
-
-    def _chunking(self, info: AudioInfo) -> Chunking:
-        return self._job.settings.stream.chunking(self._job.separator_for(info))
-
-    def _cost_of(self, track: Track, info: AudioInfo, selected: SelectedEngine) -> Cost:
-        # Files of less than a chunk are measured anew if none was that is about as long.
-        length = round(math.log(self._length(info), _ALIKE))
-        key = (info.sample_rate, info.channels, selected.engine.name, selected.batch_size, length)
-        if key not in self._costs:
-            known = calibrated_cost(self._job, info, selected)
-            self._costs[key] = known or measured_cost(self._job, track, info, selected)
-        return self._costs[key]
-
-    def _outside_of(self, track: Track, info: AudioInfo) -> float:
-        """Seconds of everything but the engine."""
-        key = (info.sample_rate, info.channels, info.container, info.codec)
-        duration, start = self._job.duration_of(info), 0.0
-        if key not in self._outside or self._outside[key].duration < min(EXCERPT, duration):
-            self._outside[key] = measure_outside(self._job, track, info)
-            start = self._outside[key].start
-        outside = self._outside[key]
-        return start + outside.file + outside.second * duration
-
-    def _starting(self, info: AudioInfo, selected: SelectedEngine, cost: Cost) -> float:
-        """Seconds until the engine is ready for the chunks of a file, after those of the files before."""
-        samples, chunking = self._job.samples_of(info), self._chunking(info)
-        lengths = {self._length(info), chunking.last(samples)}
-        known = self._lengths.setdefault(selected.engine.name, set())
-        first, new = not known, len(lengths - known)
-        known |= lengths
-        return cost.start + (new - 1) * cost.resize if first else new * cost.resize
+        self._kept += max(0.0, disk.kept - replaced)
+        return disk

@@ -1,194 +1,118 @@
-"""What the parts of a job cost: a chunk, and everything around the chunks."""
+"""Separation time: chunks times the time of a chunk, and reading and writing of each second."""
 
 from __future__ import annotations
 
+import copy
 import statistics
 import tempfile
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 from torch import Tensor
 
-from soloist.audio import AudioInfo, StemWriter, WriteOptions
-from soloist.inference.dry_run.trial_run import Idle, rehearse
-from soloist.inference.engine_benchmark import export_graphs, noise_chunk, time_resize
+from soloist.audio import AudioInfo
+from soloist.inference.engine_benchmark import noise_chunk, time_resize
 from soloist.inference.engine_selection import SelectedEngine
-from soloist.inference.engines import Engine, GraphEngine
+from soloist.inference.engines import Engine, Estimate
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
-from soloist.inference.stream import StreamSettings
-from soloist.resources import GPUMemory, is_gpu, peak_memory, peak_tensor_memory, resident_memory
-from soloist.separators import Chunking
+from soloist.separators import Chunking, Note
 
-Basis = Literal["calibration", "measurement"]
+_SECONDS, _CHUNKS = 10.0, 3
+"""Length of the excerpt: so many seconds, or so many chunks if these are longer."""
 
-EXCERPT, _SHORT = 10.0, 2.0
-"""Seconds of a file whose reading, resampling and writing is timed."""
-
-_SECONDS, _LONGEST = 2.0, 4.0
-"""Seconds of chunks that suffice if these are two or more, and even if it is one."""
-
-_CHUNKS = 12
-"""Chunks that always suffice."""
-
-_LEVEL = np.float32(0.1)
-
-_BESIDE_TENSORS, _BESIDE_GPU = 1.25, 3.0
-"""How much more a process takes than the tensors of a chunk, or than it and its estimates: what is glued and
-written, scratch space of operations, gaps."""
-
-_AHEAD = 60.0
-"""Seconds into the file, at most, where chunks are taken: some formats are decoded from the beginning."""
+_BUDGET = 2.0
+"""Seconds that the engine runs in the excerpt: the time of its other chunks is known then."""
 
 
 @dataclass(frozen=True)
-class Outside:
-    """What everything but the engine takes.
+class SeparationTime:
+    """Seconds that the parts of a separation take.
 
     Attributes:
-        start: Seconds that it takes more the first time.
-        file: Seconds for each file.
-        second: Seconds for each second of a file.
-        duration: Seconds of the longest excerpt that was tried.
-    """
-
-    start: float
-    file: float
-    second: float
-    duration: float
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What chunks of some length cost.
-
-    Attributes:
-        start: Seconds that the first takes more than the others.
-        chunk: Seconds for each.
-        resize: Seconds until the engine is ready for chunks of another length.
-        samples: Their length.
-        memory: The most that the process holds, MB.
-        gpu_memory: The most that is taken of a GPU, MB; None for other devices.
-        basis: Where this is known from.
+        start: Preparing the engine for the first chunk.
+        chunk: One chunk of `samples` samples.
+        samples: Length of such a chunk.
+        resize: Preparing the engine for a last chunk of another length.
+        second: Reading, resampling and writing one second of audio.
     """
 
     start: float
     chunk: float
-    resize: float
     samples: int
-    memory: float
-    gpu_memory: float | None
-    basis: Basis
+    resize: float
+    second: float
 
 
-def measure_outside(job: FileJob, track: Track, info: AudioInfo) -> Outside:
-    """Time a job on the first seconds of a file, with an engine that does nothing."""
-    duration = job.duration_of(info)
-    long, short = min(EXCERPT, duration), min(_SHORT, duration)
-    idle, settings = Idle(job.separator_for(info)), replace(job.settings, stream=_tried_stream(job, info))
-
-    def run(seconds: float) -> float:
-        return rehearse(job, track, replace(settings, duration=seconds), idle).outside or 0.0
-
-    cold = run(short)
-    whole, part = (min(times) for times in zip(*((run(long), run(short)) for _ in range(2)), strict=True))
-    second = max(0.0, whole - part) / (long - short) if long > short else 0.0
-    return Outside(max(0.0, cold - part), max(0.0, whole - second * long), second, long)
-
-
-def calibrated_cost(job: FileJob, info: AudioInfo, selected: SelectedEngine) -> Cost | None:
-    """What `soloist tune` measured; None where it did not measure such chunks."""
-    separator, stream = job.separator_for(info), job.settings.stream
-    usual, trial = Chunking.of(separator).length, selected.trial
-    asked = stream.batch_size or selected.batch_size
-    as_usual = stream.chunking(separator).length == usual <= job.samples_of(info)
-    if not as_usual or trial is None or trial.batch_size != asked:
-        return None
-    groups = -(-info.channels // separator.channels)
-    memory = (resident_memory() or 0.0) + (trial.memory or 0.0)
-    memory = max(memory, peak_memory() or 0.0)
-    return Cost(trial.start, groups * trial.chunk, trial.resize, usual, memory, None, "calibration")
+def excerpt_of(job: FileJob, info: AudioInfo) -> FileJob:
+    """A job for the beginning of a file: one chunk at once, none longer than the separator's best."""
+    separator, settings = job.separator_for(info), job.settings
+    usual = Chunking.of(separator).length
+    duration = max(_SECONDS, _CHUNKS * usual / separator.sample_rate)
+    chunk = None if job.chunking(info).length > usual else settings.stream.chunk
+    excerpt = copy.copy(job)
+    excerpt.settings = replace(
+        settings,
+        duration=min(duration, job.duration_of(info)) or duration,
+        stream=replace(settings.stream, batch_size=1, chunk=chunk),
+        skip_existing=False,
+    )
+    return excerpt
 
 
-def measured_cost(job: FileJob, track: Track, info: AudioInfo, selected: SelectedEngine) -> Cost:
-    """Separate a few chunks; where more at once is asked for than a chunk, the rest is a rule of three."""
-    separator, stream, engine = job.separator_for(info), job.settings.stream, selected.engine
-    if isinstance(engine, GraphEngine) and not engine.is_exported:
-        # Done in another process: it takes memory that a separation with the graph in the cache does not.
-        export_graphs(job.model)
-    asked = min(stream.chunking(separator).length, job.samples_of(info))
-    tried = min(asked, Chunking.of(separator).length)
-    longer = asked / tried
-    times = longer * min(stream.batch_size or selected.batch_size, job.count_chunks(info))
-    before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
-    start, chunk = _rehearse_chunks(job, track, info, engine)
-    resize = time_resize(engine, separator, tried, chunk)
-    memory = peak_memory() or 0.0
-    if times > 1:
-        memory += (times - 1) * _memory_of(engine, noise_chunk(separator, tried), memory - before)
-    return Cost(start, chunk * longer, resize, asked, memory, gpu.peak(times), "measurement")
+def measure_separation(
+    job: FileJob, track: Track, info: AudioInfo, selected: SelectedEngine
+) -> SeparationTime:
+    """Separate an excerpt of a file (see `excerpt_of`) into temporary files.
 
-
-def _memory_of(engine: Engine, chunk: Tensor, grown: float) -> float:
-    """MB of the process that one chunk more at once takes.
-
-    Args:
-        engine: What it is separated by.
-        chunk: `(1, channels, samples)`.
-        grown: What the process grew by when it separated the first ones.
+    Raises:
+        AudioError: The file cannot be read.
     """
-    if isinstance(engine, GraphEngine):
-        # Nobody sees what is inside; this is too much, since it holds the compiled graph.
-        return grown
-    if is_gpu(engine.device):
-        return _BESIDE_GPU * (chunk.nbytes + engine(chunk).nbytes) / 1e6
-    return _BESIDE_TENSORS * peak_tensor_memory(partial(engine, chunk)) / 1e6
-
-
-def _tried_stream(job: FileJob, info: AudioInfo) -> StreamSettings:
-    """How chunks are tried: one at a time, and none that are longer than the separator's best."""
-    separator, stream = job.separator_for(info), job.settings.stream
-    longer = stream.chunking(separator).length > Chunking.of(separator).length
-    return replace(stream, batch_size=1, chunk=None if longer else stream.chunk)
-
-
-def _rehearse_chunks(job: FileJob, track: Track, info: AudioInfo, engine: Engine) -> tuple[float, float]:
-    """Seconds of a chunk from the file, or of noise where it is silent there, and what the first takes more.
-
-    Of the first are the first reading and writing, too, where the file is short enough to be done as a whole.
-    """
-    separator, settings, stream = job.separator_for(info), job.settings, _tried_stream(job, info)
-    chunking, whole = stream.chunking(separator), job.duration_of(info)
-    # One more than are separated: the last may have a length of its own.
-    duration = min(whole, (chunking.length + _CHUNKS * chunking.step) / separator.sample_rate)
-    start = settings.start + min(_AHEAD, (whole - duration) / 2)
-    settings = replace(settings, start=start, duration=duration, stream=stream)
+    engine, trial = selected.engine, selected.trial
+    separator, samples = job.separator_for(info), job.chunk_length(info)
+    timed = _TimedEngine(engine, len(separator.sources), 0.0 if trial else _BUDGET)
     with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-        first = rehearse(job, track, settings, engine, _suffice)
-        if not first.calls:
-            track, settings = Track(Path(folder) / "noise.wav", "noise"), replace(settings, start=0.0)
-            _write_noise(track.path, info, min(duration, 3 * chunking.length / separator.sample_rate))
-            first = rehearse(job, track, settings, engine, _suffice)
-        calls, outside = first.calls[1:], 0.0
-        if not _suffice(first.calls):
-            again = rehearse(job, track, settings, engine, _suffice)
-            calls, outside = (*calls, *again.calls), (first.outside or 0.0) - (again.outside or 0.0)
-    chunk = statistics.median(calls or first.calls)
-    return max(0.0, first.calls[0] - chunk + outside), chunk
+        job.settings = replace(job.settings, folder=Path(folder))
+        report = job.run(track, engine=timed)
+    second, groups = (
+        (report.elapsed - sum(timed.calls)) / report.duration,
+        -(-info.channels // separator.channels),
+    )
+    if trial:
+        return SeparationTime(trial.start, groups * trial.chunk, samples, trial.resize, second)
+    # A short file has one chunk, and a silent one has none.
+    while len(timed.calls) < 2:
+        timed.run(engine, noise_chunk(separator, samples).repeat(groups, 1, 1))
+    first, *others = timed.calls
+    chunk = statistics.median_low(others)
+    resize = time_resize(engine, separator, samples, chunk)
+    return SeparationTime(max(0.0, first - chunk), chunk, samples, resize, second)
 
 
-def _suffice(calls: Sequence[float]) -> bool:
-    spent = sum(calls)
-    return len(calls) == _CHUNKS or spent > _LONGEST or (len(calls) > 1 and spent > _SECONDS)
+class _TimedEngine:
+    """An engine that returns the mixture as every estimate once its budget is spent, in s."""
 
+    def __init__(self, engine: Engine, sources: int, budget: float) -> None:
+        self.name, self.device = engine.name, engine.device
+        self.calls: list[float] = []
+        self._engine, self._sources, self._budget = engine, sources, budget
 
-def _write_noise(path: Path, info: AudioInfo, duration: float) -> None:
-    samples = max(1, round(duration * info.sample_rate))
-    noise = np.random.default_rng(0).standard_normal((1, info.channels, samples), np.float32)
-    with StemWriter({"noise": path}, info.sample_rate, info.channels, WriteOptions()) as writer:
-        writer.write(_LEVEL * noise)
-        writer.commit()
+    def __call__(self, mixture: Tensor) -> Tensor:
+        return self._estimate(self._engine, mixture)
+
+    def follow(self, note: Note | None = None) -> Estimate | None:
+        following = self._engine.follow(note)
+        return None if following is None else partial(self._estimate, following)
+
+    def _estimate(self, estimate: Estimate, mixture: Tensor) -> Tensor:
+        if sum(self.calls) >= self._budget:
+            return mixture[:, None].repeat(1, self._sources, 1, 1)
+        return self.run(estimate, mixture)
+
+    def run(self, estimate: Estimate, mixture: Tensor) -> Tensor:
+        begun = time.perf_counter()
+        estimates = estimate(mixture)
+        self.calls.append(time.perf_counter() - begun)
+        return estimates
