@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from soloist.inference.engines.graph_engine import Arrays, GraphEngine, Run
+from soloist.inference.engines.graph_engines import Arrays, GraphEngine, Run
 from soloist.resources import import_extra
 from soloist.separators import Separator
 
