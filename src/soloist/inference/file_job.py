@@ -23,7 +23,6 @@ from soloist.audio import (
     stem_space,
 )
 from soloist.errors import UsageError
-from soloist.inference.confidence import MeanConfidence
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
@@ -31,7 +30,7 @@ from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.inference.track_report import TrackReport
+from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
