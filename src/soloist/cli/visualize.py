@@ -58,7 +58,8 @@ def visualize(
     from soloist.resources import import_extra
 
     import_extra("matplotlib", "plot")
-    from soloist.inspection import look_at, write_look
+    from soloist.inspection import visualize as visualize_excerpt
+    from soloist.inspection import write_visualization
 
     names, overrides = parse_arguments(arguments)
     check_overrides(overrides, visualize)
@@ -71,11 +72,13 @@ def visualize(
         excerpt = _read(Path(names[1]), start, duration)
     else:
         excerpt = _draw(names[0], resolved, example, start, duration)
-    look = look_at(_load(model, excerpt), excerpt, device=device)
+    visualization = visualize_excerpt(_load(model, excerpt), excerpt, device=device)
     title = Path(names[1]).stem if len(names) == 2 else f"{Path(names[0]).stem}-{example}"
     folder = output or Path("visualized") / title
-    files = write_look(look.separation, folder, picture=picture, dimensions=3 if dimensions == 3 else 2)
-    confidence = None if look.confidence is None else _plain(vars(look.confidence))
+    files = write_visualization(
+        visualization, folder, picture=picture, dimensions=3 if dimensions == 3 else 2
+    )
+    confidence = None if visualization.confidence is None else _plain(vars(visualization.confidence))
     if as_json:
         _print_json(names[0], excerpt, files, confidence)
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from soloist.errors import SoloistError, UsageError
 from soloist.files import write_whole
-from soloist.inspection import look_at, write_look
+from soloist.inspection import visualize, write_visualization
 from soloist.plots import draw_curves, save_figure
 from soloist.table_files import write_table
 from soloist.training.data.mixers import fill_cache
@@ -124,7 +124,7 @@ class Experiment:
         files: list[Path] = []
         for number in range(watch.examples):
             excerpt = draw_excerpt(self.recipe, number, duration=watch.seconds)
-            files += write_look(look_at(separator, excerpt).separation, folder / str(number)).values()
+            files += write_visualization(visualize(separator, excerpt), folder / str(number)).values()
         return files
 
     def analyze(self) -> list[Path]:

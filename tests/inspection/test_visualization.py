@@ -8,7 +8,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from soloist.inspection import Excerpt, look_at, write_look
+from soloist.inspection import Excerpt, visualize, write_visualization
 from soloist.networks import Autoencoder, SpectralNetwork, SuDoRMRF
 from soloist.separators import (
     HPSS,
@@ -116,8 +116,8 @@ def test_every_family_shows_what_it_has(family, options, tmp_path):
     torch.manual_seed(0)
     separator = make().eval()
     given = excerpt(**{"channels": separator.channels, **options})
-    look = look_at(separator, given)
-    shown = look.separation
+    visualization = visualize(separator, given)
+    shown = visualization.figure
     assert shown.mixture.shape == given.mixture.shape
     assert list(shown.estimates) == list(separator.sources)
     assert all(audio.shape == given.mixture.shape for audio in shown.estimates.values())
@@ -126,16 +126,16 @@ def test_every_family_shows_what_it_has(family, options, tmp_path):
         assert mask.isfinite().all()
         assert mask.min() >= 0
     assert (shown.embeddings is not None) == embeddings
-    assert (look.confidence is not None) == embeddings
+    assert (visualization.confidence is not None) == embeddings
     if not options and family in ("clustering", "two stages"):
-        files = write_look(shown, tmp_path / "new" / "folder")
+        files = write_visualization(visualization, tmp_path / "new" / "folder")
         assert set((tmp_path / "new" / "folder").iterdir()) == set(files.values())
 
 
 @pytest.mark.parametrize("make", [spectral, clustering, lambda: clustering(masks=True, inference="masks")])
 def test_a_mask_is_that_of_the_source_beside_it(make):
     separator = make().eval()
-    shown = look_at(separator, excerpt()).separation
+    shown = visualize(separator, excerpt()).figure
     for name, audio in shown.estimates.items():
         # Half of the spectrum is 1, the other is 0: that in which the estimate sounds.
         mask = shown.masks[name]
@@ -148,7 +148,7 @@ def test_a_mask_is_that_of_the_source_beside_it(make):
 def test_masks_of_uneven_bins_are_drawn_on_even_frequencies():
     transform = SliCQ(sample_rate=RATE, scale="mel", bins=40, fmin=100.0)
     separator = LowPass(transform, Autoencoder((2, 3)), sources=SOURCES, sample_rate=RATE, channels=1)
-    masks = look_at(separator, excerpt()).separation.masks
+    masks = visualize(separator, excerpt()).figure.masks
     frequencies = torch.linspace(0, RATE / 2, len(masks["low"]))
     for rows, value in ((frequencies < 900, 1), (frequencies > 1100, 0)):
         torch.testing.assert_close(masks["low"][rows], torch.full_like(masks["low"][rows], value))
@@ -156,7 +156,7 @@ def test_masks_of_uneven_bins_are_drawn_on_even_frequencies():
 
 
 def test_points_are_grouped_by_the_estimate_that_they_are_heard_in():
-    shown = look_at(clustering(), excerpt()).separation
+    shown = visualize(clustering(), excerpt()).figure
     first = shown.estimates["low"]
     sounds_low = torch.fft.rfft(first[0]).abs().argmax() < first.shape[-1] // 4
     assert set(shown.groups.tolist()) == {0, 1}
@@ -166,36 +166,36 @@ def test_points_are_grouped_by_the_estimate_that_they_are_heard_in():
 
 
 def test_clusters_that_are_clear_are_trusted():
-    confidence = look_at(clustering(), excerpt()).confidence
+    confidence = visualize(clustering(), excerpt()).confidence
     assert confidence.silhouette.item() > 0.9
     assert confidence.posterior.item() > 0.9
 
 
 def test_references_stand_by_the_estimates_that_they_belong_to():
     low, high = tones()
-    shown = look_at(clustering(), excerpt({"talker1": high, "talker2": low})).separation
+    shown = visualize(clustering(), excerpt({"talker1": high, "talker2": low})).figure
     for name, reference in shown.references.items():
         assert torch.corrcoef(torch.stack([reference[0], shown.estimates[name][0]]))[0, 1] > 0.99
-    ordered = look_at(spectral(), excerpt({"high": high, "noise": low})).separation
+    ordered = visualize(spectral(), excerpt({"high": high, "noise": low})).figure
     assert list(ordered.references) == ["high"]
-    assert not look_at(clustering(), excerpt({"alone": low})).separation.references
+    assert not visualize(clustering(), excerpt({"alone": low})).figure.references
 
 
 def test_silence_is_drawn_too(tmp_path):
     silent = Excerpt("silence", np.zeros((1, 4000), np.float32), RATE)
-    shown = look_at(clustering(), silent).separation
-    assert not any(audio.any() for audio in shown.estimates.values())
-    write_look(shown, tmp_path)
+    visualization = visualize(clustering(), silent)
+    assert not any(audio.any() for audio in visualization.figure.estimates.values())
+    write_visualization(visualization, tmp_path)
 
 
 def test_the_files_are_what_was_separated(tmp_path):
     low, high = tones(channels=2)
-    shown = look_at(spectral(), excerpt({"low": low, "high": high}, channels=2)).separation
-    files = write_look(shown, tmp_path, picture="svg", dimensions=3)
+    visualization = visualize(spectral(), excerpt({"low": low, "high": high}, channels=2))
+    files = write_visualization(visualization, tmp_path, picture="svg", dimensions=3)
     assert list(files) == ["mixture", "low", "high", "low-reference", "high-reference", "picture"]
     audio, rate = soundfile.read(files["high"], dtype="float32", always_2d=True)
     assert rate == RATE
-    np.testing.assert_array_equal(audio.T, shown.estimates["high"])
+    np.testing.assert_array_equal(audio.T, visualization.figure.estimates["high"])
     np.testing.assert_array_equal(soundfile.read(files["low-reference"], dtype="float32")[0].T, low)
 
 
@@ -203,7 +203,7 @@ def test_the_files_are_what_was_separated(tmp_path):
 def test_the_same_excerpt_is_the_same_picture(tmp_path, kind, dimensions):
     pictures = []
     for place in ("one", "two"):
-        shown = look_at(clustering(), excerpt(seconds=0.1)).separation
-        files = write_look(shown, tmp_path / place, picture=kind, dimensions=dimensions)
+        visualization = visualize(clustering(), excerpt(seconds=0.1))
+        files = write_visualization(visualization, tmp_path / place, picture=kind, dimensions=dimensions)
         pictures.append(files["picture"].read_bytes())
     assert pictures[0] == pictures[1]

@@ -1,4 +1,4 @@
-"""Which engine is taken: what was asked for, or what a calibration says."""
+"""Engine selection: the requested engine, or the best of a calibration."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from families import make_family
-from soloist.errors import SoloistError, UsageError
+from soloist.errors import UsageError
 from soloist.inference import Calibration, Trial, calibration_path, load_calibration, save_calibration
-from soloist.inference.engine_selection import EngineChoice
+from soloist.inference.engine_selection import EngineSelection
 from soloist.separators import HPSS
 
 
@@ -29,36 +29,33 @@ def calibrate(separator, *trials):
     save_calibration(separator, Calibration((trial("torch", 1.0), *trials)))
 
 
-def choose(separator, chunks=100, name="auto", **options):
-    def refuse():
-        raise AssertionError("nothing was to be calibrated")
-
-    return EngineChoice(separator, name, "cpu", refuse).choose(chunks, **options)
+def select(separator, chunks=100, name="auto"):
+    return EngineSelection(separator, name, "cpu").select(chunks)
 
 
 def test_it_is_pytorch_before_anything_was_measured():
-    assert choose(make_family("unet-tdc"), 10_000).engine.name == "torch"
+    assert select(make_family("unet-tdc"), 10**7).engine.name == "torch"
 
 
 def test_it_is_the_fastest_of_a_calibration():
     separator = make_family("unet-tdc")
     calibrate(separator, trial("openvino", 0.5, batch_size=4), trial("onnxruntime", 0.7))
-    choice = choose(separator)
-    assert (choice.engine.name, choice.batch_size) == ("openvino", 4)
+    selected = select(separator)
+    assert (selected.engine.name, selected.batch_size) == ("openvino", 4)
 
 
 @pytest.mark.parametrize("difference", [2e-4, math.nan])
 def test_it_is_none_that_estimates_something_else(difference):
     separator = make_family("unet-tdc")
     calibrate(separator, trial("openvino", 0.5, difference=difference), trial("onnxruntime", 0.7))
-    assert choose(separator).engine.name == "onnxruntime"
+    assert select(separator).engine.name == "onnxruntime"
 
 
 def test_a_short_recording_does_not_wait_for_an_engine_to_start():
     separator = make_family("unet-tdc")
     calibrate(separator, trial("openvino", 0.5, start=10.0))
-    engines = EngineChoice(separator, "auto", "cpu", list)
-    assert [engines.choose(chunks).engine.name for chunks in (19, 21, 19)] == [
+    engines = EngineSelection(separator, "auto", "cpu")
+    assert [engines.select(chunks).engine.name for chunks in (19, 21, 19)] == [
         "torch",
         "openvino",
         "openvino",
@@ -68,54 +65,23 @@ def test_a_short_recording_does_not_wait_for_an_engine_to_start():
 def test_no_more_threads_are_taken_than_allowed():
     separator = make_family("unet-tdc")
     calibrate(separator, trial("openvino", 0.1, threads=torch.get_num_threads() + 1))
-    assert choose(separator).engine.name == "torch"
-
-
-def test_a_long_recording_is_worth_a_calibration(monkeypatch):
-    separator = make_family("unet-tdc")
-    made = []
-
-    def calibrate_now():
-        made.append(1)
-        return Calibration((trial("torch", 1.0), trial("openvino", 0.5)))
-
-    engines = EngineChoice(separator, "auto", "cpu", calibrate_now)
-    assert engines.choose(10**7).engine.name == "torch"
-    assert engines.choose(2, may_calibrate=True).engine.name == "torch"
-    assert not made
-    assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
-    assert engines.choose(10**7, may_calibrate=True).engine.name == "openvino"
-    assert len(made) == 1
-
-
-@pytest.mark.parametrize("error", [SoloistError("the process was killed"), OSError("no room")])
-def test_a_comparison_that_fails_is_no_failure_of_the_separation(error, caplog):
-    tried = []
-
-    def fail():
-        tried.append(1)
-        raise error
-
-    engines = EngineChoice(make_family("unet-tdc"), "auto", "cpu", fail)
-    assert [engines.choose(10**7, may_calibrate=True).engine.name for _ in range(2)] == ["torch", "torch"]
-    assert len(tried) == 1
-    assert str(error) in caplog.text
+    assert select(separator).engine.name == "torch"
 
 
 def test_what_was_asked_for_is_taken_whatever_was_measured():
     separator = make_family("unet-tdc")
     calibrate(separator, trial("openvino", 0.5))
-    assert choose(separator, name="onnxruntime").engine.name == "onnxruntime"
-    assert choose(separator, name="torch").engine.name == "torch"
+    assert select(separator, name="onnxruntime").engine.name == "onnxruntime"
+    assert select(separator, name="torch").engine.name == "torch"
 
 
 def test_separators_without_a_network_have_no_choice():
-    assert choose(HPSS(sample_rate=8000, channels=1)).engine.name == "torch"
+    assert select(HPSS(sample_rate=8000, channels=1)).engine.name == "torch"
 
 
 def test_a_wrong_device_is_refused_at_once():
     with pytest.raises(UsageError, match="cuda:77"):
-        EngineChoice(HPSS(sample_rate=8000, channels=1), "auto", "cuda:77", list)
+        EngineSelection(HPSS(sample_rate=8000, channels=1), "auto", "cuda:77")
 
 
 def test_a_calibration_is_that_of_the_weights():
@@ -166,4 +132,4 @@ def test_a_damaged_calibration_is_none(content):
     calibrate(separator)
     calibration_path(separator).write_text(content, encoding="utf-8")
     assert load_calibration(separator) is None
-    assert choose(separator).engine.name == "torch"
+    assert select(separator).engine.name == "torch"

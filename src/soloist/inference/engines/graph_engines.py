@@ -6,6 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from soloist.errors import ExportError, SoloistError, UsageError, one_line
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.graph_cache import cached_graph, fingerprint, is_cached
 from soloist.inference.graphs.formats import to_onnx, write_onnx
+from soloist.resources import import_extra
 from soloist.separators import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
@@ -131,3 +133,67 @@ class GraphEngine:
                 f"{self.name} cannot run this {type(self._separator).__name__}: take --engine torch "
                 f"({one_line(error)})"
             ) from error
+
+
+class OpenVINOEngine(GraphEngine):
+    """Runs a separator's graph with OpenVINO on the CPU, in single precision; see `GraphEngine`."""
+
+    name = "openvino"
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        self._core: Any = import_extra("openvino", "openvino").Core()
+        super().__init__(separator, threads)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Compile a graph for inputs of these shapes."""
+        model = self._core.read_model(graph)
+        model.reshape({port: list(array.shape) for port, array in zip(model.inputs, inputs, strict=True)})
+        compiled = self._core.compile_model(model, "CPU", self._settings())
+        request, outputs = compiled.create_infer_request(), compiled.outputs
+
+        def run(arrays: Arrays) -> Any:
+            # Only the inputs are shared: the next run would overwrite the outputs.
+            results = request.infer(list(arrays), share_inputs=True, share_outputs=False)
+            return [results[port] for port in outputs]
+
+        return run
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Newer processors would take bfloat16 by themselves.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+
+
+class OnnxRuntimeEngine(GraphEngine):
+    """Runs a separator's graph with ONNX Runtime on the CPU, in single precision; see `GraphEngine`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        self._runtime: Any = import_extra("onnxruntime", "onnxruntime")
+        super().__init__(separator, threads)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Make a session for a graph.
+
+        Raises:
+            RuntimeError: ONNX Runtime does not know what is in the graph.
+        """
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        # Its threads would go on spinning while PyTorch's compute what is around the graph.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # Its own errors have no other class in common.
+            raise RuntimeError(str(error)) from error
+        names = [port.name for port in session.get_inputs()]
+
+        def run(arrays: Arrays) -> Any:
+            return session.run(None, dict(zip(names, arrays, strict=True)))
+
+        return run
