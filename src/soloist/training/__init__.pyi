@@ -1,4 +1,5 @@
 from .data.curriculum import Curriculum as Curriculum
+from .data.sampler import Sampler as Sampler
 from .experiment.pipeline import run_experiment as run_experiment
 from .experiment.stages import Experiment as Experiment
 from .loop.checkpoints import Checkpoints as Checkpoints

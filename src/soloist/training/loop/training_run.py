@@ -28,7 +28,6 @@ from soloist.training.results.testing import Advance, TestSet
 from soloist.training.watch.assembly import callbacks_for, loggers_for
 
 _OURS = (
-    "callbacks",
     "default_root_dir",
     "enable_checkpointing",
     "logger",
@@ -99,10 +98,13 @@ def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trai
     Raises:
         ConfigError: An argument is unknown, of the wrong type, or not the recipe's business.
     """
+    if "callbacks" in recipe.trainer:
+        raise ConfigError(f"trainer of the recipe {recipe.name}: name callbacks under the key callbacks")
     if ours := [name for name in _OURS if name in recipe.trainer]:
         raise ConfigError(f"trainer of the recipe {recipe.name}: {ours[0]} is not the recipe's to say")
     # The order matters: checkpoints first, so that the end is saved before the average replaces the weights.
     callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, quiet=quiet)]
+    callbacks += [recipe.build(part, Callback) for part in recipe.callbacks]
     where = f"trainer of the recipe {recipe.name}"
     stated = check_arguments(L.Trainer, recipe.trainer, where)
     try:
@@ -115,7 +117,7 @@ def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trai
             logger=loggers_for(recipe, folder),
             plugins=[AtomicCheckpointIO()],
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
 
 

@@ -75,6 +75,9 @@ class DataConfig:
         curriculum: What differs in the first epochs, see `Phase`: `[{until: 10, duration: 1.0}]`. The steps
             of an epoch are as many in every phase; validation and test examples are always the same.
 
+        sampler: Chooses the training examples of each epoch, and their order, see `soloist.training.Sampler`;
+            None for each example once, in the order of their numbers.
+
     Raises:
         ConfigError: A value is out of range.
     """
@@ -91,10 +94,9 @@ class DataConfig:
     remix: Config | None = None
     cache: Config | None = None
     curriculum: Sequence[dict[str, Any]] = ()
+    sampler: Config | None = None
 
     def __post_init__(self) -> None:
-        if self.test is None:  # `test:` with nothing after it
-            object.__setattr__(self, "test", {})
         if not 1 <= self.batch_size <= self.examples_per_epoch:
             raise ConfigError(
                 f"data.batch_size {self.batch_size} must be from 1 to examples_per_epoch "
