@@ -124,7 +124,9 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
     path = Path(name).expanduser()
     if folder is not None and (folder / path).is_file():
         path = folder / path
-    return _import_file(_read(path.absolute()))
+    known = _imported.get(path.stem)
+    # As with any module, a change of the file is for the next program.
+    return known if known and known.path == path.absolute() else _import_file(_read(path.absolute()))
 
 
 def imported_classes() -> dict[str, str]:

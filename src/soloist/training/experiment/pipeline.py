@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from soloist.config import import_code
 from soloist.errors import UsageError
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
 from soloist.training.experiment.stages import Experiment
@@ -112,6 +113,8 @@ def _do(stage: Stage, experiment: Experiment, *, resume: bool) -> list[Path]:
 def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
     """What a stage depends on, as far as the recipe and what was done before say."""
     values = recipe.to_dict()
+    # By their contents, wherever they lie.
+    values["imports"] = [import_code(name).to_dict() for name in recipe.imports]
     if recipe.data.root is not None:
         values["data"]["root"] = str(Path(recipe.data.root).expanduser().absolute())
     ignored = _IGNORED[stage]
