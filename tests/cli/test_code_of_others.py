@@ -312,10 +312,9 @@ def test_consent_is_stored_for_the_contents_of_the_file(model, tone, tmp_path):
     called("separate", tone, "-m", model, "-q", "-o", tmp_path / "out", home=tmp_path)
     with (model / "mine.py").open("a") as file:
         file.write("print('I am another')\n")
+    separate = ("separate", tone, "-m", model, "-q", "-o", tmp_path / "changed")
     for options in ((), ("--trust",)):
-        changed = call(
-            "separate", tone, "-m", model, "-q", "-o", tmp_path / "changed", *options, home=tmp_path
-        )
+        changed = call(*separate, *options, home=tmp_path)
         assert changed.returncode == 2
         assert "mine.py is not what the model was trained with" in changed.stderr
         assert changed.stdout == ""
