@@ -64,7 +64,7 @@ def run(
     chosen, again = _parse(stages), _parse(force)
     require_lightning()
     from soloist.training import Experiment, run_experiment
-    from soloist.training.loop.guard import is_first_process
+    from soloist.training.loop.callbacks import is_first_process
 
     def tell(stage: Stage, what: str) -> None:
         if not quiet:

@@ -58,7 +58,7 @@ def train(
         return
     require_lightning()
     from soloist.training.loop import training_run as run
-    from soloist.training.loop.guard import is_first_process
+    from soloist.training.loop.callbacks import is_first_process
 
     folder = resume or output or Path("runs") / recipe.name
     try:

@@ -1,13 +1,13 @@
 from .data.curriculum import Curriculum as Curriculum
 from .data.sampler import Sampler as Sampler
 from .experiment.pipeline import run_experiment as run_experiment
-from .experiment.stages import Experiment as Experiment
+from .experiment.experiment import Experiment as Experiment
 from .loop.checkpoints import Checkpoints as Checkpoints
 from .loop.quality import measure_quality as measure_quality
 from .loop.task import SeparationTask as SeparationTask
 from .loop.training_run import make_trainer as make_trainer
 from .loop.training_run import train as train
-from .recipe.data_config import DataConfig as DataConfig
+from .recipe.sections import DataConfig as DataConfig
 from .recipe.recipe import RECIPES as RECIPES
 from .recipe.recipe import Recipe as Recipe
 from .recipe.recipe import Stage as Stage

@@ -9,7 +9,7 @@ from operator import mul
 
 from soloist.mixing import Example, Mixer
 from soloist.mixing.example import arguments_of
-from soloist.training.recipe.data_config import DataConfig
+from soloist.training.recipe.sections import DataConfig
 
 
 class Curriculum:

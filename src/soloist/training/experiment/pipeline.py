@@ -9,8 +9,8 @@ from typing import Any, get_args
 from soloist.config import import_code
 from soloist.errors import UsageError
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
-from soloist.training.experiment.stages import Experiment
-from soloist.training.loop.guard import is_first_process
+from soloist.training.experiment.experiment import Experiment
+from soloist.training.loop.callbacks import is_first_process
 from soloist.training.recipe.recipe import Recipe, Stage
 from soloist.training.results.run_comparison import flatten
 

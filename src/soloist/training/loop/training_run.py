@@ -17,7 +17,7 @@ from soloist.config import check_arguments
 from soloist.errors import ConfigError, Interrupted, TrainingError, one_line
 from soloist.training.data.loaders import RunData
 from soloist.training.loop.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
-from soloist.training.loop.guard import FiniteGuard, UnreadableFiles, is_first_process
+from soloist.training.loop.callbacks import FiniteGuard, UnreadableFiles, is_first_process
 from soloist.training.loop.patience import Patience
 from soloist.training.loop.preflight import rehearse
 from soloist.training.loop.task import SeparationTask
