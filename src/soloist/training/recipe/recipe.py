@@ -32,8 +32,7 @@ from soloist.metrics import Metric
 from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
 from soloist.training.data.sampler import Sampler
-from soloist.training.recipe.sections import DataConfig, check_least
-from soloist.training.watch.config import WatchConfig
+from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
