@@ -64,9 +64,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         staged.unlink(missing_ok=True)
 
 
+PARTIAL = ".soloist-*.partial"
+"""Pattern of the names of files that are being written; a killed program leaves them."""
+
+
 def _temporary(path: Path) -> Path:
-    # A short name, because that of the target may be as long as the file system allows.
-    return path.with_name(f".soloist-{secrets.token_hex(8)}.partial")
+    # A short name of its own: the target's may be as long as the file system allows.
+    return path.with_name(PARTIAL.replace("*", secrets.token_hex(8)))
 
 
 class Staging:

@@ -27,7 +27,7 @@ from soloist.metrics import si_sdr
 from soloist.mixing import Mixer
 from soloist.training import Curriculum, Recipe, SeparationTask
 from soloist.training.data.batches import BatchSampler, make_loader
-from soloist.training.watch import callbacks_for, loggers_for
+from soloist.training.loop.trainer import callbacks_for, loggers_for
 from soloist.training.watch.loggers import Board
 from soloist.training.watch.progress import LineProgress, LiveProgress, NoProgress, make_progress
 from soloist.training.watch.throughput import Timing

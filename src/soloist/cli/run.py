@@ -11,7 +11,7 @@ from soloist.cli.overrides import check_overrides, parse_arguments
 from soloist.cli.runs import show_runs
 from soloist.cli.test import progress
 from soloist.cli.train import require_lightning
-from soloist.errors import Interrupted, SoloistError, UsageError
+from soloist.errors import SoloistError, UsageError
 
 if TYPE_CHECKING:
     from soloist.training import Stage
@@ -61,10 +61,10 @@ def run(
     if len(names) != 1:
         raise UsageError(f"name one recipe, not {' '.join(names) or 'none'}")
     recipe = read_recipe(names[0], overrides)
-    chosen, again = _parse(stages), _parse(force)
     require_lightning()
-    from soloist.training import Experiment, run_experiment
-    from soloist.training.loop.guard import is_first_process
+    from soloist.training import Experiment, is_first_process, parse_stages, run_experiment
+
+    chosen, again = parse_stages(stages), parse_stages(force)
 
     def tell(stage: Stage, what: str) -> None:
         if not quiet:
@@ -75,8 +75,6 @@ def run(
         experiment = Experiment(recipe, folder, quiet=quiet, advance=advance)
         try:
             run_experiment(experiment, tell, stages=chosen, force=again)
-        except (Interrupted, KeyboardInterrupt) as stop:
-            raise Interrupted("interrupted; the same command goes on") from stop
         except SoloistError as error:
             if is_first_process():
                 raise
@@ -90,23 +88,3 @@ def run(
     if failures:
         raise typer.Exit(1)
 
-
-def _parse(stages: str | None) -> list[Stage]:
-    """The stages of an option.
-
-    Raises:
-        UsageError: There is no such stage, or none is named.
-    """
-    from typing import get_args
-
-    from soloist.config import nearest
-    from soloist.training import Stage
-
-    if stages is None:
-        return []
-    known = {str(stage): stage for stage in get_args(Stage)}
-    names = [name.strip() for name in stages.split(",")]
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no stage {name!r}; {nearest(name, known)}")
-    return [known[name] for name in names]

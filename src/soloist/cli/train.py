@@ -57,13 +57,13 @@ def train(
         typer.echo(recipe.to_yaml(), nl=False)
         return
     require_lightning()
-    from soloist.training.loop import training_run as run
-    from soloist.training.loop.guard import is_first_process
+    from soloist.training import is_first_process
+    from soloist.training import train as run
 
     folder = resume or output or Path("runs") / recipe.name
     try:
         with progress(quiet=quiet) as advance:
-            tests = run.train(
+            tests = run(
                 recipe,
                 folder,
                 resume=resume is not None,
@@ -76,8 +76,6 @@ def train(
             raise
         # The first process says what is wrong; once is enough.
         raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt as stop:
-        raise run.interrupted(folder) from stop
     if tests is not None:
         show_tests(tests)
         typer.echo(f"model: {RunFolder(folder).model}", err=True)

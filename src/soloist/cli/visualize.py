@@ -131,7 +131,7 @@ def _read(path: Path, start: float, duration: float) -> Excerpt:
 def _draw(name: str, recipe: Recipe | None, number: int, start: float, duration: float) -> Excerpt:
     if recipe is None:
         raise UsageError(f"{name} has no test examples of its own: name a file to separate, or a --recipe")
-    from soloist.training.data.test_example import draw_excerpt
+    from soloist.training import draw_excerpt
 
     return draw_excerpt(recipe, number, start=start, duration=duration)
 

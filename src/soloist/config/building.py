@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from soloist.config import imports
-from soloist.config.class_paths import faces, full_path
+from soloist.config.class_paths import class_path_of, faces, full_path
 from soloist.config.reading import check_keys, construct, nearest
 from soloist.errors import ConfigError, one_line
 
@@ -44,7 +44,10 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
     check(config, where)
     cls = find_class(config["class_path"], where)
     if not issubclass(cls, kind):
-        raise ConfigError(f"{where}: {config['class_path']} is not a {kind.__name__.lower()}")
+        raise ConfigError(
+            f"{where}: {config['class_path']} is not a {kind.__name__.lower()}: derive it from "
+            f"{class_path_of(kind)}"
+        )
     return construct(cls, {**_build(config.get("init_args", {}), where), **arguments}, where)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 import soloist
+from soloist.config.imports import imported_classes
 from soloist.errors import ConfigError
 
 _ALIASES = Path(__file__).with_name("aliases.yaml")
@@ -73,8 +74,9 @@ def _complete(name: str, where: str) -> str:
 
 
 def _nearest(name: str) -> str:
-    """Say which exported class has the nearest name."""
+    """Say which exported or imported class has the nearest name."""
     paths = {exported: f"{package}.{exported}" for package, names in faces().items() for exported in names}
+    paths |= imported_classes()
     near = get_close_matches(name, [known for known in paths if known[0].isupper()], n=1)
     return f"did you mean {paths[near[0]]}?" if near else "see the names that soloist.networks, ... export"
 

@@ -15,6 +15,7 @@ from .framed_ratios import FramedLoss as FramedLoss
 from .loss import Coefficients as Coefficients
 from .loss import Loss as Loss
 from .loss import Prediction as Prediction
+from .loss import SourceLoss as SourceLoss
 from .mask_losses import ComponentLoss as ComponentLoss
 from .mask_losses import MaskLoss as MaskLoss
 from .multi_resolution import MultiResolutionSTFT as MultiResolutionSTFT

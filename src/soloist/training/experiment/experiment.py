@@ -14,14 +14,17 @@ from soloist.inspection import visualize, write_visualization
 from soloist.plots import draw_curves, save_figure
 from soloist.table_files import write_table
 from soloist.training.data.mixers import fill_cache
-from soloist.training.data.test_example import draw_excerpt
 from soloist.training.experiment.preparation import check_corpora
 from soloist.training.loop.training_run import train
 from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.finish import finish
 from soloist.training.results.run_comparison import Run, find_runs, read_run, sort_runs
 from soloist.training.results.run_folder import RunFolder
+<<<<<<< HEAD:src/soloist/training/experiment/stages.py
 from soloist.training.results.testing import Advance
+=======
+from soloist.training.results.testing import Advance, draw_excerpt
+>>>>>>> w-training:src/soloist/training/experiment/experiment.py
 from soloist.training.sweep.trials import ERROR, state, sweep
 from soloist.training.sweep.trials import RECIPE as SWEEP
 from soloist.training.watch.metrics_file import read_rows

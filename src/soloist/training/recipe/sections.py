@@ -1,4 +1,4 @@
-"""The section `data` of a recipe: what is drawn, in which batches, and what of it is kept."""
+"""Sections of a recipe: `data`, what is drawn, and `watch`, what is shown."""
 
 from __future__ import annotations
 
@@ -75,6 +75,9 @@ class DataConfig:
         curriculum: What differs in the first epochs, see `Phase`: `[{until: 10, duration: 1.0}]`. The steps
             of an epoch are as many in every phase; validation and test examples are always the same.
 
+        sampler: Chooses the training examples of each epoch, and their order, see `soloist.training.Sampler`;
+            None for each example once, in the order of their numbers.
+
     Raises:
         ConfigError: A value is out of range.
     """
@@ -91,10 +94,9 @@ class DataConfig:
     remix: Config | None = None
     cache: Config | None = None
     curriculum: Sequence[dict[str, Any]] = ()
+    sampler: Config | None = None
 
     def __post_init__(self) -> None:
-        if self.test is None:  # `test:` with nothing after it
-            object.__setattr__(self, "test", {})
         if not 1 <= self.batch_size <= self.examples_per_epoch:
             raise ConfigError(
                 f"data.batch_size {self.batch_size} must be from 1 to examples_per_epoch "
@@ -128,6 +130,39 @@ class DataConfig:
         if "class_path" in part:
             return part
         return {**self.train, "init_args": {**self.train.get("init_args", {}), **part}}
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """What of a training is shown, beside the progress and `metrics.csv`.
+
+    Attributes:
+        tensorboard: Write everything for TensorBoard, into the folder `tensorboard` of the run.
+        wandb: Send the figures to Weights & Biases as well; needs the extra `wandb`.
+        norms_every: Steps between two norms of each layer's weights and gradients; 0 for none.
+        histograms_every: Epochs between two histograms of each layer's weights and gradients; 0 for none.
+        examples_every: Epochs between two looks at validation examples (sounds and pictures); 0 for none.
+        examples: How many validation examples are looked at, the first ones, always the same.
+        seconds: How much of each is kept, s.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    tensorboard: bool = True
+    wandb: bool = False
+    norms_every: int = 50
+    histograms_every: int = 1
+    examples_every: int = 5
+    examples: int = 2
+    seconds: float = 6.0
+
+    def __post_init__(self) -> None:
+        for name in ("norms_every", "histograms_every", "examples_every", "examples"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"watch.{name} must be 0 or more, not {getattr(self, name)}")
+        if not self.seconds > 0:
+            raise ConfigError(f"watch.seconds must be more than 0, not {self.seconds:g}")
 
 
 def check_least(name: str, value: int | None, least: int) -> None:
