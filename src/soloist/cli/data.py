@@ -13,7 +13,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, counted, print_json, print_table, progress_bar, warn
 from soloist.cli.help_pages import Command, Commands
-from soloist.cli.options import OVERRIDES, JsonOption, Override, check_exists, parse_arguments
+from soloist.cli.options import OVERRIDES, JsonOption, Override, parse_arguments
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -150,7 +150,6 @@ def _open_corpus(folders: Sequence[str], overrides: Sequence[Override], layout: 
         raise UsageError(f"one corpus at a time, not {' and '.join(folders)}")
     if layout is None and not folders:
         raise UsageError("give the folder of a corpus, or name a synthetic one with --layout")
-    check_exists(*folders)
     from soloist.config import construct
     from soloist.datasets import find_layout, guess_layout
 
