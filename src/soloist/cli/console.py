@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,12 +50,12 @@ class PrintedTable:
         return sum(self._most()) + _GAP * (len(self.headings) - 1)
 
     def widths(self, room: int) -> list[int]:
-        """Widths of the columns in so many columns of text; the narrowest grow first."""
+        """Widths of the columns in so many columns of text: the same part of what each needs, if possible."""
         widths, most = self._least(), self._most()
         spare = room - self.least_width()
         while spare > 0 and widths != most:
-            index = min((i for i in range(len(widths)) if widths[i] < most[i]), key=widths.__getitem__)
-            widths[index] += 1
+            growing = (index for index in range(len(widths)) if widths[index] < most[index])
+            widths[min(growing, key=lambda index: widths[index] / most[index])] += 1
             spare -= 1
         return widths
 
@@ -115,16 +116,18 @@ def _grid(table: PrintedTable, width: int) -> Table:
 
 
 def _print_blocks(table: PrintedTable, console: Console) -> None:
-    from textwrap import fill
-
     for number, (name, *cells) in enumerate(table.rows):
         if number:
             console.print()
-        console.print(fill(name, console.width), style="bold")
+        console.print("\n".join(wrapped(name, console.width)), style="bold")
         for heading, cell in zip(table.headings[1:], cells, strict=True):
             if cell:
-                line = f"{heading}: {cell}"
-                console.print(fill(line, console.width, initial_indent="  ", subsequent_indent="    "))
+                console.print("\n".join(wrapped(f"{heading}: {cell}", console.width, "  ", "    ")))
+
+
+def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    """Lines of a text, after an indentation of the first and of the others; words with hyphens stay whole."""
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
 def print_json(value: object) -> None:

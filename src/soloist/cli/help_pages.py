@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from soloist.cli.console import wrapped
 from soloist.errors import UsageError
 
 _NARROW = 60
@@ -52,10 +52,10 @@ class Commands(TyperGroup):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from soloist.config import nearest
 
-            path = ctx.command_path.split()[1:]
-            if not path and name in MOVED:
+            if ctx.parent is None and name in MOVED:
                 raise UsageError(f"soloist {name} is now: {MOVED[name]}")
-            raise UsageError(f"there is no command {' '.join([*path, name])}; {nearest(name, self.commands)}")
+            given = name if ctx.parent is None else f"{ctx.info_name} {name}"
+            raise UsageError(f"there is no command {given}; {nearest(name, self.commands)}")
         return super().resolve_command(ctx, args)
 
 
@@ -64,14 +64,13 @@ def _write_narrow(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) 
     width = shutil.get_terminal_size().columns
     if width >= _NARROW:
         return False
-    lines = [*textwrap.wrap(command.get_usage(ctx), width, subsequent_indent="  "), ""]
+    lines = [*wrapped(" ".join(command.get_usage(ctx).split()), width, "", "  "), ""]
     for paragraph in (command.help or "").split("\n\n"):
-        lines += [*textwrap.wrap(" ".join(paragraph.replace("`", "").split()), width), ""]
+        lines += [*wrapped(" ".join(paragraph.replace("`", "").split()), width), ""]
     for panel, records in _panels(command, ctx).items():
         lines.append(typer.style(panel, bold=True))
         for term, text in records:
-            lines += textwrap.wrap(term, width, initial_indent="  ", subsequent_indent="    ")
-            lines += textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="    ")
+            lines += [*wrapped(term, width, "  ", "    "), *wrapped(text, width, "    ", "    ")]
         lines.append("")
     formatter.write("\n".join(lines).rstrip() + "\n")
     return True

@@ -20,8 +20,8 @@ app = typer.Typer(cls=Commands, help="List, show, download, import and remove mo
 
 _Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
 _HEADINGS = ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk")
-_COMPACT = ("name and sources", "parameters", "licence", "quality", "on disk")
-_NUMBERS = ("rate", "parameters")
+_COMPACT = ("name, sources", "size", "licence", "quality", "on disk")
+_NUMBERS = ("rate", "parameters", "size")
 
 
 @app.callback(invoke_without_command=True)
@@ -170,7 +170,7 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
             f"{card.name}\n  {', '.join(card.sources)}",
             _millions(card.parameters),
             _licence(card),
-            _first_figure(card).partition(" (docs")[0],
+            _first_figure(card).replace(" (dB)", "").partition(" (docs")[0],
             _on_disk(card),
         )
         for card in cards

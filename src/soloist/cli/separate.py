@@ -50,7 +50,11 @@ def separate(
     ] = False,
     consistency: Annotated[
         Literal["none", "mixture"],
-        typer.Option(help="mixture: make the stems add up to the mixture.", rich_help_panel=_WHAT),
+        typer.Option(
+            help="none, or mixture: make the stems add up to the mixture.",
+            metavar="METHOD",
+            rich_help_panel=_WHAT,
+        ),
     ] = "none",
     start: Annotated[float, typer.Option(help="Begin here, in s.", rich_help_panel=_WHAT)] = 0.0,
     duration: Annotated[
@@ -92,13 +96,19 @@ def separate(
         typer.Option(
             "--template",
             "--filename",
-            help="Path below the folder; default: {model}/{track}/{stem}.{ext}",
+            help="Path below the folder, with {model}, {track}, {stem} and {ext}.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="stem: one .stem.mp4; default: wav.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--format",
+            "-f",
+            help="wav, flac, mp3, ogg, opus, m4a, or stem: one .stem.mp4; default: wav.",
+            metavar="FORMAT",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     mp3: Annotated[
         bool, typer.Option("--mp3", help="Same as --format mp3.", rich_help_panel=_OUTPUT)
@@ -109,7 +119,8 @@ def separate(
     bit_depth: Annotated[
         BitDepth | None,
         typer.Option(
-            help="Bits of WAV (32: float) and FLAC; default: 32 for WAV, 24 for FLAC.",
+            help="16, 24 or 32 bits of WAV (32: float) and FLAC; default: 32 for WAV, 24 for FLAC.",
+            metavar="BITS",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -128,7 +139,8 @@ def separate(
     clip: Annotated[
         Literal["rescale", "clamp", "none"],
         typer.Option(
-            help="Integer and lossy output that is too loud: one gain for all stems, or cut. Float stays.",
+            help="Integer and lossy output that is too loud: rescale (one gain for all stems), clamp, none.",
+            metavar="METHOD",
             rich_help_panel=_OUTPUT,
         ),
     ] = "rescale",
@@ -141,7 +153,9 @@ def separate(
     stdin_format: Annotated[
         Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
         typer.Option(
-            help="auto: a file of any format; else raw samples, little-endian.", rich_help_panel=_WHAT
+            help="auto: a file of any format; u8, s16, s24, s32, f32, f64: raw samples, little-endian.",
+            metavar="FORMAT",
+            rich_help_panel=_WHAT,
         ),
     ] = "auto",
     stdin_rate: Annotated[int, typer.Option(help="Hz of raw standard input.", rich_help_panel=_WHAT)] = 44100,
@@ -169,7 +183,7 @@ def separate(
     """Separate recordings into stems.
 
     The stems have the sample rate, channel count and length of the recording, and memory does not grow
-    with its length.
+    with its length. The files are separated/MODEL/TRACK/STEM.wav, unless options say otherwise.
 
     `soloist separate song.mp3`
 
