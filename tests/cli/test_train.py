@@ -1,4 +1,4 @@
-"""`soloist train` and `soloist test` as a user meets them."""
+"""`soloist train`, and `soloist evaluate` of what it leaves, as a user meets them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def test_a_recipe_is_trained_tested_and_used(soloist, write_recipe, hummers, tmp
     assert len(losses(run)) == 6
     before = json.loads((run / "results.json").read_text())
     (run / "results.json").unlink()
-    assert soloist("test", "runs/humming").code == 0
+    assert soloist("evaluate", "runs/humming").code == 0
     after = json.loads((run / "results.json").read_text())
     assert after == before
-    result = soloist("test", run / "model", "--data.test_examples", 3, "-o", "elsewhere")
+    result = soloist("evaluate", run / "model", "--data.test_examples", 3, "-o", "elsewhere")
     assert result.code == 0, result.err
     elsewhere = json.loads((tmp_path / "elsewhere" / "results.json").read_text())
     assert elsewhere["tests"]["held out"]["examples"] == 3

@@ -1,41 +1,48 @@
 """Objects from the keys and values of a YAML file, checked against the signature of their class.
 
-jsonargparse checks the types. Added are messages of one line, with the nearest right name, and the guarantee
-that only the given class is called.
+jsonargparse checks the types. What is added here: one line for each mistake, with the nearest right
+name, and that nothing but the given class is called. Plain records, such as the cards of all models, are
+checked without it: it takes longer to import than `soloist models` may take.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
+from soloist.config.plain_records import plain_arguments
 from soloist.errors import ConfigError, SoloistError, one_line
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 T = TypeVar("T")
 
 _KEY = "value"
 
-# The values are read from YAML already: a text with a colon in it is no mapping.
+# The values have been read from YAML already: a text with a colon in it is not a mapping to be read again.
 _AS_IS = "as-is"
-set_loader(_AS_IS, lambda text: text)
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The parser in C, seven times as fast, where PyYAML was built with it."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read the mapping of a YAML file.
+    """The mapping that a YAML file holds.
 
     Raises:
-        ConfigError: The file cannot be read, is not YAML, or holds no mapping.
+        ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -46,18 +53,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Call a class with keyword arguments from a file.
+    """Call a class with keyword arguments that came from a file.
 
     Args:
-        cls: The class, whose signature defines keys and types.
-        values: Keys and values, with constructed parts.
-        where: Name of the values in messages: `"network of hpss/config.yaml"`.
+        cls: The class; its signature says which keys there are, and their types.
+        values: Keys and values. Objects that are parts of this one have been constructed already.
+        where: What the values are, for messages: `"network of hpss/config.yaml"`.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value has the wrong type or is refused by PyTorch.
+        ConfigError: A key is unknown or missing, or a value is of the wrong type or one that PyTorch refuses.
     """
-    parser, parsed = _parse(cls, values, where)
+    plain = plain_arguments(cls, values)
     try:
+        if plain is not None:
+            return cls(**plain)
+        parser, parsed = _parse(cls, values, where)
         made: T = parser.instantiate(parsed)[_KEY]
     except SoloistError:
         raise
@@ -67,33 +77,33 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def check_arguments(cls: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Check keyword arguments like `construct`, for callers that add further arguments.
+    """Keyword arguments for a class, checked as `construct` checks them, where the caller has others to add.
 
     Args:
         cls: The class.
         values: Keys and values.
-        where: Name of the values in messages.
+        where: What the values are, for messages.
 
     Returns:
-        The values, converted to the types of the signature.
+        The values, brought to the types of the signature.
 
     Raises:
-        ConfigError: A key is unknown, or a value has the wrong type.
+        ConfigError: A key is unknown, or a value is of the wrong type.
     """
     checked = _parse(cls, values, where)[1][_KEY].as_dict()
     return {key: checked[key] for key in values}
 
 
 def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Fill a dataclass from a file, like `construct`, without building parts that name classes.
+    """Fill a dataclass from a file, like `construct`, but build nothing: what names a class stays as it is.
 
     Args:
-        cls: The dataclass, whose attributes of type `Config` hold parts that name classes.
+        cls: The dataclass. Attributes that are annotated as `Config` hold parts that name classes.
         values: Keys and values.
-        where: Name of the values in messages.
+        where: What the values are, for messages.
 
     Raises:
-        ConfigError: A key is unknown or missing, or a value has the wrong type.
+        ConfigError: A key is unknown or missing, or a value is of the wrong type.
     """
     attributes = fields(cls)  # type: ignore[arg-type]
     check_keys(values, [attribute.name for attribute in attributes], where)
@@ -102,31 +112,15 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         required = attribute.default is MISSING and attribute.default_factory is MISSING
         if required and values.get(attribute.name) is None:
             raise ConfigError(f"{where}: missing {attribute.name}")
-        if attribute.name in kept:
-            _check_parts(attribute.name, str(attribute.type), values.get(attribute.name), where)
+        if not isinstance(values.get(attribute.name, {}), (Mapping, NoneType)) and attribute.name in kept:
+            raise ConfigError(f"{where}: {attribute.name} must be names and values")
     plain = {key: value for key, value in values.items() if key not in kept}
     parsed = _parse(cls, plain, where, frozenset(kept))[1]
-    # `test:` with nothing after it is what there is by default.
-    parts = {key: values[key] for key in kept & values.keys() if values[key] is not None}
-    return cls(**{**parsed[_KEY].as_dict(), **parts})
-
-
-def _check_parts(name: str, kind: str, value: Any, where: str) -> None:
-    """Refuse what cannot be the `Config`, `dict[str, Config]` or `list[Config]` that an attribute holds."""
-    several = Sequence if kind.startswith("list[") else Mapping
-    if value is None:
-        return
-    if not isinstance(value, several) or isinstance(value, str):
-        said = "a list" if several is Sequence else "names and values"
-        raise ConfigError(f"{where}: {name} must be {said}, not {value!r}")
-    if "[" in kind:
-        parts = value.values() if isinstance(value, Mapping) else value
-        if wrong := [part for part in parts if not isinstance(part, Mapping)]:
-            raise ConfigError(f"{where}: each of {name} must be names and values, not {wrong[0]!r}")
+    return cls(**{**parsed[_KEY].as_dict(), **{key: values[key] for key in kept & values.keys()}})
 
 
 def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Refuse an unknown key, with the nearest known one in the message.
+    """Refuse a key that is not known, with the nearest one that is.
 
     Raises:
         ConfigError: A key is not among the known ones.
@@ -138,7 +132,7 @@ def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Suggest the nearest known name for an unknown one, or list all."""
+    """What to say after an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
@@ -147,6 +141,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _parse(
     cls: type[Any], values: Mapping[str, Any], where: str, skipped: frozenset[str] = frozenset()
 ) -> tuple[ArgumentParser, Namespace]:
+    from jsonargparse import ArgumentError
+
     parser, keys = _parser(cls, skipped)  # type: ignore[arg-type]
     check_keys(values, keys, where)
     try:
@@ -157,14 +153,17 @@ def _parse(
 
 @cache
 def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tuple[str, ...]]:
+    from jsonargparse import ArgumentParser, set_loader
+
+    set_loader(_AS_IS, lambda text: text)
     parser = ArgumentParser(exit_on_error=False, parser_mode=_AS_IS)
-    # Values of parameters without a type hint are checked by the class.
+    # A parameter without a type hint is accepted as it is: the class checks it.
     added = parser.add_class_arguments(cls, _KEY, fail_untyped=False, skip=set(skipped))
     return parser, tuple(key.removeprefix(f"{_KEY}.") for key in added)
 
 
 def _explain(error: ArgumentError) -> str:
-    """Shorten a message of jsonargparse: `sample_rate: Expected a int. Got value: x`."""
+    """The explanation of jsonargparse without its frame: `sample_rate: Expected a int. Got value: x`."""
     text = one_line(error).replace(f"{_KEY}.", "")
     for frame, rest in _FRAMES:
         text = re.sub(frame, rest, text)
@@ -175,7 +174,7 @@ _FRAMES = (
     (r'^Parser key "([^"]+)":', r"\1:"),
     (r"<class '(?:\w+\.)*(\w+)'>", r"\1"),
     (r"the following arguments are required:", "missing"),
-    # Messages of a union list all types, and then the expectation of each.
+    # Of a union all types are listed, and then what was expected for each.
     (r"Does not validate against any of the Union subtypes Subtypes: .* Errors: - ", ""),
     (r" - Expected a ", " or a "),
     (r"\ba typing\.Literal\[", "one of ["),

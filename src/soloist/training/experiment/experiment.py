@@ -20,11 +20,7 @@ from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.finish import finish
 from soloist.training.results.run_comparison import Run, find_runs, read_run, sort_runs
 from soloist.training.results.run_folder import RunFolder
-<<<<<<< HEAD:src/soloist/training/experiment/stages.py
-from soloist.training.results.testing import Advance
-=======
 from soloist.training.results.testing import Advance, draw_excerpt
->>>>>>> w-training:src/soloist/training/experiment/experiment.py
 from soloist.training.sweep.trials import ERROR, state, sweep
 from soloist.training.sweep.trials import RECIPE as SWEEP
 from soloist.training.watch.metrics_file import read_rows

@@ -1,4 +1,4 @@
-"""`soloist run`: an experiment is done once, whatever happens meanwhile."""
+"""`soloist train --stages`: an experiment is done once, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(soloist, tmp_path):
     """Run an experiment in the folder `out`, and say what became of each stage."""
 
     def start(recipe, *options) -> dict[str, str]:
-        result = soloist("run", recipe, "-o", tmp_path / "out", *options)
+        result = soloist("train", recipe, "--stages", "all", "-o", tmp_path / "out", *options)
         assert result.code == 0, result.err
         lines = [line.split(": ", 1) for line in result.err.splitlines()]
         return {line[0]: line[1] for line in lines if line[0] in STAGES}
@@ -126,7 +126,9 @@ def steps(folder: Path) -> list[int]:
 
 def test_killed_after_the_training_it_does_only_the_rest(experiment, run, soloist_process, tmp_path):
     recipe, out = experiment(), tmp_path / "out"
-    kill_when_there(soloist_process("run", recipe, "-o", out), out / "stages" / "evaluate.json")
+    kill_when_there(
+        soloist_process("train", recipe, "--stages", "all", "-o", out), out / "stages" / "evaluate.json"
+    )
     trained = contents(out / "run" / "checkpoints")
     told = run(recipe)
     assert skipped(told) == ["prepare", "train"]
@@ -144,9 +146,9 @@ def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(
         tmp_path / "out",
         ("--stages", "train,evaluate"),
     )
-    assert soloist("run", recipe, "-o", tmp_path / "whole", "-q", *only).code == 0
+    assert soloist("train", recipe, "-o", tmp_path / "whole", "-q", *only).code == 0
     kill_when_there(
-        soloist_process("run", recipe, "-o", out, *only), out / "run" / "checkpoints" / "last.ckpt"
+        soloist_process("train", recipe, "-o", out, *only), out / "run" / "checkpoints" / "last.ckpt"
     )
     assert run(recipe, *only) == {"train": "was interrupted", "evaluate": "not done yet"}
     assert steps(out / "run") == list(range(24))
@@ -176,7 +178,7 @@ def test_an_experiment_may_begin_from_another_recipe(experiment, soloist, tmp_pa
     monkeypatch.chdir(tmp_path)
     experiment()
     Path("mine.yaml").write_text("recipe: humming.yaml\ntrainer.max_epochs: 1\nstages: [train, analyze]\n")
-    result = soloist("run", "mine.yaml")
+    result = soloist("train", "mine.yaml", "--stages", "all")
     assert result.code == 0, result.err
     values = yaml.safe_load(Path("experiments/mine/run/recipe.yaml").read_text())
     assert (values["name"], values["trainer"]["max_epochs"]) == ("mine", 1)
@@ -184,7 +186,7 @@ def test_an_experiment_may_begin_from_another_recipe(experiment, soloist, tmp_pa
         "analyze.json",
         "train.json",
     ]
-    again = soloist("run", "mine.yaml", "-o", Path("experiments/mine").resolve())
+    again = soloist("train", "mine.yaml", "--stages", "all", "-o", Path("experiments/mine").resolve())
     assert again.err.count("skipped") == 2
     assert soloist("visualize", "mine.yaml", "-o", "look").code == 0
 
@@ -212,7 +214,7 @@ def test_examples_are_kept_before_the_training(experiment, run, tmp_path):
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(soloist, experiment, tmp_path, options, message):
-    result = soloist("run", experiment(), "-o", tmp_path / "out", "-q", *options)
+    result = soloist("train", experiment(), "--stages", "all", "-o", tmp_path / "out", "-q", *options)
     assert result.code == 2
     assert message in result.err
     assert result.err.count("\n") == 1
@@ -222,7 +224,7 @@ def test_what_is_wrong_is_told_in_one_line(soloist, experiment, tmp_path, option
 def test_a_folder_of_something_else_is_left_alone(soloist, experiment, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("years of work")
-    result = soloist("run", experiment(), "-o", tmp_path / "out")
+    result = soloist("train", experiment(), "--stages", "all", "-o", tmp_path / "out")
     assert result.code == 2
     assert "holds something else than an experiment" in result.err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
@@ -234,7 +236,9 @@ def test_a_damaged_corpus_is_told_before_hours_of_training(soloist, experiment, 
     root = tmp_path / "damaged"
     shutil.copytree(hummers, root)
     (root / "alt" / "1.wav").write_bytes(b"")
-    result = soloist("run", experiment(data={"root": str(root)}), "-o", tmp_path / "out", "-q")
+    result = soloist(
+        "train", experiment(data={"root": str(root)}), "--stages", "all", "-o", tmp_path / "out", "-q"
+    )
     assert result.code == 1
     assert "1 error in the corpus" in result.err
     assert "1.wav" in result.err
@@ -248,14 +252,14 @@ def test_another_training_never_goes_on_with_what_is_there(
     run(experiment(), *only)
     other = experiment(optimizer={"init_args": {"lr": 0.5}})
     kill_when_gone = tmp_path / "out" / "run" / "model"
-    process = soloist_process("run", other, "-o", tmp_path / "out", *only)
+    process = soloist_process("train", other, "-o", tmp_path / "out", *only)
     deadline = time.monotonic() + 300
     while kill_when_gone.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.001)
     process.kill()
     process.communicate()
     run(other, *only)
-    assert soloist("run", other, "-o", tmp_path / "fresh", "-q", *only).code == 0
+    assert soloist("train", other, "-o", tmp_path / "fresh", "-q", *only).code == 0
     weights = [
         (tmp_path / name / "run" / "model" / "model.safetensors").read_bytes() for name in ("out", "fresh")
     ]

@@ -1,4 +1,4 @@
-"""`soloist search slicq` from outside: figures that an evaluation repeats, and work that is shared."""
+"""`soloist evaluate --search slicq`: figures that an evaluation repeats, and work that is shared."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def search(corpus, folder, trials, **options):
 
 def test_the_best_of_a_search_is_what_the_oracle_gives(soloist, corpus, tmp_path):
     result = soloist(
-        "search", "slicq", corpus, "--trials", 6, "--seconds", 1, "-o", tmp_path / "s", "--method", "random"
+        *("evaluate", corpus, "--search", "slicq", "--trials", 6, "--seconds", 1),
+        *("-o", tmp_path / "s", "--method", "random"),
     )
     assert result.code == 0, result.err
     lines = result.out.splitlines()
@@ -54,7 +55,19 @@ def test_a_search_goes_on_where_it_was(corpus, tmp_path):
 
 
 def test_processes_share_a_search(soloist_process, corpus, tmp_path):
-    arguments = ["search", "slicq", corpus, "--trials", 8, "--seconds", 1, "-o", tmp_path / "s", "-q"]
+    arguments = [
+        "evaluate",
+        corpus,
+        "--search",
+        "slicq",
+        "--trials",
+        8,
+        "--seconds",
+        1,
+        "-o",
+        tmp_path / "s",
+        "-q",
+    ]
     processes = [soloist_process(*arguments) for _ in range(2)]
     ends = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ends
