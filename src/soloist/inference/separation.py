@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.audio import Audio, StemWriter, WriteOptions, read_audio
-from soloist.audio.formats import Format
+from soloist.audio.file_formats import Format
 from soloist.errors import UsageError
 from soloist.inference.engines import make_engine
 from soloist.inference.outputs import stem_paths
