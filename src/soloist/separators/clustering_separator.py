@@ -27,7 +27,7 @@ from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, Embeddin
 from soloist.separators.cluster_follower import ClusterFollower
 from soloist.separators.separator import Normalization, Note
 from soloist.separators.spectral_separator import Representation, SpectralSeparator
-from soloist.transforms import STFT
+from soloist.transforms import SpectralTransform
 
 MaskActivation = Literal["sigmoid", "softmax", "relu"]
 """What masks go through; "softmax" is over the sources, whose masks then add up to one."""
@@ -68,7 +68,7 @@ class ClusteringSeparator(SpectralSeparator):
 
     def __init__(
         self,
-        transform: STFT,
+        transform: SpectralTransform,
         network: SpectralNetwork,
         *,
         sources: Sequence[str],
@@ -110,6 +110,8 @@ class ClusteringSeparator(SpectralSeparator):
         self._check_options()
 
     def _check_options(self) -> None:
+        if not self.transform.exact:
+            raise UsageError(f"{type(self.transform).__name__} has no inverse to cluster its points for")
         unknown = [name for name in self.embedding_activation if name not in EMBEDDING_ACTIVATIONS]
         if unknown:
             raise UsageError(
@@ -126,9 +128,9 @@ class ClusteringSeparator(SpectralSeparator):
                 f"{self.embedding_size} be at least 1"
             )
 
-    def _in_samples(self, frames: int | None) -> int | None:
+    def _in_samples(self, frames: int | None, around: int) -> int | None:
         # Clusters are found among all that is given.
-        return None if self.inference == "clusters" else super()._in_samples(frames)
+        return None if self.inference == "clusters" else super()._in_samples(frames, around)
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`.

@@ -146,7 +146,7 @@ class FilterbankSeparator(Separator):
         """
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))
-        features = channels_last(self.filterbank(padded))
+        features = channels_last(self.filterbank(padded)[:, 0])
         output = self.network(features)
         if self.mode == "masking":
             # In place where no gradients are wanted: this is the largest tensor of all.

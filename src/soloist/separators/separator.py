@@ -197,14 +197,33 @@ class Separator(nn.Module):
         Raises:
             UsageError: The shape is not that of a mixture for this separator.
         """
+        normalized, level = self.normalize(mixture)
+        return self.restore_estimates(self.estimate_any_length(normalized), mixture, level)
+
+    def normalize(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
+        """Bring a mixture `(batch, channels, samples)` to the level that the separator estimates at.
+
+        Returns:
+            The normalised mixture, and the level to restore; None without normalisation.
+
+        Raises:
+            UsageError: The shape is not that of a mixture for this separator.
+        """
         self._check(mixture)
-        if self.normalization == "none":
-            estimates = self.estimate_any_length(mixture)
-        else:
-            level = Level.of(mixture)
-            estimates = level.restore(self.estimate_any_length(level.normalize(mixture)))
+        level = None if self.normalization == "none" else Level.of(mixture)
+        return (mixture if level is None else level.normalize(mixture)), level
+
+    def restore_estimates(self, estimates: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
+        """Estimates at the level of the mixture; digital silence for digital silence.
+
+        Args:
+            estimates: `(batch, sources, channels, samples)` for the normalised mixture.
+            mixture: Audio `(batch, channels, samples)`.
+            level: Level that the mixture was normalised by.
+        """
+        restored = estimates if level is None else level.restore(estimates)
         # A network with biases answers silence with a faint noise.
-        return estimates.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
+        return restored.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
 
     def predict(self, mixture: Tensor) -> Prediction:
         """What a loss sees of a mixture `(batch, channels, samples)`: estimates, and what led to them."""

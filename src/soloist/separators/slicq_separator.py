@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.estimation import WienerEM
 from soloist.losses import Prediction
 from soloist.networks import BlockShape, MaskDesign, XumxSliCQ
-from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
-from soloist.separators.statistics import mean_and_deviation, moments
+from soloist.separators.separator import Finish, Normalization
+from soloist.separators.transform_separator import TransformSeparator
 from soloist.transforms import SliCQ, overlap_slices
 
 
-class SliCQSeparator(Separator):
+class SliCQSeparator(TransformSeparator):
     """Masks the blocks of the mixture's sliCQ with a network for each block.
 
     S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
@@ -40,6 +38,9 @@ class SliCQSeparator(Separator):
     Raises:
         UsageError: The transform is one for another sample rate, or a number is out of range.
     """
+
+    transform: SliCQ
+    network: XumxSliCQ
 
     def __init__(
         self,
@@ -127,18 +128,9 @@ class SliCQSeparator(Separator):
         The coefficients are what the masks leave of the mixture, not filtered, and at its level whatever the
         normalisation.
         """
-        self._check(mixture)
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        mixed, level = self.analyze(mixture)
         masks = self.run_network(mixed)
-        coefficients = apply_masks(masks, mixed)
-        if level is not None:
-            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
-            coefficients = [
-                level.restore_coefficients(block, one) for block, one in zip(coefficients, ones, strict=True)
-            ]
-        silent = is_silent(mixture)[:, None, None, None, None, None]
-        coefficients = [block.masked_fill(silent, 0.0) for block in coefficients]
+        coefficients = self.restore(apply_masks(masks, mixed), mixture, level)
         return Prediction(
             mixture,
             lambda: self.synthesize(coefficients, mixture.shape[-1]),
@@ -162,27 +154,9 @@ class SliCQSeparator(Separator):
         # A network may be run in less precision than there are complex numbers in.
         return [mask.to(block.real.dtype) for mask, block in zip(masks, mixed, strict=True)]
 
-    def synthesize(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
-        """Audio `(batch, sources, channels, length)` of blocks of the sources' coefficients."""
-        folded = [rearrange(block, "b n c f s t -> b (n c) f s t") for block in coefficients]
-        audio = self.transform.inverse(folded, length)
-        return rearrange(audio, "b (n c) t -> b n c t", c=self.channels)
-
-    @torch.no_grad()
-    def measure(self, mixtures: Iterable[Tensor]) -> None:
-        """Begin with the mean and the deviation of each bin's magnitudes in examples of what comes.
-
-        Args:
-            mixtures: Audio `(batch, channels, samples)`, in pieces.
-        """
-        self.network.set_statistics(*mean_and_deviation(self._moments(mixture) for mixture in mixtures))
-
-    def _moments(self, mixture: Tensor) -> Tensor:
-        """The `moments` of the magnitudes of each bin, `(3, bins)`."""
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
-        spectrograms = (overlap_slices(block.abs()).mean(dim=1) for block in mixed)
-        return torch.cat([moments(rearrange(x, "b f t -> f (b t)")) for x in spectrograms], dim=1)
+    def spectrograms(self, coefficients: Sequence[Tensor]) -> list[Tensor]:
+        """Magnitudes `(batch, channels, frequency, frames)` of each block, overlapping slices added up."""
+        return [overlap_slices(block.abs()) for block in coefficients]
 
 
 class _Masks(nn.Module):

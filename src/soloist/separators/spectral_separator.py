@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -13,16 +14,16 @@ from soloist.errors import UsageError
 from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
 from soloist.estimation.representations import PlaneOrder, decibels
 from soloist.losses import Prediction
-from soloist.networks import SpectralNetwork, Standardizing, Variational
-from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
-from soloist.separators.statistics import mean_and_deviation, moments
-from soloist.transforms import STFT
+from soloist.networks import SpectralNetwork, Variational
+from soloist.separators.separator import Finish, Normalization
+from soloist.separators.transform_separator import TransformSeparator
+from soloist.transforms import SpectralTransform
 
 Representation = Literal["complex", "magnitude", "decibels"]
 """What a network sees of a spectrogram."""
 
 
-class SpectralSeparator(Separator):
+class SpectralSeparator(TransformSeparator):
     """Estimates each source's spectrogram from that of the mixture with a network.
 
     Args:
@@ -49,9 +50,12 @@ class SpectralSeparator(Separator):
         UsageError: One source alone is to be filtered, or levels in dB are to be mapped.
     """
 
+    transform: SpectralTransform
+    network: SpectralNetwork
+
     def __init__(
         self,
-        transform: STFT,
+        transform: SpectralTransform,
         network: SpectralNetwork,
         *,
         sources: Sequence[str],
@@ -74,6 +78,11 @@ class SpectralSeparator(Separator):
         )
         if wiener is not None and len(self.sources) < 2:
             raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
+        if not transform.is_complex and (representation == "complex" or wiener is not None):
+            raise UsageError(
+                f"{type(transform).__name__} has real coefficients: set representation to magnitude or "
+                f"decibels, and no wiener"
+            )
         if representation == "decibels" and mode == "mapping":
             raise UsageError("a network that sees decibels estimates masks: set mode to masking")
         self.transform = transform
@@ -87,30 +96,31 @@ class SpectralSeparator(Separator):
     @property
     def chunk_length(self) -> int:
         """Samples that are analysed into `chunk_frames` frames."""
-        return max(self.transform.hop_length * (self.chunk_frames - 1), self.transform.n_fft)
+        return self.transform.length_of(self.chunk_frames)
 
     @property
     def receptive_field(self) -> int | None:
-        """The network's field, and the window's half on the way in and on the way out; None if unbounded.
+        """The network's field and the transform's; None if unbounded.
 
         There is no bound for a Wiener filter, which models all that it is given.
         """
-        return self._in_samples(self.network.receptive_field)
+        return self._in_samples(self.network.receptive_field, self.transform.reach)
 
     @property
     def lookahead(self) -> int | None:
-        """What the network sees of the future, and the window's half on the way in and on the way out."""
-        return self._in_samples(self.network.lookahead)
+        """The network's future and the transform's; None if unbounded."""
+        return self._in_samples(self.network.lookahead, self.transform.lookahead)
 
-    def _in_samples(self, frames: int | None) -> int | None:
+    def _in_samples(self, frames: int | None, around: int) -> int | None:
         if frames is None or (self.wiener is not None and self.wiener.iterations):
             return None
-        return frames * self.transform.hop_length + self.transform.n_fft
+        return self.transform.widening(frames) + around
 
     @property
     def stride(self) -> int:
-        """The grid of frames, and of frames that the network takes together."""
-        return self.network.stride * self.transform.hop_length
+        """The grid of the transform's hops and of frames that the network takes together."""
+        per_hop = self.transform.frames_per_hop
+        return math.lcm(self.network.stride, per_hop) // per_hop * self.transform.hop_length
 
     @property
     def graph(self) -> SpectralNetwork:
@@ -141,6 +151,15 @@ class SpectralSeparator(Separator):
             planes = self.network(seen)
         output = self.split_sources(planes, mixed)
         coefficients = self.make_estimates(output, mixed)
+        if not self.transform.exact:
+            # References have no coefficients to compare with, and levels come back as audio only.
+            return Prediction(
+                mixture,
+                lambda: self.restore_estimates(
+                    self.synthesize(coefficients, mixture.shape[-1]), mixture, level
+                ),
+                latent=latent,
+            )
         residual = self.wiener is not None and self.wiener.residual
         if residual:
             rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
@@ -155,48 +174,6 @@ class SpectralSeparator(Separator):
             masks=output if masked else None,
             latent=latent,
         )
-
-    def analyze(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
-        """The coefficients of a mixture `(batch, channels, samples)` at the level that the network sees.
-
-        Returns:
-            Complex `(batch, channels, frequency, frames)`, and what the mixture was normalised by.
-
-        Raises:
-            UsageError: The shape is not that of a mixture for this separator.
-        """
-        self._check(mixture)
-        level = None if self.normalization == "none" else Level.of(mixture)
-        return self.transform(mixture if level is None else level.normalize(mixture)), level
-
-    def restore(self, coefficients: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
-        """Estimated coefficients at the level of the mixture; those of digital silence are zero.
-
-        Args:
-            coefficients: Complex `(batch, sources, channels, frequency, frames)`.
-            mixture: Audio `(batch, channels, samples)`.
-            level: What the mixture was normalised by.
-        """
-        if level is not None:
-            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
-            coefficients = level.restore_coefficients(coefficients, ones)
-        return coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
-
-    @torch.no_grad()
-    def measure(self, mixtures: Iterable[Tensor]) -> None:
-        """Begin with the statistics of examples of what comes, where the network normalises by them.
-
-        Args:
-            mixtures: Audio `(batch, channels, samples)`, in pieces; not read where the network does not.
-        """
-        if isinstance(self.network, Standardizing):
-            pieces = (moments(self._magnitudes(mixture)) for mixture in mixtures)
-            self.network.set_statistics(*mean_and_deviation(pieces))
-
-    def _magnitudes(self, mixture: Tensor) -> Tensor:
-        """The mean over the channels of the magnitudes of a mixture, `(frequency, frames of all items)`."""
-        mixed, _ = self.analyze(mixture)
-        return rearrange(mixed.abs().mean(dim=1), "b f t -> f (b t)")
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.
@@ -222,11 +199,6 @@ class SpectralSeparator(Separator):
         estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
         return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
 
-    def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
-        """Audio `(batch, sources, channels, length)` of what `estimate_coefficients` gives."""
-        audio = self.transform.inverse(rearrange(coefficients, "b s c f t -> b (s c) f t"), length)
-        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
-
     def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """The network's output `(batch, sources * planes, frequency, frames)` source by source.
 
@@ -234,7 +206,7 @@ class SpectralSeparator(Separator):
             `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients: a
             network may be run in less than there are complex numbers in.
         """
-        planes = coefficients.shape[1] * (2 if self.representation == "complex" else 1)
+        planes = self.channels * (2 if self.representation == "complex" else 1)
         return rearrange(output.to(coefficients.real.dtype), "b (s c) f t -> b s c f t", c=planes)
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
@@ -253,7 +225,10 @@ class SpectralSeparator(Separator):
             return rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
         if self.mode == "masking":
             return output * coefficients[:, None]
-        return with_phase_of(output, coefficients[:, None])
+        if self.transform.is_complex:
+            return with_phase_of(output, coefficients[:, None])
+        # The sign is the phase of a real coefficient.
+        return torch.where(coefficients[:, None] < 0, -output, output)
 
     def represent(self, coefficients: Tensor) -> Tensor:
         """What the network sees of complex coefficients `(batch, channels, frequency, frames)`."""

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.transforms.transform import SpectralTransform
 
 
-class LearnedFilterbank(nn.Module):
+class LearnedFilterbank(SpectralTransform):
     """Analyses audio with learned filters and synthesises the sources from what is left of it.
 
     Unlike a `Transform` it promises no reconstruction: it is trained together with the network between
@@ -42,6 +43,8 @@ class LearnedFilterbank(nn.Module):
         back to its level; for a ReLU and a linear synthesis that is the same as to do so for the gate alone.
     """
 
+    is_complex = False
+    exact = False
     past: Tensor | None
 
     def __init__(
@@ -85,6 +88,11 @@ class LearnedFilterbank(nn.Module):
         nn.init.xavier_uniform_(self.synthesis.weight)
 
     @property
+    def num_bins(self) -> int:
+        """Number of filters."""
+        return self.num_filters
+
+    @property
     def reach(self) -> int:
         """Samples on either side that analysis followed by synthesis can depend on."""
         return self.kernel_size // 2 + (self.kernel_size // 2 if self.past is None else self.kernel_size - 1)
@@ -94,10 +102,14 @@ class LearnedFilterbank(nn.Module):
         """Samples of the future that analysis followed by synthesis can depend on."""
         return self.kernel_size // 2 * (2 if self.past is None else 1)
 
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, that has no more than a number of frames."""
+        return max(1, self.hop_length * (frames - 1 + self.kernel_size % 2))
+
     def forward(self, audio: Tensor) -> Tensor:
-        """Analyse audio `(batch, channels, samples)` into features `(batch, filters, frames)`."""
+        """Analyse audio `(batch, channels, samples)` into features `(batch, 1, filters, frames)`."""
         features: Tensor = self.activation(self._analyze(audio, self.analysis))
-        return features if self.gate is None else features * self._gate(audio, self.gate)
+        return (features if self.gate is None else features * self._gate(audio, self.gate))[:, None]
 
     def _analyze(self, audio: Tensor, conv: nn.Conv1d) -> Tensor:
         weight = conv.weight if self.past is None else conv.weight * self.past

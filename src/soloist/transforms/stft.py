@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.resources import is_captured
-from soloist.transforms.transform import Transform
+from soloist.transforms.transform import SpectralTransform
 
 Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]
 
@@ -36,7 +36,7 @@ def make_window(name: Window, length: int) -> Tensor:
     return windows[name](length)
 
 
-class STFT(Transform):
+class STFT(SpectralTransform):
     """Short-time Fourier transform with centred frames, exactly inverted by weighted overlap-add.
 
     Frame `t` is centred on sample `t * hop_length`. The signal is padded on the right to a whole
@@ -98,6 +98,10 @@ class STFT(Transform):
         """Frames that `length` samples are analysed into."""
         length = max(length, self.n_fft)
         return -(-length // self.hop_length) + 1
+
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, that has no more than a number of frames; at least a window."""
+        return max(self.hop_length * (frames - 1), self.n_fft)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into complex `(batch, channels, frequency, frames)`."""

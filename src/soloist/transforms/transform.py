@@ -49,3 +49,38 @@ class Transform(nn.Module):
             many hops as the signal has begun are there.
         """
         raise NotImplementedError
+
+
+class SpectralTransform(Transform):
+    """Transform with one tensor of coefficients, `(batch, planes, frequency, frames)`, real or complex.
+
+    A spectral separator takes any of them. `inverse` takes one plane for each channel of each source.
+
+    Attributes:
+        frames_per_hop: Frames for each `hop_length` samples.
+        is_complex: True for coefficients with a phase, one plane for each channel; False for real ones.
+        exact: True if `inverse` undoes `forward`, and both are linear. False for a filterbank that learns
+            both.
+    """
+
+    frames_per_hop: int = 1
+    is_complex: bool = True
+    exact: bool = True
+
+    @property
+    def num_bins(self) -> int:
+        """Frequencies, or filters, of the coefficients."""
+        raise NotImplementedError
+
+    @property
+    def lookahead(self) -> int:
+        """Samples of the future that analysis followed by synthesis can depend on."""
+        return self.reach
+
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, that has no more than a number of frames, or the shortest of all."""
+        raise NotImplementedError
+
+    def widening(self, frames: int) -> int:
+        """Samples that a network adds to `reach` and `lookahead` by a view of `frames` frames to one side."""
+        return frames * self.hop_length
