@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from soloist.config import build_object
 from soloist.errors import UsageError
 from soloist.estimation import Confidence
 from soloist.losses import Prediction
@@ -306,3 +307,16 @@ class Separator(nn.Module):
 def is_silent(mixture: Tensor) -> Tensor:
     """Whether each mixture of `(batch, channels, samples)` is digital silence; `(batch,)`."""
     return mixture.eq(0).flatten(1).all(dim=1)
+
+
+def build_separator(config: Mapping[str, Any], where: str) -> Separator:
+    """Build the separator that a configuration describes, with fresh weights, in eval mode.
+
+    Args:
+        config: `class_path` and `init_args`; a part of the separator is another such mapping.
+        where: Owner of the configuration, for messages.
+
+    Raises:
+        ConfigError: As `build_object` does.
+    """
+    return build_object(config, where, Separator).eval()

@@ -76,15 +76,6 @@ class SpectralSeparator(TransformSeparator):
             ordered=ordered,
             normalization=normalization,
         )
-        if wiener is not None and len(self.sources) < 2:
-            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
-        if not transform.is_complex and (representation == "complex" or wiener is not None):
-            raise UsageError(
-                f"{type(transform).__name__} has real coefficients: set representation to magnitude or "
-                f"decibels, and no wiener"
-            )
-        if representation == "decibels" and mode == "mapping":
-            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
         self.transform = transform
         self.network = network
         self.representation: Representation = representation
@@ -92,6 +83,18 @@ class SpectralSeparator(TransformSeparator):
         self.mode = mode
         self.chunk_frames = chunk_frames
         self.wiener = wiener
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if self.wiener is not None and len(self.sources) < 2:
+            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
+        if not self.transform.is_complex and (self.representation == "complex" or self.wiener is not None):
+            name = type(self.transform).__name__
+            raise UsageError(
+                f"{name} has real coefficients: set representation to magnitude or decibels, and no wiener"
+            )
+        if self.representation == "decibels" and self.mode == "mapping":
+            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
 
     @property
     def chunk_length(self) -> int:
@@ -138,42 +141,42 @@ class SpectralSeparator(TransformSeparator):
         return (seen,), finish
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`.
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it.
 
-        The coefficients are those of the estimates before they are filtered, at the level of the mixture
-        whatever the normalisation; the masks are there where magnitudes are masked.
+        The coefficients are those of the estimates before the filter, at the level of the mixture; masks are
+        given where magnitudes are masked. A transform that is not exact has neither.
         """
         mixed, level = self.analyze(mixture)
-        seen, latent = self.represent(mixed), None
-        if isinstance(self.network, Variational):
-            planes, latent = self.network.explain(seen)
-        else:
-            planes = self.network(seen)
-        output = self.split_sources(planes, mixed)
+        planes, latent = self._explain(self.represent(mixed))
+        output, length = self.split_sources(planes, mixed), mixture.shape[-1]
         coefficients = self.make_estimates(output, mixed)
         if not self.transform.exact:
-            # References have no coefficients to compare with, and levels come back as audio only.
+            # Levels come back as audio only, and references have no coefficients to compare with.
             return Prediction(
                 mixture,
-                lambda: self.restore_estimates(
-                    self.synthesize(coefficients, mixture.shape[-1]), mixture, level
-                ),
+                lambda: self.restore_estimates(self.synthesize(coefficients, length), mixture, level),
                 latent=latent,
             )
         residual = self.wiener is not None and self.wiener.residual
         if residual:
             rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
             coefficients = torch.cat([coefficients, rest], dim=1)
-        coefficients = self.restore(coefficients, mixture, level)
+        restored = self.restore(coefficients, mixture, level)
         masked = self.representation != "complex" and self.mode == "masking" and not residual
         return Prediction(
             mixture,
-            lambda: self.synthesize(coefficients, mixture.shape[-1]),
+            lambda: self.synthesize(restored, length),
             analyze=self.transform,
-            coefficients=coefficients,
+            coefficients=restored,
             masks=output if masked else None,
             latent=latent,
         )
+
+    def _explain(self, seen: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Output of the network, and the distribution of its bottleneck if it is variational."""
+        if isinstance(self.network, Variational):
+            return self.network.explain(seen)
+        return self.network(seen), None
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.

@@ -92,20 +92,33 @@ def make_scale(
     place = _places(name, bins, fmin, nyquist, gamma)
     positions = np.arange(bins, dtype=np.float64)
     frequencies = place(positions)
-    if name in ("constant-q", "octave"):
-        ratio = 2 ** (octaves / (bins - 1))
-        qualities = np.full(bins, math.sqrt(ratio) / (2 * (ratio - 1)))
-    else:
-        # A difference quotient, noise and all: the slice lengths of published models follow from it. Bins
-        # that rounding cannot tell apart have an infinite quality, and ask for an infinite slice.
-        with np.errstate(divide="ignore"):
-            qualities = frequencies * STEP / (place(positions + STEP) - place(positions - STEP))
+    qualities = _qualities(name, place, positions, octaves)
     # Half the sample rate has a bin of its own; whether the last one reaches it must not hang on rounding.
     limit = nyquist if as_released else nyquist - NYQUIST_MARGIN
     kept = (frequencies > 0) & (frequencies < limit)
     if not kept.any():
         raise UsageError(f"no bin of the scale {name} lies below half the sample rate, {nyquist:g} Hz")
     return FrequencyScale(frequencies[kept], qualities[kept])
+
+
+def _qualities(
+    name: ScaleName,
+    place: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    positions: NDArray[np.float64],
+    octaves: float,
+) -> NDArray[np.float64]:
+    """Half the centre frequency over the distance of neighbours, at each position of a scale."""
+    bins = len(positions)
+    if name in ("constant-q", "octave"):
+        ratio = 2 ** (octaves / (bins - 1))
+        return np.full(bins, math.sqrt(ratio) / (2 * (ratio - 1)))
+    # A difference quotient, noise and all: the slice lengths of published models follow from it. Bins
+    # that rounding cannot tell apart have an infinite quality, and ask for an infinite slice.
+    with np.errstate(divide="ignore"):
+        quotients: NDArray[np.float64] = (
+            place(positions) * STEP / (place(positions + STEP) - place(positions - STEP))
+        )
+    return quotients
 
 
 def _places(
