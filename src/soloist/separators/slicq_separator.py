@@ -17,26 +17,26 @@ from soloist.transforms import SliCQ, overlap_slices
 
 
 class SliCQSeparator(TransformSeparator):
-    """Masks the blocks of the mixture's sliCQ with a network for each block.
+    """Masks the blocks of a sliCQ with one network a block.
 
     S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
 
     Args:
-        transform: Analysis and synthesis; its blocks decide the sizes of the network.
-        network: How the network of a block is made.
+        transform: Analysis and synthesis; the blocks decide the sizes of the network.
+        network: Design of the network of a block.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate of the transform, in Hz.
+        sample_rate: Sample rate of the transform, Hz.
         channels: Channels of the mixture and of each estimate.
-        bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there,
-            which only the Wiener filter then shares among them. None for all blocks.
-        wiener_iterations: How often the mixture is filtered by what the masks leave of it, which makes the
-            estimates add up to it; 0 for not at all.
-        soft_mask: Begin with the masks as shares of their sum, in place of the masks as they are.
-        chunk_slices: Slices that are best given at once.
-        normalization: What the audio is normalised by; see `Separator`.
+        bandwidth: Frequency, Hz, above which blocks have no network: each source gets the mixture there, and
+            the Wiener filter shares it. None for a network for every block.
+        wiener_iterations: Iterations of the Wiener filter, which makes the estimates add up to the mixture; 0
+            for no filter.
+        soft_mask: Begin the filter with masks divided by their sum.
+        chunk_slices: Best length of a chunk, slices.
+        normalization: Normalisation of the audio; see `Separator`.
 
     Raises:
-        UsageError: The transform is one for another sample rate, or a number is out of range.
+        UsageError: The transform has another sample rate, or a number is out of range.
     """
 
     transform: SliCQ
@@ -81,14 +81,14 @@ class SliCQSeparator(TransformSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Samples that are analysed into `chunk_slices` slices."""
+        """Samples of `chunk_slices` slices."""
         return max(1, self.chunk_slices - 1) * self.transform.hop_length
 
     @property
     def receptive_field(self) -> int | None:
-        """What a slice and what the network sees beyond it depend on; None where there is no bound.
+        """Field of network and transform, samples; None if unbounded.
 
-        There is none for a Wiener filter, which models all that it is given.
+        A Wiener filter models the whole input, without bound.
         """
         radius = self.network.radius
         if radius is None or self.wiener.iterations:
@@ -97,7 +97,7 @@ class SliCQSeparator(TransformSeparator):
 
     @property
     def stride(self) -> int:
-        """The grid of slices."""
+        """Distance of the slices, samples."""
         return self.transform.hop_length
 
     @property
@@ -106,7 +106,7 @@ class SliCQSeparator(TransformSeparator):
         return _Masks(self.network)
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """Analysis before the networks; masks, the filter and synthesis after them."""
+        """Analysis; and a callback for masks, the filter and synthesis."""
         mixed = self.transform(mixture)
         seen = tuple(block.abs() for block in mixed[: len(self.network.blocks)])
 
@@ -123,10 +123,9 @@ class SliCQSeparator(TransformSeparator):
         return self.wiener.filter_blocks(mixed, magnitudes)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`: blocks of coefficients and masks.
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it: blocks and masks.
 
-        The coefficients are what the masks leave of the mixture, not filtered, and at its level whatever the
-        normalisation.
+        The blocks are the masked mixture before the filter, at the level of the mixture.
         """
         mixed, level = self.analyze(mixture)
         masks = self.run_network(mixed)
@@ -151,7 +150,7 @@ class SliCQSeparator(TransformSeparator):
         return self._match(self.network([block.abs() for block in mixed]), mixed)
 
     def _match(self, masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
-        # A network may be run in less precision than there are complex numbers in.
+        # Networks may run in a precision without complex numbers.
         return [mask.to(block.real.dtype) for mask, block in zip(masks, mixed, strict=True)]
 
     def spectrograms(self, coefficients: Sequence[Tensor]) -> list[Tensor]:
@@ -160,7 +159,7 @@ class SliCQSeparator(TransformSeparator):
 
 
 class _Masks(nn.Module):
-    """The networks of the blocks below the bandwidth, from and to tensors one by one."""
+    """The networks of the blocks below the bandwidth, with one argument and one output a block."""
 
     def __init__(self, network: XumxSliCQ) -> None:
         super().__init__()
@@ -171,5 +170,5 @@ class _Masks(nn.Module):
 
 
 def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
-    """What masks leave of the mixture's blocks; shapes are those of `SliCQSeparator.run_network`."""
+    """Masked blocks of the mixture; shapes as in `SliCQSeparator.run_network`."""
     return [mask * block[:, None] for mask, block in zip(masks, mixed, strict=True)]

@@ -1,4 +1,4 @@
-"""Separators that work on spectrograms: a transform, a network, a mask or a mapping, and back."""
+"""Separators on spectrograms: a transform, a network, a mask or a mapping, and the inverse."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ from soloist.separators.transform_separator import TransformSeparator
 from soloist.transforms import SpectralTransform
 
 Representation = Literal["complex", "magnitude", "decibels"]
-"""What a network sees of a spectrogram."""
+"""Input of the network: real and imaginary parts, magnitudes, or levels in dB."""
 
 
 class SpectralSeparator(TransformSeparator):
-    """Estimates each source's spectrogram from that of the mixture with a network.
+    """Estimates the spectrogram of each source with a network.
 
     Args:
-        transform: Analysis and synthesis.
-        network: Maps what it sees of the mixture to `sources * channels` such spectrograms, those of the
-            first source first.
+        transform: Analysis and synthesis: an `STFT`, a `SliCQMatrix`, a `LearnedFilterbank`, or another
+            `SpectralTransform`.
+        network: Maps the represented mixture to `sources * channels` spectrograms of the same representation,
+            source by source.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate that the network was trained at, in Hz.
+        sample_rate: Sample rate of the network, Hz.
         channels: Channels of the mixture and of each estimate.
-        ordered: Whether the order of the sources means something; that of talkers does not.
-        representation: What the network sees: the real and imaginary parts as channels, magnitudes, or these
-            in dB.
-        plane_order: In which order the parts are stacked.
-        mode: "mapping": the network's output is the estimate; "masking": it is multiplied with the mixture
-            (real and imaginary parts each by their own mask). Magnitudes get the mixture's phase. From levels
-            in dB come masks only.
-        chunk_frames: Frames that are best given at once.
-        normalization: What the audio is normalised by; see `Separator`.
-        wiener: The filter that the magnitudes of the network's estimates, and the mixture, then go through;
-            None for none. With its `residual`, the last source is what the others leave, and the network
-            estimates one source less. Training minimises what is wrong before the filter.
+        ordered: True if the order of the sources is fixed; False for talkers.
+        representation: Input of the network: real and imaginary parts as channels, magnitudes, or magnitudes
+            in dB. Real coefficients have no complex representation.
+        plane_order: Order of the real and imaginary parts.
+        mode: "mapping": the network's output is the estimate; "masking": the output multiplies the mixture
+            (real and imaginary parts each by a mask of their own). Magnitudes get the phase of the mixture,
+            or its sign. Levels in dB allow masks only.
+        chunk_frames: Best length of a chunk, frames.
+        normalization: Normalisation of the audio; see `Separator`.
+        wiener: Filter of the estimated magnitudes and the mixture; None for none. With `wiener.residual`, the
+            last source is the rest, and the network estimates one source less. Losses see the estimates
+            before the filter.
 
     Raises:
-        UsageError: One source alone is to be filtered, or levels in dB are to be mapped.
+        UsageError: A filter for one source, a mapping of levels in dB, or a representation or filter that
+            real coefficients do not have.
     """
 
     transform: SpectralTransform
@@ -98,20 +100,20 @@ class SpectralSeparator(TransformSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Samples that are analysed into `chunk_frames` frames."""
+        """Samples of `chunk_frames` frames."""
         return self.transform.length_of(self.chunk_frames)
 
     @property
     def receptive_field(self) -> int | None:
-        """The network's field and the transform's; None if unbounded.
+        """Field of network and transform, samples; None if unbounded.
 
-        There is no bound for a Wiener filter, which models all that it is given.
+        A Wiener filter models the whole input, without bound.
         """
         return self._in_samples(self.network.receptive_field, self.transform.reach)
 
     @property
     def lookahead(self) -> int | None:
-        """The network's future and the transform's; None if unbounded."""
+        """Look-ahead of network and transform, samples; None if unbounded."""
         return self._in_samples(self.network.lookahead, self.transform.lookahead)
 
     def _in_samples(self, frames: int | None, around: int) -> int | None:
@@ -121,7 +123,7 @@ class SpectralSeparator(TransformSeparator):
 
     @property
     def stride(self) -> int:
-        """The grid of the transform's hops and of frames that the network takes together."""
+        """Least common grid of the transform's hops and the network's stride, samples."""
         per_hop = self.transform.frames_per_hop
         return math.lcm(self.network.stride, per_hop) // per_hop * self.transform.hop_length
 
@@ -131,7 +133,7 @@ class SpectralSeparator(TransformSeparator):
         return self.network
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """Analysis before the network; masks or mappings, the filter and synthesis after it."""
+        """Analysis; and a callback for masks or mappings, the filter and synthesis."""
         mixed = self.transform(mixture)
         seen = self.represent(mixed)
 
@@ -182,45 +184,45 @@ class SpectralSeparator(TransformSeparator):
         """Estimate the sources' coefficients.
 
         Args:
-            coefficients: Complex `(batch, channels, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         return self.finish(self.network(self.represent(coefficients)), coefficients)
 
     def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """What the network's output makes of the mixture.
+        """Filtered estimates of the sources' coefficients.
 
         Args:
-            output: `(batch, sources * planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            output: Output of the network, `(batch, sources * planes, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
         return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
 
     def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """The network's output `(batch, sources * planes, frequency, frames)` source by source.
+        """Output `(batch, sources * planes, frequency, frames)` of the network, source by source.
 
         Returns:
-            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients: a
-            network may be run in less than there are complex numbers in.
+            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients:
+            networks may run in a precision without complex numbers.
         """
         planes = self.channels * (2 if self.representation == "complex" else 1)
         return rearrange(output.to(coefficients.real.dtype), "b (s c) f t -> b s c f t", c=planes)
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """Make estimates of the network's output.
+        """Estimates before the filter.
 
         Args:
-            output: `(batch, sources, planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            output: Output of the network, `(batch, sources, planes, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         if self.representation == "complex":
             planes = output if self.mode == "mapping" else output * self.represent(coefficients)[:, None]
@@ -234,7 +236,7 @@ class SpectralSeparator(TransformSeparator):
         return torch.where(coefficients[:, None] < 0, -output, output)
 
     def represent(self, coefficients: Tensor) -> Tensor:
-        """What the network sees of complex coefficients `(batch, channels, frequency, frames)`."""
+        """Input of the network for coefficients `(batch, channels, frequency, frames)`."""
         if self.representation == "complex":
             return complex_to_planes(coefficients, self.plane_order)
         magnitudes = torch.abs(coefficients)
