@@ -1,4 +1,4 @@
-"""The sliced constant-Q transform as one matrix, for networks that were made for an STFT."""
+"""The sliced constant-Q transform as one matrix, for any network on spectrograms."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from soloist.transforms.transform import SpectralTransform
 
 
 class SliCQMatrix(SpectralTransform):
-    """Sliced constant-Q transform with all bins on one axis of time, with an exact inverse.
+    """Sliced constant-Q transform with all bins on one time axis, and an exact inverse.
 
-    Every bin has as many coefficients as the widest: a narrow band is padded with zeros before its inverse
-    Fourier transform, which interpolates its coefficients. All of them are synthesised again, so that a
-    mapping may be as good as a mask.
+    Every bin has as many coefficients as the widest: zeros around a narrow band in the spectrum interpolate
+    its coefficients in time. A mask or a mapping may change every coefficient.
 
-    Two slices overlap at each time. Their coefficients alternate: frame `2 i` is that of the earlier slice,
-    frame `2 i + 1` that of the later one at the same time. Before the first slice and after the last one the
-    missing partner is zero, and `inverse` ignores it.
+    Two slices overlap at each time, and their coefficients alternate: frame `2 i` belongs to the earlier
+    slice, frame `2 i + 1` to the later one, at the same time. The window of a slice fades each of the two in
+    or out; their sum is the spectrogram. The first and the last hop have one slice each: the frames of the
+    other are zero, and `inverse` ignores them.
 
     Args:
-        scale: Name of the frequency scale; see `SliCQ`, also for the rest.
+        scale: Name of the frequency scale; see `SliCQ` for all arguments.
         bins: Bins of the scale. Two more are at 0 Hz and at half the sample rate.
         fmin: Lowest centre of the scale, Hz.
-        sample_rate: In Hz.
+        sample_rate: Sample rate, Hz.
         gamma: Shift of the centres of "variable-q", Hz.
         slice_length: Samples of a slice, a multiple of 4; None for the shortest that resolves the scale.
         transition: Samples over which one slice gives way to the next, even; None for a quarter of a slice.
@@ -65,28 +65,28 @@ class SliCQMatrix(SpectralTransform):
 
     @property
     def num_bins(self) -> int:
-        """Bins of the scale, and those at 0 Hz and at half the sample rate."""
+        """Number of bins of the scale, and two at 0 Hz and at half the sample rate."""
         return self.slicq.blocks[0].bins
 
     @property
     def reach(self) -> int:
-        """From an end of a slice to the far end of its window."""
+        """Distance from an end of a slice to the far end of its window."""
         return self.slicq.reach
 
     def length_of(self, frames: int) -> int:
-        """Longest signal, in samples, that has no more than a number of frames; at least eight hops."""
+        """Longest signal, in samples, with at most `frames` frames; at least eight hops."""
         return max(8, frames // self.frames_per_hop - 2) * self.hop_length
 
     def widening(self, frames: int) -> int:
-        """Samples that a network adds to the reach: whole hops, and one for the slices that overlap them."""
+        """Samples by which a network widens the reach: whole hops, and one more for overlapping slices."""
         return (1 + -(-frames // self.frames_per_hop)) * self.hop_length
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)`.
 
         Returns:
-            Complex `(batch, channels, frequency, frames)`; `frames_per_hop` frames for each hop that the
-            slices touch, which are two more than the audio has begun.
+            Complex `(batch, channels, frequency, frames)`, with `frames_per_hop` frames for each begun hop of
+            the audio and two hops more.
         """
         (block,) = self.slicq(audio)
         early, late = block.chunk(2, dim=-1)
@@ -94,10 +94,10 @@ class SliCQMatrix(SpectralTransform):
         return rearrange(pairs, "b c f h t pair -> b c f (h t pair)")
 
     def inverse(self, coefficients: Tensor, length: int) -> Tensor:
-        """Synthesise `(batch, channels, length)` from coefficients as `forward` returns them.
+        """Synthesise `(batch, channels, length)` from coefficients like those of `forward`.
 
         Raises:
-            UsageError: The coefficients are not those of that length.
+            UsageError: Coefficients of another length.
         """
         return self.slicq.inverse([self._block(coefficients)], length)
 
@@ -106,11 +106,11 @@ class SliCQMatrix(SpectralTransform):
         return self.slicq.bin_frequencies(sample_rate)
 
     def spectrogram(self, coefficients: Tensor, length: int) -> list[Tensor]:
-        """The amplitudes that sinusoids of the coefficients of `length` samples would have; see `SliCQ`."""
+        """Amplitudes of sinusoids with the coefficients of `length` samples; see `SliCQ`."""
         return self.slicq.spectrogram([self._block(coefficients)], length)
 
     def _block(self, coefficients: Tensor) -> Tensor:
-        """The block of slices `(batch, channels, frequency, slices, coefficients)` of a matrix."""
+        """Block of slices `(batch, channels, frequency, slices, coefficients)` of a matrix."""
         size = self.frames_per_hop // 2
         late, early = rearrange(coefficients, "b c f (h t pair) -> pair b c f h t", pair=2, t=size)
         return torch.cat([early[..., :-1, :], late[..., 1:, :]], dim=-1)
