@@ -96,6 +96,7 @@ def test_json_holds_everything(soloist, folder):
         "epochs": 2,
         "steps": 20,
         "monitor": "valid/si_sdri",
+        "lower_is_better": False,
         "best": 7.0,
         "tests": {"unseen": {"si_sdri": 6.54321}},
         "parameters": 1234567,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from soloist.errors import ConfigError
 from soloist.training import read_recipe, train
-from soloist.training.loop.patience import Patience
+from soloist.training.loop.callbacks import Patience
 
 
 def stops_at(figures, *, resumed_after=None, mode="max", **options):

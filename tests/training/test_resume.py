@@ -135,7 +135,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(recipe_that_dies, whole, 
     assert not (killed / "model").exists()
     # What a kill in the middle of writing a checkpoint leaves.
     (killed / "checkpoints").mkdir(exist_ok=True)
-    (killed / "checkpoints" / ".last.ckpt.new").write_bytes(b"half a checkpo")
+    (killed / "checkpoints" / ".soloist-0123456789abcdef.partial").write_bytes(b"half a checkpo")
     train(recipe_that_dies(0), killed, resume=True, quiet=True)
     assert len(metrics(killed)) == 18
     assert_same_run(whole, killed)

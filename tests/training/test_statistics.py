@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soloist.training import SeparationTask, read_recipe
-from soloist.training.loop.training_run import RunData
+from soloist.training.data.loaders import RunData
 
 BRIEF = [
     ("data.train.corpus.songs", "2"),

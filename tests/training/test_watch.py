@@ -21,13 +21,13 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from soloist.errors import UsageError
-from soloist.inspection.visualization import loud_points
+from soloist.inspection import loud_embeddings
 from soloist.losses import Prediction
 from soloist.metrics import si_sdr
 from soloist.mixing import Mixer
 from soloist.training import Curriculum, Recipe, SeparationTask
 from soloist.training.data.batches import BatchSampler, make_loader
-from soloist.training.watch import callbacks_for, loggers_for
+from soloist.training.loop.trainer import callbacks_for, loggers_for
 from soloist.training.watch.loggers import Board
 from soloist.training.watch.progress import LineProgress, LiveProgress, NoProgress, make_progress
 from soloist.training.watch.throughput import Timing
@@ -407,7 +407,7 @@ def test_embeddings_are_coloured_by_the_loudest_source():
     frequency = torch.linspace(0, RATE / 2, bins)[None, None, :, None, None]
     embeddings = frequency.expand(*stft(mixture).shape, 1)
     prediction = Prediction(mixture, lambda: references, analyze=stft, embeddings=embeddings)
-    points, dominant = loud_points(prediction, references)
+    points, dominant = loud_embeddings(prediction, references)
     assert 0 < len(points) < embeddings.numel() / 4
     # At the ends a tone is broken off, and heard at other frequencies too.
     assert (dominant == (points[:, 0] > 1750)).double().mean() > 0.95

@@ -106,7 +106,7 @@ def import_model(
 
     with loading():
         from soloist.zoo import copy_model, import_checkpoint
-        from soloist.zoo.home import check_name, models_folder
+        from soloist.zoo.cards import check_name, models_folder
 
     folders = [file for file in files if file.is_dir()]
     if not folders:

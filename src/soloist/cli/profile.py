@@ -105,7 +105,7 @@ def profile(
     if len(names) == 1:
         check_subject(names[0])
     with loading(quiet=quiet):
-        from soloist.profiling import ProfileSettings, Rating, ReportPaths, Reports
+        from soloist.profiling import ProfileReports, ProfileSettings, Rating, ReportPaths
     settings = ProfileSettings(
         durations=_numbers("--duration", duration, float),
         batches=_numbers("--batch", batch, int),
@@ -116,7 +116,7 @@ def profile(
         processes=processes,
     )
     rating = Rating(_qualities(quality or [], names), measure)
-    with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
+    with ProfileReports(ReportPaths(csv, json, markdown, plot)) as reports:
         profiles, failures = _measure(names, settings, quiet=quiet)
         measured = any(profile.measured for profile in profiles)
         if measured:

@@ -44,8 +44,8 @@ def runs(
 
     `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff` · `soloist runs -o runs.xlsx`
     """
+    from soloist.table_files import check_format, format_csv, write_table
     from soloist.training import compare_recipes, find_runs, sort_runs
-    from soloist.training.results.table_files import check_format, format_csv, write_table
 
     if sum((as_json, as_csv, output is not None)) > 1:
         raise UsageError("choose one of --json, --csv and --output")

@@ -203,7 +203,7 @@ def separate(
     _check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
-        from soloist.cli.batch import Batch
+        from soloist.cli.batch import ConsoleBatch
         from soloist.inference import FileSettings, StemSelection, StreamSettings
     settings = FileSettings(
         folder=output,
@@ -219,7 +219,9 @@ def separate(
         skip_existing=skip_existing,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
-    batch = Batch(settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose)
+    batch = ConsoleBatch(
+        settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose
+    )
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)
 

@@ -195,7 +195,7 @@ def _parse_stages(text: str | None) -> list[Stage]:
 @contextmanager
 def _said_once() -> Iterator[None]:
     """Silence errors in all but the first of several processes that train together."""
-    from soloist.training.loop.guard import is_first_process
+    from soloist.training import is_first_process
 
     try:
         yield
@@ -208,15 +208,10 @@ def _said_once() -> Iterator[None]:
 def _train(recipe: Recipe, folder: Path, *, resume: bool, overwrite: bool, quiet: bool) -> None:
     with loading(quiet=quiet):
         from soloist.training import RunFolder
-        from soloist.training.loop import training_run as run
+        from soloist.training import train as run
 
-    try:
-        with _said_once(), tests_progress(quiet=quiet) as advance:
-            tests = run.train(
-                recipe, folder, resume=resume, overwrite=overwrite, quiet=quiet, advance=advance
-            )
-    except KeyboardInterrupt as stop:
-        raise run.interrupted(folder) from stop
+    with _said_once(), tests_progress(quiet=quiet) as advance:
+        tests = run(recipe, folder, resume=resume, overwrite=overwrite, quiet=quiet, advance=advance)
     if tests is not None:
         show_tests(tests)
         typer.echo(f"model: {RunFolder(folder).model}", err=True)
@@ -226,19 +221,15 @@ def _run_experiment(
     recipe: Recipe, folder: Path, chosen: list[Stage], again: list[Stage], *, quiet: bool
 ) -> None:
     with loading(quiet=quiet):
-        from soloist.training import Experiment, run_experiment
-        from soloist.training.loop.guard import is_first_process
+        from soloist.training import Experiment, is_first_process, run_experiment
 
     def tell(stage: Stage, what: str) -> None:
         if not quiet:
             typer.echo(f"{stage}: {what}", err=True)
 
-    try:
-        with _said_once(), tests_progress(quiet=quiet) as advance:
-            experiment = Experiment(recipe, folder, quiet=quiet, advance=advance)
-            run_experiment(experiment, tell, stages=chosen, force=again)
-    except (Interrupted, KeyboardInterrupt) as stop:
-        raise Interrupted("interrupted; the same command goes on") from stop
+    with _said_once(), tests_progress(quiet=quiet) as advance:
+        experiment = Experiment(recipe, folder, quiet=quiet, advance=advance)
+        run_experiment(experiment, tell, stages=chosen, force=again)
     if not is_first_process():
         return
     if found := experiment.read_runs():

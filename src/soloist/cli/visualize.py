@@ -137,7 +137,8 @@ def visualize(
         from soloist.resources import import_extra
 
         import_extra("matplotlib", "plot")
-        from soloist.inspection import look_at, write_look
+        from soloist.inspection import visualize as visualize_excerpt
+        from soloist.inspection import write_visualization
     model, resolved = _resolve(names[0], recipe, overrides)
     seconds = _SECONDS if duration is None else duration
     if len(names) == 2:
@@ -145,10 +146,12 @@ def visualize(
     else:
         excerpt = _draw(names[0], resolved, example, start, seconds)
         title = f"{Path(names[0]).stem}-{example}"
-    look = look_at(_load(model, excerpt), excerpt, device=device)
+    visualization = visualize_excerpt(_load(model, excerpt), excerpt, device=device)
     folder = output or Path("visualized") / title
-    files = write_look(look.separation, folder, picture=picture, dimensions=3 if dimensions == 3 else 2)
-    confidence = None if look.confidence is None else _plain(vars(look.confidence))
+    files = write_visualization(
+        visualization, folder, picture=picture, dimensions=3 if dimensions == 3 else 2
+    )
+    confidence = None if visualization.confidence is None else _plain(vars(visualization.confidence))
     if as_json:
         print_json(_described(names[0], excerpt, files, confidence))
         return
@@ -159,7 +162,7 @@ def visualize(
 
 def _is_recording(name: str) -> bool:
     """True for an audio suffix, or a file that is no recipe."""
-    from soloist.audio.formats import AUDIO_SUFFIXES
+    from soloist.audio import AUDIO_SUFFIXES
 
     path = Path(name).expanduser()
     return path.suffix.lower() in AUDIO_SUFFIXES or (path.is_file() and path.suffix not in RECIPE_SUFFIXES)
@@ -238,7 +241,7 @@ def _read(path: Path, start: float, duration: float) -> Excerpt:
 def _draw(name: str, recipe: Recipe | None, number: int, start: float, duration: float) -> Excerpt:
     if recipe is None:
         raise UsageError(f"{name} has no test examples of its own: name a file to separate, or a --recipe")
-    from soloist.training.data.test_example import draw_excerpt
+    from soloist.training import draw_excerpt
 
     return draw_excerpt(recipe, number, start=start, duration=duration)
 

@@ -1,7 +1,7 @@
 """Class paths: the names under which configurations refer to classes.
 
 A class path is a name that a package of Soloist exports (`soloist.networks.UNet`), the last part of one
-(`UNet`), or `module.Class` of somebody else's module. Paths that earlier versions wrote are aliases.
+(`UNet`), or `module.Class` of a module outside Soloist. Paths of earlier versions are aliases.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 import soloist
+from soloist.config.imports import imported_classes
 from soloist.errors import ConfigError
 
 _ALIASES = Path(__file__).with_name("aliases.yaml")
@@ -31,7 +32,7 @@ def faces() -> Mapping[str, frozenset[str]]:
 
 
 def class_path_of(cls: type[Any]) -> str:
-    """Name of a class in configurations: its face's, or `module.Class` where no face exports it."""
+    """Name of a class in configurations: that of its face, or `module.Class` if no face exports the class."""
     package = ".".join(cls.__module__.split(".")[:2])
     if cls.__name__ in faces().get(package, ()):
         return f"{package}.{cls.__name__}"
@@ -39,7 +40,7 @@ def class_path_of(cls: type[Any]) -> str:
 
 
 def configuration_of(cls: type[Any], **arguments: Any) -> dict[str, Any]:
-    """Configuration that builds a class with some arguments: `class_path` and `init_args`."""
+    """Configuration of a class with arguments: `class_path` and `init_args`."""
     return {"class_path": class_path_of(cls), "init_args": arguments}
 
 
@@ -73,8 +74,9 @@ def _complete(name: str, where: str) -> str:
 
 
 def _nearest(name: str) -> str:
-    """Say which exported class has the nearest name."""
+    """Say which exported or imported class has the nearest name."""
     paths = {exported: f"{package}.{exported}" for package, names in faces().items() for exported in names}
+    paths |= imported_classes()
     near = get_close_matches(name, [known for known in paths if known[0].isupper()], n=1)
     return f"did you mean {paths[near[0]]}?" if near else "see the names that soloist.networks, ... export"
 

@@ -1,51 +1,59 @@
-"""Code of the user's own: files and packages whose classes a configuration may name.
+"""Code outside Soloist: files and packages whose classes a configuration may name.
 
-A file is named by `--import FILE`, by the key `imports` of a recipe, or by a model folder that was trained
-with it. The first two are the user's own words, and are imported. The copy in a model folder may be a
-stranger's: it is imported only with consent, which is asked for once and holds for the contents of the files.
+`--import FILE`, the key `imports` of a recipe, or a model folder name the files. The user states the first
+two, which are imported. The copy in a model folder may be a stranger's: its import needs consent, which is
+asked for once and holds for the contents of the files.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import importlib.util
+import inspect
 import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
 from hashlib import sha256
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from soloist.errors import ConfigError, UsageError, one_line
-from soloist.files import home, sha256_of, write_whole
+from soloist.files import home, write_whole
 
 IMPORTS = "SOLOIST_IMPORT"
 """Environment variable of the files and packages given by `--import`; processes inherit it."""
 
 TRUST = "SOLOIST_TRUST"
-"""Environment variable that says 1 where `--trust` was given; processes inherit it."""
+"""Environment variable that is 1 with `--trust`; processes inherit it."""
 
 Ask = Callable[[str], bool]
-"""Asks the user a question; True for yes."""
+"""Function that asks the user a question; True for yes."""
 
 
 @dataclass(frozen=True)
 class ImportedCode:
-    """A file or a package that was imported for its classes.
+    """File or package that was imported for its classes.
 
     Attributes:
-        module: Name of the module, by which class paths begin.
+        module: Name of the module, with which class paths begin.
         path: The file; None for an installed package.
         sha256: Hash of the file, in hexadecimal digits; None for an installed package.
+        source: Contents of the file when it was imported; None for an installed package.
     """
 
     module: str
     path: Path | None = None
     sha256: str | None = None
+    source: bytes | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return self.module if self.sha256 is None else f"{self.path} (sha256 {self.sha256[:12]})"
@@ -62,18 +70,18 @@ _ask: Ask | None = None
 
 
 def ask_with(ask: Ask | None) -> None:
-    """Set how the user is asked for consent; None where nobody can be asked."""
+    """Set the function that asks for consent; None if nobody can be asked."""
     global _ask
     _ask = ask
 
 
 def requested() -> list[str]:
-    """Files and packages that `--import` named."""
+    """Files and packages of `--import`."""
     return [name for name in os.environ.get(IMPORTS, "").split(os.pathsep) if name]
 
 
 def request(names: Sequence[str], *, trust: bool = False) -> None:
-    """Remember what `--import` and `--trust` said, here and in processes that are started later.
+    """Store the values of `--import` and `--trust`, for this process and those it starts.
 
     Raises:
         UsageError: There is no such file.
@@ -90,7 +98,7 @@ def request(names: Sequence[str], *, trust: bool = False) -> None:
 
 
 def is_imported(module: str) -> bool:
-    """Tell whether a module, or a package around it, was imported for its classes."""
+    """Return True if a module, or a package around it, was imported for its classes."""
     _import_requested()
     return any(_is_inside(module, name) for name in _imported)
 
@@ -100,7 +108,7 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
 
     Args:
         name: `mine.py`, or the name of a package or module.
-        folder: Folder that a relative file is looked for in first.
+        folder: First folder in which to look for a relative file.
 
     Raises:
         ConfigError: There is no such file or package, its import fails, or another module has its name.
@@ -109,16 +117,31 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(f"cannot import {name}: {one_line(error)}") from error
+            near = get_close_matches(name, _imported, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"cannot import {name}: {one_line(error)}{hint}") from error
         return _imported.setdefault(name, ImportedCode(name))
     path = Path(name).expanduser()
     if folder is not None and (folder / path).is_file():
         path = folder / path
-    return _import_file(path.absolute())
+    known = _imported.get(path.stem)
+    # As with any module, a change of the file is for the next program.
+    return known if known and known.path == path.absolute() else _import_file(_read(path.absolute()))
+
+
+def imported_classes() -> dict[str, str]:
+    """Class paths of the classes that imported modules define, by the names of the classes."""
+    modules = [module for name in _imported if (module := sys.modules.get(name)) is not None]
+    return {
+        name: f"{module.__name__}.{name}"
+        for module in modules
+        for name, cls in inspect.getmembers(module, inspect.isclass)
+        if cls.__module__ == module.__name__
+    }
 
 
 def code_of(config: Any) -> list[ImportedCode]:
-    """Imports that the class paths of a configuration begin with."""
+    """Imported code whose modules the class paths of a configuration begin with."""
     modules = {path.rpartition(".")[0] for path in class_paths_in(config)}
     return [code for name, code in _imported.items() if any(_is_inside(module, name) for module in modules)]
 
@@ -136,26 +159,27 @@ def class_paths_in(config: Any) -> Iterator[str]:
 
 
 def keep_code(code: Sequence[ImportedCode], folder: Path) -> None:
-    """Copy imported files into a folder, beside what was made with them."""
+    """Write imported files, as they were when imported, into a folder, beside what was made with them."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in code:
-        if each.path is not None and each.path != folder / each.path.name:
-            shutil.copyfile(each.path, folder / each.path.name)
+        if each.path is not None and each.source is not None:
+            write_whole(folder / each.path.name, each.source)
 
 
 def import_kept(entries: Sequence[Mapping[str, str]], folder: Path, *, trust: bool = False) -> None:
     """Import the code that a model folder needs, with the user's consent.
 
     Args:
-        entries: As `ImportedCode.to_dict` made them.
+        entries: Entries of `ImportedCode.to_dict`.
         folder: The model folder.
-        trust: Consent, given by whoever calls.
+        trust: Consent of the caller.
 
     Raises:
         ConfigError: An entry is not valid, a file is missing or was changed, or an import fails.
         UsageError: There is no consent.
     """
     code = [_kept(entry, folder) for entry in entries]
+    _import_requested()
     missing = [each for each in code if not _is_here(each)]
     if not missing:
         return
@@ -163,7 +187,7 @@ def import_kept(entries: Sequence[Mapping[str, str]], folder: Path, *, trust: bo
     if not (trust or os.environ.get(TRUST) == "1" or digest in _consents()):
         _get_consent(missing, folder, digest)
     for each in missing:
-        import_code(each.module if each.path is None else str(each.path))
+        import_code(each.module) if each.path is None else _import_file(each)
 
 
 def _get_consent(code: Sequence[ImportedCode], folder: Path, digest: str) -> None:
@@ -178,7 +202,7 @@ def _get_consent(code: Sequence[ImportedCode], folder: Path, digest: str) -> Non
 
 
 def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
-    """Check an entry of a model folder against what lies there."""
+    """Check an entry of a model folder against its file."""
     where = f"imports of {folder}"
     if set(entry) == {"module"}:
         return ImportedCode(str(entry["module"]))
@@ -188,30 +212,37 @@ def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
         or not _is_file(entry["file"])
     ):
         raise ConfigError(f"{where}: an entry is a module, or a file and its sha256, not {dict(entry)}")
-    path = (folder / entry["file"]).absolute()
+    code = _read((folder / entry["file"]).absolute(), where)
+    if code.sha256 != entry["sha256"]:
+        raise ConfigError(f"{where}: {code.path} is not what the model was trained with: its sha256 differs")
+    return code
+
+
+def _read(path: Path, where: str = "imports") -> ImportedCode:
     try:
-        found = sha256_of(path)
+        source = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{where}: cannot read {path}: {error.strerror}") from error
-    if found != entry["sha256"]:
-        raise ConfigError(f"{where}: {path} is not what the model was trained with: its sha256 differs")
-    return ImportedCode(path.stem, path, found)
+    return ImportedCode(path.stem, path, sha256(source).hexdigest(), source)
 
 
 def _is_here(code: ImportedCode) -> bool:
     """Tell whether the same code has been imported already, by the program or for its classes."""
-    _import_requested()
     known = _imported.get(code.module)
     if known is not None:
         return known.sha256 == code.sha256
     module = sys.modules.get(code.module)
-    file = getattr(module, "__file__", None)
     if module is None or code.sha256 is None:
         return module is not None
-    if file is None or sha256_of(Path(file)) != code.sha256:
+    file = getattr(module, "__file__", None)
+    if file is None or not _holds(Path(file), code):
         return False
-    _imported[code.module] = ImportedCode(code.module, Path(file), code.sha256)
+    _imported[code.module] = code
     return True
+
+
+def _holds(path: Path, code: ImportedCode) -> bool:
+    return path.is_file() and path.read_bytes() == code.source
 
 
 def _import_requested() -> None:
@@ -221,38 +252,69 @@ def _import_requested() -> None:
             import_code(name)
 
 
-def _import_file(path: Path) -> ImportedCode:
-    try:
-        digest = sha256_of(path)
-    except OSError as error:
-        raise ConfigError(f"cannot import {path}: {error.strerror}") from error
-    name = path.stem
+def _import_file(code: ImportedCode) -> ImportedCode:
+    name = code.module
     if not name.isidentifier():
-        raise ConfigError(f"cannot import {path}: {name} cannot name a module; rename the file")
-    known = _imported.get(name)
-    if known is not None and known.sha256 == digest:
-        return known
-    if known is not None or name in sys.modules or importlib.util.find_spec(name) is not None:
-        raise ConfigError(f"cannot import {path}: there is another module {name}; rename the file")
-    # Processes that are started unpickle classes by the name of their module. At the end, to hide no other.
-    sys.path.append(str(path.parent))
-    _execute(name, path)
-    return _imported.setdefault(name, ImportedCode(name, path, digest))
+        raise ConfigError(f"cannot import {code.path}: {name} cannot name a module; rename the file")
+    if _is_here(code):
+        return _imported[name]
+    if name in _imported:
+        raise ConfigError(
+            f"cannot import {code.path}: {_imported[name].path or name} was imported under the same name and "
+            "differs; rename the file"
+        )
+    if name in sys.modules or not _is_free(code):
+        raise ConfigError(f"cannot import {code.path}: there is another module {name}; rename the file")
+    _execute(code)
+    _show_to_processes(code)
+    return _imported.setdefault(name, code)
 
 
-def _execute(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+def _is_free(code: ImportedCode) -> bool:
+    """Tell whether no other module could be imported by the name of a file."""
+    spec = importlib.util.find_spec(code.module)
+    return spec is None or (spec.origin is not None and _holds(Path(spec.origin), code))
+
+
+def _execute(code: ImportedCode) -> None:
+    """Run what was read, and hashed, whatever the file holds by now; nothing is written beside the file."""
+    assert code.source is not None
+    module = ModuleType(code.module)
+    module.__file__ = str(code.path)
+    module.__spec__ = ModuleSpec(code.module, None, origin=str(code.path))
+    sys.modules[code.module] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(code.source, str(code.path), "exec", dont_inherit=True), module.__dict__)
     # Whatever somebody's file may raise, also at its import.
     except Exception as error:
-        del sys.modules[name]
-        raise ConfigError(f"cannot import {path}: {type(error).__name__}: {one_line(error)}") from error
-    return module
+        del sys.modules[code.module]
+        raise ConfigError(f"cannot import {code.path}: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _show_to_processes(code: ImportedCode) -> None:
+    """Let processes that are started find a file by the name of its module, by which they unpickle classes.
+
+    They find a copy, in a folder that holds imported files only: beside the file there may be others, which
+    nobody has agreed to import.
+    """
+    assert code.path is not None
+    folder = _copies()
+    keep_code([code], folder)
+    # At the end, to hide no other module.
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+@cache
+def _copies() -> Path:
+    folder, process = Path(tempfile.mkdtemp(prefix="soloist-imports-")), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 def _is_inside(module: str, package: str) -> bool:

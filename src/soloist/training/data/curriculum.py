@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from operator import mul
 
-from soloist.mixing import Example, Mixer
-from soloist.mixing.example import arguments_of
-from soloist.training.recipe.data_config import DataConfig
+from soloist.mixing import Example, Mixer, arguments_of
+from soloist.training.recipe.sections import DataConfig
 
 
 class Curriculum:
@@ -44,6 +43,15 @@ class Curriculum:
         size = self.batch_sizes[phase]
         first = self._first_examples[phase] + (batch - self._first_batches[phase]) * size
         return range(first, first + size)
+
+    def epoch(self, example: int) -> tuple[int, range]:
+        """Epoch that example number `example` belongs to, and the numbers of the epoch's examples."""
+        phase = self.phase(example)
+        size = self.batch_sizes[phase]
+        batch = self._first_batches[phase] + (example - self._first_examples[phase]) // size
+        epoch = batch // self.batches
+        first = self._first_examples[phase] + (epoch * self.batches - self._first_batches[phase]) * size
+        return epoch, range(first, first + self.batches * size)
 
     def phase(self, example: int) -> int:
         """The number of the phase that example number `example` belongs to."""

@@ -30,10 +30,11 @@ class RunData(L.LightningDataModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        if recipe.data.curriculum and (cut := [name for name in _CUTTING if name in recipe.trainer]):
+        counting = [name for name in ("curriculum", "sampler") if getattr(recipe.data, name)]
+        if counting and (cut := [name for name in _CUTTING if name in recipe.trainer]):
             raise ConfigError(
-                f"data.curriculum of the recipe {recipe.name} counts epochs of data.examples_per_epoch: set "
-                f"that in place of trainer.{cut[0]}"
+                f"data.{counting[0]} of the recipe {recipe.name} counts epochs of data.examples_per_epoch: "
+                f"set that in place of trainer.{cut[0]}"
             )
         self.curriculum = Curriculum.of(recipe.data)
         self.train_mixer = build_train_mixer(recipe)

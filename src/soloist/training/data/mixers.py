@@ -15,6 +15,7 @@ from soloist.errors import ConfigError
 from soloist.mixing import KeptMixer, Mixer, PoolMixer
 from soloist.training.data.batches import RETRY_STRIDE, in_batches, make_loader
 from soloist.training.data.curriculum import Curriculum, PhasedMixer
+from soloist.training.data.sampler import SampledMixer, Sampler
 from soloist.training.recipe.recipe import Recipe
 
 
@@ -25,7 +26,7 @@ def build_train_mixer(recipe: Recipe) -> Mixer:
         ConfigError: Its configuration is not valid.
         UsageError: A corpus is not there.
     """
-    mixers = [_pooled(recipe, part) for part in _phases(recipe)]
+    mixers = [_ordered(recipe, part) for part in _phases(recipe)]
     return mixers[0] if len(mixers) == 1 else PhasedMixer(mixers, Curriculum.of(recipe.data), RETRY_STRIDE)
 
 
@@ -86,9 +87,14 @@ def _phases(recipe: Recipe) -> list[Config]:
     return [*(train if d is None else with_duration(train, d, recipe.name) for d in durations), train]
 
 
-def _pooled(recipe: Recipe, part: Config) -> Mixer:
-    mixer, cache = _kept(recipe, part), recipe.data.kept
-    return mixer if cache is None else PoolMixer(mixer, cache.examples)
+def _ordered(recipe: Recipe, part: Config) -> Mixer:
+    """Training mixer of a phase, whose examples the sampler, the cache or their numbers put in order."""
+    mixer, cache, data = _kept(recipe, part), recipe.data.kept, recipe.data
+    examples = RETRY_STRIDE if cache is None else cache.examples
+    if data.sampler is not None:
+        sampler = recipe.build(data.sampler, Sampler)
+        return SampledMixer(mixer, sampler, Curriculum.of(data), RETRY_STRIDE, examples)
+    return mixer if cache is None else PoolMixer(mixer, examples)
 
 
 def _kept(recipe: Recipe, part: Config) -> Mixer:

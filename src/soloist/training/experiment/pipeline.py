@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from soloist.errors import UsageError
+from soloist.config import import_code, nearest
+from soloist.errors import Interrupted, UsageError
+from soloist.training.experiment.experiment import Experiment
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
-from soloist.training.experiment.stages import Experiment
-from soloist.training.loop.guard import is_first_process
+from soloist.training.loop.callbacks import is_first_process
 from soloist.training.recipe.recipe import Recipe, Stage
 from soloist.training.results.run_comparison import flatten
 
@@ -44,6 +45,20 @@ _TRIALS = ("sweep.trials",)
 """Keys that may grow without a training, or a sweep, having to begin anew."""
 
 
+def parse_stages(names: str | None) -> list[Stage]:
+    """Read stages from names with commas between them; None is no stage.
+
+    Raises:
+        UsageError: There is no such stage.
+    """
+    known = {str(stage): stage for stage in STAGES}
+    stated = [] if names is None else [name.strip() for name in names.split(",")]
+    for name in stated:
+        if name not in known:
+            raise UsageError(f"there is no stage {name!r}; {nearest(name, known)}")
+    return [known[name] for name in stated]
+
+
 def run_experiment(
     experiment: Experiment, tell: Tell, *, stages: Collection[Stage] = (), force: Collection[Stage] = ()
 ) -> None:
@@ -68,17 +83,20 @@ def run_experiment(
     if outside := [stage for stage in force if stage not in chosen]:
         there = ", ".join(chosen)
         raise UsageError(f"the stage {outside[0]} is left out, so it cannot be forced: there are {there}")
-    if not is_first_process():
-        # Of several processes that train together only the first does all the rest.
-        experiment.train(resume=True)
-        return
-    _check_folder(experiment.folder)
-    ledger = Ledger(experiment.folder)
-    for stage in (stage for stage in STAGES if stage in chosen):
-        if reason := _nothing_to_do(stage, experiment.recipe):
-            tell(stage, f"skipped: {reason}")
-        else:
-            _do_if_due(stage, experiment, ledger, tell, forced=stage in force)
+    try:
+        if not is_first_process():
+            # Of several processes that train together only the first does all the rest.
+            experiment.train(resume=True)
+            return
+        _check_folder(experiment.folder)
+        ledger = Ledger(experiment.folder)
+        for stage in (stage for stage in STAGES if stage in chosen):
+            if reason := _nothing_to_do(stage, experiment.recipe):
+                tell(stage, f"skipped: {reason}")
+            else:
+                _do_if_due(stage, experiment, ledger, tell, forced=stage in force)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        raise Interrupted("interrupted; the same command goes on") from stop
 
 
 def _do_if_due(stage: Stage, experiment: Experiment, ledger: Ledger, tell: Tell, *, forced: bool) -> None:
@@ -112,6 +130,8 @@ def _do(stage: Stage, experiment: Experiment, *, resume: bool) -> list[Path]:
 def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
     """What a stage depends on, as far as the recipe and what was done before say."""
     values = recipe.to_dict()
+    # By their contents, wherever they lie.
+    values["imports"] = [import_code(name).to_dict() for name in recipe.imports]
     if recipe.data.root is not None:
         values["data"]["root"] = str(Path(recipe.data.root).expanduser().absolute())
     ignored = _IGNORED[stage]

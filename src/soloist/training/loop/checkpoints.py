@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +34,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            TrainingError: It cannot be written, because the disk is full for example.
+            TrainingError: It cannot be written, because the disk is full for example, or could not be read
+                again.
         """
         path = Path(path)
+        _check_states(checkpoint.get("callbacks", {}))
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
@@ -218,6 +221,21 @@ def separator_state(path: Path) -> dict[str, Tensor]:
     prefix = "separator."
     state = read_checkpoint(path)["state_dict"]
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _check_states(states: Mapping[str, Any]) -> None:
+    """Refuse states of callbacks that `read_checkpoint` would not read, before a training depends on them."""
+    for name, state in states.items():
+        content = io.BytesIO()
+        try:
+            torch.save(state, content)
+            content.seek(0)
+            torch.load(content, weights_only=True)
+        # Objects that cannot be pickled raise whatever they like.
+        except Exception as error:
+            raise TrainingError(
+                f"the callback {name} cannot be resumed: its state_dict must hold tensors and plain values"
+            ) from error
 
 
 def _is_epoch_complete(trainer: L.Trainer) -> bool:

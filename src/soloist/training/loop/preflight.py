@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from soloist.config import nearest
 from soloist.errors import ConfigError, SoloistError, one_line
+from soloist.losses import Loss
 from soloist.mixing import Mixer
 from soloist.training.data.batches import ExampleDataset
 from soloist.training.loop.task import SeparationTask
+from soloist.training.recipe.recipe import VALID
 
 
 def rehearse(task: SeparationTask, mixer: Mixer) -> None:
@@ -25,8 +29,8 @@ def rehearse(task: SeparationTask, mixer: Mixer) -> None:
     """
     recipe = task.recipe
     task.configure_optimizers()
-    if recipe.data.valid is not None and recipe.monitor.startswith("valid/"):
-        _check_monitor(recipe.monitor, [f"valid/{name}" for name in task.figures])
+    if recipe.data.valid is not None and recipe.monitor.startswith(VALID):
+        _check_monitor(recipe.monitor, list(task.figures))
     example, _ = ExampleDataset(mixer)[0]
     mixture, references = (torch.from_numpy(part)[None] for part in (example.mixture, example.references))
     task.eval()
@@ -34,13 +38,26 @@ def rehearse(task: SeparationTask, mixer: Mixer) -> None:
         with torch.no_grad():
             prediction = task.separator.predict(mixture)
             for loss in (task.loss, task.valid_loss):
-                loss(prediction, references)
+                _check_loss(loss, loss(prediction, references), recipe.name)
+            if task.metrics:
+                task.measure(mixture, references, prediction.estimates)
     except SoloistError:
         raise
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"{recipe.name} cannot be trained as it stands: {one_line(error)}") from error
+    # Whatever a network, a loss or a metric of somebody else's may raise.
+    except Exception as error:
+        said = one_line(error) if isinstance(error, (RuntimeError, ValueError)) else f"{error!r}"
+        raise ConfigError(f"{recipe.name} cannot be trained as it stands: {said}") from error
     finally:
         task.train()
+
+
+def _check_loss(loss: Loss, values: Any, name: str) -> None:
+    if not isinstance(values, torch.Tensor) or values.shape != (1,):
+        given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ConfigError(
+            f"loss of the recipe {name}: {type(loss).__name__} must return one value for each item of the "
+            f"batch, (1,) for one, not {given}"
+        )
 
 
 def _check_monitor(monitor: str, figures: list[str]) -> None:

@@ -17,10 +17,11 @@ from torchmetrics import MeanMetric
 from soloist.config import find_class
 from soloist.errors import ConfigError
 from soloist.losses import Loss
+from soloist.metrics import permuted, si_sdr
 from soloist.mixing import BatchRemix
 from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.quality import QUALITY, measure_quality
-from soloist.training.recipe.recipe import Recipe
+from soloist.training.recipe.recipe import VALID, Recipe
 
 
 class SeparationTask(L.LightningModule):
@@ -45,8 +46,16 @@ class SeparationTask(L.LightningModule):
         self.valid_loss: Loss = recipe.build(recipe.valid_loss or recipe.loss, Loss)
         remix = recipe.data.remix
         self.remix: BatchRemix | None = None if remix is None else recipe.build(remix, BatchRemix)
+        self.metrics = recipe.build_metrics()
+        known = ("loss", *QUALITY)
+        if taken := [name for name in self.metrics if name in known]:
+            raise ConfigError(
+                f"metrics of the recipe {recipe.name}: every validation has {taken[0]!r}; give another name"
+            )
         # What is NaN, such as the quality of a silent source, is left out.
-        self.figures = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in ("loss", *QUALITY)})
+        self.figures = nn.ModuleDict(
+            {VALID + name: MeanMetric(nan_strategy="ignore") for name in (*known, *self.metrics)}
+        )
 
     def on_train_batch_start(self, batch: ExampleBatch, batch_idx: int) -> None:
         """Seed dropout and the like for this step, in each process differently."""
@@ -68,12 +77,33 @@ class SeparationTask(L.LightningModule):
         """Loss and quality of a validation batch; returns the estimates, for who wants to look at them."""
         losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
         estimates: Tensor = self.separator(batch.mixture)
-        quality = measure_quality(batch.references, estimates, batch.mixture, ordered=self.separator.ordered)
-        for name, values in {"loss": losses, **quality}.items():
-            figure = cast(MeanMetric, self.figures[name])
+        measured = self.measure(batch.mixture, batch.references, estimates)
+        for name, values in {"loss": losses, **measured}.items():
+            figure = cast(MeanMetric, self.figures[VALID + name])
             figure.update(values)
-            self.log(f"valid/{name}", figure, on_step=False, on_epoch=True)
+            self.log(VALID + name, figure, on_step=False, on_epoch=True)
         return estimates
+
+    def measure(self, mixture: Tensor, references: Tensor, estimates: Tensor) -> dict[str, Tensor]:
+        """Energy ratios and the recipe's metrics of a batch, each `(batch, sources)`.
+
+        Raises:
+            ConfigError: A metric returns another shape.
+        """
+        ordered = self.separator.ordered
+        measured = measure_quality(references, estimates, mixture, ordered=ordered)
+        if self.metrics and not ordered:
+            order = permuted(si_sdr, references, estimates)[1]
+            estimates = torch.take_along_dim(estimates, order[:, :, None, None], dim=1)
+        for name, metric in self.metrics.items():
+            measured[name] = values = metric(references, estimates, mixture)
+            if not isinstance(values, Tensor) or values.shape != references.shape[:2]:
+                given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+                raise ConfigError(
+                    f"metrics of the recipe {self.recipe.name}: {name} must be a tensor (batch, sources) "
+                    f"{tuple(references.shape[:2])}, not {given}"
+                )
+        return measured
 
     def configure_optimizers(  # type: ignore[override]  # Lightning's annotation lacks what it documents
         self,

@@ -8,34 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
-from soloist.config import check_arguments
 from soloist.errors import ConfigError, Interrupted, TrainingError, one_line
 from soloist.training.data.loaders import RunData
-from soloist.training.loop.checkpoints import LAST, AtomicCheckpointIO, Checkpoints, read_checkpoint
-from soloist.training.loop.guard import FiniteGuard, UnreadableFiles, is_first_process
-from soloist.training.loop.patience import Patience
+from soloist.training.loop.callbacks import is_first_process
+from soloist.training.loop.checkpoints import LAST, read_checkpoint
 from soloist.training.loop.preflight import rehearse
 from soloist.training.loop.task import SeparationTask
+from soloist.training.loop.trainer import make_trainer
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.finish import finish
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.results.testing import Advance, TestSet
-from soloist.training.watch.assembly import callbacks_for, loggers_for
-
-_OURS = (
-    "callbacks",
-    "default_root_dir",
-    "enable_checkpointing",
-    "logger",
-    "plugins",
-    "use_distributed_sampler",
-)
-"""Arguments of the `Trainer` that are not the recipe's business."""
 
 
 def train(
@@ -69,95 +55,42 @@ def train(
     run = RunFolder(folder)
     if is_first_process():
         run.check(resume=resume, overwrite=overwrite)
-    with _lightning_quiet():
-        data, task = RunData(recipe), SeparationTask(recipe)
-        trainer = make_trainer(recipe, folder, quiet=quiet)
-        data.check_shares(trainer.world_size)
-        last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
-        if last is not None:
-            read_checkpoint(last)
-        else:
-            rehearse(task, data.train_mixer)
-            data.show_to(task.separator)
-        if is_first_process():
-            run.go_on(recipe) if resume else run.begin(recipe)
-        with _errors_explained(recipe, folder, trainer):
-            trainer.fit(task, data, ckpt_path=last, weights_only=True)
-    return finish(recipe, run, advance=advance) if trainer.is_global_zero else None
-
-
-def interrupted(folder: Path) -> Interrupted:
-    """What to tell somebody who pressed Ctrl-C."""
-    if not RunFolder(folder).recipe.is_file():
-        return Interrupted("interrupted before the training began")
-    return Interrupted(f"interrupted; go on with: soloist train --resume {folder}")
-
-
-def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trainer:
-    """Lightning's trainer with what the recipe says and what every training has.
-
-    Raises:
-        ConfigError: An argument is unknown, of the wrong type, or not the recipe's business.
-    """
-    if ours := [name for name in _OURS if name in recipe.trainer]:
-        raise ConfigError(f"trainer of the recipe {recipe.name}: {ours[0]} is not the recipe's to say")
-    # The order matters: checkpoints first, so that the end is saved before the average replaces the weights.
-    callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, quiet=quiet)]
-    where = f"trainer of the recipe {recipe.name}"
-    stated = check_arguments(L.Trainer, recipe.trainer, where)
     try:
-        return L.Trainer(
-            **{"num_sanity_val_steps": 0, "enable_model_summary": False, "log_every_n_steps": 10, **stated},
-            default_root_dir=folder,
-            enable_checkpointing=False,
-            use_distributed_sampler=False,
-            callbacks=callbacks,
-            logger=loggers_for(recipe, folder),
-            plugins=[AtomicCheckpointIO()],
-        )
-    except (MisconfigurationException, ValueError) as error:
-        raise ConfigError(f"{where}: {one_line(error)}") from error
+        with _lightning_quiet():
+            first = _fit(recipe, run, resume=resume, quiet=quiet)
+        return finish(recipe, run, advance=advance) if first else None
+    except KeyboardInterrupt as stop:
+        if not run.recipe.is_file():
+            raise Interrupted("interrupted before the training began") from stop
+        raise Interrupted(f"interrupted; go on with: soloist train --resume {folder}") from stop
 
 
-def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
-    """What keeps a training safe, stops it and averages its weights."""
-    validated = recipe.data.valid is not None
-    callbacks: list[Callback] = [
-        Checkpoints(
-            run.checkpoints,
-            monitor=recipe.monitor if validated else None,
-            mode=recipe.monitor_mode,
-            keep=recipe.keep,
-            every=recipe.checkpoint_every,
-        ),
-        FiniteGuard(),
-        UnreadableFiles(),
-    ]
-    if recipe.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=recipe.ema))
-    if recipe.patience is not None:
-        if not validated:
-            raise ConfigError(f"patience of the recipe {recipe.name}: there is no data.valid to wait for")
-        callbacks.append(
-            Patience(
-                recipe.monitor,
-                recipe.monitor_mode,
-                recipe.patience,
-                plateaus=recipe.max_plateaus,
-                least=recipe.min_delta,
-            )
-        )
-    return callbacks
+def _fit(recipe: Recipe, run: RunFolder, *, resume: bool, quiet: bool) -> bool:
+    """Train to the end; True in the first process."""
+    data, task = RunData(recipe), SeparationTask(recipe)
+    trainer = make_trainer(recipe, run.path, quiet=quiet)
+    data.check_shares(trainer.world_size)
+    last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
+    if last is not None:
+        read_checkpoint(last)
+    else:
+        rehearse(task, data.train_mixer)
+        data.show_to(task.separator)
+    if is_first_process():
+        run.go_on(recipe) if resume else run.begin(recipe)
+    with _errors_explained(recipe):
+        trainer.fit(task, data, ckpt_path=last, weights_only=True)
+    return bool(trainer.is_global_zero)
 
 
 @contextmanager
-def _errors_explained(recipe: Recipe, folder: Path, trainer: L.Trainer) -> Iterator[None]:
-    """What Lightning and PyTorch raise, said in one line with the way out."""
+def _errors_explained(recipe: Recipe) -> Iterator[None]:
+    """Turn what Lightning and PyTorch raise into one line with the way out."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
+    except SystemExit as stop:
         # Lightning leaves the program when it is interrupted.
-        raise interrupted(folder) from stop
+        raise KeyboardInterrupt from stop
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"the device's memory is full: lower data.batch_size (it is {recipe.data.batch_size}) or the "

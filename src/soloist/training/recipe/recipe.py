@@ -28,19 +28,23 @@ from soloist.config import (
 from soloist.config.imports import class_paths_in, import_code, is_imported, requested
 from soloist.datasets import Corpus
 from soloist.errors import ConfigError
+from soloist.metrics import Metric
 from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
-from soloist.training.recipe.data_config import DataConfig, check_least
-from soloist.training.watch.config import WatchConfig
+from soloist.training.data.sampler import Sampler
+from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
 """What can be done with a recipe, in this order."""
 
+VALID = "valid/"
+"""Prefix of the figures of the validation."""
+
 _BASE = "recipe"
 
-_INHERITING = (Mixer, Corpus, Augmentation, BatchRemix)
+_INHERITING = (Mixer, Corpus, Augmentation, BatchRemix, Metric, Sampler)
 """Parts that take seed, sources, rate and channels from the recipe where they do not state them."""
 
 
@@ -60,6 +64,9 @@ class Recipe:
         scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch (`ReduceLROnPlateau` after
             each validation); None for a constant rate.
         warmup: Steps over which the rates rise evenly to what they are; 0 for none.
+        metrics: Metrics of the validation beside its loss and energy ratios, by name; see
+            `soloist.metrics.Metric`.
+        callbacks: Callbacks of Lightning's `Trainer`, after Soloist's own.
         trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
         ema: Decay of the exponential moving average of the weights, which is then what is validated and
             saved; None for no average.
@@ -67,8 +74,8 @@ class Recipe:
             on.
         max_plateaus: Plateaus after which it stops, where one is not enough.
         min_delta: By how much the best value so far must be surpassed to count as an improvement.
-        monitor: The figure that decides which checkpoint is best; a loss is best when low, all others when
-            high.
+        monitor: The figure that decides which checkpoint is best; a loss is best when low, a metric of
+            `metrics` as its class says, all others when high.
         keep: How many of the best checkpoints are kept.
         checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
         seed: Of the weights, and of all examples.
@@ -92,6 +99,8 @@ class Recipe:
     rates: dict[str, float] = field(default_factory=dict)
     scheduler: Config | None = None
     warmup: int = 0
+    metrics: dict[str, Config] = field(default_factory=dict)
+    callbacks: list[Config] = field(default_factory=list)
     trainer: dict[str, Any] = field(default_factory=dict)
     ema: float | None = None
     patience: int | None = None
@@ -120,11 +129,21 @@ class Recipe:
             check_least(name, getattr(self, name), 0)
         for pattern, rate in self.rates.items():
             _check_rate(pattern, rate)
+        if wrong := [name for name in self.metrics if not re.fullmatch(r"[\w-]+", name)]:
+            raise ConfigError(f"metrics: {wrong[0]!r} must be letters, digits, - and _")
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:
-        """Whether the monitored figure is best when low or when high."""
-        return "min" if self.monitor.endswith("loss") else "max"
+        """Direction in which the monitored figure gets better.
+
+        Raises:
+            ConfigError: The metric that is monitored has no class.
+        """
+        part = self.metrics.get(self.monitor.removeprefix(VALID))
+        if part is None or not self.monitor.startswith(VALID):
+            return mode_of(self.monitor)
+        cls = find_class(part.get("class_path", ""), f"metrics of the recipe {self.name}")
+        return "max" if getattr(cls, "higher_is_better", True) else "min"
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Recipe:
@@ -172,6 +191,10 @@ class Recipe:
         resolved: Config = self._inherit(part, f"the recipe {self.name}")
         return resolved
 
+    def build_metrics(self) -> dict[str, Metric]:
+        """Build the metrics of the validation, by name."""
+        return {name: self.build(part, Metric) for name, part in self.metrics.items()}
+
     def build_separator(self) -> Separator:
         """The separator, with fresh weights, ready to be trained."""
         return build_object(self.separator, f"separator of the recipe {self.name}", Separator).train()
@@ -214,6 +237,11 @@ class Recipe:
         where = f"separator of the recipe {self.name}"
         parameters = inspect.signature(find_class(self.separator.get("class_path", ""), where)).parameters
         return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
+
+
+def mode_of(figure: str) -> Literal["min", "max"]:
+    """Direction in which a figure of Soloist's own gets better."""
+    return "min" if figure.endswith("loss") else "max"
 
 
 def find_recipe(name_or_path: str | Path) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 from soloist import __version__
 from soloist.errors import TrainingError
 from soloist.separators import Separator
+from soloist.training.loop.callbacks import UnreadableFiles
 from soloist.training.loop.checkpoints import LAST, best_checkpoint, read_checkpoint, separator_state
-from soloist.training.loop.guard import UnreadableFiles
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.results.testing import Advance, TestSet, card_quality, run_tests, write_results

@@ -15,6 +15,7 @@ import yaml
 
 from soloist.config import nearest, read_yaml
 from soloist.errors import ConfigError, UsageError, one_line
+from soloist.training.recipe.recipe import mode_of
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, read_rows
 from soloist.zoo.cards import CARD
@@ -37,6 +38,7 @@ class Run:
         epochs: Epochs that were trained to their end.
         steps: Steps up to the last figure.
         monitor: Which figure decides.
+        lower_is_better: True where the best value of it is the least.
         best: The best value of it.
         tests: For each test set the mean of each measure over all sources, dB.
         parameters: Of the separator.
@@ -51,6 +53,7 @@ class Run:
     epochs: int
     steps: int
     monitor: str
+    lower_is_better: bool
     best: float | None
     tests: Mapping[str, Mapping[str, float | None]]
     parameters: int | None
@@ -108,6 +111,8 @@ def read_run(name: str, folder: Path) -> Run:
     card = read_yaml(files.model / CARD) if (files.model / CARD).exists() else {}
     monitor = str(recipe.get("monitor", ""))
     elapsed = _numbers(rows, ELAPSED)
+    starts = _starts(files.environment)
+    lower = _lower_is_better(monitor, starts)
     return Run(
         name=name,
         folder=folder,
@@ -116,11 +121,12 @@ def read_run(name: str, folder: Path) -> Run:
         epochs=results.get("epochs", len(_numbers(rows, EPOCH_LOSS))),
         steps=results.get("steps", int(rows[-1][STEP]) + 1 if rows else 0),
         monitor=monitor,
-        best=_best(_numbers(rows, monitor), monitor),
+        lower_is_better=lower,
+        best=(min if lower else max)(_numbers(rows, monitor), default=None),
         tests=_test_figures(results),
         parameters=card.get("parameters"),
         seconds=results.get("seconds", elapsed[-1] if elapsed else None),
-        started=_started(files.environment),
+        started=str(starts[0]["started"]) if starts else None,
     )
 
 
@@ -135,7 +141,7 @@ def sort_runs(runs: Iterable[Run], key: str) -> list[Run]:
     if key not in columns:
         raise UsageError(f"cannot sort by {key!r}; {nearest(key, columns)}")
     known = [run for run in runs if run.to_row().get(key) is not None]
-    high_first = key.startswith("test/") or (key == "best" and not _low_is_best(known))
+    high_first = key.startswith("test/") or (key == "best" and not (known and known[0].lower_is_better))
     known.sort(key=lambda run: run.to_row()[key], reverse=high_first)
     return [*known, *(run for run in runs if run not in known)]
 
@@ -182,30 +188,27 @@ def _test_figures(results: Mapping[str, Any]) -> dict[str, dict[str, float | Non
     }
 
 
-def _started(path: Path) -> str | None:
-    """A run that was resumed has several starts."""
+def _starts(path: Path) -> list[dict[str, Any]]:
+    """Read the circumstances of each start; a run that was resumed has several."""
     if not path.exists():
-        return None
+        return []
     try:
         starts = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return str(starts[0]["started"])
+        _ = [start["started"] for start in starts]
+        return list(starts)
     except (yaml.YAMLError, LookupError, TypeError) as error:
         raise ConfigError(f"{path} is not a list of starts: {one_line(error)}") from error
+
+
+def _lower_is_better(monitor: str, starts: Sequence[Mapping[str, Any]]) -> bool:
+    """Direction of a figure as the last start knew it: its class may be a file's, which is not run here."""
+    known = starts[-1].get("monitor", {}) if starts else {}
+    return bool(known.get(monitor, mode_of(monitor)) == "min")
 
 
 def _numbers(rows: Iterable[Row], column: str) -> list[float]:
     numbers = [float(row[column]) for row in rows if row.get(column)]
     return [number for number in numbers if math.isfinite(number)]
-
-
-def _best(figures: Sequence[float], monitor: str) -> float | None:
-    if not figures:
-        return None
-    return min(figures) if monitor.endswith("loss") else max(figures)
-
-
-def _low_is_best(runs: Sequence[Run]) -> bool:
-    return bool(runs) and runs[0].monitor.endswith("loss")
 
 
 def flatten(value: Any, key: str = "") -> dict[str, Any]:

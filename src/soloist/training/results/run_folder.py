@@ -19,7 +19,7 @@ import yaml
 from soloist import __version__
 from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
-from soloist.files import TRAINED, write_whole
+from soloist.files import PARTIAL, TRAINED, write_whole
 from soloist.training.watch.metrics_file import METRICS
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class RunFolder:
     def go_on(self, recipe: Recipe) -> None:
         """Write down what is trained from here on, and with what."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for path in self.path.rglob(PARTIAL):
+            path.unlink(missing_ok=True)
         code = [import_code(name) for name in recipe.imports]
         keep_code(code, self.path / IMPORTS)
         kept = [each.module if each.path is None else f"{IMPORTS}/{each.path.name}" for each in code]
@@ -119,6 +121,7 @@ def describe_environment(recipe: Recipe) -> dict[str, Any]:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seed": recipe.seed,
+        "monitor": {recipe.monitor: recipe.monitor_mode},
         "imports": [str(import_code(name)) for name in recipe.imports],
         "versions": {
             "soloist": __version__,

@@ -16,12 +16,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from soloist.errors import UsageError
 from soloist.files import write_whole
 from soloist.inference import TorchEngine, find_device, measure_level, separate_stream
+from soloist.inspection import Excerpt
 from soloist.metrics import bootstrap_interval, summarize
 from soloist.mixing import Mixer
 from soloist.separators import Separator
-from soloist.training.data.batches import ExampleBatch, Skip, count_skips, in_batches, make_loader
+from soloist.training.data.batches import (
+    ExampleBatch,
+    ExampleDataset,
+    Skip,
+    count_skips,
+    in_batches,
+    make_loader,
+)
 from soloist.training.loop.quality import QUALITY, measure_quality
 from soloist.training.recipe.recipe import Recipe
 from soloist.zoo import Quality
@@ -140,6 +149,33 @@ def run_tests(
         told = separator.sources if separator.ordered else ()
         tests.append(TestSet(name, told, tuple(examples), tuple(skipped)))
     return tests
+
+
+def draw_excerpt(recipe: Recipe, number: int = 0, *, start: float = 0.0, duration: float = 10.0) -> Excerpt:
+    """An example of the first test set of a recipe or, where there is none, of its validation.
+
+    Args:
+        recipe: Says what it is tested on.
+        number: Which example, from 0 on.
+        start: Where in the example to begin, s.
+        duration: How much of it, s.
+
+    Raises:
+        UsageError: The recipe is not tested on anything, or the example is over before `start`.
+        SoloistError: It cannot be read.
+    """
+    data = recipe.data
+    part = next(iter(data.test.values()), data.valid)
+    if part is None:
+        raise UsageError(f"the recipe {recipe.name} has no test and no validation examples: name a file")
+    mixer: Mixer = recipe.build(data.mixer(part), Mixer)
+    example, _ = ExampleDataset(mixer)[number]
+    rate = mixer.sample_rate
+    first, last = round(start * rate), round((start + duration) * rate)
+    if first >= example.mixture.shape[-1]:
+        raise UsageError(f"example {number} of {recipe.name} ends before {start:g} s")
+    references = dict(zip(mixer.sources, example.references[..., first:last], strict=True))
+    return Excerpt(example.name, example.mixture[:, first:last], rate, references)
 
 
 def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> None:

@@ -1,0 +1,187 @@
+"""Callbacks that stop a training or count what it skipped: non-finite numbers, plateaus, unreadable files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+from torch.optim import Optimizer
+
+from soloist.errors import TrainingError
+from soloist.training.data.batches import ExampleBatch, Skip, SkipCounts, add_counts, count_skips
+
+_log = logging.getLogger(__name__)
+
+
+class FiniteGuard(Callback):
+    """Stops a training before a step whose loss or gradients are not finite, so that the weights stay good.
+
+    Both are looked at once before each step of the optimizer, because a GPU has to wait for every look. Where
+    half precision scales the loss, the gradients are not looked at: its scaler leaves out such steps itself.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._names: list[str] = []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
+    ) -> None:
+        """Remember what the batch is made of."""
+        self._names += batch.names
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Remember the loss of the batch."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """All gradients of a step are there.
+
+        Raises:
+            TrainingError: One of them, or the loss, is not finite.
+        """
+        # Processes must agree before any of them stops, or the others wait for it for ever.
+        loss = trainer.strategy.reduce(torch.stack(self._losses).sum(), reduce_op="sum")
+        names, self._losses, self._names = self._names, [], []
+        figures = {"loss": loss}
+        if getattr(trainer.precision_plugin, "scaler", None) is None:
+            gradients = [part.grad for part in pl_module.parameters() if part.grad is not None]
+            figures["gradients"] = torch.nn.utils.get_total_norm(gradients)
+        finite = torch.stack([figure.float().isfinite() for figure in figures.values()]).tolist()
+        if not all(finite):
+            bad = next(name for name, good in zip(figures, finite, strict=True) if not good)
+            raise TrainingError(_explain(bad, trainer.global_step, _from_all(names)))
+
+
+class UnreadableFiles(Callback):
+    """Counts the examples that could not be read, and names each file once in the log.
+
+    Attributes:
+        files: For each file how many examples it cost this process, and what is wrong with it.
+    """
+
+    def __init__(self) -> None:
+        self.files: SkipCounts = {}
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
+    ) -> None:
+        """Count those of a training batch."""
+        self._add(batch.skipped)
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ExampleBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count those of a validation batch."""
+        self._add(batch.skipped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What all processes have met so far; all of them ask for it when a checkpoint is written."""
+        together: SkipCounts = {}
+        for files in _gather(self.files):
+            add_counts(together, files)
+        return {"files": together}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting: the first process has counted for all."""
+        self.files = state_dict["files"] if is_first_process() else {}
+
+    def _add(self, skipped: Sequence[Skip]) -> None:
+        for skip in skipped:
+            if skip.file not in self.files:
+                _log.warning("skipped: %s", skip.reason)
+            add_counts(self.files, count_skips([skip]))
+
+
+class Patience(Callback):
+    """Stops a training after a number of plateaus, and leaves it stopped when it is called again.
+
+    A plateau is over, and the next one begins, when there has been no improvement for some validations; an
+    improvement begins the present one anew. A schedule that waits for plateaus as well can lower its rate in
+    between.
+
+    Args:
+        monitor: The figure that is to get better.
+        mode: Whether it is best when low or when high.
+        patience: Validations of a plateau.
+        plateaus: After how many of them to stop.
+        least: By how much the best value so far must be surpassed to count as an improvement.
+    """
+
+    def __init__(
+        self, monitor: str, mode: Literal["min", "max"], patience: int, plateaus: int = 1, least: float = 0.0
+    ) -> None:
+        self.monitor = monitor
+        self.mode = mode
+        self.patience = patience
+        self.plateaus = plateaus
+        self.least = least
+        self.best = float("-inf")
+        self.waited = 0
+        self.reached = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A training that had stopped and is called again has nothing to do."""
+        self._decide(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the figure."""
+        value = trainer.callback_metrics[self.monitor].item()
+        value = value if self.mode == "max" else -value
+        self.waited += 1
+        if value > self.best + self.least:
+            self.best, self.waited = value, 0
+        elif self.waited == self.patience:
+            self.reached, self.waited = self.reached + 1, 0
+        self._decide(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"best": self.best, "waited": self.waited, "reached": self.reached}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.best, self.waited, self.reached = (state_dict[name] for name in ("best", "waited", "reached"))
+
+    def _decide(self, trainer: L.Trainer) -> None:
+        trainer.should_stop = trainer.should_stop or self.reached >= self.plateaus
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes and speaks, among all that train together."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
+def _explain(what: str, step: int, names: Sequence[str]) -> str:
+    shown = "; ".join(names[:8]) + (f"; and {len(names) - 8} more" if len(names) > 8 else "")
+    return (
+        f"the {what} of step {step} {'is' if what == 'loss' else 'are'} not finite; "
+        f"the step was made of {shown}. A lower learning rate or trainer.gradient_clip_val may help; the "
+        "last checkpoint is intact"
+    )
+
+
+def _from_all(names: list[str]) -> list[str]:
+    return [name for part in _gather(names) for name in part]
+
+
+def _gather(thing: Any) -> list[Any]:
+    """What each of the processes has."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [thing]
+    gathered: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, thing)
+    return gathered
