@@ -1,4 +1,4 @@
-"""Output of the commands: tables, JSON, progress bars, and a line while slow imports are under way."""
+"""Output of the commands: tables, JSON, progress bars, and a line during slow imports."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _PIPE_WIDTH = 10_000
-"""Columns of text of what is no terminal: a row is never wrapped."""
+"""Columns of text in a file or pipe, in which no row is wrapped."""
 
 _LONGEST_WORD = 16
-"""Columns of text in which a cell may be wrapped, even if a word is longer."""
+"""Longest word that is not broken when a cell is wrapped."""
 
 _GAP = 2
 _LOADING = "loading ..."
@@ -50,7 +50,7 @@ class PrintedTable:
         return sum(self._most()) + _GAP * (len(self.headings) - 1)
 
     def widths(self, room: int) -> list[int]:
-        """Widths of the columns in so many columns of text: the same part of what each needs, if possible."""
+        """Widths of the table's columns in `room` columns of text, in proportion to their full widths."""
         widths, most = self._least(), self._most()
         spare = room - self.least_width()
         while spare > 0 and widths != most:
@@ -78,14 +78,14 @@ class PrintedTable:
 
 
 def print_table(table: PrintedTable, compact: PrintedTable | None = None) -> None:
-    """Print a table as wide as it is; a terminal that is too narrow gets a narrower form.
+    """Print a table, in a narrower form if the terminal is too narrow.
 
     Args:
         table: The table.
         compact: A table of the same rows with fewer columns, for narrow terminals.
 
-    The forms are, from wide to narrow: the table; `compact`, or the table, with cells that are wrapped; and a
-    block of lines for each row.
+    The forms are, from wide to narrow: the table; `compact` (or the table) with wrapped cells; a block of
+    lines for each row.
     """
     from rich.console import Console
 
@@ -126,7 +126,7 @@ def _print_blocks(table: PrintedTable, console: Console) -> None:
 
 
 def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
-    """Lines of a text, after an indentation of the first and of the others; words with hyphens stay whole."""
+    """Lines of a text of at most `width` characters; words with hyphens stay whole."""
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
@@ -148,17 +148,17 @@ def say(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a line on standard error that says what went wrong, above any progress bar."""
+    """Print a line about a failure on standard error, above any progress bar."""
     say(f"soloist: {message}")
 
 
 @contextmanager
 def progress_bar(*columns: str | ProgressColumn, quiet: bool = False) -> Iterator[Progress]:
-    """A progress bar on standard error that leaves nothing behind; hidden if that is no terminal.
+    """A transient progress bar on standard error, hidden if that is no terminal.
 
     Args:
         *columns: Columns of each task; none for Rich's own.
-        quiet: Hide it anyway.
+        quiet: Hide the bar on a terminal, too.
     """
     from rich.progress import Progress
 
@@ -169,7 +169,7 @@ def progress_bar(*columns: str | ProgressColumn, quiet: bool = False) -> Iterato
 
 @cache
 def _errors() -> Console:
-    """The console of standard error: one for all, so that lines and bars do not run into each other."""
+    """The only console of standard error, so that lines appear above bars."""
     from rich.console import Console
 
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
@@ -177,7 +177,7 @@ def _errors() -> Console:
 
 @contextmanager
 def loading(*, quiet: bool = False) -> Iterator[None]:
-    """Show on a terminal that slow imports are under way, until they are done."""
+    """Show `loading ...` on a terminal during slow imports."""
     shown = not quiet and sys.stderr is not None and sys.stderr.isatty()
     if shown:
         sys.stderr.write(_LOADING)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=Commands, help="Check and convert corpora.", no_args_is_help=True, add_completion=False)
 
 _MOST = 20
-"""Lines for findings of one kind in one split: a habit of a corpus would bury all others."""
+"""Most lines for findings of one kind in one split, so that one habit does not bury the rest."""
 
 Arguments = Annotated[
     list[str] | None,

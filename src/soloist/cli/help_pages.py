@@ -1,4 +1,4 @@
-"""Help pages of the commands, also for narrow terminals, and what becomes of a command that is not there."""
+"""Help pages for terminals of any width, and answers to unknown commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soloist.cli.console import wrapped
 from soloist.errors import UsageError
 
 _NARROW = 60
-"""Columns of text below which an option and its help stand below each other."""
+"""Width below which the help of an option stands on the lines below it."""
 
 MOVED = {
     "plot": "soloist visualize FILE",
@@ -22,11 +22,11 @@ MOVED = {
     "search": "soloist evaluate CORPUS --search slicq",
     "sweep": "soloist train RECIPE --sweep",
 }
-"""Commands of former versions, and what to type in their place."""
+"""Former commands, and their new forms."""
 
 
 class Command(TyperCommand):
-    """A command whose help is readable in narrow terminals."""
+    """A command with a help page for narrow terminals."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
@@ -35,7 +35,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """A group of commands whose help is readable in narrow terminals, and which names the nearest command."""
+    """A group of commands with a help page for narrow terminals and an answer to unknown commands."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
@@ -60,7 +60,7 @@ class Commands(TyperGroup):
 
 
 def _write_narrow(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> bool:
-    """Write a help page in one column, if the terminal is narrow; return True if it was."""
+    """Write a help page in one column if the terminal is narrow; return True if it is."""
     width = shutil.get_terminal_size().columns
     if width >= _NARROW:
         return False
@@ -77,7 +77,7 @@ def _write_narrow(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) 
 
 
 def _panels(command: TyperCommand | TyperGroup, ctx: Any) -> dict[str, list[tuple[str, str]]]:
-    """Terms and their explanations by the panel in which they stand."""
+    """Options or commands and their help, by panel."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for panel, record in (*_parameters(command, ctx), *_commands(command)):
         panels.setdefault(panel, []).append(record)

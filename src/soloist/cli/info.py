@@ -11,7 +11,9 @@ from soloist.cli.console import counted, warn
 
 
 def info(
-    files: Annotated[list[Path], typer.Argument(help="Audio or video files.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Audio or video files.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file.")] = False,
 ) -> None:
     """Show duration, rate, channels, format and streams of audio files."""

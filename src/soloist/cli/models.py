@@ -26,7 +26,7 @@ _NUMBERS = ("rate", "parameters", "size")
 
 @app.callback(invoke_without_command=True)
 def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the known models: sources, size, licence, quality, and if they are on disk."""
+    """List the known models: sources, rate, size, licence, quality, on disk or not."""
     if context.invoked_subcommand is not None:
         if as_json:
             raise typer.BadParameter(f"it belongs after {context.invoked_subcommand}", param_hint="--json")
@@ -64,7 +64,7 @@ def download(name: _Name) -> None:
 
 
 def fetch(name: str, *, quiet: bool = False) -> Path:
-    """Download a model under a progress bar, unless it is on disk; return its folder."""
+    """Download a model under a progress bar, unless it is on disk; return the folder."""
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
     with loading(quiet=quiet):

@@ -1,4 +1,4 @@
-"""Names of models, recipes and runs on the command line, checked before anything slow is imported."""
+"""Names of models, recipes and runs on the command line, checked before slow imports."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_model(name: str) -> None:
 
 
 def check_known(name: str) -> None:
-    """Refuse a name that is not that of a known model.
+    """Refuse the name of an unknown model.
 
     Raises:
         ModelError: There is no such model; see `check_model`.
@@ -91,10 +91,10 @@ def recipe_names() -> list[str]:
 
 
 def find_run(name: str) -> tuple[Path | None, bool]:
-    """Find the run that a name means: its folder, or that of the model in it.
+    """Find the run of a name, which is a run's folder or the folder of the model in it.
 
     Returns:
-        The folder of the run, or None; and True if the name means the run, not its model.
+        The folder of the run, or None; and True if the name is that of the run, not of its model.
     """
     from soloist.training import RunFolder
 
@@ -106,7 +106,7 @@ def find_run(name: str) -> tuple[Path | None, bool]:
 
 
 def _explain_program(name: str) -> str | None:
-    """Way out for the name of another program's model; None for any other name."""
+    """Message for the name of another program's model; None for any other name."""
     from soloist.zoo import models
 
     for pattern, program, sources in _PROGRAMS:

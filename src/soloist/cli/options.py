@@ -15,16 +15,16 @@ RECIPE_KEYS = (
     *("trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep", "checkpoint_every"),
     *("seed", "watch", "imports", "card", "sweep", "stages"),
 )
-"""Keys of `soloist.training.Recipe`, without the second that its import takes."""
+"""Keys of `soloist.training.Recipe`, whose import takes a second."""
 
 STAGES = ("prepare", "train", "evaluate", "visualize", "analyze")
-"""Stages of an experiment, as in `soloist.training.Stage`, likewise."""
+"""Stages of an experiment, as in `soloist.training.Stage`."""
 
 OVERRIDES = {"ignore_unknown_options": True}
-"""Context of a command that takes keys of a recipe or of a layout."""
+"""Context settings of a command that takes keys of a recipe or of a layout."""
 
 HOW = "How"
-"""Help panel of the options that say how something is computed."""
+"""Help panel of the options for devices, engines and chunks."""
 
 Override = tuple[str, str]
 """A dotted key and its value, as YAML."""
@@ -77,7 +77,7 @@ def check_overrides(
     Args:
         overrides: Keys and values.
         context: The command that they were given to.
-        keys: First parts of the keys that there are.
+        keys: First parts of the known keys.
 
     Raises:
         UsageError: There is no such key.
@@ -91,12 +91,12 @@ def check_overrides(
 
 
 def refuse_options(context: typer.Context, names: Collection[str], reason: str) -> None:
-    """Refuse options that this form of a command has no use for.
+    """Refuse options that another form of the command takes.
 
     Args:
         context: The command.
         names: Names of the parameters of these options.
-        reason: Form of the command that has them: `is for --search`.
+        reason: Text after the option in the message: `is for --search`.
 
     Raises:
         UsageError: One of the options was given.
@@ -108,7 +108,7 @@ def refuse_options(context: typer.Context, names: Collection[str], reason: str) 
 
 
 def one_name(names: Sequence[str], what: str, way_out: str = "") -> str:
-    """The only name that was given.
+    """The only name of a command line.
 
     Raises:
         UsageError: There is none, or there are several.
@@ -131,7 +131,7 @@ def require_lightning() -> None:
 
 
 def check_exists(*paths: str | Path) -> None:
-    """Refuse a file or folder that is not there, before anything slow is imported.
+    """Refuse a missing file or folder before slow imports.
 
     Raises:
         UsageError: There is no such file or folder.

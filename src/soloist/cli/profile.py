@@ -131,7 +131,7 @@ def profile(
 def _measure(
     names: Sequence[str], settings: ProfileSettings, *, quiet: bool
 ) -> tuple[list[Profile], dict[str, tuple[str, ...]]]:
-    """Measure all models; the second value holds what failed, which is named on standard error."""
+    """Measure all models and warn of failures, which are the second value."""
     from soloist.profiling import profile as profile_model
 
     profiles: list[Profile] = []

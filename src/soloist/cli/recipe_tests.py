@@ -1,4 +1,4 @@
-"""Figures of a model on the test sets of a recipe: measured by `evaluate`, and shown by `train` as well."""
+"""Figures of a model on the test sets of a recipe, for `evaluate` and `train`."""
 
 from __future__ import annotations
 

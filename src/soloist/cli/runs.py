@@ -80,7 +80,7 @@ def show_runs(runs: Iterable[Run]) -> None:
 
 
 def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
-    """Read runs; the second value is True if others are damaged, which are named on standard error."""
+    """Read runs and warn of damaged ones; the second value is True if there are any."""
     from soloist.errors import SoloistError
     from soloist.training import read_run
 

@@ -1,4 +1,4 @@
-"""`soloist score`: scores of stems that are on disk, and the table that `evaluate` prints as well."""
+"""`soloist score`: scores of stems on disk, and the scoreboard of `evaluate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`soloist separate`: recordings into stems."""
+"""`soloist separate`: stems of recordings."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def separate(
 
 
 def _check_inputs(inputs: list[str], output: Path) -> None:
-    """Refuse inputs that come to nothing before anything slow is imported; bad ones among others come later.
+    """Refuse inputs without any recording before slow imports; `Batch` reports bad ones among others.
 
     Raises:
         AudioError: The only input is a file that is not there.
@@ -268,7 +268,7 @@ def _write_options(
 
 
 def _agree(what: str, *given: str | bool | None) -> str | None:
-    """The only value that an option and its short forms ask for."""
+    """The value of an option and its short forms, which must agree."""
     values = {str(value) for value in given if value}
     if len(values) > 1:
         raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")

@@ -1,4 +1,4 @@
-"""`soloist train`: a training, an experiment by stages, or a sweep, from one recipe."""
+"""`soloist train`: a training, an experiment in stages, or a sweep, from one recipe."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _check_form(
     experiment: bool,
     sweep: bool,
 ) -> None:
-    """Refuse options that belong to another form of the command than the one that is asked for."""
+    """Refuse options of another form of the command."""
     if experiment and sweep:
         raise UsageError("choose one of --stages and --sweep: an experiment sweeps by its recipe's section")
     if not sweep:
@@ -176,7 +176,7 @@ def _check_form(
 
 
 def _parse_stages(text: str | None) -> list[Stage]:
-    """The stages of an option; none for those of the recipe.
+    """Stages of an option; empty for those of the recipe.
 
     Raises:
         UsageError: There is no such stage.
@@ -194,7 +194,7 @@ def _parse_stages(text: str | None) -> list[Stage]:
 
 @contextmanager
 def _said_once() -> Iterator[None]:
-    """Of processes that train together the first says what is wrong; the others end without a word."""
+    """Silence errors in all but the first of several processes that train together."""
     from soloist.training import is_first_process
 
     try:

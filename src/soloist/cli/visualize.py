@@ -1,4 +1,4 @@
-"""`soloist visualize`: pictures of a recording, or of what a separator makes of it, with the sounds."""
+"""`soloist visualize`: pictures of a recording, or of its separation with the sounds."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def visualize(
 
 
 def _is_recording(name: str) -> bool:
-    """True for a file that is no recipe, and for a name that only a missing recording has."""
+    """True for an audio suffix, or a file that is no recipe."""
     from soloist.audio import AUDIO_SUFFIXES
 
     path = Path(name).expanduser()
@@ -198,7 +198,7 @@ def _draw_recording(
 
 
 def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[str | Path, Recipe | None]:
-    """Find the model that a name means, and the recipe with examples for it."""
+    """Find the model of a name, and the recipe with examples for it."""
     from soloist.training import RECIPES, RunFolder, read_recipe
     from soloist.zoo import models
 
@@ -256,7 +256,7 @@ def _load(model: str | Path, excerpt: Excerpt) -> Separator:
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, float | None]:
-    """Figures of one item; JSON has no NaN."""
+    """Figures of one item, with None for NaN, which JSON lacks."""
     import math
 
     values = {name: round(float(figure), 4) for name, figure in figures.items()}

@@ -83,8 +83,8 @@ class Recipe:
         imports: Files (`mine.py`, beside the recipe) and packages that define classes which the recipe names.
             Files are kept with the run and with the model.
         card: What the card of the trained model says, by the names of `Card`'s attributes.
-        sweep: The values that `soloist sweep` tries.
-        stages: What `soloist run` does; none for everything.
+        sweep: The values that `soloist train --sweep` tries.
+        stages: What `soloist train --stages all` does; none for everything.
 
     Raises:
         ConfigError: A value is out of range.
