@@ -87,4 +87,3 @@ def run(
         typer.echo(f"soloist: {failure}", err=True)
     if failures:
         raise typer.Exit(1)
-
