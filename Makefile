@@ -4,20 +4,34 @@
 PYTHON ?= python3
 VENV ?= .venv
 WHEEL_VENV ?= $(VENV)-wheel
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n auto
+SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 
 BIN = $(VENV)/bin
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 EXAMPLE = examples/band/mixture.flac
 STEMS = separated
 
-.PHONY: separate test check lint format types layers docs-check wheel wheel-check example clean
+.PHONY: separate test test-parity test-all test-seeds check lint format types layers docs-check wheel wheel-check example clean
 
 separate: $(VENV)/.installed
 	$(BIN)/soloist separate $(EXAMPLE) -o $(STEMS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow and not parity"
+
+# The reference vectors: needs the folder that SOLOIST_SHARED names.
+test-parity: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m parity
+
+test-all: $(VENV)/.installed-dev
+	SOLOIST_TEST_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Bounds that hold by luck fail with one of these.
+test-seeds: $(VENV)/.installed-dev
+	for seed in $(SEEDS); do \
+		SOLOIST_TEST_SEED=$$seed $(BIN)/python -m pytest $(PYTEST_ARGS) --hypothesis-seed=$$seed -m "not slow and not parity" || exit 1; \
+	done
 
 check: lint types layers docs-check test wheel-check
 

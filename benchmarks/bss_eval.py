@@ -1,10 +1,10 @@
-"""How much faster, and in how much less memory, BSS Eval v4 is than museval.
+"""Time and memory of BSS Eval v4, compared with museval.
 
     python benchmarks/bss_eval.py [--seconds 60] [--sources 4] [--threads 2] [--band-limited]
 
-Stereo noise at 44.1 kHz, windows and hop of one second. Both are timed in one process; peak memory
-(maximum resident set, signals included) is that of Soloist alone in a process, and of both in another.
-Without museval (`pip install museval`) only Soloist is measured.
+The signals are stereo noise at 44.1 kHz, with windows and hops of one second. One process times both; the
+peak memory (maximum resident set, signals included) is that of a process with Soloist alone, and of another
+one with both. Without museval (`pip install museval`) the benchmark measures Soloist alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAMPLE_RATE = 44100
 
 
 def make_signals(seconds: float, sources: int, band_limited: bool) -> tuple[Tensor, Tensor]:
-    """References `(sources, 2, samples)` of coloured noise, and estimates: echoed, mixed and disturbed."""
+    """Make references `(sources, 2, samples)` of coloured noise; estimates with echoes, leakage and noise."""
     import torch
 
     samples = round(seconds * SAMPLE_RATE)
@@ -48,7 +48,7 @@ def make_signals(seconds: float, sources: int, band_limited: bool) -> tuple[Tens
 
 
 def measure(arguments: argparse.Namespace, with_museval: bool) -> dict[str, Any]:
-    """Time Soloist and, after it, museval; the peak memory is that of the process so far."""
+    """Time Soloist, then museval; the peak memory is that of the process so far."""
     import torch
 
     from soloist.metrics import bss_eval
@@ -74,7 +74,7 @@ def measure(arguments: argparse.Namespace, with_museval: bool) -> dict[str, Any]
 
 
 def run_child(arguments: list[str], only: str, threads: int) -> dict[str, Any]:
-    """Measure in a process of its own, whose libraries are told the number of threads."""
+    """Measure in another process with a number of threads for all libraries."""
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     environment = os.environ | dict.fromkeys(variables, str(threads))
     command = [sys.executable, __file__, *arguments, "--only", only]

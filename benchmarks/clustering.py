@@ -1,9 +1,9 @@
-"""How fast clusters are found in the embeddings of 10 s of speech, beside scikit-learn.
+"""Speed of clustering of the embeddings of 10 s of speech, compared with scikit-learn.
 
     python benchmarks/clustering.py [--threads 2] [--runs 7]
 
-Both find two clusters in the same points: embeddings of 20 dimensions of the loudest tenth of an STFT of 256
-samples every 64 at 8 kHz, in single precision, from as many seeds. Runs take turns; medians are printed.
+Both find two clusters in the same points: embeddings of 20 dimensions of the loudest tenth of an STFT (256
+samples, hop 64, 8 kHz), in single precision, with equal numbers of seeds. Runs alternate; prints medians.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BINS, FRAMES, DIMENSIONS, CLUSTERS = 129, 1251, 20, 2
 
 
 def make_embeddings(spread: float) -> tuple[Tensor, Tensor]:
-    """Unit vectors around two directions `(1, points, dimensions)`, and which of them count."""
+    """Draw unit vectors around two directions `(1, points, dimensions)`, and their weights."""
     generator = torch.Generator().manual_seed(0)
     directions = torch.eye(CLUSTERS, DIMENSIONS)
     labels = torch.randint(CLUSTERS, (BINS * FRAMES,), generator=generator)
@@ -36,14 +36,14 @@ def make_embeddings(spread: float) -> tuple[Tensor, Tensor]:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """The processor time of a call: other work on the machine does not count."""
+    """Measure the processor time of a call, which excludes other processes."""
     begun = time.process_time()
     function()
     return time.process_time() - begun
 
 
 def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> None:
-    """Time both in turn and print medians."""
+    """Time both alternately and print medians."""
     ours(), theirs()
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(runs)]
     mine, other = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
@@ -51,7 +51,7 @@ def compare(name: str, ours: Callable[[], object], theirs: Callable[[], object],
 
 
 def compare_kmeans(title: str, points: Tensor, counted: Tensor, restarts: int, runs: int) -> None:
-    """K-means from so many seeds."""
+    """Compare k-means with a number of seeds."""
     ours, theirs = (
         KMeans(restarts=restarts),
         sklearn.cluster.KMeans(CLUSTERS, n_init=restarts, random_state=0),
@@ -65,7 +65,7 @@ def compare_kmeans(title: str, points: Tensor, counted: Tensor, restarts: int, r
 
 
 def compare_mixtures(title: str, points: Tensor, counted: Tensor, kind: str, runs: int) -> None:
-    """Mixtures of Gaussians of a kind of covariance."""
+    """Compare Gaussian mixtures with a type of covariance."""
     ours = GaussianMixture(kind, restarts=1)
     called = {"diagonal": "diag"}.get(kind, kind)
     theirs = sklearn.mixture.GaussianMixture(CLUSTERS, covariance_type=called, random_state=0)
@@ -78,7 +78,7 @@ def compare_mixtures(title: str, points: Tensor, counted: Tensor, kind: str, run
 
 
 def main() -> None:
-    """Compare k-means and mixtures, on clear and on unclear clusters."""
+    """Compare k-means and mixtures, on clear and unclear clusters."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--runs", type=int, default=7)

@@ -1,11 +1,10 @@
-"""How much faster Conv-TasNet is here than a plain eager transcription of its published formulas.
+"""Speed of Conv-TasNet, compared with an eager transcription of the paper's formulas.
 
     python benchmarks/conv_tasnet.py [--causal] [--seconds 4] [--threads 2] [--runs 15]
 
-Both run in this process, in turn, on the same weights and the same input; the medians, their ratio and the
-largest difference of the outputs are printed. The transcription is what one writes down from the paper:
-one-dimensional convolutions, normalisations by their definitions, one convolution for the residual and one
-for the output, a transposed convolution.
+Both run alternately in this process with the same weights and input. Prints the medians, their ratio and the
+largest difference of the outputs. The transcription has one-dimensional convolutions, normalisations by
+definition, separate convolutions for the residual and the output, and a transposed convolution.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from sudormrf import compare, plain_norm
 
 
 def plain_cumulative_norm(x: Tensor, norm: nn.Module) -> Tensor:
-    """The cumulative layer norm as it is defined: sums and sums of squares of all entries so far."""
+    """Cumulative layer norm by definition: sums and sums of squares of all entries so far."""
     entries = torch.arange(x.shape[1], x.shape[1] * (x.shape[2] + 1), x.shape[1]).view(1, -1)
     mean = x.sum(1).cumsum(dim=1) / entries
     power = x.pow(2).sum(1).cumsum(dim=1) / entries
@@ -36,12 +35,12 @@ def plain_cumulative_norm(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 def plain_normalization(x: Tensor, norm: nn.Module) -> Tensor:
-    """Whichever it is."""
+    """Apply the causal or the global norm."""
     return plain_cumulative_norm(x, norm) if isinstance(norm, CumulativeNorm) else plain_norm(x, norm)
 
 
 def plain_block(x: Tensor, block: ConvBlock) -> tuple[Tensor, Tensor]:
-    """One block: the residual sum, and the part of the output."""
+    """Apply one block; returns the residual sum and the contribution to the output."""
     widen, first_slope, first_norm, conv, second_slope, second_norm, narrow = block.layers
     wide = F.prelu(F.conv1d(x, widen.weight, widen.bias), first_slope.weight)
     wide = plain_normalization(wide, first_norm)
@@ -56,7 +55,7 @@ def plain_block(x: Tensor, block: ConvBlock) -> tuple[Tensor, Tensor]:
 
 
 def plain_separation(separator: FilterbankSeparator, mixture: Tensor) -> Tensor:
-    """Conv-TasNet on audio `(batch, 1, samples)`, to `(batch, sources, samples)`."""
+    """Apply Conv-TasNet to audio `(batch, 1, samples)`; returns `(batch, sources, samples)`."""
     bank, network = separator.filterbank, separator.network
     assert isinstance(network, ConvTasNet)
     hop = bank.hop_length

@@ -1,11 +1,11 @@
-"""All engines side by side, and how near they come to what the machine can do.
+"""Speed of all engines, also relative to the matrix products of the machine.
 
     python benchmarks/engines.py [sudormrf tdc17 tfc-tdf] [--threads 2] [--rounds 15]
 
-In each round a plain eager transcription, every installed engine and a large matrix product run once, one
-after the other in one process, so that what else the machine does disturbs all alike. Printed are medians of
-the times, medians of the ratios within a round, the largest difference from PyTorch, and the share of the
-matrix product's rate, by the operations that PyTorch counts in the separator's network.
+Each round runs an eager transcription, every installed engine and a large matrix product once, in one
+process, so that other work on the machine affects all equally. Prints medians of the times, medians of the
+ratios within a round, the largest difference from PyTorch, and the fraction of the matrix product's rate, by
+the operations that PyTorch counts in the separator's network.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from soloist.transforms import STFT
 MATRIX = 2048
 
 Subject = tuple[Separator, Tensor, Callable[[], object]]
-"""A separator, a mixture `(1, channels, samples)` for it, and the plain way to compute its network."""
+"""Separator, a mixture `(1, channels, samples)`, and a transcription of the network."""
 
 
 def make_sudormrf() -> Subject:
-    """SuDoRM-RF improved U16/512 on 4 s at 8 kHz."""
+    """Prepare SuDoRM-RF improved U16/512 on 4 s at 8 kHz."""
     separator = sudormrf_preset("improved-u16").build().eval()
     mixture = torch.randn(1, 1, 4 * 8000)
     return separator, mixture, lambda: sudormrf.plain_separation(separator, mixture)
 
 
 def make_tdc17() -> Subject:
-    """TDC-17 on 64 frames."""
+    """Prepare TDC-17 on 64 frames."""
     plain = tdc17.PlainUNet().eval()
     for name, buffer in plain.named_buffers():
         if name.endswith("running_mean"):
@@ -54,7 +54,7 @@ def make_tdc17() -> Subject:
 
 
 def make_tfc_tdf() -> Subject:
-    """The default TFC-TDF on 128 frames."""
+    """Prepare the default TFC-TDF on 128 frames."""
     network = tfc_tdf.make_network()
     return _spectral(network, tfc_tdf.PlainUNet(network), 128)
 
@@ -64,7 +64,7 @@ def _spectral(network: UNet, plain: nn.Module, frames: int) -> Subject:
     mixture = 0.1 * torch.randn(1, 2, 1024 * (frames - 1))
 
     def separate() -> Tensor:
-        # With the transform on both sides, as the engines have it.
+        # Includes the transform and its inverse, as the engines do.
         (seen,), finish = separator.stage(mixture)
         return finish([plain(seen.transpose(-1, -2)).transpose(-1, -2)])
 
@@ -75,7 +75,7 @@ SUBJECTS = {"sudormrf": make_sudormrf, "tdc17": make_tdc17, "tfc-tdf": make_tfc_
 
 
 def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each function in each round, after two rounds to warm up."""
+    """Time each function in each round, in seconds, after two rounds of warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 2):
         for name, run in runs.items():
@@ -87,13 +87,13 @@ def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def median_ratio(of: list[float], to: list[float]) -> float:
-    """The median over the rounds."""
+    """Median over the rounds."""
     return statistics.median(a / b for a, b in zip(of, to, strict=True))
 
 
 @torch.inference_mode()
 def compare(name: str, rounds: int) -> None:
-    """Measure a separator and print."""
+    """Measure a separator and print the results."""
     torch.manual_seed(0)
     separator, mixture, plain = SUBJECTS[name]()
     engines = {engine: make_engine(engine, separator, "cpu") for engine in installed_engines()}
@@ -119,7 +119,7 @@ def compare(name: str, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the chosen separators."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("subjects", nargs="*", default=list(SUBJECTS), metavar="|".join(SUBJECTS))
     parser.add_argument("--threads", type=int, default=2)

@@ -1,16 +1,16 @@
-"""Train one small network of every family on the same songs, and draw how good each is against what it costs.
+"""Train one small network of every family on the same songs, and draw quality against cost.
 
     python benchmarks/families.py RUNS
     python benchmarks/families.py RUNS --profile-only
 
-Each family is a shipped tiny recipe on other material, as families.yaml says: the synthetic band, mono at
-8 kHz, stems of different songs mixed at random. All learn from the same examples, as many of them, in one
-order, and keep their network, their optimizer and, but for its permutations, their loss. Networks that tell
-sources apart learn all four stems, which have an order; the others learn the lead voice alone, as their
-recipes do. What is compared is the lead voice of songs that nobody has learned from, each as a whole.
+Each family is a shipped tiny recipe on the data of families.yaml: the synthetic band, mono at 8 kHz, random
+mixtures of stems of different songs. All train on the same examples in the same order, with the recipe's
+network, optimizer and loss (without permutations). Networks of several sources train on all four stems,
+which have an order; the others on the lead voice alone, as in the recipes. The comparison is the lead voice
+of whole songs of the test split.
 
-What is done already is not done again: a run that was stopped goes on. The pictures and tables are written
-to RUNS when all are trained; their times want an idle machine, for which `--profile-only` takes them anew.
+Finished trainings are not repeated, and interrupted ones continue. Figures and tables are written to RUNS
+after all trainings; `--profile-only` repeats the measurement of times on an idle machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FAMILIES: dict[str, dict[str, Any]] = CONFIG["families"]
 
 
 def train(family: str, runs: Path) -> None:
-    """Train a family, unless that is done; go on where it was stopped."""
+    """Train a family, or continue an interrupted training."""
     run = runs / family
     if (run / "results.json").is_file():
         return
@@ -44,9 +44,9 @@ def train(family: str, runs: Path) -> None:
 
 
 def quality(run: Path) -> float:
-    """By how many dB the SDR of the lead voice is better than that of the mixture: the mean over songs.
+    """Mean improvement of the SDR of the lead voice over the mixture, dB.
 
-    Clusters have no order: that which fits the stems best counts, and their first is the lead voice.
+    Clusters have no order: the best permutation counts, and its first source is the lead voice.
     """
     with (run / "results.csv").open(encoding="utf-8", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["source"] in ("vocals", "1")]
@@ -54,12 +54,12 @@ def quality(run: Path) -> float:
 
 
 def profile(families: list[str], runs: Path) -> None:
-    """Measure what all cost, and write tables and picture."""
+    """Measure the costs of all models, and write tables and figure."""
     known = [f"--quality={family}={quality(runs / family):.2f}" for family in families]
     case = ("--duration=4", "--batch=1", "--threads=2", "--budget=1")
     files = ("--markdown=families.md", "--csv=families.csv", "--plot=families.png")
     measure = "--measure=SDR of the lead voice above the mixture (dB)"
-    # Within the folder, where a family's name is that of its run.
+    # In the folder of the runs, names of runs are names of families.
     call("profile", *families, *known, measure, *case, *files, folder=runs)
 
 
@@ -70,11 +70,11 @@ def call(*arguments: object, folder: Path | None = None) -> None:
 
 
 def main() -> None:
-    """Train what is not trained, and measure all."""
+    """Train the missing models, and measure all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("runs", type=Path, help="folder of the runs")
     parser.add_argument("--only", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY")
-    parser.add_argument("--profile-only", action="store_true", help="only measure what is trained")
+    parser.add_argument("--profile-only", action="store_true", help="measure the trained models only")
     options = parser.parse_args()
     runs: Path = options.runs.resolve()
     runs.mkdir(parents=True, exist_ok=True)

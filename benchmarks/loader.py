@@ -1,11 +1,11 @@
-"""How many excerpts of four seconds a core prepares for training, from FLAC on disk.
+"""Training examples of four seconds per second of a core, from FLAC on disk.
 
     python benchmarks/loader.py [--examples 60] [--minutes 3]
 
-Two corpora are written to a temporary folder as FLAC: songs of the synthetic band (44.1 kHz, stereo, four
-stems) and synthetic talkers (8 kHz and 16 kHz, mono). Examples are drawn in this process by one thread; each
-is a mixture and its references as training gets them. Excerpts a second of the core's time (what other
-processes take of it does not count) and of the clock are printed, for songs also with each augmentation.
+Writes two corpora to a temporary folder as FLAC: songs of the synthetic band (44.1 kHz, stereo, four stems)
+and synthetic talkers (8 kHz and 16 kHz, mono). One thread of this process draws examples, mixtures with
+references as in training. Prints examples per second of processor time and of real time, for songs also with
+each augmentation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SONG_RATE = 44100
 
 
 def write_songs(folder: Path, count: int, seconds: float) -> StemFolders:
-    """Songs of the synthetic band, half a minute again and again, 16-bit FLAC."""
+    """Write songs of the synthetic band, half a minute repeated, as 16-bit FLAC."""
     for number in range(count):
         (folder / f"song{number}").mkdir(parents=True)
         for name, stem in synthesize_band(30, sample_rate=SONG_RATE, seed=number).items():
@@ -50,7 +50,7 @@ def write_songs(folder: Path, count: int, seconds: float) -> StemFolders:
 
 
 def write_talkers(folder: Path, sample_rate: int, talkers: int = 6, utterances: int = 3) -> ClipFolder:
-    """Talkers who speak for twice as long as an example, 16-bit FLAC."""
+    """Write talkers, twice as long as an example, as 16-bit FLAC."""
     for talker in range(talkers):
         (folder / f"{talker}").mkdir(parents=True)
         for utterance in range(utterances):
@@ -62,7 +62,7 @@ def write_talkers(folder: Path, sample_rate: int, talkers: int = 6, utterances: 
 
 
 def write_rooms(folder: Path) -> Path:
-    """Responses of one second: noise that decays by 60 dB."""
+    """Write impulse responses of one second: noise that decays by 60 dB."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(8):
@@ -74,7 +74,7 @@ def write_rooms(folder: Path) -> Path:
 def mix_songs(
     songs: StemFolders, coherence: float = 1.0, augmentations: Sequence[Augmentation] = ()
 ) -> StemMixer:
-    """A mixer of all four stems."""
+    """Build a mixer of all four stems."""
     return StemMixer(
         songs,
         "all",
@@ -87,7 +87,7 @@ def mix_songs(
 
 
 def measure(title: str, mixer: Mixer, examples: int) -> None:
-    """Draw some examples to warm up, then many, and print how many there were in a second."""
+    """Draw examples after a warm-up, and print the number per second."""
     for index in range(len(mixer)):
         mixer.draw(index)
     clock, core = time.perf_counter(), time.process_time()

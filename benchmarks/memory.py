@@ -1,10 +1,10 @@
-"""Peak memory of `soloist separate` does not grow with the recording.
+"""Peak memory of `soloist separate`, independent of the length of the recording.
 
     python benchmarks/memory.py --minutes 60
     python benchmarks/memory.py --minutes 20 --model path/to/tdc17-vocals-top1 --two-stems vocals
 
-Separates a recording and one a tenth as long, each in a process of its own, and prints the whole
-process's peak memory (maximum resident set) and the ratio.
+Separates a recording and one of a tenth of its length in separate processes, and prints the peak memory of
+each process (maximum resident set) and the ratio.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAMPLE_RATE = 44100
 
 
 def write_recording(path: Path, minutes: float) -> None:
-    """The synthetic band, half a minute of it again and again."""
+    """Write half a minute of the synthetic band, repeated."""
     stems = synthesize_band(30.0, sample_rate=SAMPLE_RATE, seed=0)
     mixture = np.sum(list(stems.values()), axis=0).T
     samples = round(minutes * 60 * SAMPLE_RATE)
@@ -36,7 +36,7 @@ def write_recording(path: Path, minutes: float) -> None:
 
 
 def separate(recording: Path, folder: Path, options: list[str]) -> dict[str, float]:
-    """Separate in a fresh process and return its report."""
+    """Separate in a new process and return its report."""
     command = [
         sys.executable,
         "-m",

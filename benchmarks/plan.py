@@ -1,14 +1,13 @@
-"""What `soloist separate --dry-run` expects against what the separation then takes.
+"""Accuracy of `soloist separate --dry-run`: expected and actual time and memory of separations.
 
     python benchmarks/plan.py --models two-stage-hpss tiny-tfc-tdf-songs --seconds 3 60
     python benchmarks/plan.py --models tiny-tfc-tdf-songs --seconds 600 --tune
     python benchmarks/plan.py --models hpss --seconds 60 --suffix mp3 --rate 48000 -- --format flac
 
-Makes a recording of each length, plans and separates it in turn, each in a process of its own, and prints
-a line for each pair: the seconds and the MB that were expected, those that it took, and their ratios. The
-seconds are those from reading to the finished stems; the plan's own are those of its whole process. The
-calibrations of the user are not touched: with `--tune` the models are tuned first, for this alone, and
-without it they are not calibrated.
+Plans and separates a recording of each length in separate processes, and prints a line for each pair: the
+expected and the actual seconds and MB, and their ratios. The seconds of a separation are those from reading
+to the finished stems; the seconds of a plan are those of its whole process. The benchmark ignores the user's
+calibrations: `--tune` calibrates the models for this benchmark only.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LOOP = 30.0
 
 
 def write_recording(path: Path, seconds: float, rate: int, channels: int) -> None:
-    """The synthetic band, half a minute of it again and again."""
+    """Write half a minute of the synthetic band, repeated."""
     stems = synthesize_band(_LOOP, sample_rate=rate, seed=0)
     mixture = np.sum(list(stems.values()), axis=0).T[:, :channels]
     left = round(seconds * rate)
@@ -45,7 +44,7 @@ def write_recording(path: Path, seconds: float, rate: int, channels: int) -> Non
 
 
 def soloist(*arguments: object) -> tuple[list[dict[str, Any]], float]:
-    """Run a command in a process of its own; what it says in JSON, and the seconds of the process."""
+    """Run a command in a new process; returns its JSON output and the seconds of the process."""
     command = [sys.executable, "-m", "soloist.cli.main", *map(str, arguments)]
     begun = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -54,7 +53,7 @@ def soloist(*arguments: object) -> tuple[list[dict[str, Any]], float]:
 
 
 def compare(recording: Path, model: str, options: Iterable[str]) -> tuple[float, float]:
-    """Plan and separate a recording, and print a line; the ratios of the seconds and of the MB."""
+    """Plan and separate a recording, and print a line; returns the ratios of the seconds and of the MB."""
     with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
         given = ("separate", recording, "-m", model, "-o", folder, "--json", *options)
         (plan,), planning = soloist(*given, "--dry-run")
@@ -72,7 +71,7 @@ def compare(recording: Path, model: str, options: Iterable[str]) -> tuple[float,
 
 
 def report(name: str, ratios: list[float]) -> None:
-    """The geometric mean of some ratios, and the one that is furthest from 1."""
+    """Geometric mean of ratios, and the ratio furthest from 1."""
     logarithms = [math.log(ratio) for ratio in ratios]
     mean, worst = sum(logarithms) / len(logarithms), max(logarithms, key=abs)
     print(f"{name}: expected / then on average {math.exp(mean):.2f}, at worst {math.exp(worst):.2f}")
@@ -85,10 +84,10 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", required=True)
     parser.add_argument("--seconds", nargs="+", type=float, default=[60.0])
-    parser.add_argument("--rate", type=int, default=44100, help="Hz of the recordings")
+    parser.add_argument("--rate", type=int, default=44100, help="sample rate of the recordings in Hz")
     parser.add_argument("--channels", type=int, choices=[1, 2], default=2)
     parser.add_argument("--suffix", choices=["wav", "flac", "mp3", "ogg"], default="wav")
-    parser.add_argument("--runs", type=int, default=1, help="times that each is compared")
+    parser.add_argument("--runs", type=int, default=1, help="number of comparisons of each length")
     parser.add_argument("--tune", action="store_true", help="tune the models first")
     parser.add_argument("options", nargs="*", help="further options of separate, after --")
     arguments = parser.parse_args()

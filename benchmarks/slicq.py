@@ -1,13 +1,13 @@
-"""How much longer the sliCQ takes than an STFT, and how much memory it needs.
+"""Time of the sliCQ, compared with an STFT, and its memory.
 
     python benchmarks/slicq.py [--seconds 30] [--threads 2] [--runs 15]
     python benchmarks/slicq.py --memory --seconds 180
 
-Analysis and synthesis of stereo noise at 44.1 kHz, with the published setting (262 bins on the Bark scale
-from 32.9 Hz) and with `torch.stft` and `torch.istft` of 4096 samples every 1024, in turn in this process; the
-medians and their ratio are printed. With --threads 1 it is the core's own time that is measured, to which
-other work on the machine matters less. With --memory the sliCQ alone runs once, and the peak resident set of
-the whole process is printed (10^6 bytes).
+Both analyse and synthesise stereo noise at 44.1 kHz, alternately in this process: the sliCQ with the
+published setting (262 bins on the Bark scale from 32.9 Hz), and `torch.stft` and `torch.istft` of 4096
+samples with a hop of 1024. Prints the medians and their ratio. With --threads 1 the benchmark measures
+processor time, which excludes other processes. With --memory the sliCQ alone runs once, and the benchmark
+prints the peak resident set of the whole process (10^6 bytes).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SAMPLE_RATE = 44100
 
 
 def stft_pair(audio: Tensor, window: Tensor) -> Tensor:
-    """Analysis and synthesis of `(channels, samples)` with PyTorch's own STFT."""
+    """Analyse and synthesise `(channels, samples)` with PyTorch's STFT."""
     size, hop = len(window), len(window) // 4
     spectrum = torch.stft(audio, size, hop, window=window, return_complex=True)
     return torch.istft(spectrum, size, hop, window=window, length=audio.shape[-1])
 
 
 def measure(steps: list[Callable[[], object]], runs: int, clock: Callable[[], float]) -> list[float]:
-    """Median seconds of each step; they run in turn, two rounds of which warm up."""
+    """Median seconds of each step; the steps alternate, after two rounds of warm-up."""
     seconds: list[list[float]] = [[] for _ in steps]
     for run in range(runs + 2):
         for taken, step in zip(seconds, steps, strict=True):

@@ -1,9 +1,9 @@
-"""How well separators by place, by independence and by timbre do on mixtures made for the purpose.
+"""Quality of separation by place, by independence and by timbre on artificial mixtures.
 
     python benchmarks/spatial.py
 
-mixes synthetic talkers at known places and prints a Markdown table of SI-SDR improvements in dB, each the
-mean over the sources of several mixtures, in the order of the estimates that is best.
+Mixes synthetic talkers at known places and prints Markdown tables of the SI-SDR improvement in dB: the mean
+over the sources of several mixtures, for the best order of the estimates.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SEPARATORS: dict[str, Callable[[int], Separator]] = {
 
 
 def talkers_at(places: list[tuple[float, float]], first: int) -> Tensor:
-    """Talkers `(1, sources, 2, samples)` of equal loudness, without echoes."""
+    """Make talkers `(1, sources, 2, samples)` of equal loudness, without echoes."""
     sources = []
     for index, (level, delay) in enumerate(places):
         voice = synthesize_talker(SECONDS, talker=first + index, sample_rate=RATE)[0].astype(np.float64)
@@ -70,7 +70,7 @@ def improvement(references: Tensor, estimates: Tensor) -> float:
 
 
 def place_table(mixtures: int, only: str) -> None:
-    """Separators by place, and ICA, on talkers at known places."""
+    """Score separators by place, and ICA, on talkers at known places."""
     print(f"| separator | {' | '.join(PLACES)} | s per s |")
     print("|---|" + "---|" * (len(PLACES) + 1))
     for name, build in SEPARATORS.items():
@@ -93,7 +93,7 @@ def place_table(mixtures: int, only: str) -> None:
 
 
 def timbre_table(mixtures: int) -> None:
-    """Clusters of timbre on pairs of instruments of the synthetic band, equally loud."""
+    """Score clusters of timbre on pairs of equally loud instruments of the synthetic band."""
     print("\n| stems | TimbreClustering |\n|---|---|")
     for pair in (("vocals", "bass"), ("drums", "other"), ("drums", "bass"), ("drums", "vocals")):
         gains = []
@@ -109,8 +109,8 @@ def timbre_table(mixtures: int) -> None:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--mixtures", type=int, default=5, help="mixtures of each kind")
-    parser.add_argument("--only", default="", help="separators by place whose name begins so")
+    parser.add_argument("--mixtures", type=int, default=5, help="number of mixtures of each kind")
+    parser.add_argument("--only", default="", help="beginning of the names of separators by place to score")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():

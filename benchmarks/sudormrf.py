@@ -1,11 +1,11 @@
-"""How much faster SuDoRM-RF is here than a plain eager transcription of its published formulas.
+"""Speed of SuDoRM-RF, compared with an eager transcription of the paper's formulas.
 
     python benchmarks/sudormrf.py [--preset improved-u16] [--seconds 4] [--threads 2] [--runs 15]
 
-Both run in this process, in turn, on the same weights and the same input; the medians, their ratio and
-the largest difference of the outputs are printed. The transcription is what one writes down from the
-paper: one-dimensional convolutions, the normalisation by its definition, nearest up-sampling, a clone
-for each skip, a transposed convolution. It knows the improved network only.
+Both run alternately in this process with the same weights and input. Prints the medians, their ratio and the
+largest difference of the outputs. The transcription, of the improved network only, has one-dimensional
+convolutions, the normalisation by definition, nearest up-sampling, a clone for each skip connection, and a
+transposed convolution.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from soloist.separators import FilterbankSeparator, sudormrf_preset
 
 
 def plain_norm(x: Tensor, norm: nn.Module) -> Tensor:
-    """The global layer norm as it is defined."""
+    """Global layer norm by definition."""
     mean = x.mean(dim=(1, 2), keepdim=True)
     variance = torch.pow(x - mean, 2).mean(dim=(1, 2), keepdim=True)
     normalized = (x - mean) / (variance + norm.eps).sqrt()
@@ -34,7 +34,7 @@ def plain_norm(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 def plain_block(x: Tensor, block: UBlock) -> Tensor:
-    """One U-block: widen, down-sample, resample, narrow, add."""
+    """Apply one U-block: widen, down-sample, resample, narrow, add."""
     residual = x.clone()
     wide = F.conv1d(x, block.widen.weight, block.widen.bias)
     wide = F.prelu(plain_norm(wide, block.widen_norm), block.widen_activation.weight)
@@ -52,7 +52,7 @@ def plain_block(x: Tensor, block: UBlock) -> Tensor:
 
 
 def plain_separation(separator: FilterbankSeparator, mixture: Tensor) -> Tensor:
-    """The improved SuDoRM-RF on audio `(batch, 1, samples)`, to `(batch, sources, samples)`."""
+    """Apply the improved SuDoRM-RF to audio `(batch, 1, samples)`; returns `(batch, sources, samples)`."""
     bank, network = separator.filterbank, separator.network
     assert isinstance(network, SuDoRMRF)
     samples, unit, hop = mixture.shape[-1], separator.pad_multiple, bank.hop_length
@@ -75,7 +75,7 @@ def plain_separation(separator: FilterbankSeparator, mixture: Tensor) -> Tensor:
 def compare(
     ours: Callable[[], Tensor], plain: Callable[[], Tensor], runs: int
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each run of both, taken in turn after three runs to warm up."""
+    """Time both alternately, in seconds per run, after three runs of warm-up."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 3):
         for taken, function in zip(seconds, (ours, plain), strict=True):

@@ -1,7 +1,7 @@
-"""How much faster the default engine runs TDC-17 than a plain eager transcription of its formulas.
+"""Speed of TDC-17 with the default engine, compared with an eager transcription of the paper's formulas.
 
-Both separate the same 64 frames of stereo in the same process, in turns. The transcription computes as
-the paper writes: convolution, BatchNorm and ReLU one after the other, dense blocks that concatenate.
+Both separate the same 64 stereo frames alternately in one process. The transcription computes convolution,
+BatchNorm and ReLU one after the other, and concatenates in dense blocks.
 
     python benchmarks/tdc17.py [--frames 64] [--threads 2] [--rounds 15]
 """
@@ -24,7 +24,7 @@ CHANNELS, LAYERS, BLOCKS, BINS = 24, 5, 17, 1025
 
 
 class PlainTDC(nn.Module):
-    """Time-distributed convolutions: a dense block along frequency, every frame an item of the batch."""
+    """Dense block of time-distributed convolutions: along frequency, with frames as items of the batch."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class PlainTDC(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, channels, frames, bins)` to the same with 24 channels."""
+        """Map `(batch, channels, frames, bins)` to the same with 24 channels."""
         batch, channels, frames, bins = x.shape
         x = x.transpose(1, 2).reshape(batch * frames, channels, bins)
         newest = self.layers[0](x)
@@ -49,7 +49,7 @@ class PlainTDC(nn.Module):
 
 
 class PlainSampling(nn.Module):
-    """Halves or doubles the bins of each frame with a convolution of two taps, and BatchNorm."""
+    """Convolution of two taps that halves or doubles the bins of each frame, and BatchNorm."""
 
     def __init__(self, conv: nn.Conv1d | nn.ConvTranspose1d) -> None:
         super().__init__()
@@ -57,14 +57,14 @@ class PlainSampling(nn.Module):
         self.norm = nn.BatchNorm2d(CHANNELS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, channels, frames, bins)` to half or double the bins."""
+        """Map `(batch, channels, frames, bins)` to half or double the bins."""
         batch, channels, frames, bins = x.shape
         x = self.conv(x.transpose(1, 2).reshape(batch * frames, channels, bins))
         return self.norm(x.reshape(batch, frames, channels, -1).transpose(1, 2))
 
 
 class PlainUNet(nn.Module):
-    """The U-Net around the blocks, on `(batch, 4, frames, bins)`."""
+    """U-Net around the blocks, on `(batch, 4, frames, bins)`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class PlainUNet(nn.Module):
 
 
 def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The transcription's weights under the names and with the axes of `soloist.networks.unet.unet`."""
+    """Convert the weights of the transcription to the names and axes of `soloist.networks.UNet`."""
     ours = {}
     for name, weight in state.items():
         name = re.sub(r"(entry|layers\.\d+)\.0\.", r"\1.conv.", name)
@@ -110,7 +110,7 @@ def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def measure(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each function; they take turns, so that what else runs disturbs all alike."""
+    """Median seconds of each function; the functions alternate, so that other work affects all equally."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 2):
         for name, run in runs.items():
@@ -134,7 +134,7 @@ def main() -> None:
     torch.manual_seed(0)
 
     plain = PlainUNet().eval()
-    for name, buffer in plain.named_buffers():  # As if trained.
+    for name, buffer in plain.named_buffers():  # Random statistics, as after a training.
         if name.endswith("running_mean"):
             nn.init.normal_(buffer, std=0.3)
         elif name.endswith("running_var"):

@@ -1,8 +1,8 @@
-"""How much faster TFC-TDF runs here than a plain eager transcription of its formulas.
+"""Speed of TFC-TDF, compared with an eager transcription of the paper's formulas.
 
-Both map the same frames of a stereo spectrogram in the same process, in turns. The transcription computes as
-the paper writes: convolution, BatchNorm and ReLU one after the other, dense blocks that concatenate, fully
-connected layers over the bins on the last axis.
+Both map the same frames of a stereo spectrogram alternately in one process. The transcription computes
+convolution, BatchNorm and ReLU one after the other, concatenates in dense blocks, and applies fully connected
+layers to the bins on the last axis.
 
     python benchmarks/tfc_tdf.py [--frames 128] [--threads 2] [--rounds 15]
 """
@@ -23,7 +23,7 @@ from tdc17 import measure
 
 
 def turned(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    """The same convolution on frames and bins in place of bins and frames."""
+    """Copy a convolution with exchanged axes of frames and bins."""
     conv = copy.deepcopy(conv)
     conv.weight = nn.Parameter(conv.weight.detach().transpose(-1, -2).contiguous())
     conv.kernel_size, conv.stride = conv.kernel_size[::-1], conv.stride[::-1]
@@ -32,13 +32,13 @@ def turned(conv: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
 
 
 def plain_layer(layer: ConvNorm) -> nn.Module:
-    """Convolution, norm, activation."""
+    """Apply convolution, norm and activation."""
     activation = nn.ReLU() if layer.activation_name == "relu" else nn.Identity()
     return nn.Sequential(turned(layer.conv), copy.deepcopy(layer.norm), activation)
 
 
 class PlainBlock(nn.Module):
-    """A dense block of convolutions, and fully connected layers over the bins added to it."""
+    """Dense block of convolutions plus fully connected layers over the bins."""
 
     def __init__(self, block: DenseTransform) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class PlainBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(batch, channels, frames, bins)` to the same with the channels of the block."""
+        """Map `(batch, channels, frames, bins)` to the same with the channels of the block."""
         newest = self.dense[0](x)
         for layer in list(self.dense)[1:]:
             x = torch.cat([newest, x], dim=1)
@@ -60,10 +60,10 @@ class PlainBlock(nn.Module):
 
 
 class PlainUNet(nn.Module):
-    """The U-Net around the blocks, on `(batch, 4, frames, bins)`, with the weights of ours.
+    """U-Net around the blocks, on `(batch, 4, frames, bins)`, with the weights of Soloist's network.
 
     Args:
-        network: Ours, in evaluation mode, not optimised.
+        network: Soloist's network, in evaluation mode, not optimised.
     """
 
     def __init__(self, network: UNet) -> None:
@@ -91,7 +91,7 @@ class PlainUNet(nn.Module):
 
 
 def make_network() -> UNet:
-    """The default TFC-TDF with weights that are as if trained."""
+    """Build the default TFC-TDF with random weights and statistics, as after a training."""
     torch.manual_seed(0)
     network = UNet(TFCTDF()).eval()
     for name, buffer in network.named_buffers():

@@ -1,12 +1,12 @@
-"""How well separators that need no training do on real songs, and how fast.
+"""Quality and speed of training-free separators on real songs.
 
     SOLOIST_SHARED=... python benchmarks/training_free.py
 
-reads complete songs with their stems (`data/songs/<song>/{vocals,drums,bass,other}.ogg`), takes of each
-the excerpts with the loudest vocals, separates them in chunks as `soloist separate` does, and prints a
-Markdown table. The figures are signal-to-distortion ratios, 10 log10(|s|^2 / |e - s|^2), of one-second
-windows in which the reference sounds: their median over a song, and of that the mean over the songs. The
-improvement is over the mixture taken for the estimate.
+Reads complete songs with their stems (`data/songs/<song>/{vocals,drums,bass,other}.ogg`), separates the
+excerpts with the loudest vocals in chunks, as `soloist separate` does, and prints a Markdown table. The
+scores are signal-to-distortion ratios, 10 log10(|s|^2 / |e - s|^2), of one-second windows with an audible
+reference: the mean over the songs of each song's median. The improvement is relative to the mixture as
+estimate.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from soloist.separators import (
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")
-QUIET = 1e-5  # Mean power, relative to full scale, below which a window has no reference to speak of.
+QUIET = 1e-5  # Smallest mean power of an audible reference, relative to full scale.
 
-# Name, separator, the stem that is its target, and the target's place among its sources.
+# Name, separator, stem that is the target, and index of the target among the sources.
 SEPARATORS: list[tuple[str, Callable[[], Separator], str, int]] = [
     ("TwoStageHPSS", TwoStageHPSS, "vocals", 0),
     ("EnsembleClustering", EnsembleClustering, "vocals", 0),
@@ -56,7 +56,7 @@ SEPARATORS: list[tuple[str, Callable[[], Separator], str, int]] = [
 
 
 def loudest_excerpts(folder: Path, count: int, seconds: int) -> Iterator[dict[str, Tensor]]:
-    """The stems `(channels, samples)` of the excerpts of a song whose vocals are loudest."""
+    """Read the stems `(channels, samples)` of a song's excerpts with the loudest vocals."""
     length = seconds * RATE
     vocals, _ = soundfile.read(folder / "vocals.ogg", dtype="float32", always_2d=True)
     whole = vocals[: len(vocals) // length * length].reshape(-1, length * vocals.shape[1])
@@ -72,7 +72,7 @@ def loudest_excerpts(folder: Path, count: int, seconds: int) -> Iterator[dict[st
 
 
 def windowed_sdr(reference: Tensor, estimate: Tensor) -> Tensor:
-    """Ratios in dB `(windows,)` of `(channels, samples)`; NaN where the reference is quiet."""
+    """Ratios in dB `(windows,)` of `(channels, samples)`; NaN if the reference is quiet."""
     windows = reference.shape[1] // RATE
     cut = (reference.shape[0], windows, RATE)
     reference = reference[:, : windows * RATE].reshape(cut)
@@ -103,9 +103,9 @@ def score(separator: Separator, songs: list[list[dict[str, Tensor]]], target: st
 def main() -> None:
     """Score every separator and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--excerpts", type=int, default=3, help="excerpts of a song")
-    parser.add_argument("--seconds", type=int, default=30, help="length of an excerpt")
-    parser.add_argument("--only", default="", help="separators whose name begins so")
+    parser.add_argument("--excerpts", type=int, default=3, help="number of excerpts per song")
+    parser.add_argument("--seconds", type=int, default=30, help="length of an excerpt in seconds")
+    parser.add_argument("--only", default="", help="beginning of the names of the separators to score")
     options = parser.parse_args()
     torch.set_num_threads(1)
     folders = sorted((Path(os.environ["SOLOIST_SHARED"]) / "data" / "songs").glob("*/"))

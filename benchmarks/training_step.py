@@ -1,11 +1,11 @@
-"""How much faster a training step of SuDoRM-RF is here than through its published formulas written plainly.
+"""Speed of a training step of SuDoRM-RF, compared with an eager transcription of the paper's formulas.
 
     python benchmarks/training_step.py [--blocks 16] [--batch 4] [--seconds 4] [--threads 1] [--runs 5]
 
-A step is what training repeats: forward, permutation-invariant SI-SDR, backward, Adam. Both steps run in this
-process, in turn, from the same weights on the same batches; the medians, their ratio and the largest relative
-difference of the losses on the way are printed. The plain step is the transcription of `sudormrf.py` with a
-loss written the same way and Adam as it comes.
+A step consists of forward pass, permutation-invariant SI-SDR, backward pass and Adam. Both steps run
+alternately in this process, from the same weights on the same batches. Prints the medians, their ratio and
+the largest relative difference of the losses. The plain step is the transcription of `sudormrf.py` with a
+plain loss and PyTorch's default Adam.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Step = Callable[[Tensor], float]
 
 
 def soloist_step(separator: FilterbankSeparator) -> Step:
-    """A step as `soloist train` takes it, on references `(batch, sources, 1, samples)`."""
+    """Make the step of `soloist train`, on references `(batch, sources, 1, samples)`."""
     loss = PermutationInvariant(SISDR())
     optimizer = torch.optim.Adam(separator.parameters(), lr=1e-3)
 
@@ -43,7 +43,7 @@ def soloist_step(separator: FilterbankSeparator) -> Step:
 
 
 def plain_step(separator: FilterbankSeparator) -> Step:
-    """The same step written from the paper."""
+    """Make the same step by the transcription."""
     optimizer = torch.optim.Adam(separator.parameters(), lr=1e-3)
 
     def step(references: Tensor) -> float:
@@ -60,7 +60,7 @@ def plain_step(separator: FilterbankSeparator) -> Step:
 
 
 def plain_loss(estimates: Tensor, references: Tensor) -> Tensor:
-    """Negative SI-SDR in dB of the best order, for `(batch, sources, samples)`."""
+    """Negative SI-SDR in dB of the best order of `(batch, sources, samples)`."""
     estimates = estimates - estimates.mean(dim=-1, keepdim=True)
     references = references - references.mean(dim=-1, keepdim=True)
     ratios = []

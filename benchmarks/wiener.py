@@ -1,12 +1,12 @@
-"""How much faster the Wiener filter is than norbert's, and how far the two differ.
+"""Speed of the Wiener filter, compared with norbert's, and the difference of both.
 
     pip install norbert
     python benchmarks/wiener.py [--seconds 7] [--sources 4] [--iterations 1] [--threads 2] [--runs 7]
 
-Both filter the same stereo STFT (4096 samples every 1024, complex64) by the same magnitudes in this process,
-in turn; the medians and their ratio are printed, and the largest difference of the estimates from norbert's
-in double precision. norbert gets a copy of the mixture each time, because it changes what it is given. With
---threads 1 it is the core's own time that is measured, to which other work on the machine matters less.
+Both filter the same stereo STFT (4096 samples, hop 1024, complex64) by the same magnitudes, alternately in
+this process. Prints the medians, their ratio, and the largest difference of the estimates from norbert's in
+double precision. norbert gets a copy of the mixture each time, because norbert modifies its input. With
+--threads 1 the benchmark measures processor time, which excludes other processes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EPS = 1e-10
 
 
 def norbert_filter(magnitudes: NDArray, mixture: NDArray, iterations: int) -> NDArray:
-    """Estimates `(frames, frequency, channels, sources)`, scaled as those that are compared with."""
+    """Filter with norbert; returns estimates `(frames, frequency, channels, sources)`."""
     gain = max(1.0, float(np.abs(mixture).max()) / 10)
     estimates = magnitudes * np.exp(1j * np.angle(mixture))[..., None] / gain
     filtered, _, _ = norbert.expectation_maximization(

@@ -1,17 +1,18 @@
-"""How much faster xumx-sliCQ separates and is trained here than through its formulas written plainly.
+"""Speed of separation and training of xumx-sliCQ, compared with an eager transcription of its formulas.
 
     python benchmarks/xumx_slicq.py [--seconds 8] [--threads 2] [--runs 5]
     python benchmarks/xumx_slicq.py --train [--batch 4] [--seconds 1]
 
-Separation is the whole path: sliCQ, the networks of all blocks, one iteration of the Wiener filter, inverse
-sliCQ; the published setting (262 Bark bins from 32.9 Hz, 16 kHz bandwidth, four stereo sources, 6.7 million
-values). A training step is sliCQ of mixture and references, networks, the released loss, backward and Adam.
-Both ways run in this process, in turn, with the same weights (in the released reading of masks) on the same
-noise; the medians, their ratio and the largest difference are printed.
+Separation consists of sliCQ, the networks of all blocks, one iteration of the Wiener filter, and inverse
+sliCQ, in the published setting (262 Bark bins from 32.9 Hz, 16 kHz bandwidth, four stereo sources,
+6.7 million values). A training step consists of the sliCQ of mixture and references, networks, the
+released loss, backward pass and Adam. Both implementations run alternately in this process, with the same
+weights (and the released meaning of masks) on the same noise. Prints the medians, their ratio and the
+largest difference.
 
-The plain way is eager PyTorch, as one reads it in the paper and its code: a loop over bins for the transform,
-a network of its own for each source and block, a loop over slices to overlap them, the Wiener filter on all
-blocks padded to the width of the widest.
+The transcription of the paper and its code is eager PyTorch: a loop over bins for the transform, a network
+for each source and block, a loop over slices to overlap them, and the Wiener filter on all blocks padded to
+the width of the widest.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ EPS = 1e-10
 
 
 class PlainTransform:
-    """The sliCQ, bin by bin."""
+    """Transcription of the sliCQ, bin by bin."""
 
     def __init__(self, transform: SliCQ) -> None:
         self.size, self.hop = transform.slice_length, transform.hop_length
@@ -58,7 +59,7 @@ class PlainTransform:
             )
 
     def forward(self, audio: Tensor, slices: int) -> list[Tensor]:
-        """Blocks `(batch, channels, frequency, slices, coefficients)`."""
+        """Analyse to blocks `(batch, channels, frequency, slices, coefficients)`."""
         padded = F.pad(audio, (self.hop, slices * self.hop - audio.shape[-1]))
         spectra = torch.fft.fft(padded.unfold(-1, self.size, self.hop) * self.window)
         bands = [torch.fft.ifft(spectra[..., places] * gain) for places, gain, _ in self.bins]
@@ -67,7 +68,7 @@ class PlainTransform:
         ]
 
     def inverse(self, blocks: Sequence[Tensor], length: int) -> Tensor:
-        """Audio `(batch, channels, length)`; the spectrum's mirror image is not synthesised."""
+        """Synthesise audio `(batch, channels, length)`, without the spectrum's mirror image."""
         bands = [band for block in blocks for band in block.unbind(dim=2)]
         spectra = bands[0].new_zeros(*bands[0].shape[:3], self.size)
         for band, (places, _, dual) in zip(bands, self.bins, strict=True):
@@ -80,7 +81,7 @@ class PlainTransform:
 
 
 class PlainBlock(nn.Module):
-    """The auto-encoder of one source and block, with the weights of that source."""
+    """Auto-encoder of one source and block, with the weights of that source."""
 
     def __init__(self, masks: AutoencoderMasks, source: int) -> None:
         super().__init__()
@@ -91,7 +92,7 @@ class PlainBlock(nn.Module):
         self.head = _alone(masks.head, None, source)[0]
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Estimated magnitudes, `(batch, channels, frequency, slices, coefficients)`."""
+        """Estimate magnitudes `(batch, channels, frequency, slices, coefficients)`."""
         *_, slices, width = magnitudes.shape
         whole = magnitudes.new_zeros(*magnitudes.shape[:3], (slices + 1) * width // 2)
         for index, part in enumerate(magnitudes.unbind(dim=3)):
@@ -102,7 +103,7 @@ class PlainBlock(nn.Module):
 
 
 def _alone(conv: nn.Module, norm: nn.Module | None, source: int) -> list[nn.Module]:
-    """The part of a grouped convolution, and of its norm, that belongs to one source."""
+    """Extract one source's part of a grouped convolution and of its norm."""
     groups = len(SOURCES)
     kind, transposed = type(conv), isinstance(conv, nn.ConvTranspose2d)
     inputs, outputs = conv.in_channels // groups, conv.out_channels // groups
@@ -129,7 +130,7 @@ def _alone(conv: nn.Module, norm: nn.Module | None, source: int) -> list[nn.Modu
 
 
 class PlainSeparator(nn.Module):
-    """xumx-sliCQ as published."""
+    """Transcription of xumx-sliCQ."""
 
     def __init__(self, separator: SliCQSeparator) -> None:
         super().__init__()
@@ -141,7 +142,7 @@ class PlainSeparator(nn.Module):
         )
 
     def magnitudes(self, mixed: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Estimated magnitudes of each source and block; blocks above the bandwidth as they are."""
+        """Estimate magnitudes of each source and block; blocks above the bandwidth stay unchanged."""
         sizes = [block.abs() for block in mixed]
         return [
             [
@@ -152,11 +153,11 @@ class PlainSeparator(nn.Module):
         ]
 
     def mix_phase(self, mixed: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
-        """Magnitudes with the mixture's phase."""
+        """Combine magnitudes with the mixture's phase."""
         return [torch.polar(size, block.angle()) for size, block in zip(magnitudes, mixed, strict=True)]
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Estimates `(batch, sources, channels, samples)`."""
+        """Separate to estimates `(batch, sources, channels, samples)`."""
         mixed = self.transform.forward(mixture, self.num_slices(mixture.shape[-1]))
         started = [self.mix_phase(mixed, sizes) for sizes in self.magnitudes(mixed)]
         whole = to_matrix(mixed)
@@ -166,21 +167,21 @@ class PlainSeparator(nn.Module):
 
 
 def to_matrix(blocks: Sequence[Tensor]) -> Tensor:
-    """All blocks at the width of the widest, `(batch, channels, frequency, frames)`."""
+    """Pad all blocks to the width of the widest, `(batch, channels, frequency, frames)`."""
     widest = max(block.shape[-1] for block in blocks)
     padded = [F.pad(torch.view_as_real(block), (0, 0, 0, widest - block.shape[-1])) for block in blocks]
     return torch.view_as_complex(torch.cat(padded, dim=2).contiguous()).flatten(-2)
 
 
 def from_matrix(matrix: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
-    """The blocks of `to_matrix`."""
+    """Invert `to_matrix`."""
     unfolded = matrix.unflatten(-1, (like[0].shape[3], -1))
     bands = unfolded.split([block.shape[2] for block in like], dim=2)
     return [band[..., : block.shape[-1]] for band, block in zip(bands, like, strict=True)]
 
 
 def wiener(mixture: Tensor, estimates: Tensor) -> Tensor:
-    """One iteration of expectation-maximisation on `(batch, channels, frequency, frames[, sources])`."""
+    """Apply an iteration of expectation-maximisation to `(batch, channels, frequency, frames[, sources])`."""
     gain = max(1.0, float(mixture.abs().max()) / 10)
     x = (mixture / gain).permute(0, 3, 2, 1)
     y = (estimates / gain).permute(0, 3, 2, 1, 4)
@@ -209,7 +210,7 @@ def wiener(mixture: Tensor, estimates: Tensor) -> Tensor:
 
 
 def plain_loss(separator: PlainSeparator, references: Tensor) -> Tensor:
-    """The released loss: magnitudes one by one, and 14 sums of waveforms from which nothing is learned."""
+    """Released loss: errors of magnitudes, and 14 sums of waveforms that have no gradient."""
     mixture = references.sum(dim=1)
     slices = separator.num_slices(mixture.shape[-1])
     with torch.no_grad():
@@ -237,7 +238,7 @@ def plain_loss(separator: PlainSeparator, references: Tensor) -> Tensor:
 
 
 def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """In dB, of `(..., samples)`."""
+    """Ratio in dB of `(..., samples)`."""
     ours, true = (signal - signal.mean(dim=-1, keepdim=True) for signal in (estimates, references))
     scale = (ours * true).sum(-1, keepdim=True) / (true.square().sum(-1, keepdim=True) + 1e-8)
     target = scale * true
@@ -245,7 +246,7 @@ def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
 
 
 def take_step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> float:
-    """A step of training; the loss before it."""
+    """Apply a training step; returns the loss before the step."""
     value = loss()
     optimizer.zero_grad()
     value.backward()
@@ -254,7 +255,7 @@ def take_step(loss: Callable[[], Tensor], optimizer: torch.optim.Optimizer) -> f
 
 
 def measure(steps: Sequence[Callable[[], object]], runs: int) -> list[float]:
-    """Median seconds of each; they run in turn, the first round warms up."""
+    """Median seconds of each step; the steps alternate, after one round of warm-up."""
     seconds: list[list[float]] = [[] for _ in steps]
     for run in range(runs + 1):
         for taken, step in zip(seconds, steps, strict=True):
@@ -266,7 +267,7 @@ def measure(steps: Sequence[Callable[[], object]], runs: int) -> list[float]:
 
 
 def compare_separation(separator: SliCQSeparator, options: argparse.Namespace) -> None:
-    """Print times of the whole path."""
+    """Print times of separation."""
     torch.manual_seed(1)
     mixture = 0.1 * torch.randn(1, 2, round((options.seconds or 8) * SAMPLE_RATE))
     plain, ours = PlainSeparator(separator).eval(), copy.deepcopy(separator).optimize()

@@ -26,7 +26,7 @@ FLOOR_DB = -70.0
 
 
 def draw_spectrogram(axes: Axes, audio: NDArray[np.float32], sample_rate: int, title: str) -> AxesImage:
-    """Magnitudes of the mean of all channels of `(channels, samples)`, in dB of a full-scale sinusoid."""
+    """Spectrogram of the mean of all channels `(channels, samples)`, dB relative to a full-scale sinusoid."""
     stft = STFT(2048, 512, scaled=True)
     magnitudes = stft(torch.from_numpy(audio.mean(axis=0))[None, None])[0, 0].abs().numpy()
     levels = 20 * np.log10(2 * magnitudes + 1e-9)
@@ -39,7 +39,7 @@ def draw_spectrogram(axes: Axes, audio: NDArray[np.float32], sample_rate: int, t
 
 
 def draw_example(path: Path) -> None:
-    """The example recording, its true vocals, and what the default model makes of it."""
+    """Draw the example recording, its reference vocals, and the estimate of the default model."""
     mixture, sample_rate = read_audio(ROOT / "examples/band/mixture.flac")
     vocals, _ = read_audio(ROOT / "examples/band/vocals.flac")
     stems = separate(mixture, sample_rate)
@@ -58,7 +58,7 @@ def draw_example(path: Path) -> None:
 
 
 def draw_all_curves(path: Path) -> None:
-    """Loss and SI-SDR improvement, or SDR improvement of stems, of the trainings in `docs/results/curves`."""
+    """Draw loss and SI-SDR or SDR improvement of the trainings in `docs/results/curves`."""
     runs = {
         run.stem: (read_rows(run)[1], "valid/sdri" if "songs" in run.stem else "valid/si_sdri")
         for run in sorted((ROOT / "docs/results/curves").glob("*.csv"))
@@ -67,7 +67,7 @@ def draw_all_curves(path: Path) -> None:
 
 
 def draw_separation(path: Path, model: str, corpus: str) -> None:
-    """What a model makes of two talkers who say digits, as `soloist visualize` draws it."""
+    """Draw the separation of two talkers who say digits, like `soloist visualize`."""
     with TemporaryDirectory() as folder:
         command = ["soloist", "visualize", model, "--data.root", corpus, "-o", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -75,7 +75,7 @@ def draw_separation(path: Path, model: str, corpus: str) -> None:
 
 
 def main() -> None:
-    """Draw everything that needs nothing but the repository, and what is asked for."""
+    """Draw the pictures that need only the repository, and the requested ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--digits", nargs=2, metavar=("MODEL", "CORPUS"), help="draw a separation of digits")
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """Make the example recording: a song of the synthetic band, its stems and their sum, as 16-bit FLAC.
 
-The stems are rounded to 16 bits first and the mixture is their sum, so that they add up to it exactly.
+The mixture is the sum of the stems after rounding to 16 bits, so that the stems add up exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED = 12
 
 
 def make_tracks() -> dict[str, NDArray[np.int16]]:
-    """The stems and the mixture by name, each `(samples, 2)`."""
+    """Synthesise the stems and the mixture by name, each `(samples, 2)`."""
     stems = synthesize_band(DURATION, sample_rate=SAMPLE_RATE, seed=SEED)
     tracks = {name: np.round(stem.T * 32767).astype(np.int16) for name, stem in stems.items()}
     return {"mixture": sum(tracks.values(), np.zeros_like(tracks["vocals"])), **tracks}

@@ -1,4 +1,4 @@
-"""Separate a short WAV file with a model from waveform to waveform, by ONNX Runtime and NumPy alone.
+"""Separate a short WAV file with a waveform model, by ONNX Runtime and NumPy alone.
 
 soloist export tiny-sudormrf-digits --to onnx -o digits
 python examples/run_onnx.py digits talkers.wav stems

@@ -1,6 +1,6 @@
-"""Separate a WAV file with a model that masks magnitudes, by ONNX Runtime and NumPy alone.
+"""Separate a WAV file with a model of magnitude masks, by ONNX Runtime and NumPy alone.
 
-The file has 16 bits, the model's rate and channels, and more samples than a window.
+The file must have 16 bits, the model's rate and channels, and more samples than a window.
 
 soloist export tiny-tfc-tdf-songs --to onnx -o songs
 python examples/run_onnx_spectrogram.py songs song.wav stems

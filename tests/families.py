@@ -31,7 +31,7 @@ from soloist.separators import (
     SpectralSeparator,
     sudormrf_design,
 )
-from soloist.transforms import STFT, LearnedFilterbank, SliCQ
+from soloist.transforms import STFT, LearnedFilterbank, SliCQ, SliCQMatrix
 
 SAMPLE_RATE = 8000
 
@@ -58,6 +58,13 @@ def _auralflow(network, **sizes):
     return _masking(network(1, 2, num_bins=33, hidden_channels=2, **sizes))
 
 
+def _matrix():
+    network = UNet(
+        TFCTDF(1), input_channels=2, output_channels=4, internal_channels=4, num_blocks=3, num_bins=17
+    )
+    return SpectralSeparator(SliCQMatrix("bark", 16, 200.0, sample_rate=SAMPLE_RATE), network, **_COMMON)
+
+
 def _slicq(network):
     transform = SliCQ("bark", 24, 80.0, sample_rate=SAMPLE_RATE)
     return SliCQSeparator(transform, network, bandwidth=1200.0, **_COMMON)
@@ -82,6 +89,7 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "unet-tdc": lambda: _unet(TDC(2), time_levels=[]),
     "unet-tfc-tdf": lambda: _unet(TFCTDF(2)),
     "unet-tdc-rnn": lambda: _unet(TDCRNN(2)),
+    "unet-tfc-tdf-slicq": _matrix,
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
     "spectrogram-net": lambda: _auralflow(SpectrogramNet),
     "spectrogram-net-lstm": lambda: _auralflow(SpectrogramNetLSTM, hidden_size=4, recurrent_layers=1),

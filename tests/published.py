@@ -1,4 +1,4 @@
-"""A small model under the names that its authors gave the weights, for tests of importing and downloading."""
+"""A small published model, under its authors' names, for tests of importing and downloading."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BASES, CHANNELS, HIDDEN, DEPTH, SOURCES, KERNEL = 16, 12, 20, 4, 2, 21
 
 
 def published_state() -> dict[str, Tensor]:
-    """The state dict of an improved SuDoRM-RF of one block, as its authors' code would save it."""
+    """State dict of an improved SuDoRM-RF of one block, as its authors' code would save it."""
     shapes = {
         "encoder.weight": (BASES, 1, KERNEL),
         "ln.gamma": (BASES,),

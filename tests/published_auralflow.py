@@ -1,4 +1,4 @@
-"""Auralflow's networks by the names that their author gave the weights, and computed step by step."""
+"""Auralflow's networks: weights under its author's names, and outputs computed step by step."""
 
 from __future__ import annotations
 
@@ -25,8 +25,35 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+SETTINGS: dict[str, Any] = {
+    "model_type": "SpectrogramNetLSTM",
+    "targets": ["drums"],
+    "num_channels": 2,
+    "num_hidden_channels": 2,
+    "sample_length": 2,
+    "sample_rate": 8000,
+    "dropout_p": 0.3,
+    "leak_factor": 0.1,
+    "normalize_input": False,
+    "normalize_output": True,
+    "recurrent_depth": 2,
+    "hidden_size": 6,
+    "input_axis": 1,
+    "mask_act_fn": "hardtanh",
+    "num_fft": 128,
+    "window_size": 100,
+    "hop_length": 40,
+}
+"""Content of a `model.json`."""
+
+
+def magnitudes(batch: int = 3, bins: int = 65, frames: int = 40, channels: int = 1) -> Tensor:
+    """Random magnitudes `(batch, channels, frequency, frames)`."""
+    return 3 * torch.rand(batch, channels, bins, frames, generator=torch.Generator().manual_seed(7))
+
+
 def published_state(seed: int = 0, **changes: Any) -> dict[str, Tensor]:
-    """The state dict of one of the networks, as its trainer saves it; the norms as if trained."""
+    """State dict of a network, as its trainer saves it, with norms as if trained."""
     options = {**OPTIONS, **changes}
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
@@ -93,7 +120,7 @@ def _recurrent(state: dict[str, Tensor], features: int, options: dict[str, Any],
 def published_masks(
     state: dict[str, Tensor], magnitudes: Tensor, noise: Tensor | None = None, **changes: Any
 ) -> Tensor:
-    """The masks of magnitudes `(batch, channels, frequency, frames)`, in evaluation mode."""
+    """Masks of magnitudes `(batch, channels, frequency, frames)`, in evaluation mode."""
     options = {**OPTIONS, **changes}
     x = magnitudes
     if options["normalize_input"]:
@@ -146,7 +173,7 @@ def _stack(state: dict[str, Tensor], name: str, x: Tensor, leak: float = 0) -> T
 
 
 def _transposed(x: Tensor, size: tuple[int, int], weight: Tensor, bias: Tensor) -> Tensor:
-    """To a size by its rule of padding: half of what the taps reach too far, rounded up."""
+    """Transposed convolution to a size; padding is half of the excess, rounded up."""
     padding, missing = [], []
     for inputs, outputs in zip(x.shape[2:], size, strict=True):
         padding.append(-(-(5 - outputs + 2 * (inputs - 1)) // 2))
@@ -157,7 +184,7 @@ def _transposed(x: Tensor, size: tuple[int, int], weight: Tensor, bias: Tensor) 
 def _bottleneck(
     state: dict[str, Tensor], coded: Tensor, noise: Tensor | None, options: dict[str, Any]
 ) -> Tensor:
-    """The LSTM runs along the batch, which is the first axis of what it is given."""
+    """Bottleneck whose LSTM runs along its first axis, the batch."""
     by_axis = coded.permute(0, 3, 1, 2) if options["input_axis"] == 0 else coded.permute(0, 2, 1, 3)
     x = by_axis.flatten(2)
     if options["model_type"] == "SpectrogramNetVAE":

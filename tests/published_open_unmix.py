@@ -1,4 +1,4 @@
-"""Open-Unmix and X-UMX by the names that their authors gave the weights, and computed step by step."""
+"""Open-Unmix and X-UMX: weights under their authors' names, and outputs computed step by step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_unmix_state(
     seed: int = 0,
     directions: int = 2,
 ) -> dict[str, Tensor]:
-    """The state dict of one source, as its authors' code saves it; the norms as if trained."""
+    """State dict of one source, as its authors' code saves it, with norms as if trained."""
     generator = torch.Generator().manual_seed(seed)
     outputs = channels * num_bins
 
@@ -38,7 +38,7 @@ def open_unmix_state(
         "input_scale": 0.5 + draw(input_bins).abs(),
         "output_scale": 1 + draw(num_bins, scale=0.3),
         "output_mean": 1 + draw(num_bins, scale=0.3),
-        # What older versions of the code kept beside the weights.
+        # Windows that older versions of the code stored beside the weights.
         "stft.window": torch.hann_window(2 * (num_bins - 1)),
         "transform.0.window": torch.hann_window(2 * (num_bins - 1)),
         "fc1.weight": draw(hidden, channels * input_bins, scale=(channels * input_bins) ** -0.5),
@@ -55,7 +55,7 @@ def open_unmix_state(
 
 
 def cross_net_state(sources: tuple[str, ...] = STEMS, **sizes: int) -> dict[str, Tensor]:
-    """The state dict of an X-UMX, as its authors' code saves it."""
+    """State dict of an X-UMX, as its authors' code saves it."""
     state = {}
     for seed, source in enumerate(sources):
         names = {"fc1": "layer_enc.{}.enc.0", "bn1": "layer_enc.{}.enc.1", "lstm": "layer_lstm.{}"}
@@ -100,7 +100,7 @@ def _run(state: dict[str, Tensor], x: Tensor, layer: str) -> Tensor:
 
 
 def recur(state: dict[str, Tensor], x: Tensor) -> Tensor:
-    """What all layers of the LSTM make of `(frames, features)`."""
+    """Output of all layers of the LSTM for `(frames, features)`."""
     layer = 0
     while f"lstm.weight_ih_l{layer}" in state:
         outputs = [_run(state, x, f"l{layer}")]
@@ -112,7 +112,7 @@ def recur(state: dict[str, Tensor], x: Tensor) -> Tensor:
 
 
 def decode(state: dict[str, Tensor], features: Tensor) -> Tensor:
-    """The mask `(channels, frequency, frames)` of features `(frames, 2 * hidden)`."""
+    """Mask `(channels, frequency, frames)` of features `(frames, 2 * hidden)`."""
     x = torch.relu(_norm(state, "bn2", features @ state["fc2.weight"].T))
     x = _norm(state, "bn3", x @ state["fc3.weight"].T)
     bins = len(state["output_mean"])
@@ -121,13 +121,13 @@ def decode(state: dict[str, Tensor], features: Tensor) -> Tensor:
 
 
 def open_unmix(state: dict[str, Tensor], magnitudes: Tensor) -> Tensor:
-    """The mask of one source."""
+    """Mask of one source."""
     x = encode(state, magnitudes)
     return decode(state, torch.cat([x, recur(state, x)], dim=1))
 
 
 def cross_net(states: list[dict[str, Tensor]], magnitudes: Tensor) -> Tensor:
-    """The masks `(sources, channels, frequency, frames)` of an X-UMX whose parts have these states."""
+    """Masks `(sources, channels, frequency, frames)` of an X-UMX whose sources have these states."""
     encoded = [encode(state, magnitudes) for state in states]
     shared = sum(encoded) / len(encoded)
     features = [

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from soloist.datasets import StemTrack
-from soloist.evaluation import TargetScores, TrackRecord
-from soloist.evaluation.failures import write_failures
+from soloist.evaluation import Outcome, TargetScores, TrackRecord
 from soloist.evaluation.listening_excerpts import write_excerpts
 from soloist.evaluation.matching import LoadedTrack
+from soloist.evaluation.outcomes import write_failures
 from soloist.evaluation.records import FRAME_METRICS, SeparationCost, system_folder
 from stem_corpora import noises
 
@@ -46,7 +46,7 @@ def write_system(
         )
         cost = SeparationCost(elapsed=1.25, peak_memory=510.0 + index, device="cpu")
         TrackRecord(system, f"song {index}", targets, duration=5.0, cost=cost).write(folder)
-    write_failures(folder, failures or {})
+    write_failures(folder, [Outcome(name, failure=reason) for name, reason in (failures or {}).items()])
     if listen:
         references = noises(("vocals", "other"))
         loaded = LoadedTrack(references, 8000)

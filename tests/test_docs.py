@@ -51,14 +51,15 @@ def test_keys_of_recipes_are_there(spans):
 
 
 def test_commands_and_their_options_are_there(spans):
-    commands = typer.main.get_command(app).commands
+    program = typer.main.get_command(app)
+    everywhere = {option for parameter in program.params for option in parameter.opts}
     called = [span.split() for span in spans if span.startswith("soloist ")]
     assert called
     for _, name, *rest in called:
-        command = commands[name]
+        command = program.commands[name]
         if rest and hasattr(command, "commands"):
             command = command.commands[rest[0]]
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = everywhere | {option for parameter in command.params for option in parameter.opts}
         takes_recipe_keys = command.context_settings.get("ignore_unknown_options", False)
         for word in rest:
             if word.startswith("-") and not (takes_recipe_keys and "." in word):

@@ -19,6 +19,7 @@ def test_public_names_are_there():
     assert soloist.Separator is Separator
     assert callable(soloist.load)
     assert callable(soloist.separate)
+    assert soloist.Separation is soloist.inference.Separation
     assert set(soloist.__all__) <= set(dir(soloist))
 
 

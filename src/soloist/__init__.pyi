@@ -26,6 +26,7 @@ from .errors import OutOfMemoryError as OutOfMemoryError
 from .errors import SoloistError as SoloistError
 from .errors import TrainingError as TrainingError
 from .errors import UsageError as UsageError
+from .inference.separation import Separation as Separation
 from .inference.separation import separate as separate
 from .separators.separator import Separator as Separator
 from .zoo.cards import models as models

@@ -1,7 +1,7 @@
-"""The exceptions that Soloist raises on purpose: one small family that a caller can catch.
+"""Exceptions of Soloist, with one base class.
 
-Every message is one line that names the thing and the way out. The command line prints it without
-a traceback and exits with `exit_code`.
+Every message is one line that names the thing and the way out. The command line prints the message without a
+traceback and exits with `exit_code`.
 """
 
 from __future__ import annotations
@@ -10,53 +10,53 @@ import re
 
 
 class SoloistError(Exception):
-    """Something that Soloist was asked to do cannot be done."""
+    """Base class: a request to Soloist cannot be met."""
 
     exit_code = 1
 
 
 class UsageError(SoloistError, ValueError):
-    """An argument is wrong: a value out of range, a name that does not exist, options that clash."""
+    """Wrong argument: a value out of range, an unknown name, options that clash."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A recipe or a model's configuration has an unknown key or a value of the wrong type."""
+    """Wrong recipe or configuration of a model: an unknown key, or a value of the wrong type."""
 
 
 class AudioError(SoloistError):
-    """A file or stream is missing, empty, truncated, corrupt, or not audio.
+    """Missing, empty, truncated or corrupt file or stream, or one that is not audio.
 
     Attributes:
-        path: The file, where it is one of a corpus.
+        path: The file, if it belongs to a corpus.
     """
 
     path: str | None = None
 
 
 class ModelError(SoloistError):
-    """A model is unknown, not on disk, damaged, or its weights belong to another architecture."""
+    """Unknown, missing or damaged model, or weights of another architecture."""
 
 
 class ExportError(SoloistError):
-    """A model cannot be written down in a format, or what was written computes something else."""
+    """Failed export: the format cannot hold the model, or the exported file computes something else."""
 
 
 class TrainingError(SoloistError):
-    """A training cannot go on: its loss is not a number, or its state cannot be saved."""
+    """Failed training: the loss is not a number, or the state cannot be saved."""
 
 
 class OutOfMemoryError(SoloistError):
-    """The memory does not suffice."""
+    """Lack of memory."""
 
 
 class Interrupted(SoloistError):  # noqa: N818 - nothing went wrong
-    """Somebody stopped the work, which can be gone on with."""
+    """Interrupted work, which can be resumed."""
 
     exit_code = 130
 
 
 def one_line(error: object) -> str:
-    """The text of an error on a single line."""
+    """Format an error on a single line."""
     return re.sub(r"\s+", " ", str(error)).strip()

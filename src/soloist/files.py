@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, their hash, and the folder in which Soloist keeps its own."""
+"""Files: written whole or not at all, hashes, and the folder of Soloist's own files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import platformdirs
 from soloist.errors import AudioError, ModelError
 
 TRAINED = "model"
-"""Name of the model's folder in the folder of its training."""
+"""Name of the model folder in the folder of a training."""
 
 _BLOCK = 1 << 20
 
 
 def home() -> Path:
-    """Folder of everything that Soloist keeps: `SOLOIST_HOME`, or the platform's cache folder."""
+    """Folder of Soloist's own files: `SOLOIST_HOME`, or the platform's cache folder."""
     return Path(os.environ.get("SOLOIST_HOME") or platformdirs.user_cache_dir("soloist")).expanduser()
 
 
@@ -36,25 +36,25 @@ def sha256_of(path: Path) -> str:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that its name never stands for half of it.
+    """Write a file whole or not at all.
 
     Args:
         path: The file; missing folders are made.
-        content: A text, in UTF-8, or bytes.
+        content: A text, written in UTF-8, or bytes.
 
     Raises:
-        OSError: The file cannot be written; a file that was there is as before.
+        OSError: The file cannot be written; an old file is unchanged.
     """
     with whole_file(path) as staged, staged.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
-        # On the disk before it has its name: a machine that stops leaves the old file or the new one.
+        # On the disk before the file has its name: a crash leaves the old file or the new one.
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file to fill, which takes its name once that has gone well, or vanishes."""
+    """Yield a temporary file that becomes `path` after the block, or vanishes after an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = _temporary(path)
     try:
@@ -76,7 +76,7 @@ def _temporary(path: Path) -> Path:
 class Staging:
     """Temporary files beside their targets, which take their names all at once, or vanish.
 
-    Folders that are missing are made; those that were made vanish with the files.
+    Missing folders are made, and vanish with the files.
     """
 
     def __init__(self) -> None:
@@ -85,22 +85,22 @@ class Staging:
         self._targets: dict[Path, Path] = {}
 
     def target(self, path: Path) -> Path:
-        """Give a temporary path for a file that is to become `path`.
+        """Create a temporary file that becomes `path` on `promote`.
 
         Raises:
-            AudioError: No file can be called `path`.
-            OSError: No file can be made there.
+            AudioError: `path` is a folder or a device.
+            OSError: The file cannot be made.
         """
         temporary = self.scratch(path)
         self._targets[temporary] = path
         return temporary
 
     def scratch(self, path: Path) -> Path:
-        """Create a temporary file beside `path` that never gets its name.
+        """Create a temporary file beside `path` that vanishes on `promote`.
 
         Raises:
-            AudioError: No file can be called `path`.
-            OSError: No file can be made there.
+            AudioError: `path` is a folder or a device.
+            OSError: The file cannot be made.
         """
         self._make_folder(path.parent)
         if kind := _kind(path):
@@ -109,25 +109,25 @@ class Staging:
         try:
             temporary.open("xb").close()
         except OSError as error:
-            # Nobody knows the temporary name.
+            # The message has the name that the user knows.
             raise OSError(error.errno, error.strerror, str(path)) from error
         self._files.append(temporary)
         return temporary
 
     def promote(self) -> None:
-        """Give all files their names; scratch files vanish. Existing files are replaced."""
+        """Rename all files to their targets, which are replaced, and remove scratch files."""
         for temporary, path in self._targets.items():
             os.replace(temporary, path)
         self._folders.clear()
         self.discard()
 
     def discard(self) -> None:
-        """Remove what has no name yet, and the folders that were made for it."""
+        """Remove the temporary files, and the folders that were made for them."""
         for file in self._files:
             with suppress(OSError):
                 file.unlink()
         for folder in reversed(self._folders):
-            with suppress(OSError):  # another has put something there
+            with suppress(OSError):  # no longer empty
                 folder.rmdir()
         self._files.clear()
         self._folders.clear()
@@ -141,7 +141,7 @@ class Staging:
 
 
 def _kind(path: Path) -> str | None:
-    """What a path names that no file may replace; raises OSError for a name that no file can have."""
+    """Kind of a path that no file may replace, or None; raises OSError for an impossible name."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -152,7 +152,7 @@ def _kind(path: Path) -> str | None:
 
 
 def some(names: Collection[str], limit: int = 3) -> str:
-    """The first few of some names, and how many there are besides."""
+    """List the first few names, and the number of the others."""
     listed = ", ".join(sorted(names)[:limit])
     return f"{listed} and {len(names) - limit} more" if len(names) > limit else listed
 
@@ -160,14 +160,14 @@ def some(names: Collection[str], limit: int = 3) -> str:
 def check_free(
     folder: Path, what: str, files: Collection[str], *, overwrite: bool, signs: Collection[str] | None = None
 ) -> None:
-    """Refuse to write to a folder that holds something else, or already holds what is to be written.
+    """Refuse to write to a folder with other content, or with old content that must not be replaced.
 
     Args:
-        folder: The folder; it need not be there.
-        what: What it is to hold, with its article.
-        files: Names of what belongs there.
-        overwrite: Whether what is there already may be replaced.
-        signs: The files that say that it is there; None for any of them.
+        folder: The folder, which may be missing.
+        what: Name of the content, with its article.
+        files: Names of the files of the content.
+        overwrite: Replace old content.
+        signs: Files that show that there is old content; None for any of `files`.
 
     Raises:
         ModelError: The folder is not free.
@@ -187,9 +187,9 @@ def check_free(
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its place once that has gone well.
+    """Yield a temporary folder that replaces `folder` after the block.
 
-    What was there is lost only then. If it goes wrong, nothing is left, nor any folder that was made around.
+    After an exception the old folder is unchanged, and the new one vanishes with the parents that were made.
     """
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
@@ -207,7 +207,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _put(whole: Path, folder: Path) -> None:
-    """Move a finished folder to its place; what was there is lost only once that has worked."""
+    """Move a finished folder to its place; the old one is removed after success."""
     if not folder.exists():
         whole.rename(folder)
         return

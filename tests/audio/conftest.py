@@ -1,4 +1,4 @@
-"""Sounds and files that the tests of audio are made of."""
+"""Test signals and files for the tests of audio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Audio = NDArray[np.float32]
 
 @pytest.fixture(scope="session")
 def noise() -> Callable[..., Audio]:
-    """Makes noise `(channels, samples)` between 200 Hz and 3 kHz, which any codec keeps the waveform of."""
+    """Make noise `(channels, samples)` from 200 Hz to 3 kHz; all codecs preserve the waveform."""
 
     def make(
         channels: int = 2, samples: int = 20_001, rate: int = 44100, seed: int = 0, peak: float = 0.5
@@ -34,7 +34,7 @@ def noise() -> Callable[..., Audio]:
 
 @pytest.fixture(scope="session")
 def delay_of() -> Callable[[Audio, Audio], int]:
-    """Measures by how many samples one audio lags behind another, on their first channels."""
+    """Measure the lag between the first channels of two signals, samples."""
 
     def measure(later: Audio, earlier: Audio) -> int:
         length = later.shape[1] + earlier.shape[1]
@@ -47,7 +47,7 @@ def delay_of() -> Callable[[Audio, Audio], int]:
 
 @pytest.fixture(scope="session")
 def write_file() -> Callable[..., Path]:
-    """Writes audio `(channels, samples)` as a file in the format of the options."""
+    """Write audio `(channels, samples)` to a file in the format of the options."""
 
     def write(path: Path, audio: Audio, rate: int = 44100, options: WriteOptions = WriteOptions()) -> Path:  # noqa: B008
         with StemWriter({"sound": path}, rate, audio.shape[0], options) as writer:
@@ -60,7 +60,7 @@ def write_file() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def mux() -> Callable[..., Path]:
-    """Writes stereo audio with FFmpeg as a codec in a container, as other programs do."""
+    """Write stereo audio with a codec in a container by FFmpeg, like other programs."""
 
     def write(
         path: Path,

@@ -1,4 +1,4 @@
-"""Dither: what theory says of it (Lipshitz, Wannamaker and Vanderkooy, 1992)."""
+"""Dither by its theory (Lipshitz, Wannamaker and Vanderkooy, 1992)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.audio.dither import Quantizer
+from soloist.audio.encode import Quantizer
 
 
 @pytest.mark.parametrize("offset", [0.001, 0.25, 0.5, 0.75])

@@ -1,4 +1,4 @@
-"""The options of writing, and what they say about themselves."""
+"""Options for writing, and their properties."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from soloist.audio import AUDIO_SUFFIXES, FORMATS, WriteOptions
-from soloist.audio.formats import encoding_rate
+from soloist.audio.file_formats import encoding_rate
 from soloist.errors import UsageError
 
 

@@ -1,4 +1,4 @@
-"""Reading: every format, every block length, every excerpt, and what is wrong with a file."""
+"""Reading: all formats, block lengths, excerpts, and errors of files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOSSY = ("mp3", "ogg", "opus", "m4a")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, noise, write_file):
-    """A sound of some seconds in every format that can be written."""
+    """Noise of some seconds in every writable format."""
     folder = tmp_path_factory.mktemp("formats")
     audio = noise(samples=100_003)
     paths = {

@@ -1,4 +1,4 @@
-"""Resampling: exact in length, aligned, independent of blocks, right."""
+"""Resampling: exact length, alignment, independence of blocks, quality."""
 
 from __future__ import annotations
 

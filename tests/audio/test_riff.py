@@ -1,4 +1,4 @@
-"""WAV files: headers that other programs understand, RF64, and what their chunks say."""
+"""WAV files: headers for other programs, RF64, chunks."""
 
 from __future__ import annotations
 

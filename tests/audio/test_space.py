@@ -1,4 +1,4 @@
-"""How much of the disk stems take."""
+"""Disk space of stems."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from soloist.errors import AudioError, UsageError
 
 
 class Pipe(io.RawIOBase):
-    """A stream that can only be read, in pieces of its own choice."""
+    """Stream without seeking that returns pieces of arbitrary lengths."""
 
     def __init__(self, content):
         self.content = memoryview(content)

@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, and what they never replace."""
+"""Files that appear when they are complete, and never replace an input."""
 
 from __future__ import annotations
 

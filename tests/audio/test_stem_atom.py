@@ -1,4 +1,4 @@
-"""The description of stems in MP4 files."""
+"""Description of stems in MP4 files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags and covers, from any format to any other."""
+"""Tags and covers, copied from any format to any other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from soloist.audio import FORMATS, StemWriter, WriteOptions, read_audio
-from soloist.audio.gapless import ITUNES_LENGTH
+from soloist.audio.encode import ITUNES_LENGTH
 from soloist.audio.tags import Tags, read_tags, write_tags
 
 TEXT = {
@@ -44,7 +44,7 @@ def make_png():
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory, noise):
-    """A file of every format with all tags and a cover."""
+    """File of every format with all tags and a cover."""
     folder = tmp_path_factory.mktemp("tagged")
     paths = {name: write(folder, noise(2, 4000), name) for name in FORMATS}
     for name, path in paths.items():

@@ -82,7 +82,7 @@ def test_a_habit_of_a_corpus_does_not_bury_the_rest(soloist, tmp_path):
     result = soloist("data", "check", tmp_path, "-l", "clips")
     assert result.code == 0
     assert result.out.count("warning: silent") == 20
-    assert "silent: 5 more in the split all (--json tells them all)" in result.out
+    assert "silent: 5 more in the split all (--json shows all)" in result.out
     assert len(json.loads(soloist("data", "check", tmp_path, "-l", "clips", "--json").out)["findings"]) == 25
 
 
@@ -127,8 +127,8 @@ def test_synthetic_corpora_have_no_folder(soloist, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "which corpus? Give its folder"),
-        (["-l", "mir-1k"], "where is the corpus mir-1k? Give its folder"),
+        ([], "give the folder of a corpus, or name a synthetic one"),
+        (["-l", "mir-1k"], "give the folder of the corpus mir-1k"),
         (["a", "b"], "one corpus at a time, not a and b"),
         (["absent"], "there is no folder absent"),
         (["absent", "-l", "musdb18"], "there is no folder absent: give the folder of the musdb18 corpus"),

@@ -109,8 +109,8 @@ def test_what_is_scaled_is_said(soloist, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "convert what into what?"),
-        (("OUTPUT",), "which corpus?"),
+        ((), "give the folder of the corpus, and the folder to write"),
+        (("OUTPUT",), "give the folder of a corpus"),
         (("absent", "OUTPUT"), "there is no folder absent"),
         (("ROOT", "ROOT/flac"), "lies in the corpus"),
         (("ROOT", "ROOT", "OUTPUT"), "one corpus at a time"),

@@ -64,7 +64,6 @@ def test_its_json_is_complete_and_documented(soloist, recording, tmp_path):
     assert values["expected_disk_mb"] < values["available_disk_mb"]
     assert values["expected_gpu_memory_mb"] is None
     assert values["expected_from"] == "measurement"
-    assert values["compares_engines"] is False
     assert (values["engine"], values["device"], values["licence"]) == ("torch", "cpu", "CC BY-SA 4.0")
     assert not output.exists()
     guide = GUIDE.read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def test_a_recipe_that_is_there_is_kept(soloist, tmp_path):
         (["mine", "--recipe", "sudormrf-wam"], "did you mean 'sudormrf-wham'?"),
         (["mine"], "give one of --family and --recipe"),
         (["mine", "--family", "tdf", "--recipe", "tiny-tdf"], "give one of --family and --recipe"),
-        (["--family", "tdf"], "what is the training to be called?"),
+        (["--family", "tdf"], "name the training"),
         (["mi ne", "--family", "tdf"], "'mi ne'"),
     ],
 )

@@ -69,13 +69,13 @@ def outcome(program: str, *arguments: str) -> tuple[int, str, str]:
     [
         ("typer", "--help"),
         ("numpy", "info x.wav"),
-        ("numpy", "separate x.wav"),
-        ("numpy", "evaluate hpss corpus"),
+        ("numpy", "separate ."),
+        ("numpy", "evaluate hpss ."),
         ("numpy", "tune hpss"),
-        ("numpy", "search slicq corpus"),
+        ("numpy", "evaluate . --search slicq"),
         ("yaml", "train tiny-sudormrf-digits --data.root ."),
-        ("yaml", "run tiny-sudormrf-digits --data.root ."),
-        ("numpy", "data convert corpus flac"),
+        ("yaml", "train tiny-sudormrf-digits --stages all --data.root ."),
+        ("numpy", "data convert . flac"),
         ("rich.progress", "models download hpss"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What all layouts promise alike: a small tree made to each is recognised, has no flaw, and can be mixed."""
+"""Properties of all layouts: a small tree of each is recognised, has no defects, and can be mixed."""
 
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ SMALL = {
 
 @pytest.fixture(params=find_layouts())
 def corpus(request, tmp_path):
-    """A corpus of each layout that there is."""
+    """Corpus of each layout."""
     cls, build = find_layout(request.param), TREES[request.param]
     if build is None:
         return cls(**SMALL[request.param])

@@ -15,7 +15,7 @@ def talker_of(number):
 
 
 def pitch_of(audio, rate):
-    """The pitch in Hz of most of the loud frames, by autocorrelation."""
+    """Median pitch of loud frames in Hz, by autocorrelation."""
     frame = int(0.06 * rate)
     frames = audio[0, : audio.shape[1] // frame * frame].reshape(-1, frame)
     loud = frames[np.square(frames).mean(axis=1) > 0.3 * np.square(audio).mean()]

@@ -1,4 +1,4 @@
-"""Excerpts of stems cost what they are long, not what their files are."""
+"""Time of reading excerpts depends on their length, not on that of the file."""
 
 import time
 
@@ -13,7 +13,7 @@ SECONDS = 60
 
 
 def cost(call):
-    """The least processor time of a few calls, in seconds."""
+    """Smallest processor time of a few calls, in seconds."""
     times = []
     for _ in range(3):
         started = time.process_time()

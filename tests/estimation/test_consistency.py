@@ -1,4 +1,4 @@
-"""Mixture consistency: what estimates add up to, and what stays as it was."""
+"""Mixture consistency: the sum of the estimates, and estimates that stay unchanged."""
 
 from __future__ import annotations
 

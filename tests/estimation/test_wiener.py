@@ -1,4 +1,4 @@
-"""The Wiener filter by expectation maximisation: what it computes, and on which shapes."""
+"""Wiener filter by expectation maximisation: values and shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def coefficients(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def written_out(mixture, magnitudes, iterations, eps=1e-10):
-    """The filter by its formulas, point by point: `(channels, frequency, frames)` and sources before it."""
+    """Reference filter by the formulas, point by point: mixture `(channels, frequency, frames)`."""
     mixture, magnitudes = mixture.numpy(), magnitudes.numpy()
     channels, bins, frames = mixture.shape
     gain = max(1.0, np.abs(mixture).max() / 10)
@@ -135,7 +135,7 @@ def test_the_phase_of_a_zero_is_0_whatever_its_sign(signs):
 
 
 def test_panned_sources_are_told_apart():
-    # Two sources at once in every bin, whose magnitudes are known badly: direction does the rest.
+    # Two sources in every bin with inaccurate magnitudes: their directions separate them.
     pans = torch.tensor([[1.0, 0.2], [0.1, 1.0]], dtype=torch.float64)
     sources = coefficients(1, 2, 1, 6, 200) * pans[None, :, :, None, None]
     mixture = sources.sum(dim=1)
@@ -152,7 +152,7 @@ def test_panned_sources_are_told_apart():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_panned_sources_that_come_and_go(seed):
-    """Where one is alone and its magnitudes are wrong, the inverse amplifies what it cannot have made."""
+    """With one source alone and wrong magnitudes, the inverse amplifies the mismatch."""
     draw = torch.Generator().manual_seed(seed)
     sounding = torch.rand(1, 3, 1, 4, 4, generator=draw) < 0.5
     wrong = 0.5 + torch.rand(1, 3, 2, 4, 4, dtype=torch.float64, generator=draw)
@@ -242,10 +242,10 @@ def test_published_iterations(shared):
         )
         expected = rearrange(torch.from_numpy(vectors[f"output/{name}"]), "t f c part s -> 1 s c f t part")
         expected = torch.view_as_complex(expected.contiguous())
-        # The phase of a zero is found by making it a one, which then lies in the residual.
+        # The published code replaces a zero by a one for its phase; the one ends up in the residual.
         ones = run.get("residual", False) and not run["softmask"]
         seen = mixture.masked_fill(mixture == 0, 1) if ones else mixture
-        # The published values are in single precision, in which they differ by as much from exact ones.
+        # The published values are in single precision, with errors of this size.
         tolerance = (2e-6, 2e-5, 1e-4)[run["iterations"]] * float(expected.abs().max())
         torch.testing.assert_close(wiener(seen, magnitudes), expected, atol=tolerance, rtol=0)
 
@@ -292,7 +292,7 @@ def test_published_filter_on_the_stft(shared):
     expected = torch.from_numpy(vectors["output"])
     length = expected.shape[-1]
     first = synthesized(slicq, WienerEM(0).filter_blocks(mixture, magnitudes), length)
-    # The published one pads nothing on the right: frames up to the last whole hop.
+    # The published transform does not pad on the right: frames up to the last whole hop.
     size, hop = 4096, 1024
     stft = {"n_fft": size, "hop_length": hop, "window": torch.ones(size)}
     heard = torch.stft(torch.from_numpy(vectors["input"]), **stft, return_complex=True)
@@ -305,7 +305,7 @@ def test_published_filter_on_the_stft(shared):
 
 
 class Filtered(torch.nn.Module):
-    """A filter of what half of the mixture, and a fifth of it, may be."""
+    """Filter with magnitudes derived from those of the mixture."""
 
     def __init__(self, wiener):
         super().__init__()

@@ -5,9 +5,10 @@ import csv
 import pytest
 
 from soloist.errors import UsageError
-from soloist.evaluation import load_results, write_reports
-from soloist.evaluation.failures import read_failures, write_failures
-from soloist.evaluation.result_tables import markdown_table, summary_rows, write_frames_csv, write_tracks_csv
+from soloist.evaluation import Outcome, load_results, write_reports
+from soloist.evaluation.outcomes import read_failures, write_failures
+from soloist.evaluation.reports import format_markdown, write_frames_csv, write_tracks_csv
+from soloist.evaluation.result_tables import summary_rows
 from soloist.evaluation.results import all_targets, best_first
 from synthetic_results import write_system
 
@@ -77,7 +78,7 @@ def test_an_interval_needs_tracks(results, tmp_path):
 
 
 def test_markdown_has_a_line_a_row_and_says_what_failed(results):
-    lines = markdown_table(load_results([results])).splitlines()
+    lines = format_markdown(load_results([results])).splitlines()
     assert lines[0].startswith("| target | system | tracks | SDR |")
     assert len({line.count("|") for line in lines[:6]}) == 1
     assert lines[-1] == "- better: song 9 has no scores: it is damaged"
@@ -98,9 +99,10 @@ def test_csv_has_a_row_for_each_track_and_for_each_window(results, tmp_path):
 
 
 def test_failures_vanish_when_there_are_none(tmp_path):
-    write_failures(tmp_path / "system", {"song": "it is damaged"})
+    outcomes = [Outcome("song", failure="it is damaged"), Outcome("other song")]
+    write_failures(tmp_path / "system", outcomes)
     assert read_failures(tmp_path / "system") == {"song": "it is damaged"}
-    write_failures(tmp_path / "system", {})
+    write_failures(tmp_path / "system", outcomes[1:])
     assert read_failures(tmp_path / "system") == {}
 
 

@@ -1,4 +1,4 @@
-"""What every loss promises, whatever it measures."""
+"""Contract of losses, checked for every loss."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def random(*shape, seed=0):
 
 
 def predict(estimates, references):
-    """A prediction that has everything, all of it made of the estimates."""
+    """Prediction with all forms, derived from the estimates."""
     folded = TRANSFORM(rearrange(estimates, "b s c t -> (b s) c t"))
     coefficients = folded.unflatten(0, estimates.shape[:2])
     masks = torch.sigmoid(coefficients.abs())
@@ -138,7 +138,7 @@ def test_gradients_are_those_of_the_value(name, references):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("what", ["estimates", "references", "both"])
 def test_silence_has_finite_values_and_gradients(name, what, references):
-    """Also in single precision, where squares of small constants vanish."""
+    """In single precision, squares of small constants vanish."""
     estimates = random(3, 2, 2, 21).float()
     references = references.float()
     if what != "references":

@@ -1,4 +1,4 @@
-"""Losses on masks and the variational ones against the values that auralflow's code gives."""
+"""Losses on masks and latents, compared with values of auralflow's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from soloist.losses import (
 
 
 class Vectors:
-    """The arrays, with magnitudes in the place of audio: what analyses them gives them back."""
+    """Arrays with magnitudes in place of audio, and the identity as transform."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
@@ -32,7 +32,7 @@ class Vectors:
         return self[f"value/{name}"].float()
 
     def prediction(self, mixture="mix_spec"):
-        """Frequencies and frames as they were, which `Prediction` takes for audio once they are one axis."""
+        """Restore the axes of frequencies and frames, joined to one axis of samples for `Prediction`."""
         size = self["mix_spec"].shape[-2:]
         return Prediction(
             self[mixture].flatten(2),
@@ -63,7 +63,7 @@ def near(value, expected):
         ("alpha0.2_beta0.8", 0.2, 0.8),
         ("alpha0.3_beta0.4", 0.3, 0.4),
         ("alpha0.2_beta0", 0.2, 0.0),
-        # Weights of more than one in all, which the original divides by their sum.
+        # Weights with a sum above one, which the original divides by the sum.
         ("alpha0.9_beta0.6", 0.6, 0.4),
     ],
 )
@@ -73,7 +73,7 @@ def test_components(vectors, name, alpha, beta):
 
 
 def test_at_the_original_s_weights_nothing_keeps_the_source():
-    """Its defaults, 0.2 and 0.8, leave it a weight of zero; here there are none, and more is refused."""
+    """Defaults of the original, 0.2 and 0.8, leave the source a weight of zero. Ours refuses larger sums."""
     with pytest.raises(TypeError):
         ComponentLoss()
     with pytest.raises(UsageError, match="at most 1 in all"):
@@ -109,7 +109,7 @@ def test_the_divergence_and_what_it_is_added_to(vectors):
 
 
 def test_the_root_of_the_mean_square(vectors):
-    """There it is taken over the batch; here each item has its own."""
+    """The original norm is over the batch; ours is over each item."""
     rmse = SpectrogramLoss("rmse", eps=1e-6)(vectors.prediction(), vectors.references)
     expected = vectors.expected("rmse_commented_out_formula")
     assert_close(rmse.square().mean().sqrt(), expected, rtol=1e-5, atol=0)
@@ -122,7 +122,7 @@ def test_si_sdr_of_stereo(vectors, swapped):
     loss = SISDR(zero_mean=False, channels="scaled")
     value = loss(Prediction(references[:, 0], lambda: estimates), references)
     near(value, vectors.expected("si_sdr_swapped" if swapped else "si_sdr_best_perm_false"))
-    # Its best "permutation" is the better of both: estimate and reference change places, not sources.
+    # "Permutation" in the original swaps estimate and reference instead of sources.
     assert vectors.expected("si_sdr_best_perm_true") == min(
         vectors.expected("si_sdr_best_perm_false"), vectors.expected("si_sdr_swapped")
     )

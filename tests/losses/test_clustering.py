@@ -9,7 +9,7 @@ LOSSES = [DeepClustering(), DeepClustering("magnitude"), WhitenedKMeans(), White
 
 
 def blocks(audio):
-    """A transform with two blocks of other shapes: the samples themselves."""
+    """Transform into two blocks of different shapes, whose coefficients are the samples."""
     return [audio[..., :8], audio[..., 8:].unflatten(-1, (2, 4, 5))]
 
 
@@ -18,7 +18,7 @@ def said(references, embeddings, analyze=lambda audio: audio):
 
 
 def dominated():
-    """Two sources that take turns, and embeddings that say whose each sample is."""
+    """Two alternating sources, and embeddings that identify the source of each sample."""
     owners = torch.randint(0, 2, (3, 1, 48))
     references = torch.rand(3, 2, 1, 48) * 0.1 + one_hot(owners, 2).permute(0, 3, 1, 2)
     return references, one_hot(owners, 2).float()
@@ -58,7 +58,7 @@ def test_embeddings_that_tell_the_sources_apart_are_best(loss, rotate):
     def value(embeddings):
         return loss(said(references, embeddings), references)
 
-    # Two directions that two sources explain: nothing is left.
+    # Two sources explain two dimensions: the distance is zero.
     assert_close(value(right), torch.zeros(3), atol=1e-3, rtol=0)
     assert (value(mixed) > value(right) + 0.05).all()
 

@@ -89,7 +89,7 @@ def test_what_adds_up_to_the_mixture_is_consistent(loss, references):
     exchanged = references + torch.tensor([0.1, -0.1, 0.2, -0.2])[:, None, None]
     expected = loss(Prediction(mixture, lambda: mixture[:, None]), mixture[:, None])
     value = consistency(Prediction(mixture, lambda: exchanged), references)
-    # What is left of rounding is worth more than 100 dB, but not always as many.
+    # Rounding errors leave more than 100 dB, of varying size.
     assert (value < -100).all() if isinstance(loss, SNR) else torch.allclose(value, expected, atol=1e-5)
     lacking = consistency(Prediction(mixture, lambda: 0.9 * references), references)
     assert (lacking > expected + 1e-3).all()

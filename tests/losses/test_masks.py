@@ -45,7 +45,7 @@ def test_components_are_weighed_as_defined(references):
 
 
 def test_the_rest_is_what_the_mixture_is_without_the_source(references):
-    """Or, on demand, the difference of magnitudes, which is another thing where phases differ."""
+    """Optionally the difference of magnitudes, which differs from the signal if phases differ."""
     mixture, masks = references.sum(dim=1), torch.rand(2, 3, 2, 9, 8)
     source, whole = magnitudes(references), magnitudes(mixture[:, None])
     left = ComponentLoss(1.0, 0.0, rest="magnitudes")(said(mixture, masks), references)

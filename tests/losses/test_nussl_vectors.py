@@ -1,4 +1,4 @@
-"""Losses on embeddings, and permutations, against the values that nussl's code gives."""
+"""Losses on embeddings, and permutations, compared with values of nussl's code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from soloist.losses.energy_ratios import inner
 
 
 class Vectors:
-    """The arrays, with the axis of sources where it is expected."""
+    """Arrays, with the axis of sources moved to its place."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
@@ -71,7 +71,7 @@ def test_distances(vectors, name, distance):
 
 
 def test_divergence_of_magnitudes(vectors):
-    """There louder is always better; what keeps it from that is the difference of the means."""
+    """In nussl, louder is always better; the difference of the means in ours prevents it."""
     estimates, references = vectors.magnitudes("estimates"), vectors.magnitudes("source_magnitudes")
     prediction = Prediction(
         references.sum(1), lambda: 1 / 0, analyze=lambda audio: audio, coefficients=estimates
@@ -89,7 +89,7 @@ def test_divergence_of_magnitudes(vectors):
 
 @pytest.mark.parametrize(("name", "distance"), [("L1", "l1"), ("MSE", "mse")])
 def test_there_each_point_has_an_order_of_its_own(vectors, name, distance):
-    """Which is ours with each point as an item of its own, and less than that of a whole item."""
+    """It equals our loss with each point as an item, and is less than that of a whole item."""
     loss = WaveformLoss(distance)
     value = least(loss, vectors.points("estimates"), vectors.points("source_magnitudes"))
     assert_close(value, vectors[f"output/PIT_{name}"], rtol=1e-5, atol=0)
@@ -115,7 +115,7 @@ def test_ratios(vectors):
     each = ratio.compare(estimates, references)
     assert_close(each, vectors["output/SISDR_none"], rtol=1e-5, atol=0)
     assert_close(each.mean(), vectors["output/SISDR"], rtol=1e-5, atol=0)
-    # What is clipped there lies below all that is in the batch.
+    # The values that nussl clips lie below all values of the batch.
     clipped = SISDR(stabilization="ratio", limit=30.0).compare(estimates, references)
     assert_close(clipped.mean(), vectors["output/SISDR_clip"], rtol=1e-5, atol=0)
     assert_close(each.sum(), vectors["output/SISDR_sum"], rtol=1e-5, atol=0)

@@ -33,7 +33,7 @@ def said(estimates, references):
 
 @st.composite
 def shuffled(draw):
-    """Noisy estimates of two to six sources, and an order to put them in."""
+    """Noisy estimates of two to six sources, and their order."""
     count, seed = draw(st.integers(2, 6)), draw(st.integers(0, 1000))
     references = noise(2, count, 1, 60, seed=seed)
     estimates = references + draw(st.floats(0.1, 5)) * noise(2, count, 1, 60, seed=seed + 1)

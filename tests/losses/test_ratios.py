@@ -42,7 +42,7 @@ def test_si_sdr_does_not_care_about_gain(stabilization, channels, gain, level, s
 
 
 def test_channels_count_together_or_apart():
-    """One channel is right but for its gain, the other wrong."""
+    """One channel is correct up to a gain, the other wrong."""
     references = noise(1, 1, 2, 4000, seed=1)
     wrong = noise(1, 1, 1, 4000)
     right = 0.5 * references[:, :, :1] + 0.005 * noise(1, 1, 1, 4000, seed=2)
@@ -76,7 +76,7 @@ def test_a_silent_reference_asks_for_a_silent_estimate(loss):
 def test_a_threshold_is_approached_softly(limit, references):
     loss = ThresholdedSNR(limit)
     assert_close(loss.compare(references, references), torch.full((2, 3), -limit).double())
-    # As much noise as the share that is added costs 3 dB.
+    # Noise as large as the added share costs 3 dB.
     noisy = references + 10 ** (-limit / 20) * references.roll(1, 0)
     share = (noisy - references).square().sum((-2, -1)) / references.square().sum((-2, -1))
     expected = 10 * torch.log10(share + 10 ** (-limit / 10))

@@ -1,4 +1,4 @@
-"""The loss over subsets of targets, in both domains, against the values that xumx-sliCQ's code gives."""
+"""Loss over subsets of targets in both domains, compared with values of xumx-sliCQ's code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECTROGRAM = SpectrogramLoss("mse", weighting="blocks")
 
 
 class Case:
-    """Predicted magnitudes with the phase of the mixture, the targets' audio, and what came out."""
+    """Predicted magnitudes with the phase of the mixture, audio of the targets, and the loss."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
@@ -44,7 +44,7 @@ class Case:
         return torch.from_numpy(np.asarray(self.arrays[name]))
 
     def slope(self, loss):
-        """The gradient of the predicted magnitudes of the first block."""
+        """Gradient of the predicted magnitudes of the first block."""
         return torch.autograd.grad(loss.mean(), self.magnitudes, retain_graph=True)[0]
 
 
@@ -70,7 +70,7 @@ def test_the_waveforms_of_all_subsets(case):
 
 
 def test_there_spectrograms_of_subsets_are_never_added_up(case):
-    """What should add up lists of blocks joins them, so that each target is compared by itself."""
+    """In the original, a sum of lists of blocks concatenates them, so that targets count one by one."""
     views = SPECTROGRAM.views(case.prediction, case.references)
     near(SPECTROGRAM.compare(*views).mean(dim=0), case["mid/mse_single"])
     near(SPECTROGRAM(case.prediction, case.references).mean(), case["mid/mse_part"])

@@ -108,7 +108,7 @@ def test_a_wrong_choice_is_refused(wrong):
 
 @pytest.mark.parametrize("distance", ["l1", "mse"])
 def test_the_best_mask_for_the_mixture_s_phase_is_what_is_asked_for(distance):
-    """Of all real masks in [0, 1], that which comes nearest to the source, found by trying."""
+    """Nearest real mask in [0, 1] to the source, found by exhaustive search."""
     stft, references = STFT(32, 16), torch.randn(2, 3, 1, 100)
     mixture = references.sum(1)
     mixed, sources = stft(mixture), torch.stack([stft(source) for source in references.unbind(1)], dim=1)

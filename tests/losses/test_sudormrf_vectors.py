@@ -1,4 +1,4 @@
-"""The ratios and their permutations against the values that SuDoRM-RF's code gives, in double precision."""
+"""Ratios and permutations, compared with values of SuDoRM-RF's code in double precision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASTEROID = {"sisdr": SISDR, "sdsdr": SDSDR, "snr": SNR}
 
 
 class Case:
-    """One file: estimates and targets of so many sources, and what came out."""
+    """Vector file for a number of sources: estimates, targets and values."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
@@ -37,7 +37,7 @@ class Case:
         return torch.from_numpy(np.asarray(self.arrays[f"output64/{name}"]))
 
     def check(self, loss, name, references=None):
-        """Compare the best values and orders with those of a metric of the original's."""
+        """Compare best values and orders with those of a metric of the original."""
         references = self.references if references is None else references
         assert_close(-loss(self.prediction, references), self.output(f"{name}|individual"), **NEAR)
         order = loss.order(loss.pairs(self.prediction, references))
@@ -80,7 +80,7 @@ def test_ratios_that_are_not_in_decibels(case, kind):
 
 @pytest.mark.parametrize("zero_mean", [False, True])
 def test_what_is_called_improvement_there(case, zero_mean):
-    """It takes off the mixture's ratio as it is on average over the sources of all items."""
+    """The original subtracts the ratio of the mixture averaged over the sources of all items."""
     ratio = SISDR(zero_mean=zero_mean, eps=1e-9, stabilization="noise")
     best = PermutationInvariant(ratio)(case.prediction, case.references)
     mixture = ratio.compare(case.mixture[:, None].expand_as(case.references), case.references).mean()
@@ -95,7 +95,7 @@ def test_fewer_references_than_estimates(case):
 
 
 def test_without_constants(case):
-    """Its sisdr_loss is plain, and its pit_loss too, although it permutes the targets."""
+    """In the original, sisdr_loss adds no constants; nor does pit_loss, which permutes the targets."""
     plain = SISDR(zero_mean=False)(case.prediction, case.references).mean()
     assert_close(plain, case.output("sisdr_loss(target,estimate)"), **NEAR)
     for ratio, name in ((SNR(), "SI=0"), (SISDR(zero_mean=False), "SI=1")):
@@ -114,7 +114,7 @@ def test_references_that_may_be_silent(case, silent):
 
 
 def test_where_the_original_multiplies_by_the_number_of_sources(case):
-    """What is called a mean there is the sum times the number of active sources; all are active here."""
+    """The original's mean is the sum times the number of active sources; all are active here."""
     mean = PermutationInvariant(ZeroReferenceSNR())(case.prediction, case.references)
     times = case.targets.shape[1] ** 2
     assert_close(-mean * times, case.output("PermInvariantSNRwithZeroRefs|individual"), **NEAR)

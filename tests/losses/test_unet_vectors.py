@@ -1,4 +1,4 @@
-"""The losses of the U-Nets against the values that their authors' code gives."""
+"""Losses of the U-Nets, compared with values of the authors' code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def vectors(shared):
 
 @pytest.fixture(scope="module")
 def whole(vectors):
-    """The framework's prediction and its target, with the spectrogram that the network gave."""
+    """Prediction with the spectrogram of the network, and target."""
     output, target = (audio(vectors[name]) for name in ("output", "target"))
     planes = rearrange(torch.from_numpy(vectors["mid/output_spec"]), "b c t f -> b c f t")
     prediction = Prediction(
@@ -80,7 +80,7 @@ def test_a_loss_of_an_odd_number_of_samples_is_that_of_the_original(vectors, nam
 
 
 def test_the_last_frame_that_the_original_leaves_out(vectors):
-    """It pads 147 zeros by 73 on either side, and so has 14 frames of 256 samples where there are 15."""
+    """The original pads 147 zeros by 73 on either side: 14 frames of 256 samples instead of 15."""
     estimates, references = (audio(vectors[f"isolated/{part}"]) for part in ("estimate", "target"))
     ours = FramedLoss("ldsr", 256, 128)(Prediction(references[:, 0], lambda: estimates), references).mean()
     assert ours.item() != pytest.approx(float(vectors["value_isolated/ldsr"]), rel=1e-3)

@@ -18,7 +18,7 @@ def cosine(first, second):
 
 
 def by_hand(estimate, reference, mixture):
-    """Of one channel of one source, as the paper has it, from 0 up."""
+    """Loss of one channel of one source by the formula of the paper, plus one."""
     noise = mixture - reference
     weight = np.dot(reference, reference) / (np.dot(reference, reference) + np.dot(noise, noise))
     return 1 - weight * cosine(estimate, reference) - (1 - weight) * cosine(mixture - estimate, noise)

@@ -1,4 +1,4 @@
-"""BSS Eval equals what museval and mir_eval computed, and is right where they are not."""
+"""BSS Eval, compared with museval and mir_eval, and with exact values where both fail."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CASES = [
 
 
 class Vector:
-    """A recorded run of museval."""
+    """Recorded run of museval."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path) as stored:
@@ -88,7 +88,7 @@ def mixed(references: Tensor, seed: int = 1) -> Tensor:
 
 
 def band_limited(sources: int = 2, samples: int = 24_000) -> Tensor:
-    """Noise whose spectrum falls as music's does, and ends at half of the bandwidth."""
+    """Noise with a falling spectrum, as of music, band-limited to half of the bandwidth."""
     spectrum = torch.fft.rfft(10 * noise(sources, 2, samples))
     bins = torch.arange(spectrum.shape[-1])
     return torch.fft.irfft(spectrum / (1 + bins / 50) * (bins < len(bins) // 2), n=samples)
@@ -199,7 +199,7 @@ class TestSilence:
             assert getattr(result, name).isnan().tolist() == [[False, True, False, False]] * 2
 
     def test_exactly_opposite_channels_are_not_silent(self, shared):
-        # museval asks whether the sum of the channels is zero.
+        # museval tests the sum of the channels for zero.
         with np.load(shared / "reference" / "bsseval" / "silent_second.npz") as stored:
             source, window = stored["antiphase/source_and_window"]
             defect = stored["antiphase/sdr"][:, window]
@@ -285,7 +285,7 @@ class TestRankDeficiency:
 
     @pytest.mark.parametrize("dither", [0, 1e-7, 1e-5])
     def test_a_real_clip_has_the_figures_of_a_truncated_solve(self, dither, shared):
-        """TDC-17 on three seconds of AAC, which ends at 16 kHz; museval says SIR 0.4 and 0.1 dB."""
+        """TDC-17 on three seconds of AAC, band-limited to 16 kHz; SIR of museval: 0.4 and 0.1 dB."""
         stems = []
         for index in range(5):
             audio, _ = read_audio(shared / CLIP, stream=index, duration=3.0)
@@ -305,7 +305,7 @@ class TestRankDeficiency:
             torch.testing.assert_close(medians, torch.tensor(expected).double(), rtol=0, atol=0.1)
 
     def test_without_a_tolerance_it_is_museval_on_references_of_16_bits(self, shared):
-        """museval's regression data: random estimates, which fill the band that AAC left to rounding."""
+        """Regression data of museval: random estimates, which fill the band that AAC leaves empty."""
         published = json.loads((shared / "data/musdb-sample/museval-random-estimates.json").read_text())
         stems = np.stack([read_audio(shared / CLIP, stream=index)[0] for index in range(1, 5)])
         drums, bass, other, vocals = torch.from_numpy(np.round(stems * 32768.0) / 32768).double()

@@ -20,7 +20,7 @@ def test_points_in_another_cluster_count_by_their_weight():
     assert clustering_accuracy(sources, clusters, num_sources=2).tolist() == [0.75, 0.5]
     weights = torch.tensor([[1.0, 1.0, 1.0, 7.0], [0.0, 0.0, 0.0, 0.0]])
     result = clustering_accuracy(sources, clusters, num_sources=2, weights=weights)
-    # The heavy point decides which cluster is which source's.
+    # The heavy point decides the matching of clusters and sources.
     assert result[0].item() == pytest.approx(0.7)
     assert result[1].isnan()
 

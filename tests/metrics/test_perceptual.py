@@ -1,4 +1,4 @@
-"""PESQ and STOI are those of their packages, for any shape, and no input raises in mid-run."""
+"""PESQ and STOI equal those of their packages for any shape, and no input raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratios equal the formulas of the papers and the values that published code computed."""
+"""Ratios, compared with the formulas of the papers and values of published code."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TestPublishedValues:
         for estimate in range(count):
             repeated = estimates[:, estimate : estimate + 1].expand_as(targets)
             result = RATIOS[name](targets, repeated, zero_mean=zero_mean).double().numpy()
-            # The published ratio has 1e-8 added to it, which counts where there is next to no target.
+            # The published ratio has 1e-8 added, which matters for nearly silent targets.
             result = 10 * np.log10(10 ** (result / 10) + 1e-8)
             np.testing.assert_allclose(result, expected[:, estimate], rtol=0, atol=tolerance)
 

@@ -1,4 +1,4 @@
-"""Augmentations: what each does, and that a number says all about it."""
+"""Augmentations: effect of each, and reproducibility by number."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def responses(tmp_path_factory):
 
 
 def make(name, responses, **arguments):
-    """One of each kind, which varies everything."""
+    """One augmentation of each class, always applied."""
     made = {
         "Gain": lambda **rest: Gain((-9.0, 3.0), **rest),
         "Polarity": Polarity,

@@ -1,4 +1,4 @@
-"""Mixtures of single sounds: who is heard, how loud, and that something is."""
+"""Mixtures of single sounds: labels, levels, audibility."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_short_clips_are_followed_by_others_of_the_same_talker_or_by_silence(tmp
 
 
 def test_stretches_in_which_there_is_nothing_are_not_mixed(tmp_path):
-    """Half a second of sound in a clip of ten is found."""
+    """Half a second of sound in a clip of ten seconds is found."""
     rng = np.random.default_rng(0)
     for talker in ("ann", "ben"):
         (tmp_path / talker).mkdir()

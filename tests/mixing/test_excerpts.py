@@ -1,4 +1,4 @@
-"""Excerpts are what stands at their place in the whole file."""
+"""Excerpts equal the same part of the whole file."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Examples that are kept are those that would have been drawn, whoever drew them."""
+"""Cached examples equal drawn ones, in any process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from soloist.training.data.batches import make_loader
 
 
 class Counting(Mixer):
-    """Noise by number; counts what is drawn of each."""
+    """Mixer of noise by number that counts the draws."""
 
     def __init__(self, unreadable=()):
         super().__init__(sources=["a", "b"], sample_rate=100, channels=2, seed=3, duration=0.5)

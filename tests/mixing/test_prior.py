@@ -1,4 +1,4 @@
-"""Several corpora in one training."""
+"""Choice of several mixers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Mixers and augmentations as parts of a recipe."""
+"""Mixers and augmentations in recipes."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,11 @@ def test_a_recipe_says_all_about_a_mixer_and_parts_inherit_from_it(tmp_path):
     [
         ("decibels:", "decibel:", "did you mean 'decibels'"),
         ("balance: duration", "balance: loudness", "balance"),
-        ("levels.Gain, init_args: {decibels", "levels.Gian, init_args: {decibels", "did you mean 'Gain'"),
+        (
+            "soloist.mixing.Gain, init_args: {dec",
+            "soloist.mixing.Gian, init_args: {dec",
+            "did you mean soloist.mixing.Gain",
+        ),
     ],
 )
 def test_what_a_recipe_gets_wrong_is_told_with_the_right_name(tmp_path, right, wrong, message):

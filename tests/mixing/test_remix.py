@@ -1,4 +1,4 @@
-"""In-batch remixing keeps the levels that a batch has."""
+"""Remixing of batches with unchanged levels."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def energies(references):
 
 
 def ratios(references):
-    """The level of each source relative to the first of its example, dB."""
+    """Level of each source relative to the first of its example, dB."""
     levels = 10 * energies(references).log10()
     return levels - levels[:, :1]
 

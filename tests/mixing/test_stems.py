@@ -1,4 +1,4 @@
-"""Songs: which stems are drawn, and what their mixture is."""
+"""Mixtures of stems: choice of stems, sums."""
 
 import numpy as np
 import pytest

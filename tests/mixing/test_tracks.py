@@ -18,7 +18,7 @@ def mixer(corpus, sources=SOURCES, **arguments):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Three tracks of two talkers and a noise, with a mixture that is more than these."""
+    """Three tracks of two talkers and a noise, with a mixture that exceeds their sum."""
     write_numbered(tmp_path, (1000, 500, 800), ("s1", "s2", "noise"))
     for track in tmp_path.iterdir():
         talker, _ = soundfile.read(track / "s1.wav", dtype="float32")

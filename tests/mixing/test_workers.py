@@ -1,4 +1,4 @@
-"""Batches are the same for any number of workers, whatever draws and varies them."""
+"""Equal batches for any number of workers, with all mixers and augmentations."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ BATCHES = [[0, 1], [2, 3], [4, 5], [6]]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Five noises of half a second in two stems each, which also do for clips and for rooms."""
+    """Five noises of half a second in two stems each, also used as clips and as room responses."""
     folder = tmp_path_factory.mktemp("noises")
     rng = np.random.default_rng(0)
     for track in range(5):

@@ -23,7 +23,7 @@ NETWORKS = {
 
 
 class Shares(MaskNetwork):
-    """Gives the first source everything and the second one nothing, of frames by the four."""
+    """Masks of ones for the first source and zeros for the second, on multiples of four frames."""
 
     frame_multiple = 4
 

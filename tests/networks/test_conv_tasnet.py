@@ -1,4 +1,4 @@
-"""Conv-TasNet: its convolutions, what they see, its published sizes."""
+"""Conv-TasNet: convolutions, receptive field, published sizes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_published_sizes(sizes, seconds, millions, causal):
     separator = _published(sizes, causal=causal)
     count = sum(parameter.numel() for parameter in separator.parameters())
     assert round(count / 1e6, 1) == millions
-    # The paper counts the samples of all frames that the convolutions see.
+    # The paper counts the samples of all frames in the receptive field of the convolutions.
     samples = (separator.network.convolved_frames + 1) * separator.filterbank.hop_length
     assert samples / 8000 == pytest.approx(seconds, abs=0.0051)
 

@@ -1,4 +1,4 @@
-"""The dual-path network: its chunks, what it may see, its published size."""
+"""Dual-path RNN: chunks, look-ahead, published size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_chunks_are_joined_to_what_was_cut(frames, half):
     chunks = split_chunks(x, 2 * half)
     assert chunks.shape == (2, -(-frames // half) + 1, 2 * half, 3)
     assert torch.equal(join_chunks(chunks, frames), x)
-    # Each frame stands in two chunks, whatever is done with them.
+    # Each frame is in two chunks.
     assert torch.allclose(chunks.sum(dim=(1, 2)), 2 * x.sum(dim=1), atol=1e-4)
 
 
@@ -64,10 +64,10 @@ def test_items_of_a_batch_do_not_know_each_other():
 
 
 def test_a_block_recurs_along_one_axis_and_then_the_other():
-    """With the recurrence from chunk to chunk turned off, chunks do not know each other, and vice versa."""
+    """Without the recurrence from chunk to chunk, chunks are independent, and vice versa."""
     for silent, axis in (("inter", 1), ("intra", 2)):
         block = DualPathBlock(4, Recurrence(4, 3), Recurrence(4, 3))
-        # Normalisations know everything: leave their gain out of this.
+        # Normalisations see all frames: give them no gain.
         block.intra_norm, block.inter_norm = torch.nn.Identity(), torch.nn.Identity()
         for parameter in getattr(block, silent).parameters():
             torch.nn.init.zeros_(parameter)

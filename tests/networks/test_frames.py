@@ -1,4 +1,4 @@
-"""Layers on frames: the same numbers in either layout, with and without gradients."""
+"""Layers on frames: equal values in both memory layouts, with and without gradients."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def states(count=3):
 
 
 def network(kind=OpenUnmix, count=3):
-    """A network with the weights of as many published ones, and these."""
+    """Network with the weights of several published ones, and the published networks."""
     parts = states(count)
     net = kind(count, 2, num_bins=33, num_input_bins=21, hidden_size=8, layers=2)
     net.load_state_dict(translate(parts))

@@ -11,7 +11,8 @@ from torch.testing import assert_close
 from soloist.errors import UsageError
 from soloist.networks import MelProjection, RecurrentNetwork
 from soloist.networks.layers.mel import hz_to_mel, mel_filters, mel_to_hz
-from soloist.networks.recurrent_network import InputNorm, make_rnn
+from soloist.networks.layers.normalization import InputNorm
+from soloist.networks.layers.recurrence import make_rnn
 
 BINS, FRAMES = 33, 7
 
@@ -54,7 +55,7 @@ def test_only_both_directions_see_what_comes(bidirectional, sees_ahead):
 
 
 def test_planes_are_those_of_the_linear_layer_bin_by_bin():
-    """A head that only has a bias shows where its rows go."""
+    """A head with only a bias shows the order of its rows."""
     net = network()
     nn.init.zeros_(net.head.weight)
     net.head.bias.data = torch.arange(6.0 * BINS)
@@ -87,7 +88,7 @@ def test_it_has_as_many_parameters_as_its_layers_say(cell, gates, layers, size, 
 
 
 def test_an_lstm_begins_by_remembering():
-    """Its two biases are added up: one in all for the forget gate, nothing for the others."""
+    """The sum of both biases is one for the forget gate, and zero for the others."""
     rnn = make_rnn("lstm", 5, 4, layers=2)
     for suffix in ("l0", "l0_reverse", "l1", "l1_reverse"):
         bias = getattr(rnn, f"bias_ih_{suffix}") + getattr(rnn, f"bias_hh_{suffix}")
@@ -125,7 +126,7 @@ def test_statistics_of_an_instance_are_its_own():
 
 
 def test_it_learns():
-    """Whether a point is louder than the middle one of its frame: masks for the one and the other."""
+    """Masks for the points above and below the median of their frame."""
     torch.manual_seed(0)
     net = network(1, 2, activation="softmax", cell="gru", dropout=0.0).train()
     mixture = levels(1)
@@ -163,7 +164,7 @@ def test_mel_bands_in_the_place_of_bins(mel_outputs, trainable):
         ({"normalization": "layer"}, "normalization 'layer' is none of none, batch, bins, instance"),
         ({"activation": "softplus"}, "activation 'softplus' is none of"),
         ({"activation": "softmax", "outputs": 5}, "needs a multiple as outputs: 5"),
-        ({"mel_outputs": True}, "give the projection as mel"),
+        ({"mel_outputs": True}, "give one as mel"),
         ({"mel": MelProjection(65, 6, 8000)}, "of 65 bins, and the spectrogram of 33"),
     ],
 )
@@ -187,7 +188,7 @@ def test_bands_overlap_by_half_and_weigh_one():
     filters = mel_filters(257, 20, 8000)
     assert filters.min() == 0
     assert filters.sum(axis=1) == pytest.approx(np.ones(20))
-    # A constant stays what it is.
+    # A constant does not change.
     mel = MelProjection(257, 20, 8000)
     assert_close(mel(torch.full((2, 257, 3), 0.7)), torch.full((2, 20, 3), 0.7))
     peaks = filters.argmax(axis=1)

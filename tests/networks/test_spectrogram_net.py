@@ -11,7 +11,7 @@ ALL = [SpectrogramNet, SpectrogramNetLSTM, SpectrogramNetVAE]
 
 
 def network(kind=SpectrogramNet, *arguments, seed=0, **options):
-    """A network whose norms do something."""
+    """Network with norms that are not the identity."""
     torch.manual_seed(seed)
     sizes = {**SIZES, **(RECURRENT if kind is not SpectrogramNet else {}), **options}
     net = kind(*arguments, **sizes)
@@ -52,7 +52,7 @@ def test_a_frame_depends_on_what_lies_in_the_receptive_field():
         changed[..., frame] += 1
         moved = (net(changed) != net(x)).any(dim=2)[0, 0].nonzero()[:, 0]
         reached += [frame - moved.min().item(), moved.max().item() - frame]
-    # The outermost frames of it count for less than single precision can tell.
+    # The outermost frames contribute less than single precision resolves.
     assert 0.95 * field < max(reached) <= field
 
 
@@ -72,7 +72,7 @@ def test_there_is_no_bound_where_all_is_seen(kind):
 
 
 def test_an_lstm_relates_what_is_far_apart():
-    """Along time, that is: beyond what convolutions see, in both directions."""
+    """Along time, beyond the receptive field of the convolutions, in both directions."""
     field = network(normalize_input=False).receptive_field
     net = network(SpectrogramNetLSTM, normalize_input=False)
     x = magnitudes(1, frames=2 * field + 200)
@@ -113,7 +113,7 @@ def test_a_vae_says_how_it_drew():
     # Three times 32 frames, each with one bin and 32 channels.
     assert mean.shape == deviation.shape == (2, 3, 32)
     assert (deviation > 0).all()
-    # As wide as it says: without any width training draws nothing but the mean.
+    # Without width, training draws the mean.
     net.bottleneck.log_deviation.bias.fill_(-100.0)
     net.bottleneck.log_deviation.weight.zero_()
     for module in net.modules():
@@ -124,7 +124,7 @@ def test_a_vae_says_how_it_drew():
 
 
 class TestNumberOfFrames:
-    """Networks that are made for one: pieces that do not see each other."""
+    """Networks with a fixed number of frames: independent pieces."""
 
     @pytest.mark.parametrize("kind", ALL)
     @pytest.mark.parametrize("options", [{}, {"axis": "frequency"}])

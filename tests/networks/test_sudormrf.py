@@ -1,4 +1,4 @@
-"""SuDoRM-RF in all variants: published sizes, fast inference, and what each variant promises."""
+"""SuDoRM-RF in all variants: published sizes, fast inference, properties of each variant."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NETWORKS = {
 
 
 def _network(name: str, seed: int = 0):
-    """A network none of whose parts is the identity."""
+    """Network without any part that is the identity."""
     torch.manual_seed(seed)
     network = NETWORKS[name]().eval()
     with torch.no_grad():
@@ -137,7 +137,7 @@ def test_a_single_source_of_the_original_has_a_mask_below_one():
 
 
 def test_as_many_channels_as_filters_are_masks_input_as_they_are():
-    """As in the original, whose weights have no layer there then."""
+    """As in the original, whose weights then lack the layer."""
     network, features = _network("as many channels as filters"), torch.randn(1, 12, 16)
     blocks = network.blocks(network.bottleneck(network.norm(features)))
     assert torch.allclose(network(features), network.mask(blocks).softmax(dim=1))
@@ -168,7 +168,7 @@ def test_frames_that_cannot_be_halved_are_refused():
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_a_pyramid_sums_its_resolutions(depth):
-    """Levels that pick every second frame unchanged, once each, give sums of held samples."""
+    """Levels that pick every second frame give sums of held samples."""
 
     class Pick(torch.nn.Module):
         def __init__(self, stride: int) -> None:
@@ -210,7 +210,7 @@ def test_a_frame_convolution_is_a_convolution_in_either_layout(groups, stride):
 
 
 def test_groups_are_equal_before_communication():
-    """Permuted groups give permuted results: they know each other by their mean only."""
+    """Permuted groups give permuted results: groups exchange only their mean."""
     torch.manual_seed(0)
     communication = TransformAverageConcatenate(3, 9)
     x = torch.randn(2, 4, 3, 10)

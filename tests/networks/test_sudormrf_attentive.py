@@ -1,4 +1,4 @@
-"""The attentive SuDoRM-RF does what its options say, which the original does not, at any length."""
+"""Attentive SuDoRM-RF: options that take effect, unlike the original's, at any length."""
 
 from __future__ import annotations
 

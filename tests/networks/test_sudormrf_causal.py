@@ -1,4 +1,4 @@
-"""The causal SuDoRM-RF: what it can see, and how it begins."""
+"""Causal SuDoRM-RF: receptive field and initialisation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _network(num_blocks: int, depth: int, kernel_size: int) -> CausalSuDoRMRF:
 def test_the_receptive_field_is_what_gradients_reach(num_blocks, depth, kernel_size):
     network = _network(num_blocks, depth, kernel_size)
     features = torch.randn(1, 4, 128, dtype=torch.float64, requires_grad=True)
-    # The last frame on which the coarsest resolution stands still looks furthest back.
+    # The last frame with the same value of the coarsest resolution looks farthest back.
     frame = 96 + 2 ** (depth - 1) - 1
     (gradient,) = torch.autograd.grad(network(features)[..., frame].sum(), features)
     seen = gradient[0].abs().sum(dim=0).nonzero()[:, 0]

@@ -1,4 +1,4 @@
-"""What all networks of the TasNet family promise inside a separator: lengths, types, silence, chunks."""
+"""Properties of all networks of the TasNet family inside a separator: lengths, types, silence, chunks."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ DESIGNS = {
 
 
 def make(block: BlockDesign, **options: object) -> UNet:
-    """A small network in evaluation mode whose norms have statistics as if trained."""
+    """Small network in evaluation mode, with norm statistics as if trained."""
     torch.manual_seed(1)
     options = {"num_bins": 33, "num_blocks": 5, "internal_channels": 6, "input_channels": 2, **options}
     network = UNet(block, **options).eval()
@@ -91,7 +91,7 @@ def test_the_receptive_field_is_as_stated(design, time_levels):
     field, middle = network.receptive_field, 48
     reach = torch.zeros(97, dtype=torch.bool)
     x = torch.randn(1, 2, 33, 97)
-    # Wherever on the grid of down-sampling the change falls.
+    # At every position on the grid of down-sampling.
     for offset in range(network.stride):
         changed = x.clone()
         changed[..., middle + offset] += 10

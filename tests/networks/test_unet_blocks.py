@@ -42,7 +42,7 @@ def test_biases_and_gains_of_frequency_layers_come_together():
     assert [name for name, _ in without.named_parameters()] == ["0.linear.weight", "1.linear.weight"]
     assert with_bias[0].linear.bias is not None
     assert with_bias[0].norm.affine
-    # Those behind a recurrent network keep their gains.
+    # Layers behind a recurrent network keep their gains.
     assert TDCRNN(1).build(3, 3, 64).transform[0].norm.affine
 
 

@@ -1,4 +1,4 @@
-"""The network on blocks of a sliCQ; its vectors are tested with their importer."""
+"""Network on blocks of a sliCQ; the importer's tests compare its vectors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_mask_depends_on_nothing_beyond_its_radius(design):
     changed[..., 4, 0] += 1
     with torch.no_grad():
         difference = (net([changed])[0] - net([block])[0]).abs().amax(dim=(0, 1, 2, 3))
-    # Where on the time axis of the overlapping slices each coefficient of a mask lies.
+    # Position of each coefficient of a mask on the time axis of the overlapping slices.
     times = torch.arange(9)[:, None] * 52 + torch.arange(104)
     reach = (times[difference > 0] - 4 * 52).abs().max().item()
     assert net.radius * 104 - 8 <= reach <= net.radius * 104
@@ -133,7 +133,7 @@ def test_a_recurrent_network_takes_a_single_bin_and_channel():
 
 @pytest.mark.parametrize("as_released", [False, True])
 def test_the_recurrent_network_hears_moments_one_after_the_other(as_released):
-    """The released one hears pieces of bins, so that a change at the end is heard in other items too."""
+    """In the released code a step is a piece of a bin, so that a change at the end reaches other items."""
     net = network(BiLSTM(as_released=as_released))
     blocks = magnitudes()
     with torch.no_grad():

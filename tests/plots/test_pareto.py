@@ -1,4 +1,4 @@
-"""The front of models that none beats, and its picture."""
+"""Pareto front of models, and its figure."""
 
 from __future__ import annotations
 

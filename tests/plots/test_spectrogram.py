@@ -1,4 +1,4 @@
-"""Levels over time and frequency, piece by piece."""
+"""Spectrograms in pieces, and their figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import soloist.plots.spectrogram_levels as module
+import soloist.plots.spectrogram_figure as module
 from soloist.plots import measure_spectrogram
 from soloist.transforms import STFT, SliCQ
 
@@ -15,7 +15,7 @@ TRANSFORMS = [STFT(256, 64), SliCQ("bark", 20, 100.0, sample_rate=RATE)]
 
 
 def tone(frequency: float, seconds: float, amplitude: float = 0.5) -> np.ndarray:
-    """A stereo sinusoid `(channels, samples)`."""
+    """Stereo sinusoid `(channels, samples)`."""
     wave = amplitude * np.sin(2 * np.pi * frequency / RATE * np.arange(round(seconds * RATE)))
     return np.stack([wave, wave]).astype(np.float32)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import OutOfMemoryError, UsageError
-from soloist.profiling import Case, count_operations, measure_separating, measure_training
+from soloist.profiling import ProfileCase, count_operations, measure_separating, measure_training
 from soloist.profiling.measure import LONGEST_TRAINED
 from soloist.profiling.subjects import load_subject
 from soloist.separators import Separator, sudormrf_design
@@ -49,7 +49,7 @@ def once(monkeypatch):
 @pytest.mark.parametrize("name", sorted({*TINY, *SHIPPED}))
 def test_every_family(name, once):
     subject = load_subject(name)
-    case = Case(1.0)
+    case = ProfileCase(1.0)
     separating = measure_separating(subject.separator, case, budget=SHORT)
     assert separating.time.low > 0
     assert separating.memory > 4 * subject.facts.channels * subject.facts.sample_rate
@@ -67,7 +67,7 @@ def test_every_family(name, once):
 @pytest.mark.parametrize("name", ["tiny-sudormrf", "tiny-tfc-tdf", "tiny-umx", "tiny-dual-path"])
 def test_what_is_folded_and_fused_counts_like_what_is_not(name, once):
     separator = load_subject(name).separator
-    measured = measure_separating(separator, Case(1.0), budget=SHORT)
+    measured = measure_separating(separator, ProfileCase(1.0), budget=SHORT)
     mixture = torch.ones(1, separator.channels, separator.sample_rate)
     with torch.no_grad():
         assert measured.operations == count_operations(lambda: separator(mixture))
@@ -86,14 +86,15 @@ def test_the_published_operations(once):
         "depth": args["upsampling_depth"],
     }
     separator = sudormrf_design("improved", sizes, kernel_size=args["enc_kernel_size"]).build().eval()
-    measured = measure_separating(separator, Case(1.0), budget=SHORT)
+    measured = measure_separating(separator, ProfileCase(1.0), budget=SHORT)
     assert measured.operations == model["flops"]["8000"]
 
 
 def test_long_mixtures_are_cut_into_chunks_in_memory_that_does_not_grow():
     separator = Doubling()
     one, ten, forty = (
-        measure_separating(separator, Case(seconds), budget=SHORT).memory for seconds in (1.0, 10.0, 40.0)
+        measure_separating(separator, ProfileCase(seconds), budget=SHORT).memory
+        for seconds in (1.0, 10.0, 40.0)
     )
     # Of what grows there is the mixture alone.
     assert forty - ten == 4 * 30 * 1000
@@ -102,13 +103,13 @@ def test_long_mixtures_are_cut_into_chunks_in_memory_that_does_not_grow():
 
 def test_a_batch_costs_as_much_more_as_it_is_larger():
     separator = load_subject("tiny-tdc").separator
-    one, four = (measure_separating(separator, Case(1.0, batch), budget=SHORT) for batch in (1, 4))
+    one, four = (measure_separating(separator, ProfileCase(1.0, batch), budget=SHORT) for batch in (1, 4))
     assert one.operations == four.operations
     assert 3 < four.memory / one.memory < 4
 
 
 def test_training_holds_the_mixture_the_intermediates_and_the_gradient():
-    training = measure_training(Doubling(), Case(1.0, 2), budget=SHORT)
+    training = measure_training(Doubling(), ProfileCase(1.0, 2), budget=SHORT)
     # Mixture, doubled mixture and estimates at least; nothing like ten times as much.
     assert 4 * 4 * 2000 <= training.memory <= 4 * 10 * 2000
 
@@ -116,18 +117,18 @@ def test_training_holds_the_mixture_the_intermediates_and_the_gradient():
 def test_the_separator_stays_as_it_is():
     separator = load_subject("tiny-tfc").separator
     before = {name: value.clone() for name, value in separator.state_dict().items()}
-    measure_training(separator, Case(0.5), budget=SHORT)
-    measure_separating(separator, Case(0.5), budget=SHORT)
+    measure_training(separator, ProfileCase(0.5), budget=SHORT)
+    measure_separating(separator, ProfileCase(0.5), budget=SHORT)
     assert not separator.training
     assert all(parameter.grad is None and parameter.requires_grad for parameter in separator.parameters())
     assert all(torch.equal(value, before[name]) for name, value in separator.state_dict().items())
 
 
 def test_what_nobody_trains_on_is_not_measured():
-    assert measure_training(Doubling(), Case(LONGEST_TRAINED + 0.1), budget=SHORT) is None
+    assert measure_training(Doubling(), ProfileCase(LONGEST_TRAINED + 0.1), budget=SHORT) is None
     frozen = Doubling()
     frozen.requires_grad_(False)
-    assert measure_training(frozen, Case(1.0), budget=SHORT) is None
+    assert measure_training(frozen, ProfileCase(1.0), budget=SHORT) is None
 
 
 def test_too_little_memory_is_told_in_a_line():
@@ -137,7 +138,7 @@ def test_too_little_memory_is_told_in_a_line():
 
     for measure in (measure_separating, measure_training):
         with pytest.raises(OutOfMemoryError, match="out of memory at 2 s, batch 3, torch on cpu"):
-            measure(Hungry(), Case(2.0, 3), budget=SHORT)
+            measure(Hungry(), ProfileCase(2.0, 3), budget=SHORT)
 
 
 def test_other_failures_are_not_taken_for_that():
@@ -146,7 +147,7 @@ def test_other_failures_are_not_taken_for_that():
             raise RuntimeError("something else")
 
     with pytest.raises(RuntimeError, match="something else"):
-        measure_separating(Broken(), Case(1.0), budget=SHORT)
+        measure_separating(Broken(), ProfileCase(1.0), budget=SHORT)
 
 
 @pytest.mark.parametrize(
@@ -154,14 +155,14 @@ def test_other_failures_are_not_taken_for_that():
 )
 def test_devices_and_engines_that_are_not_there(device, engine, told):
     with pytest.raises(UsageError, match=told):
-        measure_separating(Doubling(), Case(1.0, 1, device, engine), budget=SHORT)
+        measure_separating(Doubling(), ProfileCase(1.0, 1, device, engine), budget=SHORT)
 
 
 def test_another_engine_has_the_same_operations_its_own_time_and_no_training(once):
     pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")
     separator = load_subject("tiny-sudormrf").separator
-    ours, theirs = (Case(1.0, engine=engine) for engine in ("torch", "openvino"))
+    ours, theirs = (ProfileCase(1.0, engine=engine) for engine in ("torch", "openvino"))
     torch_s, openvino_s = (measure_separating(separator, case, budget=SHORT) for case in (ours, theirs))
     assert openvino_s.operations == torch_s.operations
     assert openvino_s.memory is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soloist.profiling import Case, Profile, Rating, Separating
+from soloist.profiling import Profile, ProfileCase, Rating, SeparationFigures
 from soloist.profiling.profile_runs import Measured
 from soloist.profiling.quality_against_cost import compare
 from soloist.profiling.subjects import Facts
@@ -10,7 +10,7 @@ from soloist.resources import TimedRuns
 from soloist.zoo import Quality
 
 SDR, SI_SDR = (Quality("songs", metric, "vocals", 5.0) for metric in ("SDR (dB)", "SI-SDR (dB)"))
-SHORT, LONG = Case(1.0), Case(4.0)
+SHORT, LONG = ProfileCase(1.0), ProfileCase(4.0)
 TIME = "forward (s)"
 
 
@@ -18,7 +18,7 @@ def profile(name, *, seconds, quality=()):
     """Of a model that takes so many seconds in each case."""
     facts = Facts(name, 8000, 1, 1, 2_000_000, 2_000_000, 8_000_000, None, 1.0, 1.0, tuple(quality))
     done = [
-        Measured(case, Separating(4e9, None, TimedRuns(median, median, median, 3)))
+        Measured(case, SeparationFigures(4e9, None, TimedRuns(median, median, median, 3)))
         for case, median in seconds.items()
     ]
     return Profile(facts, tuple(done))
@@ -52,7 +52,7 @@ def test_costs_are_those_of_the_smallest_case_that_most_models_have():
     costs = {name: costs for name, (_, _, costs) in compared.models.items()}
     assert {name: of[TIME] for name, of in costs.items()} == {"slow": 4.0, "long": 2.0, "fast": 0.4}
     assert costs["slow"] == {
-        "GFLOP for a second of audio": 4.0,
+        "GFLOP per s of audio": 4.0,
         TIME: 4.0,
         "backward (s)": None,
         "memory, forward (MB)": None,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from soloist.inference import StreamSettings, TorchEngine, separate_stream
-from soloist.inference.confidence import MeanConfidence
+from soloist.inference.track_report import MeanConfidence
 from soloist.metrics import best_order, si_sdr
 from toy_embeddings import SAMPLE_RATE, band_separator, band_talkers
 

@@ -99,7 +99,7 @@ def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
 @pytest.mark.parametrize("name", TINY)
 def test_a_tiny_recipe_learns_its_first_batch_by_heart(name):
     recipe = read_recipe(name)
-    mixer = _brief(recipe.build(recipe.data.train, Mixer), seconds=0.5)
+    mixer = _brief(recipe.build(recipe.data.train, Mixer), seconds=0.25)
     torch.manual_seed(0)
     task = SeparationTask(recipe)
     optimizer = task.configure_optimizers()[0][0]

@@ -21,7 +21,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from soloist.errors import UsageError
-from soloist.inspection.visualization import loud_points
+from soloist.inspection import loud_embeddings
 from soloist.losses import Prediction
 from soloist.metrics import si_sdr
 from soloist.mixing import Mixer
@@ -407,7 +407,7 @@ def test_embeddings_are_coloured_by_the_loudest_source():
     frequency = torch.linspace(0, RATE / 2, bins)[None, None, :, None, None]
     embeddings = frequency.expand(*stft(mixture).shape, 1)
     prediction = Prediction(mixture, lambda: references, analyze=stft, embeddings=embeddings)
-    points, dominant = loud_points(prediction, references)
+    points, dominant = loud_embeddings(prediction, references)
     assert 0 < len(points) < embeddings.numel() / 4
     # At the ends a tone is broken off, and heard at other frequencies too.
     assert (dominant == (points[:, 0] > 1750)).double().mean() > 0.95

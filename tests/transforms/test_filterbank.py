@@ -15,7 +15,7 @@ from soloist.transforms import LearnedFilterbank
 def test_any_length_comes_back(kernel_size, length):
     filterbank = LearnedFilterbank(8, kernel_size, channels=2, num_sources=3)
     features = filterbank(torch.randn(2, 2, length))
-    audio = filterbank.inverse(features[:, None].expand(-1, 6, -1, -1), length)
+    audio = filterbank.inverse(features.expand(-1, 6, -1, -1), length)
     assert audio.shape == (2, 6, length)
 
 
@@ -75,7 +75,7 @@ def test_gated_filters_are_those_of_normalised_frames(causal):
     unit = segments / level[..., None]
     filtered, gated = (torch.einsum("b c t k, n c k -> b n t", unit, weight) for weight in (filters, gates))
     expected = level * filtered.relu() * gated.sigmoid()
-    assert torch.allclose(filterbank(audio)[..., : expected.shape[-1]], expected, atol=1e-6)
+    assert torch.allclose(filterbank(audio)[:, 0, :, : expected.shape[-1]], expected, atol=1e-6)
 
 
 def test_a_gate_bears_silence():
@@ -84,3 +84,12 @@ def test_a_gate_bears_silence():
     features.sum().backward()
     assert not features.any()
     assert audio.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("kernel_size", [8, 9])
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_a_length_of_frames_has_as_many_as_fit(kernel_size, frames):
+    filterbank = LearnedFilterbank(4, kernel_size)
+    length = filterbank.length_of(frames)
+    assert filterbank(torch.zeros(1, 1, length)).shape[-1] == frames
+    assert filterbank(torch.zeros(1, 1, length + filterbank.hop_length)).shape[-1] == frames + 1

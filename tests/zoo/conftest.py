@@ -1,4 +1,4 @@
-"""A home of its own for each test, and a published checkpoint."""
+"""Fixtures: a home folder for each test, and a published checkpoint."""
 
 from __future__ import annotations
 

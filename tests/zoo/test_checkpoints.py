@@ -59,7 +59,7 @@ class TestReading:
 
 
 class Payload:
-    """Calls what it is told to when it is unpickled carelessly."""
+    """Object whose careless unpickling calls a function."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments

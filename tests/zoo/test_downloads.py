@@ -1,4 +1,4 @@
-"""Downloads from a real server on this machine that misbehaves as it is told to."""
+"""Downloads from a real server on this machine that misbehaves on request."""
 
 import hashlib
 import io
@@ -20,9 +20,9 @@ FILE = "published.pt"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one content under every path but those of `contents`.
+    """Server of one content under every path except those of `contents`.
 
-    `cuts` holds, for each coming answer, after how many bytes of its body the connection is closed.
+    `cuts` holds, for each coming answer, the number of bytes after which the connection is closed.
     """
 
     def __init__(self):
@@ -82,7 +82,7 @@ def server(checkpoint, monkeypatch):
 
 @pytest.fixture
 def publish(home):
-    """Puts a card into the models folder that says where the model `talkers` is published."""
+    """Put a card with the address of the model `talkers` into the models folder."""
 
     def write(url, content=b""):
         file = {"filename": FILE, "url": url}
@@ -302,7 +302,7 @@ class TestTrustOnFirstUse:
 
 
 class TestSeveralFiles:
-    """A model whose sources are published in a file each."""
+    """A model with one published file for each source."""
 
     @pytest.fixture
     def parts(self):

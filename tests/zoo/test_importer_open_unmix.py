@@ -35,7 +35,7 @@ def mixture(samples=2048):
 
 
 def spectrum(audio):
-    """As their code analyses: centred, reflected, no frame beyond the end."""
+    """Spectrum of the original's code: centred, reflected, no frame beyond the end."""
     window = torch.hann_window(64)
     bins = torch.stft(audio.flatten(0, 1), 64, 16, window=window, center=True, return_complex=True)
     return bins.unflatten(0, audio.shape[:2])
@@ -114,7 +114,7 @@ def test_one_source_alone_is_masked(home, files):
 
 @torch.no_grad()
 def test_lstms_that_run_forwards_only():
-    """A model of theirs for which the future does not matter."""
+    """A model that does not depend on the future."""
     states = [published.open_unmix_state(seed=seed, directions=1, **SIZES) for seed in range(2)]
     separator = recognize(
         {

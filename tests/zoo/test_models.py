@@ -184,7 +184,7 @@ class TestConfiguration:
 
 
 class TestForeignCode:
-    """A model's files cannot make this program import or call what it has not imported itself."""
+    """A model's files cannot make this program import or call code that it has not imported itself."""
 
     @pytest.fixture(autouse=True)
     def trap(self, tmp_path, monkeypatch):
@@ -344,7 +344,7 @@ class TestShippedModels:
 
 
 class TestCopies:
-    """What a training leaves, kept under another name."""
+    """Copies of trained models under another name."""
 
     def test_half_precision_takes_half_the_space_and_separates_alike(self, folder, tmp_path):
         zoo.copy_model(folder, tmp_path / "whole", "copy")

@@ -1,4 +1,4 @@
-"""Reading and writing any format in blocks, streaming resampling."""
+"""Block-wise reading and writing of audio files in any format, and streaming resampling."""
 
 import lazy_loader
 

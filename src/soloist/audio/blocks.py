@@ -1,4 +1,4 @@
-"""Audio in blocks: their length and their channels."""
+"""Array type of audio, and conversions of block lengths and channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Audio = NDArray[np.float32]
 
 
 def cut_blocks(parts: Iterable[Audio], length: int) -> Iterator[Audio]:
-    """Arrange arrays `(channels, any number of samples)` into blocks of `length` samples.
+    """Cut or join arrays `(channels, samples)` of any lengths into blocks of `length` samples.
 
     Only the last block may be shorter.
     """
@@ -33,7 +33,7 @@ def cut_blocks(parts: Iterable[Audio], length: int) -> Iterator[Audio]:
 
 
 def to_channels(audio: Audio, channels: int) -> Audio:
-    """Audio `(any, samples)` with the number of channels that is wanted: as it is, averaged, or copied."""
+    """Convert audio `(any, samples)` to a number of channels: unchanged, or their mean copied to each."""
     if audio.shape[0] == channels:
         return audio
     return np.broadcast_to(audio.mean(axis=0, keepdims=True), (channels, audio.shape[1]))

@@ -1,4 +1,4 @@
-"""Decoding with FFmpeg's libraries: AAC, Opus, video, files of several streams."""
+"""Decoding with FFmpeg's libraries: AAC, Opus, video, multi-stream files."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from typing import Any
 import av
 import numpy as np
 from einops import rearrange
-from numpy.typing import NDArray
 
-from soloist.audio.decoder import damage, drop_first, truncation
-from soloist.audio.info import AudioInfo
+from soloist.audio.blocks import Audio
+from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
 from soloist.audio.stem_atom import read_stem_atom
 from soloist.errors import AudioError, UsageError
 
-# Only files are opened: a playlist must not make FFmpeg reach into the network.
+# Local files only: a playlist must not make FFmpeg open network addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
-# PyAV reads beyond the end of its list of planes in frames that have more.
+# PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
 
 
 class ContainerDecoder:
-    """Decodes one audio stream of a file that FFmpeg knows.
+    """Decoder of one audio stream of a file that FFmpeg can open.
 
-    Encoder delay is removed as the container says (edit lists, Opus pre-skip, LAME headers), and an MP4
-    file with gapless information (`iTunSMPB`) is cut to its exact length. An excerpt is
-    decoded from the beginning of the file: most of these codecs cannot be entered in the middle without
-    a difference.
+    FFmpeg removes the encoder delay that the container states (edit lists, Opus pre-skip, LAME headers), and
+    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. Excerpts are decoded from the
+    beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
         path: The file.
@@ -58,15 +56,15 @@ class ContainerDecoder:
             self._container.close()
             raise
 
-    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
-        """Decode from sample `first` on; see `Decoder`."""
+    def decode(self, first: int) -> Iterator[Audio]:
+        """Decode from sample `first` on; see `Decoder.decode`."""
         return drop_first(self._decode_all(), first)
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
 
-    def _decode_all(self) -> Iterator[NDArray[np.float32]]:
+    def _decode_all(self) -> Iterator[Audio]:
         position = 0
         exact = self.info.samples
         try:
@@ -80,8 +78,8 @@ class ContainerDecoder:
             raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
         self._check_end(position)
 
-    def _convert(self, frame: av.AudioFrame, position: int) -> NDArray[np.float32]:
-        """The samples of a frame as float `(channels, samples)`."""
+    def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
+        """Convert a frame to float samples `(channels, samples)`."""
         if frame.sample_rate != self.info.sample_rate or frame.layout.nb_channels != self.info.channels:
             where = position / self.info.sample_rate
             raise damage(self.info.path, where, "its sample rate or channels change in the middle")
@@ -97,9 +95,9 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Raise AudioError when much less was decoded than an MP4 header says."""
+        """Raise AudioError if much less was decoded than an MP4 header states."""
         if not self._container.format.name.startswith("mov"):
-            return  # elsewhere FFmpeg estimates
+            return  # Durations of other containers are FFmpeg's estimates.
         if position / self.info.sample_rate < self.info.duration - _TOLERANCE:
             raise truncation(self.info.path, position / self.info.sample_rate, self.info.duration)
 
@@ -120,10 +118,10 @@ class ContainerDecoder:
         )
 
     def _exact_length(self) -> int | None:
-        """The number of samples by iTunes' gapless information."""
-        # Flags, delay, padding, length, and others, in hexadecimal.
+        """Length in samples by iTunes' gapless information; None without it."""
+        # Hexadecimal: flags, delay, padding, length, and others.
         fields = self._container.metadata.get("iTunSMPB", "").split()
-        # The counts of HE-AAC are at half the rate with some encoders and not with others.
+        # Some encoders of HE-AAC count at half the rate, others do not.
         if len(fields) < 4 or self._stream.codec_context.profile != "LC":
             return None
         try:
@@ -147,18 +145,14 @@ def _open(path: Path) -> Any:
 
 
 def _container_name(names: str, path: Path) -> str:
-    """One name of a format that FFmpeg gives several: the one that the suffix says, or the first."""
+    """Choose one of FFmpeg's names of a format: the file's suffix if it is one of them, else the first."""
     choices = names.split(",")
     suffix = path.suffix.lower().removeprefix(".")
     return suffix if suffix in choices else choices[0]
 
 
 def _stream_names(container: Any, path: Path) -> tuple[str, ...]:
-    """Names of the audio streams.
-
-    The streams' titles; else those of Native Instruments' description of stems; else, for five streams,
-    their order by custom, which is that of MUSDB18.
-    """
+    """Names of the audio streams: their titles, or those of the stem atom, or MUSDB18's for five streams."""
     streams = container.streams.audio
     if len(streams) == 1:
         return ("audio",)

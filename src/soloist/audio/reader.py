@@ -1,4 +1,4 @@
-"""Reading audio files of any format in blocks."""
+"""Block-wise reading of audio files in any format."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from soloist.audio.blocks import cut_blocks
+from soloist.audio.blocks import Audio, cut_blocks
 from soloist.audio.container_decoder import ContainerDecoder
-from soloist.audio.decoder import Decoder
-from soloist.audio.info import AudioInfo
+from soloist.audio.decoder import AudioInfo, Decoder
 from soloist.audio.soundfile_decoder import open_soundfile
 from soloist.errors import AudioError, UsageError
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
-    """Read what an audio file says of itself, without decoding it.
+    """Read the header of an audio file, without decoding it.
 
     Raises:
-        AudioError: The file is missing, empty, truncated as far as its header tells, or not audio.
+        AudioError: The file is missing, empty, truncated by its header, or not audio.
     """
     decoder = _open_decoder(Path(path), 0)
     decoder.close()
@@ -31,28 +29,28 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
 
 def read_audio(
     path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
-) -> tuple[NDArray[np.float32], int]:
-    """Read a file, or an excerpt of it, at once.
+) -> tuple[Audio, int]:
+    """Read a file or an excerpt into memory; arguments and errors are those of `AudioReader`.
 
     Returns:
-        The audio `(channels, samples)` and its sample rate in Hz; see `AudioReader` for the rest.
+        The audio `(channels, samples)` and its sample rate in Hz.
     """
     with AudioReader(path, start=start, duration=duration, stream=stream) as reader:
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 
 class AudioReader:
-    """Reads an audio stream in blocks of any length; memory does not depend on the duration.
+    """Reader of an audio stream in blocks of any length; memory does not depend on the duration.
 
-    Encoder delay is removed, so that a track starts with the sample it was made from. Excerpts begin
-    at exactly the sample `round(start * sample_rate)`, for lossy codecs too, and are the same to the bit
-    as that part of the whole.
+    The encoder delay is removed: a track starts with the first sample of the recording. An excerpt begins
+    exactly at sample `round(start * sample_rate)`, also with lossy codecs, and equals that part of the whole
+    bit by bit.
 
     Args:
         path: The file.
-        start: Where to begin, seconds.
-        duration: How much to read, seconds; less where the file ends before. None reads to the end.
-        stream: Number of the audio stream, from 0, in files that hold several.
+        start: Beginning of the excerpt, seconds.
+        duration: Length of the excerpt, seconds; shorter if the file ends before. If None, read to the end.
+        stream: Number of the audio stream in a multi-stream file, from 0.
 
     Raises:
         AudioError: The file is missing, empty, truncated, not audio, or ends before `start`.
@@ -90,23 +88,23 @@ class AudioReader:
 
     @property
     def sample_rate(self) -> int:
-        """Rate of the file, Hz."""
+        """Sample rate of the file, Hz."""
         return self.info.sample_rate
 
     @property
     def channels(self) -> int:
-        """Channels of the file."""
+        """Number of channels of the file."""
         return self.info.channels
 
     def close(self) -> None:
         """Close the file."""
         self._decoder.close()
 
-    def blocks(self, length: int = 65536) -> Iterator[NDArray[np.float32]]:
-        """Read blocks `(channels, samples)` in [-1, 1]; may be called once.
+    def blocks(self, length: int = 65536) -> Iterator[Audio]:
+        """Read blocks `(channels, samples)` in [-1, 1]; to be called once.
 
         Args:
-            length: Samples of each block but the last, which may be shorter.
+            length: Samples per block; the last block may be shorter.
 
         Raises:
             AudioError: The file is truncated or corrupt, or has samples that are not finite.
@@ -119,7 +117,7 @@ class AudioReader:
         self._used = True
         return cut_blocks(self._excerpt(), length)
 
-    def _excerpt(self) -> Iterator[NDArray[np.float32]]:
+    def _excerpt(self) -> Iterator[Audio]:
         position = self._first
         end = None if self._count is None else self._first + self._count
         for part in self._decoder.decode(self._first):
@@ -132,7 +130,7 @@ class AudioReader:
         if position == self._first:
             raise self._nothing_to_read()
 
-    def _check_finite(self, part: NDArray[np.float32], position: int) -> None:
+    def _check_finite(self, part: Audio, position: int) -> None:
         if np.isfinite(part).all():
             return
         first = position + int(np.argmin(np.isfinite(part).all(axis=0)))
@@ -150,7 +148,7 @@ class AudioReader:
 
 def _open_decoder(path: Path, stream: int) -> Decoder:
     _check_readable(path)
-    # Files of libsndfile have one stream; a higher number is for FFmpeg to find, or to refuse.
+    # libsndfile's formats have one stream; FFmpeg finds or refuses a higher number.
     decoder = open_soundfile(path) if stream == 0 else None
     return decoder or ContainerDecoder(path, stream)
 

@@ -1,4 +1,4 @@
-"""Streaming resampling that is aligned and exact in length to the sample."""
+"""Streaming resampling with exact alignment and length."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
+from soloist.audio.blocks import Audio
 from soloist.errors import UsageError
 
 
 class StreamResampler:
-    """Resamples audio block by block, with soxr at its very high quality.
+    """Block-by-block resampler: soxr at very high quality.
 
-    Nothing is delayed: sample `n` of the output is the signal at `n / target_rate` seconds of the
-    input. The output does not depend on how the input is cut into blocks.
+    The output has no delay: sample `n` is the signal at `n / target_rate` seconds of the input. The output
+    does not depend on the lengths of the blocks.
 
     Args:
         source_rate: Rate of the input, Hz.
@@ -40,23 +40,23 @@ class StreamResampler:
 
     @staticmethod
     def output_length(samples: int, source_rate: int, target_rate: int) -> int:
-        """Samples that come out for `samples` that go in: `ceil(samples * target / source)`.
+        """Samples of output for `samples` of input: `ceil(samples * target / source)`.
 
-        Rounding up makes the way there and back at least as long as the start, so that cutting it
-        gives exactly the original length.
+        Because of the rounding up, resampling there and back never shortens a signal: a cut of the result has
+        exactly the original length.
         """
         return -(-samples * target_rate // source_rate)
 
-    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Resample the next block `(channels, samples)`; what comes out may be shorter, also empty."""
+    def process(self, block: Audio) -> Audio:
+        """Resample the next block `(channels, samples)`; the result may be short or empty."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise UsageError(f"a block must be ({self.channels}, samples), not {block.shape}")
         self._received += block.shape[1]
         return self._limit(self._run(block, last=False))
 
-    def flush(self) -> NDArray[np.float32]:
-        """Return what remains `(channels, samples)`, and be ready for another signal."""
-        # soxr rounds the total to the nearest sample; silence beyond the end makes up for a rounding down.
+    def flush(self) -> Audio:
+        """Return the remaining samples `(channels, samples)` and start anew for another signal."""
+        # soxr rounds the total length to the nearest sample; silence at the end prevents a rounding down.
         beyond = np.zeros((self.channels, -(-self.source_rate // self.target_rate)), np.float32)
         rest = self._limit(self._run(beyond, last=True))
         self._received = self._emitted = 0
@@ -70,23 +70,21 @@ class StreamResampler:
             self.source_rate, self.target_rate, self.channels, dtype="float32", quality="VHQ"
         )
 
-    def _run(self, block: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
+    def _run(self, block: Audio, *, last: bool) -> Audio:
         if self._stream is None:
             return block
         frames = np.ascontiguousarray(block.T, dtype=np.float32)
         return np.ascontiguousarray(self._stream.resample_chunk(frames, last=last).T)
 
-    def _limit(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _limit(self, block: Audio) -> Audio:
         total = self.output_length(self._received, self.source_rate, self.target_rate)
         block = block[:, : total - self._emitted]
         self._emitted += block.shape[1]
         return block
 
 
-def resample_blocks(
-    blocks: Iterable[NDArray[np.float32]], source_rate: int, target_rate: int
-) -> Iterator[NDArray[np.float32]]:
-    """A stream of blocks `(channels, samples)` at another rate (Hz), aligned to the sample."""
+def resample_blocks(blocks: Iterable[Audio], source_rate: int, target_rate: int) -> Iterator[Audio]:
+    """Resample a stream of blocks `(channels, samples)` to another rate (Hz), aligned to the sample."""
     if source_rate == target_rate:
         yield from blocks
         return
@@ -100,7 +98,7 @@ def resample_blocks(
         yield resampler.flush()
 
 
-def resample_audio(audio: NDArray[np.float32], source_rate: int, target_rate: int) -> NDArray[np.float32]:
-    """Resample audio `(channels, samples)` at once, to `StreamResampler.output_length` samples."""
+def resample_audio(audio: Audio, source_rate: int, target_rate: int) -> Audio:
+    """Resample audio `(channels, samples)` to `StreamResampler.output_length` samples."""
     resampler = StreamResampler(source_rate, target_rate, audio.shape[0])
     return np.concatenate([resampler.process(audio), resampler.flush()], axis=1)

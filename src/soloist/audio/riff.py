@@ -1,4 +1,4 @@
-"""RIFF/WAVE files: looking into their chunks, and writing them in blocks up to any size."""
+"""RIFF/WAVE files: reading of chunks, and block-wise writing up to any size."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import BinaryIO, Literal
 from soloist.errors import AudioError
 
 RIFF_LIMIT = 2**32 - 1
-"""Bytes beyond which a file becomes RF64: what the 32-bit size field of RIFF can say."""
+"""Largest size in RIFF's 32-bit field, bytes; larger files are RF64."""
 
 HEADER_SIZE = 12
-"""Bytes by which a RIFF or AIFF file can be told."""
+"""Bytes at the beginning of a RIFF or AIFF file that identify it."""
 
 SampleType = Literal["u8", "s16", "s24", "s32", "f32", "f64"]
-"""Little-endian PCM: unsigned, signed or floating-point, and the bits of a sample."""
+"""Little-endian PCM: unsigned, signed or floating-point, and bits per sample."""
 
 _PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-# KSDATAFORMAT_SUBTYPE_*: the format tag, followed by the same 14 bytes for all.
+# KSDATAFORMAT_SUBTYPE_*: the format tag, followed by these 14 bytes.
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 # Speakers of WAVEFORMATEXTENSIBLE for 3 to 8 channels: 3.0, quad, 5.0, 5.1, 6.1, 7.1.
 _SPEAKERS = {3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
@@ -31,7 +31,7 @@ _DS64 = struct.Struct("<4sIQQQI")
 
 
 def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> bytes:
-    """The content of a `fmt ` chunk for little-endian PCM."""
+    """Make the content of a `fmt ` chunk for little-endian PCM."""
     bits = int(sample_type[1:])
     tag = _IEEE_FLOAT if sample_type.startswith("f") else _PCM
     align = channels * bits // 8
@@ -51,14 +51,14 @@ def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> by
 
 
 class WaveWriter:
-    """Writes a WAV file in blocks; becomes RF64 when it outgrows RIFF (EBU Tech 3306).
+    """Block-wise writer of a WAV file, which becomes RF64 beyond the size limit of RIFF (EBU Tech 3306).
 
-    Room for the 64-bit sizes is reserved in a `JUNK` chunk, which is what the specification proposes
-    for recordings whose length is not known beforehand.
+    A `JUNK` chunk reserves space for the 64-bit sizes, as the specification proposes for recordings of
+    unknown length.
 
     Args:
         path: The file, which is created or replaced.
-        description: Content of the `fmt ` chunk, as `describe_pcm` gives it.
+        description: Content of the `fmt ` chunk; see `describe_pcm`.
         riff_limit: Size in bytes beyond which the file becomes RF64.
     """
 
@@ -81,7 +81,7 @@ class WaveWriter:
         self._file.close() if kind else self.close()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append samples, interleaved and encoded as the description says."""
+        """Append interleaved samples, encoded according to the description."""
         self._file.write(data)
         self._bytes += len(data)
 
@@ -104,7 +104,7 @@ class WaveWriter:
                 self._put(self._data_start - 4, unknown)
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file without completing its header."""
         self._file.close()
 
     def _put(self, position: int, data: bytes) -> None:
@@ -114,12 +114,12 @@ class WaveWriter:
 
 @dataclass(frozen=True)
 class Chunks:
-    """What matters of the chunks of a WAV or AIFF file.
+    """Description and position of the samples in a WAV or AIFF file.
 
     Attributes:
         description: Content of the `fmt ` (or `COMM`) chunk.
-        data_start: Where the samples start in the file, bytes.
-        data_size: How many bytes of samples the header promises; None where it does not know.
+        data_start: Offset of the samples in the file, bytes.
+        data_size: Bytes of samples by the header; None if the header leaves it open.
     """
 
     description: bytes
@@ -128,19 +128,19 @@ class Chunks:
 
 
 def is_little_endian_wave(head: bytes) -> bool:
-    """Whether a file that begins with these `HEADER_SIZE` bytes is WAV or RF64."""
+    """Tell whether a file that begins with these `HEADER_SIZE` bytes is WAV or RF64."""
     return head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE"
 
 
 def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
-    """Read the chunks of a WAV, RF64 or AIFF stream up to its samples; it need not be seekable.
+    """Read the chunks of a WAV, RF64 or AIFF stream up to its samples, without seeking.
 
     Args:
-        stream: The stream behind its first `HEADER_SIZE` bytes.
-        head: Those bytes.
+        stream: The stream, positioned after its first `HEADER_SIZE` bytes.
+        head: The first `HEADER_SIZE` bytes.
 
     Returns:
-        None when the stream is of another kind, or ends before its samples.
+        None if the stream is of another format, or ends before its samples.
     """
     is_wave = is_little_endian_wave(head)
     if not is_wave and (head[:4], head[8:12]) not in _BIG_ENDIAN:
@@ -162,7 +162,7 @@ def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
 
 
 def _read_some(stream: BinaryIO, size: int) -> bytes:
-    """Pass over `size` bytes and return the first of them, as many as any chunk of interest has."""
+    """Skip `size` bytes and return the first `_CHUNK_LIMIT` of them."""
     content = stream.read(min(size, _CHUNK_LIMIT))
     rest = size - len(content)
     while rest > 0 and (block := stream.read(min(rest, _CHUNK_LIMIT))):
@@ -171,21 +171,21 @@ def _read_some(stream: BinaryIO, size: int) -> bytes:
 
 
 def _is_unknown(size: int) -> bool:
-    """Whether a size is one that programs write when they stream and cannot know.
+    """Tell whether a size is a placeholder of programs that stream audio of unknown length.
 
-    Zero and all ones (FFmpeg and many others), or just below 2 GiB (SoX, arecord).
+    Placeholders are zero and all ones (FFmpeg and many others), or just below 2 GiB (SoX, arecord).
     """
     return size == 0 or 0x7FFFF000 <= size <= 0x80000000 or RIFF_LIMIT - 256 <= size <= RIFF_LIMIT
 
 
 def check_complete(path: Path) -> Chunks | None:
-    """Look into a WAV or AIFF file and make sure that the samples it promises are there.
+    """Check that a WAV or AIFF file holds all samples that its header states.
 
     Returns:
-        Its chunks, or None when the file is of another kind.
+        Its chunks; None if the file is of another format.
 
     Raises:
-        AudioError: The file ends before its samples do.
+        AudioError: The file is truncated.
     """
     with open(path, "rb") as file:
         chunks = read_chunks(file, file.read(HEADER_SIZE))

@@ -11,21 +11,21 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from soloist.audio.decoder import damage, drop_first, truncation
-from soloist.audio.formats import xiph_order
-from soloist.audio.info import AudioInfo
+from soloist.audio.blocks import Audio
+from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
+from soloist.audio.file_formats import xiph_order
 from soloist.audio.riff import check_complete
 from soloist.errors import AudioError
 
-_BLOCK = 32768  # libsndfile seeks after each read, which costs more than it takes to decode a short one.
-_SMALL_BLOCK = 4096  # Towards a damage, so that all is heard until there.
+_BLOCK = 32768  # libsndfile seeks after each read, which takes longer than decoding a short block.
+_SMALL_BLOCK = 4096  # Just before a damage, to decode up to it.
 _LOWEST_MPEG1_RATE = 32000
 _OGG_PAGE_LIMIT = 27 + 255 + 255 * 255
 _CODECS = {"mpeg_layer_iii": "mp3", "mpeg_layer_ii": "mp2", "mpeg_layer_i": "mp1"}
 
 
 class SoundFileDecoder:
-    """Decodes a file that libsndfile reads correctly; see `open_soundfile`."""
+    """Decoder of a file that libsndfile reads correctly; see `open_soundfile`."""
 
     def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
         subtype = file.subtype.lower()
@@ -42,8 +42,8 @@ class SoundFileDecoder:
             codec=_CODECS.get(subtype, subtype),
         )
 
-    def decode(self, first: int) -> Iterator[NDArray[np.float32]]:
-        """Decode from sample `first` on; see `Decoder`."""
+    def decode(self, first: int) -> Iterator[Audio]:
+        """Decode from sample `first` on; see `Decoder.decode`."""
         start = self._point_of_entry(first)
         yield from drop_first(self._decode_from(start), first - start)
 
@@ -52,10 +52,10 @@ class SoundFileDecoder:
         self._file.close()
 
     def _point_of_entry(self, first: int) -> int:
-        """Where to start so that the decoder is in the state of a decoding from the beginning.
+        """Latest sample from which decoding to `first` gives the samples of a decoding from the beginning.
 
-        Layer III needs the frames before (bit reservoir, overlap) and Vorbis the block before; a
-        second holds them with room to spare. Opus and ADPCM remember everything.
+        Layer III depends on the frames before (bit reservoir, overlap) and Vorbis on the block before; one
+        second is more than enough. Opus and ADPCM depend on the whole past.
         """
         if self.info.codec in ("mp3", "vorbis"):
             return max(0, first - self.info.sample_rate)
@@ -63,7 +63,7 @@ class SoundFileDecoder:
             return first
         return 0
 
-    def _decode_from(self, start: int) -> Iterator[NDArray[np.float32]]:
+    def _decode_from(self, start: int) -> Iterator[Audio]:
         info, rate = self.info, self.info.sample_rate
         position = start
         try:
@@ -77,7 +77,7 @@ class SoundFileDecoder:
             raise truncation(info.path, position / rate, info.duration)
 
     def _read(self, position: int) -> NDArray[np.float32]:
-        """The next frames `(frames, channels)`, which begin at `position`."""
+        """Read the next frames `(frames, channels)`, which begin at `position`."""
         try:
             frames = self._file.read(_BLOCK, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
@@ -90,9 +90,8 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
     """Open a file with libsndfile.
 
     Returns:
-        None where libsndfile does not know the file, or would not read it right: WAV streams without
-        a length, MP3 without a Xing or VBRI header (it would guess the length, and stop there), and MP3
-        of low rates.
+        None if libsndfile cannot read the file correctly: unknown formats, WAV streams without a length, MP3
+        without a Xing or VBRI header (libsndfile guesses the length, and stops there), and MP3 of low rates.
 
     Raises:
         AudioError: The file is truncated.
@@ -102,7 +101,7 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
         return None
     try:
         file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends with ".raw"
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends with ".raw".
         return None
     try:
         if _reads_right(path, file):
@@ -116,7 +115,7 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
 
 def _reads_right(path: Path, file: soundfile.SoundFile) -> bool:
     if file.format == "MP3":
-        # Below 32 kHz (MPEG-2) it complains on standard error of frames that it then decodes as others do.
+        # Below 32 kHz (MPEG-2) libsndfile prints warnings about frames that it decodes correctly.
         return file.samplerate >= _LOWEST_MPEG1_RATE and _has_length_header(path)
     if file.format == "OGG":
         _check_last_page(path)
@@ -124,7 +123,7 @@ def _reads_right(path: Path, file: soundfile.SoundFile) -> bool:
 
 
 def _has_length_header(path: Path) -> bool:
-    """Whether the first frame of an MP3 file tells how many follow."""
+    """Tell whether the first frame of an MP3 file states the number of frames."""
     with open(path, "rb") as file:
         try:
             frame = mutagen.mp3.MPEGInfo(file).frame_offset
@@ -136,7 +135,7 @@ def _has_length_header(path: Path) -> bool:
 
 
 def _check_last_page(path: Path) -> None:
-    """Raise AudioError when an Ogg file ends in the middle of a page (RFC 3533)."""
+    """Raise AudioError if an Ogg file ends in the middle of a page (RFC 3533)."""
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _OGG_PAGE_LIMIT))

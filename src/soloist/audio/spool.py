@@ -1,4 +1,4 @@
-"""Keeping a stream that cannot be rewound (standard input) as a file."""
+"""Copies of streams that cannot be rewound (standard input) as files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What samples without a header are.
+    """Format of samples without a header.
 
     Args:
-        sample_rate: Rate in Hz.
-        channels: Number of channels, interleaved.
+        sample_rate: Sample rate in Hz.
+        channels: Number of interleaved channels.
         sample_type: "u8", "s16", "s24", "s32", "f32" or "f64", little-endian.
 
     Raises:
@@ -47,26 +47,26 @@ class RawFormat:
 
     @property
     def frame_size(self) -> int:
-        """Bytes of one sample of all channels."""
+        """Bytes per sample of all channels."""
         return self.channels * int(self.sample_type[1:]) // 8
 
 
 def spool_stream(stream: BinaryIO, folder: Path, *, raw: RawFormat | None = None) -> Path:
-    """Copy a stream into a file in `folder`, block by block, so that it can be read like any other.
+    """Copy a stream block by block into a file in `folder`.
 
-    Samples without a header become a WAV file (RF64 where it must be), and so does a WAV stream, whose header
-    may leave the length open, as programs that write into a pipe do. Other formats are kept as they are.
+    Samples without a header become a WAV file (RF64 if necessary). So do WAV streams, since programs that
+    write into a pipe leave the length in the header open. Other formats are copied unchanged.
 
     Args:
-        stream: Where the bytes come from; it is read to its end but not closed.
-        folder: Where the file is made; whoever calls removes it.
-        raw: What the samples are, if the stream has no header.
+        stream: Source of the bytes; it is read to its end but not closed.
+        folder: Folder of the file; the caller removes the file.
+        raw: Format of the samples, if the stream has no header.
 
     Returns:
         The path of the file.
 
     Raises:
-        AudioError: The stream is empty, ends before or in the middle of a sample, or cannot be kept.
+        AudioError: The stream is empty, ends before or in the middle of a sample, or cannot be written.
     """
     path = Path(folder) / f"stream-{secrets.token_hex(8)}"
     try:
@@ -114,12 +114,12 @@ def _spool_with_header(stream: BinaryIO, path: Path) -> None:
         raise AudioError(
             f"the stream is truncated: it ends after {count} of {chunks.data_size} bytes of sound"
         )
-    while stream.read(_BLOCK):  # whoever writes into a pipe expects it to be read to its end
+    while stream.read(_BLOCK):  # The program at the other end of a pipe fails if it is closed early.
         pass
 
 
 def _copy(stream: BinaryIO, file: WaveWriter | BinaryIO, limit: int | None) -> int:
-    """Copy up to `limit` bytes, or all, and return how many there were."""
+    """Copy up to `limit` bytes (None: all) and return the number of bytes copied."""
     count = 0
     while block := stream.read(_BLOCK if limit is None else min(_BLOCK, limit - count)):
         file.write(block)

@@ -1,4 +1,4 @@
-"""The description of stems in an MP4 file (Native Instruments' `.stem.mp4`): the atom `moov/udta/stem`."""
+"""Description of stems in an MP4 file (Native Instruments' `.stem.mp4`): the atom `moov/udta/stem`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#F
 
 
 def describe_stems(names: Sequence[str]) -> bytes:
-    """The JSON text of the atom for stems of these names, without any mastering of their sum.
+    """Make the JSON text of the atom for stems of these names, without mastering of their sum.
 
-    The format's players expect exactly four; the description can hold any number.
+    The format's players expect exactly four stems; the description can hold any number.
     """
     stems = [
         {"name": name.capitalize(), "color": _COLORS[index % len(_COLORS)]}
@@ -30,7 +30,7 @@ def describe_stems(names: Sequence[str]) -> bytes:
 
 
 def read_stem_atom(path: Path) -> bytes | None:
-    """The content of a file's stem atom, or None where there is none."""
+    """Read the content of a file's stem atom; None without one."""
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         span = (0, size)
@@ -44,7 +44,7 @@ def read_stem_atom(path: Path) -> bytes | None:
 
 
 def write_stem_atom(path: Path, content: bytes) -> None:
-    """Add a stem atom to an MP4 file whose `moov` lies behind its media, so that no offset changes."""
+    """Add a stem atom to an MP4 file with `moov` after the media, where no offset changes."""
     with open(path, "r+b") as file:
         size = file.seek(0, 2)
         start, inner = next((start, inner) for kind, start, inner in _atoms(file, 0, size) if kind == b"moov")
@@ -63,7 +63,7 @@ def _atom(kind: bytes, content: bytes) -> bytes:
 
 
 def _atoms(file: BinaryIO, position: int, end: int) -> Iterator[tuple[bytes, int, tuple[int, int]]]:
-    """The atoms between two positions: kind, start, and the span of the content."""
+    """List the atoms between two positions: kind, start, and span of the content."""
     while position + 8 <= end:
         file.seek(position)
         size, kind = struct.unpack(">I4s", file.read(8))

@@ -1,4 +1,4 @@
-"""Carrying tags and cover pictures from one file to another, whatever their formats."""
+"""Copies of tags and cover pictures between files of any formats."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mutagen.wave import WAVE
 _FRONT_COVER = 3
 _FREEFORM = "----:com.apple.iTunes:"
 
-# What is carried over: name in Vorbis comments, ID3 frame, MP4 atom. What describes the old file (its
-# encoder, its loudness) is left behind.
+# Copied tags: name in Vorbis comments, ID3 frame, MP4 atom. Tags that describe the source file (encoder,
+# loudness) are not copied.
 _FIELDS = (
     ("title", "TIT2", "\xa9nam"),
     ("artist", "TPE1", "\xa9ART"),
@@ -46,7 +46,7 @@ _TOTALS = MappingProxyType({"tracknumber": "tracktotal", "discnumber": "disctota
 
 @dataclass
 class Tags:
-    """Tags by their names in Vorbis comments (numbers as "3" or "3/12"), and the cover if there is one."""
+    """Tags by their names in Vorbis comments (numbers as "3" or "3/12"), and the cover, if any."""
 
     text: dict[str, list[str]] = field(default_factory=dict)
     cover: bytes | None = None
@@ -54,9 +54,9 @@ class Tags:
 
 
 def copy_tags(source: Path, target: Path, target_format: str) -> None:
-    """Carry tags and cover over from one file to another of a format in `FORMATS`.
+    """Copy tags and cover from one file to another of a format in `FORMATS`.
 
-    A source whose tags cannot be read has none to carry. RF64 files get none: they have no agreed place.
+    Unreadable tags of the source are ignored. RF64 files get no tags: there is no agreed place for them.
 
     Raises:
         OSError: The target cannot be written.
@@ -68,7 +68,7 @@ def copy_tags(source: Path, target: Path, target_format: str) -> None:
 
 
 def read_tags(path: Path) -> Tags:
-    """Read what is carried over from a file; nothing from one without tags."""
+    """Read the tags and the cover of a file; empty if it has none or they cannot be read."""
     try:
         file = mutagen.File(path)
     except (mutagen.MutagenError, struct.error, ValueError):
@@ -85,7 +85,7 @@ def read_tags(path: Path) -> Tags:
 
 
 def write_tags(tags: Tags, path: Path, target_format: str) -> None:
-    """Write tags into a file of a format in `FORMATS`, beside those of its encoder."""
+    """Write tags into a file of a format in `FORMATS`, and keep those of its encoder."""
     if target_format == "wav" and not _is_riff(path):
         return
     opener, write = _WRITERS[target_format]
@@ -178,7 +178,7 @@ def _to_mp4(file: Any, tags: Tags) -> None:
 
 
 def _mp4_content(name: str, key: str, values: list[str]) -> list[Any]:
-    """What an atom holds; nothing where it takes numbers only and the tag is none."""
+    """Content of an atom; empty if the atom takes a number and the tag is not one."""
     if name in _TOTALS:
         numbers = [int(part) for part in values[0].split("/") if part.isdecimal()]
         return [(numbers[0], numbers[1] if len(numbers) > 1 else 0)] if numbers else []

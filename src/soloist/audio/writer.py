@@ -1,8 +1,9 @@
-"""Writing the stems of a track: all of them, or nothing."""
+"""Writing of a track's stems, all or none, and the disk space for them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,19 +14,20 @@ import av
 import mutagen
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
-from soloist.audio.dither import Quantizer
+from soloist.audio.blocks import Audio
 from soloist.audio.encode import (
     Blocks,
+    Quantizer,
     encode_container,
     encode_flac,
     encode_vorbis,
     encode_wave,
     vorbis_quality,
+    write_mp3_length,
+    write_mp4_length,
 )
-from soloist.audio.formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
-from soloist.audio.gapless import write_mp3_length, write_mp4_length
+from soloist.audio.file_formats import WriteOptions, check_channels, encoding_bitrate, encoding_rate
 from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm
 from soloist.audio.stem_atom import describe_stems, write_stem_atom
@@ -34,34 +36,36 @@ from soloist.errors import AudioError, UsageError
 from soloist.files import Staging
 
 _BLOCK = 65536
+_FLOAT = 4
+_VORBIS, _VARIES = 144_000, 1.25
+"""Default bit rate of a Vorbis channel, bit/s, and the factor by which noise exceeds a requested one."""
 
 
 class StemWriter:
-    """Writes all stems of one track, of which nothing appears under its name before `commit`.
+    """Writer of all stems of one track; the files get their names in `commit`.
 
-    Float WAV is written as it comes. For all other formats the samples are kept as raw float beside
-    the target until `commit`, because the one gain of `clip="rescale"` is known only when the last
-    sample is there; memory stays flat, the disk holds them for a while. Lossy formats that do not
-    know the sample rate get the audio resampled (`encoding_rate`): Opus always comes back at 48 kHz.
+    Float WAV is written block by block. Other formats keep the samples as raw float beside the target until
+    `commit`, because the common gain of `clip="rescale"` depends on the last sample: memory does not grow,
+    but the disk holds the samples twice for a while. Audio is resampled to a rate that the format can hold
+    (`encoding_rate`): Opus is always decoded at 48 kHz.
 
-    Leaving the `with` block without `commit` removes every file and folder that was made.
+    Leaving the `with` block without `commit` removes every file and folder that the writer made.
 
     Args:
-        paths: Name and file of each stem, in the order in which `write` gets them. For the format
-            "stem" all are the same file.
-        sample_rate: Rate of the stems, Hz.
-        channels: Channels of each stem.
-        options: How to write.
-        tags_from: A file whose tags and cover are carried over.
-        mixture: For the format "stem", and only there: the name in `paths` that is the mixture, and
-            becomes the first stream.
+        paths: Name and file of each stem, in the order of the stems in `write`. For the format "stem" all
+            files are the same.
+        sample_rate: Sample rate of the stems, Hz.
+        channels: Number of channels of each stem.
+        options: Format and its options.
+        tags_from: File from which tags and cover are copied.
+        mixture: Name in `paths` of the mixture, which becomes the first stream; for the format "stem" only.
 
     Attributes:
         peak: Largest absolute sample so far, at the rate of the file and before any gain.
-        gain: The common gain that was applied to all stems; known after `commit`.
+        gain: Common gain of all stems; known after `commit`.
 
     Raises:
-        UsageError: The paths clash, or the format cannot hold this rate, these channels or bit rate.
+        UsageError: Two paths are equal, or the format cannot hold this rate, these channels or bit rate.
         AudioError: A file cannot be written there.
     """
 
@@ -101,7 +105,7 @@ class StemWriter:
     ) -> None:
         self._discard()
 
-    def write(self, stems: NDArray[np.float32]) -> None:
+    def write(self, stems: Audio) -> None:
         """Append the next block `(stems, channels, samples)`, float, nominally in [-1, 1].
 
         Raises:
@@ -114,11 +118,11 @@ class StemWriter:
         self._append([r.process(stem) for r, stem in zip(self._resamplers, stems, strict=True)])
 
     def commit(self) -> None:
-        """Encode the stems and give all files their names.
+        """Encode the stems and move all files to their names.
 
         Raises:
             UsageError: Nothing was written.
-            AudioError: A file cannot be written; then none appears.
+            AudioError: A file cannot be written; no file appears.
         """
         self._append([resampler.flush() for resampler in self._resamplers])
         if not self._samples:
@@ -146,14 +150,14 @@ class StemWriter:
             raise
 
     def _open_sink(self, path: Path) -> WaveWriter | BinaryIO:
-        """Open what takes the samples as they come: the file itself, or a place to keep them."""
+        """Open the target for float WAV, or a scratch file for other formats."""
         if self._options.is_float:
             self._files.append(self._staging.target(path))
             return WaveWriter(self._files[-1], describe_pcm(self._rate, self._channels, "f32"))
         self._files.append(self._staging.scratch(path))
         return open(self._files[-1], "wb")
 
-    def _append(self, stems: Sequence[NDArray[np.float32]]) -> None:
+    def _append(self, stems: Sequence[Audio]) -> None:
         """Write blocks `(channels, samples)`, one for each stem, at the rate of the file."""
         for (name, path), sink, stem in zip(self._paths.items(), self._sinks, stems, strict=True):
             if not stem.size:
@@ -168,7 +172,7 @@ class StemWriter:
         self._samples += stems[0].shape[1]
 
     def _full_scale(self) -> float:
-        """The peak that can be written without clipping."""
+        """Largest peak without clipping."""
         options = self._options
         if options.is_float:
             return np.inf
@@ -192,7 +196,7 @@ class StemWriter:
             write_stem_atom(file, describe_stems(names[1:]))
 
     def _encode(self, name: str, path: Path, kept: Path) -> Path:
-        """Encode the kept samples of a stem into a temporary file that is to become `path`."""
+        """Encode the samples of a stem into a temporary file, which `commit` moves to `path`."""
         options, rate, channels = self._options, self._rate, self._channels
         blocks, file = self._read_kept(kept), self._staging.target(path)
         if options.sample_bits is not None:
@@ -206,7 +210,7 @@ class StemWriter:
         return file
 
     def _finish(self, file: Path) -> None:
-        """Add what encoders do not write: the exact length, and the tags."""
+        """Add the exact length and the tags, which encoders do not write."""
         if self._options.format == "mp3":
             write_mp3_length(file, self._samples, self._rate)
         elif self._options.format in ("m4a", "stem"):
@@ -215,7 +219,7 @@ class StemWriter:
             copy_tags(self._tags_from, file, self._options.format)
 
     def _read_kept(self, kept: Path) -> Blocks:
-        """The kept samples in blocks `(channels, samples)`, at the level at which they are encoded."""
+        """Read a scratch file in blocks `(channels, samples)`, with the gain or the clipping applied."""
         with open(kept, "rb") as file:
             while len(values := np.fromfile(file, "<f4", _BLOCK * self._channels)):
                 block = values.reshape(-1, self._channels).T * np.float32(self.gain)
@@ -229,14 +233,49 @@ class StemWriter:
 
     def _discard(self) -> None:
         for sink in self._sinks:
-            with suppress(OSError):  # a full disk refuses what is still in the buffer, once more
+            with suppress(OSError):  # Closing flushes the buffer, which fails again on a full disk.
                 sink.abandon() if isinstance(sink, WaveWriter) else sink.close()
         self._staging.discard()
 
 
+def stem_space(
+    options: WriteOptions, duration: float, sample_rate: int, channels: int
+) -> tuple[float, float]:
+    """Upper bounds of the disk space of a stem in bytes: while it is written, and of the finished file.
+
+    All formats but float WAV need space for raw float samples until they are encoded; see `StemWriter`.
+
+    Args:
+        options: Format and its options.
+        duration: Length in seconds.
+        sample_rate: Sample rate in Hz.
+        channels: Number of channels.
+    """
+    rate = encoding_rate(options, sample_rate)
+    kept = duration * rate * channels * _FLOAT
+    if options.is_float:
+        return kept, kept
+    if options.sample_bits:
+        encoded = duration * rate * channels * options.sample_bits / 8
+    elif options.format == "ogg":
+        encoded = duration * (_VARIES * 1000 * options.bitrate if options.bitrate else channels * _VORBIS) / 8
+    else:
+        encoded = duration * encoding_bitrate(options, rate, channels) / 8
+    return kept + encoded, encoded
+
+
+def free_space(path: Path) -> float | None:
+    """Free bytes on the disk of a path; None if the system cannot tell."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
+    try:
+        return None if folder is None else float(shutil.disk_usage(folder).free)
+    except OSError:
+        return None
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one clear error."""
+    """Convert errors of writing a file to one AudioError with its path."""
     try:
         yield
     except (OSError, av.FFmpegError, mutagen.MutagenError, soundfile.SoundFileError) as error:
@@ -245,7 +284,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _check_paths(paths: Mapping[str, Path], options: WriteOptions, mixture: str | None) -> None:
-    """Raise UsageError unless the paths are different, or all the same for the format "stem"."""
+    """Raise UsageError unless the paths differ, or are all equal for the format "stem"."""
     if not paths:
         raise UsageError("there must be at least one stem to write")
     different = {os.path.abspath(path) for path in paths.values()}

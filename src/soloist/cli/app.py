@@ -1,4 +1,4 @@
-"""The commands of `soloist`, gathered."""
+"""The commands of `soloist`, in the panels of its help."""
 
 from __future__ import annotations
 
@@ -14,49 +14,44 @@ from soloist.cli import (
     info,
     init,
     models,
-    plot,
     profile,
     report,
-    run,
     runs,
     score,
-    search,
     separate,
-    sweep,
-    test,
     train,
     tune,
     visualize,
 )
+from soloist.cli.help_pages import Command, Commands
+from soloist.cli.options import OVERRIDES
+
+_SEPARATE, _MEASURE, _TRAIN, _LOOK, _SHIP = "Separate", "Measure", "Train", "Look", "Ship"
 
 app = typer.Typer(
     name="soloist",
-    help="Take a mixture of sounds apart: songs into stems, talkers from one another.",
+    cls=Commands,
+    help="Separate a mixture of sounds: songs into stems, talkers from one another.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("separate")(separate.separate)
-app.command("info")(info.info)
-app.command("plot")(plot.plot)
-app.command("score")(score.score)
-app.command("evaluate")(evaluate.evaluate)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("init")(init.init)
-app.command("train", context_settings={"ignore_unknown_options": True})(train.train)
-app.command("sweep", context_settings={"ignore_unknown_options": True})(sweep.sweep)
-app.command("runs")(runs.runs)
-app.command("run", context_settings={"ignore_unknown_options": True})(run.run)
-app.command("profile")(profile.profile)
-app.command("test", context_settings={"ignore_unknown_options": True})(test.measure)
-app.command("tune")(tune.tune)
-app.command("visualize", context_settings={"ignore_unknown_options": True})(visualize.visualize)
-app.add_typer(search.app, name="search")
-app.add_typer(models.app, name="models")
-app.add_typer(data.app, name="data")
+app.command("separate", cls=Command, rich_help_panel=_SEPARATE)(separate.separate)
+app.add_typer(models.app, name="models", rich_help_panel=_SEPARATE)
+app.command("info", cls=Command, rich_help_panel=_SEPARATE)(info.info)
+app.command("evaluate", cls=Command, rich_help_panel=_MEASURE, context_settings=OVERRIDES)(evaluate.evaluate)
+app.command("score", cls=Command, rich_help_panel=_MEASURE)(score.score)
+app.command("report", cls=Command, rich_help_panel=_MEASURE)(report.report)
+app.command("profile", cls=Command, rich_help_panel=_MEASURE)(profile.profile)
+app.command("init", cls=Command, rich_help_panel=_TRAIN)(init.init)
+app.add_typer(data.app, name="data", rich_help_panel=_TRAIN)
+app.command("train", cls=Command, rich_help_panel=_TRAIN, context_settings=OVERRIDES)(train.train)
+app.command("runs", cls=Command, rich_help_panel=_TRAIN)(runs.runs)
+app.command("visualize", cls=Command, rich_help_panel=_LOOK, context_settings=OVERRIDES)(visualize.visualize)
+app.command("export", cls=Command, rich_help_panel=_SHIP)(export.export)
+app.command("tune", cls=Command, rich_help_panel=_SHIP)(tune.tune)
 
 
 def _show_version(wanted: bool) -> None:
@@ -78,11 +73,12 @@ def _globals(
         typer.Option(
             "--import",
             metavar="FILE",
-            help="A file (mine.py) or package whose classes recipes may name. Works at any place.",
+            help="File (mine.py) or package with parts of your own for recipes. Works at any place.",
         ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run the code that a model folder holds. Works at any place.")
+        bool,
+        typer.Option("--trust", help="Run the code in a model folder, unasked. Works at any place."),
     ] = False,
 ) -> None:
-    """Take a mixture of sounds apart: songs into stems, talkers from one another."""
+    """Separate a mixture of sounds: songs into stems, talkers from one another."""

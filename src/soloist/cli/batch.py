@@ -1,40 +1,45 @@
-"""The batch behind `soloist separate`: many inputs, one report each, one exit code."""
+"""The console part of `soloist separate`: progress, a line or JSON for each input, one exit code."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from soloist.audio import RawFormat, probe, spool_stream
+from soloist.audio import RawFormat, spool_stream
 from soloist.cli.models import fetch
-from soloist.errors import SoloistError, UsageError
-from soloist.inference import Expectation, FileJob, FileSettings, Planner, Track, TrackReport, find_tracks
-from soloist.inference.dry_run.plan import WAY_OUT
-from soloist.resources import peak_memory, process_age, return_memory_at_once, within_memory
+from soloist.errors import UsageError
+from soloist.inference import (
+    Batch,
+    BatchProgress,
+    DryRunReport,
+    FileSettings,
+    Track,
+    TrackReport,
+    find_tracks,
+)
+from soloist.resources import peak_memory, process_age, return_memory_at_once
 from soloist.zoo import DEFAULT_MODEL, Card, card_of, models
 from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
 
-_BASES = {"calibration": "by what soloist tune measured", "measurement": "by chunks that were separated now"}
 _PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped")
 
 
-class Batch:
-    """Separates all inputs with one model and tells the user about each.
+class ConsoleBatch:
+    """Separates all inputs with one model, and reports each on the console.
 
     Args:
-        settings: What is separated into what, and how.
+        settings: Selection, format and place of the stems.
         model: Name or path of the model; None for the default.
         threads: Processor threads; None for all.
         as_json: Report a line of JSON for each input on standard output.
@@ -56,63 +61,36 @@ class Batch:
             torch.set_num_threads(threads)
         self._settings = settings
         self._model = model or DEFAULT_MODEL
+        self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._console = Console(stderr=True)
-
-    def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
-        """Separate everything; a bad input is reported and the others are done. True if all went well."""
-        card = card_of(self._model)
-        if not card.parameters:
+        if not self._card.parameters:
             # Networks use tensors of few sizes again and again, rules do not.
             return_memory_at_once()
-        if not card.on_disk and not Path(self._model).exists():
+
+    def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
+        """Separate all inputs; True without failures."""
+        if not self._card.on_disk and not Path(self._model).exists():
             fetch(self._model, quiet=self._quiet or self._as_json)
-        job = FileJob(self._model, self._settings)
-        failures = 0
-        with self._tracks(inputs, raw) as tracks, self._progress() as bars:
-            durations = [_duration_or_nothing(track, self._settings) for track in tracks]
-            everything = bars.add_task("all", total=sum(durations), visible=len(tracks) > 1)
-            for index, track in enumerate(tracks):
-                bar = bars.add_task(_short(track.path.name), total=durations[index] or None)
-
-                def advance(
-                    done: float, total: float, bar: Any = bar, before: float = sum(durations[:index])
-                ) -> None:
-                    bars.update(bar, completed=done, total=total)
-                    bars.update(everything, completed=before + done)
-
-                try:
-                    with within_memory(f"at {track.path}: {WAY_OUT}"):
-                        report = job.run(track, advance)
-                    self._report(report)
-                except (SoloistError, OSError) as error:
-                    failures += 1
-                    self._report_failure(track, error)
-                bars.remove_task(bar)
+        batch = Batch(self._model, self._settings)
+        with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
+            failures = batch.run(tracks, self._report, self._report_failure, progress)
         if failures and len(tracks) > 1:
             self._say(f"{failures} of {len(tracks)} inputs failed", always=True)
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
-        """Say what `run` would do and take. True if every input can be read, and the memory suffices."""
-        card = card_of(self._model)
-        if not card.parameters:
-            return_memory_at_once()
-        job = FileJob(self._model, self._settings)
+        """Report what `run` would do and take; True if every input can be read and fits."""
+        batch = Batch(self._model, self._settings)
         start = process_age()
-        planner = Planner(job)
         seconds: list[float] = []
-        failures = 0
+
+        def report(plan: TrackReport, expected: DryRunReport | None) -> None:
+            self._report_plan(plan, expected, start)
+            seconds.append(expected.seconds if expected else 0.0)
+
         with self._tracks(inputs, raw) as tracks:
-            for track in tracks:
-                try:
-                    plan = job.plan(track)
-                    expected = None if plan.skipped else planner.expect(track)
-                    self._report_plan(plan, expected, card, start)
-                    seconds.append(expected.seconds if expected else 0.0)
-                except (SoloistError, OSError) as error:
-                    failures += 1
-                    self._report_failure(track, error)
+            failures = batch.plan(tracks, report, self._report_failure)
         if seconds and start is not None and not self._as_json:
             typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
         return not failures
@@ -130,8 +108,10 @@ class Batch:
             spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
             yield [*tracks, Track(spooled, "stdin")]
 
-    def _progress(self) -> Progress:
-        return Progress(
+    @contextmanager
+    def _progress(self, tracks: int) -> Iterator[Callable[[BatchProgress], None]]:
+        """Progress bars on a terminal: one for all inputs, if there are several, and one for the current."""
+        with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
@@ -139,7 +119,18 @@ class Batch:
             console=self._console,
             transient=True,
             disable=self._quiet or not self._console.is_terminal,
-        )
+        ) as bars:
+            everything = bars.add_task("all", total=None, visible=tracks > 1)
+            current = bars.add_task("", total=None)
+
+            def advance(progress: BatchProgress) -> None:
+                if not progress.done:
+                    bars.reset(current)
+                name = _short(progress.track.path.name)
+                bars.update(current, description=name, completed=progress.done, total=progress.total or None)
+                bars.update(everything, completed=progress.batch_done, total=progress.batch_total)
+
+            yield advance
 
     def _report(self, report: TrackReport) -> None:
         if self._as_json:
@@ -164,36 +155,29 @@ class Batch:
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
 
-    def _report_plan(
-        self, plan: TrackReport, expected: Expectation | None, card: Card, start: float | None
-    ) -> None:
-        """Say what is expected of a file.
-
-        Raises:
-            OutOfMemoryError: The memory does not suffice.
-            AudioError: The disk has no room.
-        """
-        if expected is not None:
-            expected.check()
+    def _report_plan(self, plan: TrackReport, expected: DryRunReport | None, start: float | None) -> None:
+        card, weights = self._card, _weights_size(self._model, self._card)
         if self._as_json:
             values = plan.as_dict()
-            shown = {name: values[name] for name in _PLANNED} | _expected_fields(expected)
-            size = round(_weights_size(self._model, card), 3)
-            about = {"licence": card.licence.weights, "weights_mb": size, "start_seconds": _rounded(start)}
+            shown = {name: values[name] for name in _PLANNED} | (expected.as_dict() if expected else {})
+            started = None if start is None else round(start, 3)
+            about = {
+                "licence": card.licence.weights,
+                "weights_mb": round(weights, 3),
+                "start_seconds": started,
+            }
             typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
             typer.echo(f"{plan.input}: skip, all stems are there")
             return
+        basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
             f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
-            f"  about {expected.seconds:.1f} s and {_memory(expected)}, {_BASES[expected.basis]}"
+            f"  about {expected.seconds:.1f} s and {_memory(expected)}, by {basis}"
         )
-        if expected.compares:
-            typer.echo("  engines will be compared first, which may make it faster; see: soloist tune")
         if card.parameters:
-            licence = card.licence.weights or "of no stated licence"
-            typer.echo(f"  weights: {_weights_size(self._model, card):.1f} MB, {licence}")
+            typer.echo(f"  weights: {weights:.1f} MB, {card.licence.weights or 'of no stated licence'}")
         for path in dict.fromkeys(plan.stems.values()):
             typer.echo(f"  {path}")
 
@@ -208,46 +192,19 @@ class Batch:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _memory(expected: Expectation) -> str:
-    gpu = expected.gpu_memory
-    return f"{expected.memory:.0f} MB of memory" + ("" if gpu is None else f", {gpu:.0f} MB of the GPU's")
-
-
-def _expected_fields(expected: Expectation | None) -> dict[str, Any]:
-    if expected is None:
-        return {}
-    return {
-        "expected_seconds": _rounded(expected.seconds),
-        "expected_memory_mb": _rounded(expected.memory),
-        "available_memory_mb": _rounded(expected.available),
-        "expected_gpu_memory_mb": _rounded(expected.gpu_memory),
-        "available_gpu_memory_mb": _rounded(expected.gpu_available),
-        "expected_disk_mb": expected.room and _rounded(expected.room.needed),
-        "available_disk_mb": expected.room and _rounded(expected.room.available),
-        "expected_from": expected.basis,
-        "compares_engines": expected.compares,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _memory(expected: DryRunReport) -> str:
+    gpu = expected.memory.gpu
+    return f"{expected.memory.process:.0f} MB of memory" + (
+        "" if gpu is None else f", {gpu:.0f} MB of the GPU's"
+    )
 
 
 def _weights_size(model: str, card: Card) -> float:
-    """MB of the weights on disk; none for what needs none."""
-    # A name that is known wins over a folder of that name, as in `load`.
+    """Size of the weights on disk, MB; 0 without weights."""
+    # A known name takes precedence over a folder of that name, as in `load`.
     named = any(card.name == model for card in models())
     path = (card.folder if named else Path(model).expanduser()) / WEIGHTS
     return path.stat().st_size / 1e6 if path.is_file() else 0.0
-
-
-def _duration_or_nothing(track: Track, settings: FileSettings) -> float:
-    """Seconds that will be separated; nothing for a file that cannot be read, which `run` reports."""
-    try:
-        left = max(0.0, probe(track.path).duration - settings.start)
-    except SoloistError:
-        return 0.0
-    return left if settings.duration is None else min(left, settings.duration)
 
 
 def _short(name: str) -> str:

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from soloist.cli.console import loading, print_json
+from soloist.cli.names import check_model
+
 
 def export(
     model: Annotated[
@@ -25,28 +28,27 @@ def export(
     chunk: Annotated[
         float | None,
         typer.Option(
-            help="For mixtures of this length alone, in s, one at a time; default: of any, if possible."
+            help="Length of the only mixtures to take, in s, one at a time; default: any, if possible."
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what model.json says.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the contents of model.json.")] = False,
 ) -> None:
-    """Export a model: the file, a card for programs (model.json), and how to feed it (README.md).
+    """Export a model: its file, a card for programs (model.json), and instructions (README.md).
 
-    What was written is run, and compared with the model; if it computes something else, nothing is left.
+    The export is run and compared with the model; if its output differs, nothing is left.
 
     `soloist export tiny-sudormrf-digits --to onnx -o digits`
     """
-    import json
-
-    from soloist.export import export as export_separator
-    from soloist.zoo import card_of, config_of, load
-
+    check_model(model)
+    with loading():
+        from soloist.export import export as export_separator
+        from soloist.zoo import card_of, config_of, load
     card = card_of(model)
     folder = output or Path(f"{card.name}-{to}")
     stated = export_separator(load(model), config_of(model), card, folder, to, chunk=chunk, overwrite=force)
     if as_json:
-        typer.echo(json.dumps(stated, indent=2, ensure_ascii=False))
+        print_json(stated)
         return
     typer.echo(folder)
     for line in _summary(stated):

@@ -1,4 +1,4 @@
-"""`soloist info`: what a file is, without decoding it."""
+"""`soloist info`: duration, rate and format of files, without decoding them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from soloist.cli.console import counted, warn
+
 
 def info(
-    files: Annotated[list[Path], typer.Argument(help="Audio or video files.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Audio or video files.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file.")] = False,
 ) -> None:
-    """Say what audio files are: duration, rate, channels, format, streams."""
+    """Show duration, rate, channels, format and streams of audio files."""
     import json
 
     from soloist.audio import probe
@@ -23,7 +27,7 @@ def info(
         try:
             found = probe(file)
         except AudioError as error:
-            typer.echo(f"soloist: {error}", err=True)
+            warn(str(error))
             failed = True
             continue
         if as_json:
@@ -34,7 +38,7 @@ def info(
         streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
         typer.echo(
             f"{found.path}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
-            f"{found.channels} channel{'s' * (found.channels != 1)}, "
+            f"{counted(found.channels, 'channel')}, "
             f"{found.container} ({found.codec}){streams}"
         )
     if failed:

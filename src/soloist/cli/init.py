@@ -1,4 +1,4 @@
-"""`soloist init`: a recipe of one's own."""
+"""`soloist init`: a recipe to change and to train."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from soloist.cli.console import PrintedTable, loading, print_table
 from soloist.errors import UsageError
 
 
@@ -20,33 +21,33 @@ def init(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Begin from this shipped recipe, of whatever network.", show_default=False),
+        typer.Option(help="Begin from this shipped recipe.", show_default=False),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the corpus, where the recipe reads one.", show_default=False),
+        typer.Option(help="Folder of the corpus, if the recipe reads one.", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="List families and recipes, and stop.")] = False,
 ) -> None:
     """Write a commented recipe to change and to train.
 
-    It begins from a small recipe of the family, which needs no corpus, or from any shipped recipe.
+    The recipe is a copy of the family's small recipe, which needs no corpus, or of any shipped recipe.
 
     `soloist init my_model --family tfc-tdf`
 
     `soloist init my_model --recipe sudormrf-wham --root corpora/wham`
     """
-    from soloist.training import write_template
-    from soloist.training.recipe.template import recipe_of_family
-
     if list_them:
         _list()
         return
     if name is None:
-        raise UsageError("what is the training to be called? soloist init NAME --family FAMILY")
+        raise UsageError("name the training: soloist init NAME --family FAMILY")
     if (family is None) == (recipe is None):
         raise UsageError("give one of --family and --recipe; --list names them")
+    with loading():
+        from soloist.training import write_template
+        from soloist.training.recipe.template import recipe_of_family
     source = recipe if recipe is not None else recipe_of_family(family or "")
     file = name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
     write_template(
@@ -56,11 +57,11 @@ def init(
 
 
 def _list() -> None:
-    from soloist.cli.runs import print_table
-    from soloist.training import FAMILIES
-    from soloist.training.recipe.template import describe_recipes, recipe_of_family
-
+    with loading():
+        from soloist.training import FAMILIES
+        from soloist.training.recipe.template import describe_recipes, recipe_of_family
     described = describe_recipes()
-    print_table(["family", "what"], [[family, described[recipe_of_family(family)]] for family in FAMILIES])
+    families = [[family, described[recipe_of_family(family)]] for family in FAMILIES]
+    print_table(PrintedTable(["family", "network"], families))
     typer.echo()
-    print_table(["recipe", "what"], described.items())
+    print_table(PrintedTable(["recipe", "training"], list(described.items())))

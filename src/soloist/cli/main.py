@@ -1,4 +1,4 @@
-"""The command `soloist`: turns errors and Ctrl-C into one line and an exit code."""
+"""The command `soloist`: errors and Ctrl-C become one line and an exit code."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from soloist.errors import Interrupted, SoloistError, UsageError
 from soloist.resources import interruptible
 
 INTERRUPTED = 130
-"""The exit code that Typer makes of Ctrl-C, as shells do."""
+"""Exit code of Typer, and of shells, after Ctrl-C."""
 
 _INTERRUPTED = "interrupted; nothing half-written was left behind"
 
 
 def main() -> None:
-    """Run the command line; leave with 0, 2 for wrong usage, 1 for a failure, 130 if interrupted."""
-    # Threads that spin for long while they wait take the processor from each other as soon as anything else
-    # runs: four times slower on a busy machine. Read by OpenMP when PyTorch is imported, which is later.
+    """Run the command line; exit with 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    # Waiting threads that spin for long slow a busy machine down by a factor of four. OpenMP reads the
+    # variable when PyTorch is imported, which is later.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         with interruptible() as interrupts:
             arguments = take_global_options(sys.argv[1:])
-            # Here, because it takes long enough for somebody to think better of it.
+            # Imported here, so that Ctrl-C is handled during the import.
             from soloist.cli.app import app
 
             app(arguments)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def take_global_options(arguments: Sequence[str]) -> list[str]:
-    """Obey the options that may stand at any place, and give the other arguments.
+    """Apply the options that may stand at any place, and return the other arguments.
 
     Raises:
         UsageError: `--import` has no value, or there is no such file.
@@ -80,7 +80,7 @@ def _ask(question: str) -> bool:
 
 
 def _explain(error: Exception) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
+    """Message and exit code of an error."""
     if isinstance(error, SoloistError):
         return str(error), error.exit_code
     if isinstance(error, OSError):
@@ -89,7 +89,7 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    # Python remembers that an `eval` was interrupted, until the next one, and would end by the signal.
+    # Clears Python's record of an interrupted `eval`; otherwise the process would end by the signal.
     eval("None")
     print(f"soloist: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)

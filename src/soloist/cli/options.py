@@ -1,12 +1,145 @@
-"""Options that several commands have."""
+"""Options of several commands, and values of a recipe on the command line: `--data.root PATH`."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from soloist.errors import UsageError
+
+RECIPE_KEYS = (
+    *("name", "separator", "data", "loss", "valid_loss", "optimizer", "rates", "scheduler", "warmup"),
+    *("metrics", "callbacks", "trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep"),
+    *("checkpoint_every", "seed", "watch", "imports", "card", "sweep", "stages"),
+)
+"""Keys of `soloist.training.Recipe`, whose import takes a second."""
+
+STAGES = ("prepare", "train", "evaluate", "visualize", "analyze")
+"""Stages of an experiment, as in `soloist.training.Stage`."""
+
+OVERRIDES = {"ignore_unknown_options": True}
+"""Context settings of a command that takes keys of a recipe or of a layout."""
+
+HOW = "How"
+"""Help panel of the options for devices, engines and chunks."""
+
+Override = tuple[str, str]
+"""A dotted key and its value, as YAML."""
+
+DeviceOption = Annotated[
+    str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=HOW)
+]
 EngineOption = Annotated[
     Literal["auto", "torch", "openvino", "onnxruntime"],
-    typer.Option(help="What runs the model's network; see docs/engines.md.", rich_help_panel="How"),
+    typer.Option(
+        help="Engine of the network: auto, torch, openvino, onnxruntime; see docs/engines.md.",
+        metavar="ENGINE",
+        rich_help_panel=HOW,
+    ),
 ]
+WindowOption = Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")]
+HopOption = Annotated[float, typer.Option(help="Distance of the windows, in s.")]
+RankToleranceOption = Annotated[
+    float,
+    typer.Option(help="Rank tolerance for band-limited references; 0: solve as museval does."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, and errors.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_arguments(arguments: Iterable[str]) -> tuple[list[str], list[Override]]:
+    """Split arguments into names, and keys with their values (`--key value`, `--key=value`).
+
+    Raises:
+        UsageError: A key has no value.
+    """
+    names, overrides = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            names.append(argument)
+            continue
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not equals and (value := next(rest, "")) == "":
+            raise UsageError(f"{argument} needs a value")
+        overrides.append((key, value))
+    return names, overrides
+
+
+def check_overrides(
+    overrides: Sequence[Override], context: typer.Context, *, keys: Collection[str] = RECIPE_KEYS
+) -> None:
+    """Refuse keys that no recipe has; a misspelt option of the command looks like one.
+
+    Args:
+        overrides: Keys and values.
+        context: The command that they were given to.
+        keys: First parts of the known keys.
+
+    Raises:
+        UsageError: There is no such key.
+    """
+    from soloist.config import nearest
+
+    for key, _ in overrides:
+        if key.partition(".")[0] not in keys:
+            known = [*(f"--{name}" for name in keys), *_options_of(context)]
+            raise UsageError(f"there is no option --{key}; {nearest(f'--{key}', known)}")
+
+
+def refuse_options(context: typer.Context, names: Collection[str], reason: str) -> None:
+    """Refuse options that another form of the command takes.
+
+    Args:
+        context: The command.
+        names: Names of the parameters of these options.
+        reason: Text after the option in the message: `is for --search`.
+
+    Raises:
+        UsageError: One of the options was given.
+    """
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]} {reason}")
+
+
+def one_name(names: Sequence[str], what: str, way_out: str = "") -> str:
+    """The only name of a command line.
+
+    Raises:
+        UsageError: There is none, or there are several.
+    """
+    if len(names) != 1:
+        raise UsageError(f"name one {what}, not {' '.join(names) or 'none'}{way_out}")
+    return names[0]
+
+
+def require_lightning() -> None:
+    """Refuse to train without the packages that only training needs.
+
+    Raises:
+        UsageError: They are not installed.
+    """
+    try:
+        import lightning  # noqa: F401
+    except ImportError as error:
+        raise UsageError('training needs more packages: pip install "soloist[train]"') from error
+
+
+def check_exists(*paths: str | Path) -> None:
+    """Refuse a missing file or folder before slow imports.
+
+    Raises:
+        UsageError: There is no such file or folder.
+    """
+    for path in paths:
+        if not Path(path).expanduser().exists():
+            raise UsageError(f"there is no folder or file {path}")
+
+
+def _options_of(context: typer.Context) -> list[str]:
+    return [option for parameter in context.command.params for option in parameter.opts if "--" in option]

@@ -1,4 +1,4 @@
-"""`soloist profile`: what models cost."""
+"""`soloist profile`: cost of models in operations, memory and time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
+from soloist.cli.models import fetch
+from soloist.cli.names import check_subject
+from soloist.cli.options import HOW, DeviceOption
+from soloist.errors import SoloistError, UsageError
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 
-_WHAT, _HOW, _OUTPUT = "What", "How", "Output"
+_WHAT, _OUTPUT = "What", "Output"
 
 
 def profile(
@@ -33,24 +39,22 @@ def profile(
         str, typer.Option(help="Lengths of the mixtures, in s.", rich_help_panel=_WHAT)
     ] = "1,4,60",
     batch: Annotated[str, typer.Option(help="Numbers of mixtures at once.", rich_help_panel=_WHAT)] = "1,4",
-    device: Annotated[
-        str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
-    ] = "auto",
+    device: DeviceOption = "auto",
     engines: Annotated[
         str,
-        typer.Option(help="What runs the networks: torch, openvino, onnxruntime.", rich_help_panel=_HOW),
+        typer.Option(help="Engines of the networks: torch, openvino, onnxruntime.", rich_help_panel=HOW),
     ] = "torch",
     threads: Annotated[
-        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
+        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=HOW)
     ] = None,
     budget: Annotated[
-        float, typer.Option(help="Seconds for each time; at least three runs.", rich_help_panel=_HOW)
+        float, typer.Option(help="Seconds for each time; at least three runs.", rich_help_panel=HOW)
     ] = 2.0,
     processes: Annotated[
         bool,
         typer.Option(
             "--processes",
-            help="Also the memory of a whole process that separates; starts one for each row.",
+            help="Measure the memory of a whole process as well, one for each row.",
             rich_help_panel=_WHAT,
         ),
     ] = False,
@@ -82,24 +86,26 @@ def profile(
     measure: Annotated[
         str | None,
         typer.Option(
-            help="What quality is, with its unit; default: what the cards say.",
+            help="Name of the quality, with its unit; default: that of the cards.",
             show_default=False,
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the tables, and errors.")] = False,
 ) -> None:
-    """Measure what models cost: parameters, operations, memory, and time, forward and backward.
+    """Measure the cost of models: parameters, operations, memory, and time, forward and backward.
 
-    A recipe is measured with fresh weights. docs/profile.md says what each figure is.
+    A recipe is measured with fresh weights. docs/profile.md explains each figure.
 
     `soloist profile tiny-sudormrf-digits two-stage-hpss --duration 1,10 --batch 1`
 
     `soloist profile tiny-tdc tiny-tfc --quality tiny-tdc=5.1 --quality tiny-tfc=5.9 --plot pareto.png`
     """
-    from soloist.profiling import ProfileSettings, Rating, ReportPaths, Reports
-
     names = list(dict.fromkeys(models))
+    if len(names) == 1:
+        check_subject(names[0])
+    with loading(quiet=quiet):
+        from soloist.profiling import ProfileReports, ProfileSettings, Rating, ReportPaths
     settings = ProfileSettings(
         durations=_numbers("--duration", duration, float),
         batches=_numbers("--batch", batch, int),
@@ -110,7 +116,7 @@ def profile(
         processes=processes,
     )
     rating = Rating(_qualities(quality or [], names), measure)
-    with Reports(ReportPaths(csv, json, markdown, plot)) as reports:
+    with ProfileReports(ReportPaths(csv, json, markdown, plot)) as reports:
         profiles, failures = _measure(names, settings, quiet=quiet)
         measured = any(profile.measured for profile in profiles)
         if measured:
@@ -125,17 +131,12 @@ def profile(
 def _measure(
     names: Sequence[str], settings: ProfileSettings, *, quiet: bool
 ) -> tuple[list[Profile], dict[str, tuple[str, ...]]]:
-    """What could be measured of all models, and what could not; the latter is told."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from soloist.errors import SoloistError
+    """Measure all models and warn of failures, which are the second value."""
     from soloist.profiling import profile as profile_model
 
     profiles: list[Profile] = []
     failures: dict[str, tuple[str, ...]] = {}
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with progress_bar(quiet=quiet) as bar:
         for name in names:
             task = bar.add_task(name, total=None)
             try:
@@ -149,7 +150,7 @@ def _measure(
             if told:
                 failures[name] = told
             for line in told:
-                console.print(f"soloist: {name}: {line}", markup=False, highlight=False, soft_wrap=True)
+                warn(f"{name}: {line}")
     return profiles, failures
 
 
@@ -159,7 +160,6 @@ def _advance(bar: Progress, task: TaskID, done: int, count: int) -> None:
 
 def _fetch(name: str, *, quiet: bool) -> None:
     """Download a model that is known and not on disk, as `soloist separate` does."""
-    from soloist.cli.models import fetch
     from soloist.zoo import models
 
     if any(card.name == name and not card.on_disk for card in models()):
@@ -167,11 +167,10 @@ def _fetch(name: str, *, quiet: bool) -> None:
 
 
 def _show(profiles: Sequence[Profile], rating: Rating) -> None:
-    from soloist.cli.runs import print_table
     from soloist.profiling.profile_tables import cost_table, fact_table
 
     for table in (fact_table(profiles, rating), cost_table(profiles)):
-        print_table(table.headings, table.rows, numbers=table.headings[table.words :])
+        print_table(PrintedTable(table.headings, table.rows, table.headings[table.words :]))
         typer.echo()
 
 
@@ -183,9 +182,7 @@ def _draw(profiles: Sequence[Profile], rating: Rating, path: Path) -> None:
 
 
 def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
-    """The numbers of a list like 1,4,60."""
-    from soloist.errors import UsageError
-
+    """Numbers of a list like 1,4,60."""
     try:
         return tuple(kind(part) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -193,9 +190,7 @@ def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Num
 
 
 def _qualities(given: Sequence[str], names: Sequence[str]) -> dict[str, float]:
-    """The quality of models, of NAME=VALUE."""
-    from soloist.errors import UsageError
-
+    """Quality of models, from NAME=VALUE."""
     qualities: dict[str, float] = {}
     for text in given:
         name, _, value = text.rpartition("=")

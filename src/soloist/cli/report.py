@@ -1,4 +1,4 @@
-"""`soloist report`: one report of several systems' results."""
+"""`soloist report`: one report of the results of several systems."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from soloist.cli.console import loading
+from soloist.cli.options import check_exists
 
 
 def report(
@@ -21,8 +24,9 @@ def report(
 ) -> None:
     """Merge results into one report: CSV, a Markdown table and one HTML page that needs no network.
 
-    Folders of museval's own JSON files (SYSTEM/test/TRACK.json) are taken too.
+    Folders of museval's own JSON files (SYSTEM/test/TRACK.json) are read as well.
     """
-    from soloist.evaluation import load_results, write_reports
-
+    check_exists(*results)
+    with loading():
+        from soloist.evaluation import load_results, write_reports
     typer.echo(write_reports(output, load_results(results)))

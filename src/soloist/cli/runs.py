@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from soloist.cli.console import PrintedTable, print_json, print_table, warn
+from soloist.cli.options import JsonOption
+from soloist.errors import UsageError
+
 if TYPE_CHECKING:
     from soloist.training import Run
 
-_PIPE_WIDTH = 240
 _HEADINGS = ("name", "recipe", "state", "epochs", "steps", "best", "test", "parameters", "time")
+_COMPACT = ("name", "state", "epochs", "best", "test", "parameters")
+"""Headings of the columns that a terminal of 80 columns has room for."""
+
 _NUMBERS = ("epochs", "steps", "parameters", "time")
 
 
@@ -24,8 +30,8 @@ def runs(
     sort: Annotated[
         str | None, typer.Option(help="Column to sort by: best, seconds, test/SET/si_sdri, ...; see --csv.")
     ] = None,
-    diff: Annotated[bool, typer.Option("--diff", help="Show in which keys the recipes differ.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the keys in which the recipes differ.")] = False,
+    as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     output: Annotated[
         Path | None,
@@ -34,13 +40,12 @@ def runs(
         ),
     ] = None,
 ) -> None:
-    """Compare trainings: how far they are, how good, how large, and in what their recipes differ.
+    """Compare trainings: progress, quality, size, and the keys in which their recipes differ.
 
     `soloist runs runs --sort best` · `soloist runs runs/a runs/b --diff` · `soloist runs -o runs.xlsx`
     """
-    from soloist.errors import UsageError
+    from soloist.table_files import check_format, format_csv, write_table
     from soloist.training import compare_recipes, find_runs, sort_runs
-    from soloist.training.results.table_files import check_format, format_csv, write_table
 
     if sum((as_json, as_csv, output is not None)) > 1:
         raise UsageError("choose one of --json, --csv and --output")
@@ -55,9 +60,9 @@ def runs(
     elif as_csv:
         typer.echo(format_csv(rows), nl=False)
     elif as_json and diff:
-        _print_json({key: dict(zip(_names(found), values, strict=True)) for key, values in table.items()})
+        print_json({key: dict(zip(_names(found), values, strict=True)) for key, values in table.items()})
     elif as_json:
-        _print_json([run.to_dict() for run in found])
+        print_json([run.to_dict() for run in found])
     elif diff:
         _show_differences(_names(found), rows)
     else:
@@ -68,11 +73,14 @@ def runs(
 
 def show_runs(runs: Iterable[Run]) -> None:
     """Print a line for each run."""
-    print_table(_HEADINGS, [_cells(run) for run in runs])
+    rows = [_cells(run) for run in runs]
+    shown = [_HEADINGS.index(heading) for heading in _COMPACT]
+    compact = PrintedTable(_COMPACT, [[row[index] for index in shown] for row in rows], _NUMBERS)
+    print_table(PrintedTable(_HEADINGS, rows, _NUMBERS), compact)
 
 
 def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
-    """The runs that can be read, and whether there are others; these are told."""
+    """Read runs and warn of damaged ones; the second value is True if there are any."""
     from soloist.errors import SoloistError
     from soloist.training import read_run
 
@@ -81,7 +89,7 @@ def _read(folders: dict[str, Path]) -> tuple[list[Run], bool]:
         try:
             found.append(read_run(name, folder))
         except SoloistError as error:
-            typer.echo(f"soloist: {error}", err=True)
+            warn(str(error))
     return found, len(found) < len(folders)
 
 
@@ -90,7 +98,7 @@ def _names(runs: Iterable[Run]) -> list[str]:
 
 
 def _difference_rows(runs: Sequence[Run], table: dict[str, list[Any]]) -> list[dict[str, str]]:
-    """A row for each key in which recipes differ, with a column for each run; values as JSON."""
+    """Rows of the keys in which recipes differ, with a column for each run; values as JSON."""
     import json
 
     return [
@@ -105,13 +113,13 @@ def _difference_rows(runs: Sequence[Run], table: dict[str, list[Any]]) -> list[d
 
 def _show_differences(names: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
     if rows:
-        print_table(["key", *names], [list(row.values()) for row in rows])
+        print_table(PrintedTable(["key", *names], [list(row.values()) for row in rows]))
     else:
         typer.echo("the recipes are the same")
 
 
 def _cells(run: Run) -> list[str]:
-    """A run as a line of the table."""
+    """Cells of a run."""
     epochs = run.recipe.get("trainer", {}).get("max_epochs")
     measure = run.monitor.removeprefix("valid/")
     return [
@@ -128,7 +136,7 @@ def _cells(run: Run) -> list[str]:
 
 
 def _describe_tests(run: Run, measure: str) -> str:
-    """What was monitored, of each test set; what was not measured there is its first figure."""
+    """The monitored measure on each test set, or the first one that was measured there."""
     cells = []
     for name, figures in run.tests.items():
         shown = measure if measure in figures else next(iter(figures), None)
@@ -140,27 +148,3 @@ def _describe_tests(run: Run, measure: str) -> str:
 
 def _describe_size(parameters: int) -> str:
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters / 1e3:.1f} k"
-
-
-def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str] = _NUMBERS
-) -> None:
-    """Print lines under headings, `numbers` among them to the right; into a pipe they are not wrapped."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(table)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

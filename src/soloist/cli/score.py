@@ -1,11 +1,20 @@
-"""`soloist score`: scores of stems that are on disk."""
+"""`soloist score`: scores of stems on disk, and the scoreboard of `evaluate`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, say, warn
+from soloist.cli.options import HopOption, QuietOption, RankToleranceOption, WindowOption, check_exists
+from soloist.errors import UsageError
+
+if TYPE_CHECKING:
+    from soloist.evaluation import Outcome, SystemResults
 
 
 def score(
@@ -25,16 +34,14 @@ def score(
     name: Annotated[
         str | None, typer.Option(help="Name of the system; default: the name of EST_DIR.")
     ] = None,
-    window: Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")] = 1.0,
-    hop: Annotated[float, typer.Option(help="Distance of the windows, in s.")] = 1.0,
-    rank_tolerance: Annotated[
-        float, typer.Option(help="Directions that band-limited references lack; 0: solve as museval does.")
-    ] = 1e-8,
+    window: WindowOption = 1.0,
+    hop: HopOption = 1.0,
+    rank_tolerance: RankToleranceOption = 1e-8,
     permutation: Annotated[
         bool, typer.Option("--permutation", help="Match estimates by quality, not by name: for talkers.")
     ] = False,
     listen: Annotated[int, typer.Option(help="Tracks of which to keep an excerpt to listen to.", min=0)] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Score estimated stems against true ones.
 
@@ -44,13 +51,12 @@ def score(
 
     `soloist score musdb18/test separated/tdc17-vocals-1 -o results`
     """
-    from soloist.cli.scoreboard import Scoreboard
-    from soloist.datasets import find_stem_tracks
-    from soloist.errors import UsageError
-    from soloist.evaluation import FolderScoring, ScoreSettings
-
     if listen and output is None:
         raise UsageError("--listen keeps excerpts beside the reports: name a folder with -o")
+    check_exists(references, estimates)
+    with loading(quiet=quiet):
+        from soloist.datasets import find_stem_tracks
+        from soloist.evaluation import FolderScoring, ScoreSettings
     system = name or estimates.resolve().name
     board = Scoreboard(quiet=quiet)
     tracks = find_stem_tracks(references)
@@ -60,3 +66,67 @@ def score(
     with board.progress(system, len(tracks)) as notify:
         scoring.run(tracks, find_stem_tracks(estimates), notify)
     board.finish(output)
+
+
+class Scoreboard:
+    """Progress, failures and results of the systems that are scored.
+
+    Args:
+        quiet: Print failures alone.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._outcomes: dict[str, list[Outcome]] = {}
+
+    @contextmanager
+    def progress(self, system: str, count: int) -> Iterator[Callable[[Outcome], None]]:
+        """Show the progress of a system; gives the function to call with every outcome."""
+        outcomes = self._outcomes.setdefault(system, [])
+        with progress_bar(quiet=self._quiet) as bar:
+            task = bar.add_task(system, total=count)
+
+            def notify(outcome: Outcome) -> None:
+                outcomes.append(outcome)
+                bar.advance(task)
+                self._tell(system, outcome)
+
+            yield notify
+        resumed = sum(outcome.resumed for outcome in outcomes)
+        if resumed:
+            self._say(f"{system}: {resumed} of {count} tracks had scores already")
+
+    def finish(self, results: Path | None) -> None:
+        """Print the table, write the reports if there is a folder, and leave with 1 if anything failed."""
+        from soloist.evaluation import SystemResults, load_results, write_reports
+
+        systems = [
+            SystemResults(name, tuple(outcome.record for outcome in outcomes if outcome.record))
+            for name, outcomes in self._outcomes.items()
+        ]
+        if not self._quiet:
+            _print_summary(systems)
+        if results is not None and any(system.records for system in systems):
+            self._say(f"report: {write_reports(results, load_results([results]))}")
+        if not all(outcome.complete for outcomes in self._outcomes.values() for outcome in outcomes):
+            raise typer.Exit(1)
+
+    def _tell(self, system: str, outcome: Outcome) -> None:
+        if outcome.failure:
+            warn(f"{system}, {outcome.track}: {outcome.failure}")
+        if outcome.record is not None:
+            for line in outcome.record.refused:
+                warn(f"{system}, {outcome.track}, {line}")
+            for line in outcome.record.notes:
+                self._say(f"{system}, {outcome.track}, {line}")
+
+    def _say(self, message: str) -> None:
+        if not self._quiet:
+            say(message)
+
+
+def _print_summary(systems: list[SystemResults]) -> None:
+    from soloist.evaluation.result_tables import SUMMARY_HEADINGS, summary_rows
+
+    if rows := summary_rows(systems):
+        print_table(PrintedTable(SUMMARY_HEADINGS, rows, SUMMARY_HEADINGS[2:]))

@@ -1,4 +1,4 @@
-"""`soloist separate`: recordings into stems."""
+"""`soloist separate`: stems of recordings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from soloist.cli.options import EngineOption
+from soloist.cli.console import loading
+from soloist.cli.names import check_model
+from soloist.cli.options import HOW, DeviceOption, EngineOption
+from soloist.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
     from soloist.audio import WriteOptions
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
 BitDepth = Literal["16", "24", "32"]
 
-_WHAT, _HOW, _OUTPUT, _REPORT = "What", "How", "Output", "Report"
+_WHAT, _OUTPUT, _REPORT = "What", "Output", "Report"
 
 
 def separate(
@@ -42,11 +45,16 @@ def separate(
         typer.Option(help="One stem, and everything else as no_STEM.", metavar="STEM", rich_help_panel=_WHAT),
     ] = None,
     residual: Annotated[
-        bool, typer.Option("--residual", help="Also write what no stem holds.", rich_help_panel=_WHAT)
+        bool,
+        typer.Option("--residual", help="Also write the rest that is in no stem.", rich_help_panel=_WHAT),
     ] = False,
     consistency: Annotated[
         Literal["none", "mixture"],
-        typer.Option(help="mixture: make the stems add up to the mixture.", rich_help_panel=_WHAT),
+        typer.Option(
+            help="none, or mixture: make the stems add up to the mixture.",
+            metavar="METHOD",
+            rich_help_panel=_WHAT,
+        ),
     ] = "none",
     start: Annotated[float, typer.Option(help="Begin here, in s.", rich_help_panel=_WHAT)] = 0.0,
     duration: Annotated[
@@ -58,29 +66,27 @@ def separate(
             "--chunk",
             "--segment",
             help="Length of a chunk in s; default: the model's best.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     overlap: Annotated[
         float | None,
         typer.Option(
             help="Part of a chunk shared with the next, 0 to 0.5; default: the model's best.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     shifts: Annotated[
-        int, typer.Option(help="Average this many passes, each cut differently.", rich_help_panel=_HOW)
+        int, typer.Option(help="Passes with shifted chunks, which are averaged.", rich_help_panel=HOW)
     ] = 1,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Chunks separated at once; default: 1, or see tune.", rich_help_panel=_HOW),
+        typer.Option(help="Chunks separated at once; default: 1, or that of tune.", rich_help_panel=HOW),
     ] = None,
-    device: Annotated[
-        str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_HOW)
-    ] = "auto",
+    device: DeviceOption = "auto",
     engine: EngineOption = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=_HOW)
+        int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=HOW)
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the stems.", rich_help_panel=_OUTPUT)
@@ -90,13 +96,19 @@ def separate(
         typer.Option(
             "--template",
             "--filename",
-            help="Path below the folder; default: {model}/{track}/{stem}.{ext}",
+            help="Path below the folder, with {model}, {track}, {stem} and {ext}.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="stem: one .stem.mp4; default: wav.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--format",
+            "-f",
+            help="wav, flac, mp3, ogg, opus, m4a, or stem: one .stem.mp4; default: wav.",
+            metavar="FORMAT",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     mp3: Annotated[
         bool, typer.Option("--mp3", help="Same as --format mp3.", rich_help_panel=_OUTPUT)
@@ -107,7 +119,8 @@ def separate(
     bit_depth: Annotated[
         BitDepth | None,
         typer.Option(
-            help="Bits of WAV (32: float) and FLAC; default: 32 for WAV, 24 for FLAC.",
+            help="16, 24 or 32 bits of WAV (32: float) and FLAC; default: 32 for WAV, 24 for FLAC.",
+            metavar="BITS",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -126,7 +139,8 @@ def separate(
     clip: Annotated[
         Literal["rescale", "clamp", "none"],
         typer.Option(
-            help="Integer and lossy output too loud: one gain for all stems, or cut. Float is never changed.",
+            help="Integer and lossy output that is too loud: rescale (one gain for all stems), clamp, none.",
+            metavar="METHOD",
             rich_help_panel=_OUTPUT,
         ),
     ] = "rescale",
@@ -139,7 +153,9 @@ def separate(
     stdin_format: Annotated[
         Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
         typer.Option(
-            help="auto: a file of any format; else raw samples, little-endian.", rich_help_panel=_WHAT
+            help="auto: a file of any format; u8, s16, s24, s32, f32, f64: raw samples, little-endian.",
+            metavar="FORMAT",
+            rich_help_panel=_WHAT,
         ),
     ] = "auto",
     stdin_rate: Annotated[int, typer.Option(help="Hz of raw standard input.", rich_help_panel=_WHAT)] = 44100,
@@ -147,7 +163,8 @@ def separate(
         int, typer.Option(help="Channels of raw standard input.", rich_help_panel=_WHAT)
     ] = 2,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=_REPORT)
+        bool,
+        typer.Option("--dry-run", help="Print files, time and memory, and stop.", rich_help_panel=_REPORT),
     ] = False,
     as_json: Annotated[
         bool,
@@ -160,13 +177,13 @@ def separate(
         bool, typer.Option("--quiet", "-q", help="Only errors.", rich_help_panel=_REPORT)
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=_REPORT)
+        bool, typer.Option("--verbose", "-v", help="Print more.", rich_help_panel=_REPORT)
     ] = False,
 ) -> None:
-    """Take recordings apart into stems.
+    """Separate recordings into stems.
 
     The stems have the sample rate, channel count and length of the recording, and memory does not grow
-    with its length.
+    with its length. The files are separated/MODEL/TRACK/STEM.wav, unless options say otherwise.
 
     `soloist separate song.mp3`
 
@@ -177,15 +194,17 @@ def separate(
 
         app([], standalone_mode=False)
         return
-    from soloist.audio import RawFormat
-    from soloist.cli.batch import Batch
-    from soloist.errors import UsageError
-    from soloist.inference import FileSettings, StemSelection, StreamSettings
-
     if not inputs:
         raise UsageError("name at least one file, folder or glob to separate, or - for standard input")
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other")
+    if model is not None:
+        check_model(model)
+    _check_inputs(inputs, output)
+    with loading(quiet=quiet):
+        from soloist.audio import RawFormat
+        from soloist.cli.batch import ConsoleBatch
+        from soloist.inference import FileSettings, StemSelection, StreamSettings
     settings = FileSettings(
         folder=output,
         template=template,
@@ -200,9 +219,26 @@ def separate(
         skip_existing=skip_existing,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
-    batch = Batch(settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose)
+    batch = ConsoleBatch(
+        settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose
+    )
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)
+
+
+def _check_inputs(inputs: list[str], output: Path) -> None:
+    """Refuse inputs without any recording before slow imports; `Batch` reports bad ones among others.
+
+    Raises:
+        AudioError: The only input is a file that is not there.
+        UsageError: A folder has no audio in it, or a glob matches nothing.
+    """
+    from soloist.inference import find_tracks
+
+    if "-" not in inputs:
+        tracks = find_tracks(inputs, exclude=output)
+        if len(tracks) == 1 and not tracks[0].path.exists():
+            raise AudioError(f"{tracks[0].path} does not exist")
 
 
 def _names(stems: str | None) -> tuple[str, ...]:
@@ -232,9 +268,7 @@ def _write_options(
 
 
 def _agree(what: str, *given: str | bool | None) -> str | None:
-    """The one value that an option and its short forms ask for."""
-    from soloist.errors import UsageError
-
+    """The value of an option and its short forms, which must agree."""
     values = {str(value) for value in given if value}
     if len(values) > 1:
         raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")

@@ -1,18 +1,38 @@
-"""`soloist train`: a model from a recipe and a corpus."""
+"""`soloist train`: a training, an experiment in stages, or a sweep, from one recipe."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.overrides import check_overrides, parse_arguments
-from soloist.cli.test import progress, show_tests
-from soloist.errors import SoloistError, UsageError
+from soloist.cli.console import PrintedTable, loading, print_table, warn
+from soloist.cli.names import check_recipe
+from soloist.cli.options import (
+    STAGES,
+    QuietOption,
+    check_overrides,
+    one_name,
+    parse_arguments,
+    refuse_options,
+    require_lightning,
+)
+from soloist.cli.recipe_tests import show_tests, tests_progress
+from soloist.cli.runs import show_runs
+from soloist.errors import Interrupted, SoloistError, UsageError
+
+if TYPE_CHECKING:
+    from soloist.training import Recipe, Stage, SweepTrial
+
+_ALL = "all"
+_EXPERIMENT, _SWEEP = "Experiment", "Sweep"
 
 
 def train(
+    context: typer.Context,
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -23,81 +43,232 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the run; default: runs/RECIPE.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder to write; default: runs/RECIPE, experiments/RECIPE or sweeps/RECIPE.",
+            show_default=False,
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the run in this folder, with its own recipe.", show_default=False),
+        typer.Option(
+            metavar="FOLDER",
+            help="Go on with the run in this folder, with its own recipe. With --sweep: finish interrupted "
+            "trials of the sweep in this folder first; no other process may be at work on it.",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.")] = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the resolved recipe and stop.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, and errors.")] = False,
+    quiet: QuietOption = False,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGES",
+            help="Stages of an experiment to do, such as train,evaluate; all: those of the recipe, or "
+            "prepare,train,evaluate,visualize,analyze.",
+            show_default=False,
+            rich_help_panel=_EXPERIMENT,
+        ),
+    ] = None,
+    force: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STAGES",
+            help="Stages to do again from the beginning.",
+            show_default=False,
+            rich_help_panel=_EXPERIMENT,
+        ),
+    ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="Try the values of the recipe's section sweep.", rich_help_panel=_SWEEP),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", help="Trainings at a time.", rich_help_panel=_SWEEP)
+    ] = 1,
 ) -> None:
-    """Train a model as a recipe says, test it, and keep everything in one folder.
+    """Train a model from a recipe, test it, and keep everything in one folder.
 
     Any key of the recipe can be given on the command line: `--data.root PATH`, `--trainer.max_epochs 50`,
-    `--separator.network.num_blocks 4`. A training that was stopped, however, goes on with --resume as if it
-    had not been.
+    `--separator.network.num_blocks 4`. A training that was stopped goes on with --resume as if it had not
+    been.
 
     `soloist train tiny-sudormrf-digits --data.root free-spoken-digit-dataset`
 
     `soloist train --resume runs/tiny-sudormrf-digits`
-    """
-    from soloist.training import RunFolder, read_recipe
 
+    With --stages it is an experiment: prepare, train, evaluate, visualize, analyze, each stage once. The same
+    command again does the rest, also after a kill. A recipe with a section `sweep` is trained with all of
+    its values.
+
+    `soloist train my_model.yaml --stages all --data.root corpora`
+
+    `soloist train my_model.yaml --stages evaluate,analyze`
+
+    With --sweep it is a search of the best values, those of the recipe's section `sweep`:
+
+    `sweep: {method: tpe, trials: 20, values: {optimizer.lr: {low: 1e-4, high: 1e-2, log: true}}}`
+
+    Each trial is a run of its own in the folder, and best.yaml the recipe of the best one. The same command
+    again goes on; given in several terminals, or on several machines with a common disk, they share the work.
+
+    `soloist train my_model.yaml --sweep --data.root corpora -o sweeps/rates`
+    """
     names, overrides = parse_arguments(arguments or [])
-    check_overrides(overrides, train)
-    _check_choice(names, resume, output, overwrite)
-    if resume is not None:
+    check_overrides(overrides, context)
+    experiment = stages is not None or force is not None
+    _check_form(context, names, resume, output, experiment=experiment, sweep=sweep)
+    chosen, again = _parse_stages(stages), _parse_stages(force)
+    from soloist.training import RunFolder
+
+    if names:
+        check_recipe(names[0])
+    elif resume is not None:
         RunFolder(resume).check(resume=True, overwrite=False)
-    recipe = read_recipe(RunFolder(resume).recipe if resume is not None else names[0], overrides)
+    with loading(quiet=quiet):
+        from soloist.training import read_recipe
+    recipe = read_recipe(names[0] if names else RunFolder(resume or Path()).recipe, overrides)
     if print_config:
         typer.echo(recipe.to_yaml(), nl=False)
         return
     require_lightning()
-    from soloist.training import is_first_process
-    from soloist.training import train as run
+    if experiment:
+        _run_experiment(recipe, output or Path("experiments") / recipe.name, chosen, again, quiet=quiet)
+    elif sweep:
+        folder = resume or output or Path("sweeps") / recipe.name
+        _sweep(recipe, folder, jobs=jobs, resume=resume is not None, quiet=quiet)
+    else:
+        folder = resume or output or Path("runs") / recipe.name
+        _train(recipe, folder, resume=resume is not None, overwrite=overwrite, quiet=quiet)
 
-    folder = resume or output or Path("runs") / recipe.name
+
+def _check_form(
+    context: typer.Context,
+    names: Sequence[str],
+    resume: Path | None,
+    output: Path | None,
+    *,
+    experiment: bool,
+    sweep: bool,
+) -> None:
+    """Refuse options of another form of the command."""
+    if experiment and sweep:
+        raise UsageError("choose one of --stages and --sweep: an experiment sweeps by its recipe's section")
+    if not sweep:
+        refuse_options(context, ["jobs"], "is for --sweep")
+    if experiment or sweep:
+        form = "--stages" if experiment else "--sweep"
+        refuse_options(context, ["overwrite"], f"is not for {form}: choose another folder")
+    if experiment:
+        refuse_options(context, ["resume"], "is not for --stages: the same command goes on")
+    one_training = resume is not None and not sweep
+    if resume is not None and (output is not None or (one_training and names)):
+        what = "--output" if output is not None else "a recipe"
+        raise UsageError(f"--resume goes on in its own folder, with its own recipe: leave out {what}")
+    if one_training:
+        refuse_options(context, ["overwrite"], "and --resume exclude each other: leave out --overwrite")
+    else:
+        one_name(names, "recipe", "; --resume RUN goes on with a run")
+
+
+def _parse_stages(text: str | None) -> list[Stage]:
+    """Stages of an option; empty for those of the recipe.
+
+    Raises:
+        UsageError: There is no such stage.
+    """
+    from soloist.config import nearest
+
+    if text is None or text == _ALL:
+        return []
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in STAGES:
+            raise UsageError(f"there is no stage {name!r}; {nearest(name, [*STAGES, _ALL])}")
+    return [stage for stage in STAGES if stage in names]  # type: ignore[misc]
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Silence errors in all but the first of several processes that train together."""
+    from soloist.training import is_first_process
+
     try:
-        with progress(quiet=quiet) as advance:
-            tests = run(
-                recipe,
-                folder,
-                resume=resume is not None,
-                overwrite=overwrite,
-                quiet=quiet,
-                advance=advance,
-            )
+        yield
     except SoloistError as error:
         if is_first_process():
             raise
-        # The first process says what is wrong; once is enough.
         raise typer.Exit(error.exit_code) from error
+
+
+def _train(recipe: Recipe, folder: Path, *, resume: bool, overwrite: bool, quiet: bool) -> None:
+    with loading(quiet=quiet):
+        from soloist.training import RunFolder
+        from soloist.training import train as run
+
+    with _said_once(), tests_progress(quiet=quiet) as advance:
+        tests = run(recipe, folder, resume=resume, overwrite=overwrite, quiet=quiet, advance=advance)
     if tests is not None:
         show_tests(tests)
         typer.echo(f"model: {RunFolder(folder).model}", err=True)
 
 
-def _check_choice(names: list[str], resume: Path | None, output: Path | None, overwrite: bool) -> None:
-    if resume is not None and (names or output is not None or overwrite):
-        what = "a recipe" if names else "--output" if output is not None else "--overwrite"
-        raise UsageError(
-            f"--resume goes on with a run in its own folder, with its own recipe: leave out {what}"
-        )
-    if resume is None and len(names) != 1:
-        raise UsageError(f"name one recipe, not {' '.join(names) or 'none'}; --resume RUN goes on with a run")
+def _run_experiment(
+    recipe: Recipe, folder: Path, chosen: list[Stage], again: list[Stage], *, quiet: bool
+) -> None:
+    with loading(quiet=quiet):
+        from soloist.training import Experiment, is_first_process, run_experiment
+
+    def tell(stage: Stage, what: str) -> None:
+        if not quiet:
+            typer.echo(f"{stage}: {what}", err=True)
+
+    with _said_once(), tests_progress(quiet=quiet) as advance:
+        experiment = Experiment(recipe, folder, quiet=quiet, advance=advance)
+        run_experiment(experiment, tell, stages=chosen, force=again)
+    if not is_first_process():
+        return
+    if found := experiment.read_runs():
+        show_runs(found)
+    for failure in (failures := experiment.failures()):
+        warn(failure)
+    if failures:
+        raise typer.Exit(1)
 
 
-def require_lightning() -> None:
-    """Refuse to train without the packages that only training needs.
+def _sweep(recipe: Recipe, folder: Path, *, jobs: int, resume: bool, quiet: bool) -> None:
+    with loading(quiet=quiet):
+        from soloist.training import sweep
+        from soloist.training.sweep.trials import BEST
 
-    Raises:
-        UsageError: They are not installed.
-    """
     try:
-        import lightning  # noqa: F401
-    except ImportError as error:
-        raise UsageError('training needs more packages: pip install "soloist[train]"') from error
+        trials = sweep(recipe, folder, jobs=jobs, resume=resume, quiet=quiet)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        raise Interrupted(f"interrupted; go on with --sweep --resume {folder}") from stop
+    _show_trials(trials, recipe.monitor)
+    if trials and trials[0].state == "done":
+        typer.echo(f"best: {folder / BEST}", err=True)
+    failed = [trial for trial in trials if trial.state == "failed"]
+    for trial in failed:
+        warn(f"{trial.folder}: {trial.error or 'interrupted'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_trials(trials: list[SweepTrial], monitor: str) -> None:
+    """Print a line for each trial, the best first."""
+    keys = list(dict.fromkeys(key for trial in trials for key in trial.values))
+    rows = [
+        [
+            trial.folder.name,
+            trial.state,
+            "" if trial.figure is None else f"{trial.figure:.4g}",
+            *(trial.values.get(key, "") for key in keys),
+        ]
+        for trial in trials
+    ]
+    print_table(PrintedTable(["trial", "state", monitor, *keys], rows, [monitor]))

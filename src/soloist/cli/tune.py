@@ -1,4 +1,4 @@
-"""`soloist tune`: which engine runs a model fastest on this machine."""
+"""`soloist tune`: the engine that runs a model fastest on this machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
+from soloist.cli.names import check_model
+from soloist.cli.options import QuietOption
+from soloist.errors import SoloistError
+
 if TYPE_CHECKING:
-    from rich.status import Status
+    from rich.progress import Progress, TaskID
 
     from soloist.inference import Calibration, Trial
+
+_HEADINGS = ("engine", "threads", "batch", "chunk", "start", "memory", "error", "fastest")
 
 
 def tune(
@@ -20,56 +27,48 @@ def tune(
             metavar="MODEL...", help="Models by name (see: soloist models), or folders.", show_default=False
         ),
     ],
-    threads: Annotated[
-        int | None, typer.Option(help="The most processor threads; default: all.", min=1)
-    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Most processor threads; default: all.", min=1)] = None,
     budget: Annotated[float, typer.Option(help="Seconds for each time; at least three runs.")] = 1.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table, and errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Measure the engines that are installed with a model, once for each machine.
+    """Measure the installed engines with a model, once for each machine.
 
-    `soloist separate` then takes the fastest that estimates the same as PyTorch. Can be repeated.
+    `soloist separate` then takes the fastest one that estimates the same as PyTorch.
 
     `soloist tune tiny-tfc-tdf-songs`
     """
-    from rich.console import Console
-
-    from soloist.errors import SoloistError
-    from soloist.inference import tune as tune_model
-
-    console = Console(stderr=True, quiet=quiet)
+    if len(models) == 1:
+        check_model(models[0])
+    with loading(quiet=quiet):
+        from soloist.inference import tune as tune_model
     failed = []
     for model in models:
         try:
-            with console.status(f"{model} ...") as status:
-                notify = partial(_tell, status, model)
+            with progress_bar("{task.description} ...", quiet=quiet) as bar:
+                notify = partial(_tell, bar, bar.add_task(model), model)
                 calibration = tune_model(model, threads=threads, budget=budget, notify=notify)
         except SoloistError as error:
             if len(models) == 1:
                 raise
             failed.append(model)
-            typer.echo(f"soloist: {error}", err=True)
+            warn(str(error))
             continue
         _show(model, calibration)
     if failed:
         raise typer.Exit(1)
 
 
-def _tell(status: Status, model: str, engine: str) -> None:
-    status.update(f"{model}: {engine} ...")
+def _tell(bar: Progress, task: TaskID, model: str, engine: str) -> None:
+    bar.update(task, description=f"{model}: {engine}")
 
 
 def _show(model: str, calibration: Calibration) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     best = calibration.fastest()
-    table = Table("engine", "threads", "batch", "chunk", "start", "memory", "error", "", title=model)
-    for trial in calibration.trials:
-        table.add_row(*_cells(trial), "fastest" if trial == best else "")
-    Console().print(table)
+    rows = [[*_cells(trial), "yes" if trial == best else ""] for trial in calibration.trials]
+    typer.echo(model)
+    print_table(PrintedTable(_HEADINGS, rows, _HEADINGS[1:6]))
     for failure in calibration.failures:
-        typer.echo(f"soloist: {failure}", err=True)
+        warn(failure)
 
 
 def _cells(trial: Trial) -> list[str]:

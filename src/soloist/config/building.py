@@ -1,8 +1,8 @@
 """Objects from their configuration: `class_path` and `init_args`, nested.
 
-A configuration may come with somebody else's weights. It may name Soloist's classes, modules and parts that
-this program has imported already, and classes of code that the user trusts (`soloist.config.imports`).
-Everything else is refused before anything is built.
+A configuration may come with a stranger's weights. It may name classes of Soloist, of modules that the
+program has imported already, and of code that the user trusts (`soloist.config.imports`). Other classes are
+refused before anything is built.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
     """Build the object that a configuration describes.
 
     Args:
-        config: `class_path` and `init_args`; a part of the object is another such mapping.
+        config: `class_path` and `init_args`; parts of the object are such mappings, too.
         where: Owner of the configuration, for messages.
         kind: Required base class.
         **arguments: Arguments that no file can hold, such as the parameters of an optimizer.
@@ -52,11 +52,11 @@ def build_object(config: Mapping[str, Any], where: str, kind: type[T], **argumen
 
 
 def check(config: Mapping[str, Any], where: str) -> None:
-    """Refuse a configuration that names what it may not, without importing anything of somebody else's.
+    """Refuse a configuration that names code without permission; imports no code of strangers.
 
     Raises:
-        ConfigError: A class outside Soloist is named whose module neither this program nor the user has
-            imported, or a class is named elsewhere than under `class_path`.
+        ConfigError: The configuration names a class outside Soloist whose module neither this program nor the
+            user has imported, or names a class elsewhere than under `class_path`.
     """
     if "class_path" not in config:
         raise ConfigError(f"{where}: class_path is missing")
@@ -128,7 +128,7 @@ def _check_class_path(class_path: Any, where: str) -> None:
 
 
 def _names_code(text: str) -> bool:
-    """Tell whether jsonargparse could take a text for `module.Class` and import it."""
+    """Return True if jsonargparse could take a text for `module.Class` and import it."""
     if not _DOTTED.fullmatch(text):
         return False
     package = text.partition(".")[0]
@@ -155,10 +155,10 @@ def _build(value: Any, where: str) -> Any:
 
 
 def _is_part(cls: type[Any]) -> bool:
-    """Tell whether a class may be called with values from a file.
+    """Return True if a class may be called with values from a file.
 
-    A class of the user's imports may be, and so may whatever is or extends a class that Soloist exports, and
-    modules of PyTorch. `subprocess.Popen` is none of these, though every program has imported it.
+    Permitted are classes of the user's imports, classes that are or extend one that Soloist exports, and
+    modules of PyTorch, but not `subprocess.Popen`, which every program has imported.
     """
     if imports.is_imported(cls.__module__) or issubclass(cls, nn.Module):
         return True

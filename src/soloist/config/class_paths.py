@@ -1,7 +1,7 @@
 """Class paths: the names under which configurations refer to classes.
 
 A class path is a name that a package of Soloist exports (`soloist.networks.UNet`), the last part of one
-(`UNet`), or `module.Class` of somebody else's module. Paths that earlier versions wrote are aliases.
+(`UNet`), or `module.Class` of a module outside Soloist. Paths of earlier versions are aliases.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def faces() -> Mapping[str, frozenset[str]]:
 
 
 def class_path_of(cls: type[Any]) -> str:
-    """Name of a class in configurations: its face's, or `module.Class` where no face exports it."""
+    """Name of a class in configurations: that of its face, or `module.Class` if no face exports the class."""
     package = ".".join(cls.__module__.split(".")[:2])
     if cls.__name__ in faces().get(package, ()):
         return f"{package}.{cls.__name__}"
@@ -40,7 +40,7 @@ def class_path_of(cls: type[Any]) -> str:
 
 
 def configuration_of(cls: type[Any], **arguments: Any) -> dict[str, Any]:
-    """Configuration that builds a class with some arguments: `class_path` and `init_args`."""
+    """Configuration of a class with arguments: `class_path` and `init_args`."""
     return {"class_path": class_path_of(cls), "init_args": arguments}
 
 

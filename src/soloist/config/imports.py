@@ -1,8 +1,8 @@
-"""Code of the user's own: files and packages whose classes a configuration may name.
+"""Code outside Soloist: files and packages whose classes a configuration may name.
 
-A file is named by `--import FILE`, by the key `imports` of a recipe, or by a model folder that was trained
-with it. The first two are the user's own words, and are imported. The copy in a model folder may be a
-stranger's: it is imported only with consent, which is asked for once and holds for the contents of the files.
+`--import FILE`, the key `imports` of a recipe, or a model folder name the files. The user states the first
+two, which are imported. The copy in a model folder may be a stranger's: its import needs consent, which is
+asked for once and holds for the contents of the files.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ IMPORTS = "SOLOIST_IMPORT"
 """Environment variable of the files and packages given by `--import`; processes inherit it."""
 
 TRUST = "SOLOIST_TRUST"
-"""Environment variable that says 1 where `--trust` was given; processes inherit it."""
+"""Environment variable that is 1 with `--trust`; processes inherit it."""
 
 Ask = Callable[[str], bool]
-"""Asks the user a question; True for yes."""
+"""Function that asks the user a question; True for yes."""
 
 
 @dataclass(frozen=True)
 class ImportedCode:
-    """A file or a package that was imported for its classes.
+    """File or package that was imported for its classes.
 
     Attributes:
-        module: Name of the module, by which class paths begin.
+        module: Name of the module, with which class paths begin.
         path: The file; None for an installed package.
         sha256: Hash of the file, in hexadecimal digits; None for an installed package.
         source: Contents of the file when it was imported; None for an installed package.
@@ -70,18 +70,18 @@ _ask: Ask | None = None
 
 
 def ask_with(ask: Ask | None) -> None:
-    """Set how the user is asked for consent; None where nobody can be asked."""
+    """Set the function that asks for consent; None if nobody can be asked."""
     global _ask
     _ask = ask
 
 
 def requested() -> list[str]:
-    """Files and packages that `--import` named."""
+    """Files and packages of `--import`."""
     return [name for name in os.environ.get(IMPORTS, "").split(os.pathsep) if name]
 
 
 def request(names: Sequence[str], *, trust: bool = False) -> None:
-    """Remember what `--import` and `--trust` said, here and in processes that are started later.
+    """Store the values of `--import` and `--trust`, for this process and those it starts.
 
     Raises:
         UsageError: There is no such file.
@@ -98,7 +98,7 @@ def request(names: Sequence[str], *, trust: bool = False) -> None:
 
 
 def is_imported(module: str) -> bool:
-    """Tell whether a module, or a package around it, was imported for its classes."""
+    """Return True if a module, or a package around it, was imported for its classes."""
     _import_requested()
     return any(_is_inside(module, name) for name in _imported)
 
@@ -108,7 +108,7 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
 
     Args:
         name: `mine.py`, or the name of a package or module.
-        folder: Folder that a relative file is looked for in first.
+        folder: First folder in which to look for a relative file.
 
     Raises:
         ConfigError: There is no such file or package, its import fails, or another module has its name.
@@ -141,7 +141,7 @@ def imported_classes() -> dict[str, str]:
 
 
 def code_of(config: Any) -> list[ImportedCode]:
-    """Imports that the class paths of a configuration begin with."""
+    """Imported code whose modules the class paths of a configuration begin with."""
     modules = {path.rpartition(".")[0] for path in class_paths_in(config)}
     return [code for name, code in _imported.items() if any(_is_inside(module, name) for module in modules)]
 
@@ -170,9 +170,9 @@ def import_kept(entries: Sequence[Mapping[str, str]], folder: Path, *, trust: bo
     """Import the code that a model folder needs, with the user's consent.
 
     Args:
-        entries: As `ImportedCode.to_dict` made them.
+        entries: Entries of `ImportedCode.to_dict`.
         folder: The model folder.
-        trust: Consent, given by whoever calls.
+        trust: Consent of the caller.
 
     Raises:
         ConfigError: An entry is not valid, a file is missing or was changed, or an import fails.
@@ -202,7 +202,7 @@ def _get_consent(code: Sequence[ImportedCode], folder: Path, digest: str) -> Non
 
 
 def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:
-    """Check an entry of a model folder against what lies there."""
+    """Check an entry of a model folder against its file."""
     where = f"imports of {folder}"
     if set(entry) == {"module"}:
         return ImportedCode(str(entry["module"]))

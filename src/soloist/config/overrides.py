@@ -1,4 +1,4 @@
-"""Values of a recipe from elsewhere than its file: `--data.root PATH`."""
+"""Values of a recipe from the command line: `--data.root PATH`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from soloist.config.reading import nearest
 from soloist.errors import ConfigError, one_line
 
 Config = dict[str, Any]
-"""A part of a recipe: `class_path` and `init_args`, or plain names and values."""
+"""Part of a recipe: `class_path` and `init_args`, or plain names and values."""
 
 _CLASS_KEYS = ("class_path", "init_args")
 
 
 def override(values: Config, dotted: str, text: str) -> None:
-    """Put a value in the place that a dotted key names.
+    """Set the value of a dotted key from a text.
 
     Args:
-        values: The recipe, as its file holds it.
-        dotted: The place, `data.root`; `init_args` may be left out: `separator.network.num_blocks`.
+        values: The recipe, as in its file.
+        dotted: The key, `data.root`; `init_args` may be left out: `separator.network.num_blocks`.
         text: The value, as YAML.
 
     Raises:
-        ConfigError: The value is not YAML, or the key leads through something that has no keys.
+        ConfigError: The value is not YAML, or the key leads through a value without keys.
     """
     try:
         value = yaml.safe_load(text)
@@ -36,12 +36,12 @@ def override(values: Config, dotted: str, text: str) -> None:
 
 
 def put(values: Config, dotted: str, value: Any) -> None:
-    """Put a value in the place that a dotted key names, as `override` does it with a text.
+    """Set the value of a dotted key, as `override` does with a text.
 
-    Of the arguments of a class that gives way to another, those stay that the other one has as well.
+    Arguments of a replaced class stay if the new class has them, too.
 
     Raises:
-        ConfigError: The key leads through something that has no keys.
+        ConfigError: The key leads through a value without keys.
     """
     *way, last = dotted.split(".")
     place = values
@@ -57,11 +57,11 @@ def put(values: Config, dotted: str, value: Any) -> None:
 
 
 def check_key(values: Config, dotted: str) -> None:
-    """Refuse a key that leads to an argument which its class does not have.
+    """Refuse a key of an argument that its class does not have.
 
     Args:
-        values: The recipe, in which the key has a value.
-        dotted: As `override` takes it.
+        values: The recipe, with a value of the key.
+        dotted: The key; see `override`.
 
     Raises:
         ConfigError: There is no such argument, or no such class.
@@ -74,7 +74,7 @@ def check_key(values: Config, dotted: str) -> None:
 
 
 def _enter(place: Any, key: str, dotted: str) -> Config:
-    """Where a key of a part of the recipe belongs: into it, or into the arguments of its class."""
+    """Find the mapping of a key: a part of the recipe, or the arguments of its class."""
     if not isinstance(place, dict):
         raise ConfigError(f"--{dotted}: there is nothing below {place!r}")
     if "class_path" not in place or key in _CLASS_KEYS:
@@ -87,7 +87,7 @@ def _leave_out_unknown(part: Config) -> None:
     try:
         known = _known_arguments(part, "")
     except ConfigError:
-        return  # No class that can be asked, which is said where the recipe is checked.
+        return  # An unknown class, which the check of the recipe refuses.
     stated = part.get("init_args")
     if known is not None and isinstance(stated, dict):
         part["init_args"] = {key: value for key, value in stated.items() if key in known}
@@ -101,7 +101,7 @@ def _check_argument(part: Config, key: str, where: str) -> None:
 
 
 def _known_arguments(part: Config, where: str) -> list[str] | None:
-    """Names of the arguments of a part's class; None where it takes any."""
+    """Names of the arguments of a part's class; None if the class takes any."""
     check({"class_path": part["class_path"]}, where)
     parameters = inspect.signature(find_class(part["class_path"], where)).parameters
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

@@ -1,23 +1,28 @@
 """Objects from the keys and values of a YAML file, checked against the signature of their class.
 
 jsonargparse checks the types. What is added here: one line for each mistake, with the nearest right
-name, and that nothing but the given class is called.
+name, and that nothing but the given class is called. Plain records, such as the cards of all models, are
+checked without it: it takes longer to import than `soloist models` may take.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
+from soloist.config.plain_records import plain_arguments
 from soloist.errors import ConfigError, SoloistError, one_line
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 T = TypeVar("T")
 
@@ -25,7 +30,9 @@ _KEY = "value"
 
 # The values have been read from YAML already: a text with a colon in it is not a mapping to be read again.
 _AS_IS = "as-is"
-set_loader(_AS_IS, lambda text: text)
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The parser in C, seven times as fast, where PyYAML was built with it."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -35,7 +42,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -56,8 +63,11 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     Raises:
         ConfigError: A key is unknown or missing, or a value is of the wrong type or one that PyTorch refuses.
     """
-    parser, parsed = _parse(cls, values, where)
+    plain = plain_arguments(cls, values)
     try:
+        if plain is not None:
+            return cls(**plain)
+        parser, parsed = _parse(cls, values, where)
         made: T = parser.instantiate(parsed)[_KEY]
     except SoloistError:
         raise
@@ -102,27 +112,11 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         required = attribute.default is MISSING and attribute.default_factory is MISSING
         if required and values.get(attribute.name) is None:
             raise ConfigError(f"{where}: missing {attribute.name}")
-        if attribute.name in kept:
-            _check_parts(attribute.name, str(attribute.type), values.get(attribute.name), where)
+        if not isinstance(values.get(attribute.name, {}), (Mapping, NoneType)) and attribute.name in kept:
+            raise ConfigError(f"{where}: {attribute.name} must be names and values")
     plain = {key: value for key, value in values.items() if key not in kept}
     parsed = _parse(cls, plain, where, frozenset(kept))[1]
-    # `test:` with nothing after it is what there is by default.
-    parts = {key: values[key] for key in kept & values.keys() if values[key] is not None}
-    return cls(**{**parsed[_KEY].as_dict(), **parts})
-
-
-def _check_parts(name: str, kind: str, value: Any, where: str) -> None:
-    """Refuse what cannot be the `Config`, `dict[str, Config]` or `list[Config]` that an attribute holds."""
-    several = Sequence if kind.startswith("list[") else Mapping
-    if value is None:
-        return
-    if not isinstance(value, several) or isinstance(value, str):
-        said = "a list" if several is Sequence else "names and values"
-        raise ConfigError(f"{where}: {name} must be {said}, not {value!r}")
-    if "[" in kind:
-        parts = value.values() if isinstance(value, Mapping) else value
-        if wrong := [part for part in parts if not isinstance(part, Mapping)]:
-            raise ConfigError(f"{where}: each of {name} must be names and values, not {wrong[0]!r}")
+    return cls(**{**parsed[_KEY].as_dict(), **{key: values[key] for key in kept & values.keys()}})
 
 
 def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -147,6 +141,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _parse(
     cls: type[Any], values: Mapping[str, Any], where: str, skipped: frozenset[str] = frozenset()
 ) -> tuple[ArgumentParser, Namespace]:
+    from jsonargparse import ArgumentError
+
     parser, keys = _parser(cls, skipped)  # type: ignore[arg-type]
     check_keys(values, keys, where)
     try:
@@ -157,6 +153,9 @@ def _parse(
 
 @cache
 def _parser(cls: type[Any], skipped: frozenset[str]) -> tuple[ArgumentParser, tuple[str, ...]]:
+    from jsonargparse import ArgumentParser, set_loader
+
+    set_loader(_AS_IS, lambda text: text)
     parser = ArgumentParser(exit_on_error=False, parser_mode=_AS_IS)
     # A parameter without a type hint is accepted as it is: the class checks it.
     added = parser.add_class_arguments(cls, _KEY, fail_untyped=False, skip=set(skipped))

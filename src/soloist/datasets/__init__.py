@@ -1,4 +1,4 @@
-"""Corpora, and the synthetic band."""
+"""Corpora by layout, their tracks and stems, checks and conversions, and synthetic corpora."""
 
 import lazy_loader
 

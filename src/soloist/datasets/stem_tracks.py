@@ -1,4 +1,4 @@
-"""Corpora of stems as they lie on disk: folders of files, or MUSDB18's multi-stream files."""
+"""Tracks on disk: folders of stems, or MUSDB18's multi-stream files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MULTI_STREAM = ".stem.mp4"
 
 @dataclass(frozen=True)
 class TrackPath:
-    """Where a track of a corpus lies: a folder of stems, or a multi-stream file.
+    """Path of a track: a folder of stems, or a multi-stream file.
 
     Attributes:
-        name: Its name in the corpus: the path below the corpus, without suffix.
+        name: Name of the track: the path below the corpus, without suffix.
         path: The folder or file.
     """
 
@@ -25,10 +25,10 @@ class TrackPath:
     path: Path
 
     def open(self) -> StemTrack:
-        """Find out which stems the track has.
+        """Find the stems of the track.
 
         Raises:
-            AudioError: The file is damaged or has one stream only, or two files are the same stem.
+            AudioError: The file is damaged or has only one stream, or two files are the same stem.
         """
         files = _streams(self.path) if self.path.is_file() else _stem_files(self.path)
         mixture = files.pop(MIXTURE, None)
@@ -40,9 +40,9 @@ class TrackPath:
 def find_stem_tracks(root: str | Path) -> list[TrackPath]:
     """Find the tracks of a corpus, in the order of their names.
 
-    What counts as a track: a folder with audio files in it, each named after its stem (`vocals.wav`,
-    `drums.flac`, and perhaps `mixture.wav`), or a file `*.stem.mp4` with a stream for the mixture and each
-    stem. A corpus is one of them, or a folder that holds them at any depth.
+    A track is a folder with audio files named after their stems (`vocals.wav`, `drums.flac`, and optionally
+    `mixture.wav`), or a file `*.stem.mp4` with a stream for the mixture and each stem. A corpus is a track,
+    or a folder that holds tracks at any depth.
 
     Raises:
         UsageError: There is nothing at `root`, or no track in it.

@@ -1,8 +1,7 @@
-"""Synthetic talkers: babble of many voices from seeds, for tests and toy trainings.
+"""Synthetic talkers: meaningless speech of many voices, from seeds, for tests and toy trainings.
 
-A talker has a pitch, a throat, a breath, a pace and a temper of its own, drawn from its number; what it says
-is vowels and consonants without a meaning. Nothing is sampled; all of it is NumPy, and the voice is that of
-the synthetic band.
+The number of a talker is the seed of its pitch, throat, breath, pace and intonation. Talkers speak random
+vowels and consonants, with the voice of the synthetic band, in NumPy alone.
 """
 
 from __future__ import annotations
@@ -12,30 +11,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.datasets.synthetic_band.dsp import Bus, Clock
 from soloist.datasets.synthetic_band.song import Note
 from soloist.datasets.synthetic_band.voice import Singer, perform
 from soloist.errors import UsageError
 
-MINIMUM_RATE = 4000  # Hz, below which no two vowels differ
+MINIMUM_RATE = 4000  # Hz; vowels do not differ at lower rates.
 PEAK = 0.7
 
-# Ranges of the mean pitch in Hz of low and of high voices, and the pitch whose throat the vowels are of.
+# Ranges of the mean pitch of low and high voices, and the pitch of the reference throat, Hz.
 LOW_VOICES, HIGH_VOICES = (85.0, 150.0), (165.0, 255.0)
 REFERENCE_PITCH = 130.0
 
 
 @dataclass(frozen=True)
 class Talker:
-    """Who talks.
+    """Properties of a talker.
 
     Attributes:
         voice: The voice.
-        pitch: Its middle, as a MIDI pitch.
-        temper: How far the pitch goes up and down, semitones.
-        pace: Syllables a second.
+        pitch: Mean pitch, as a MIDI pitch.
+        temper: Range of the intonation, semitones.
+        pace: Syllables per second.
     """
 
     voice: Singer
@@ -45,7 +44,7 @@ class Talker:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Talker:
-        """Draw a talker: the higher the voice, the shorter the throat, but not to be told from it."""
+        """Draw a talker; higher voices tend to have shorter throats."""
         frequency = rng.uniform(*(HIGH_VOICES if rng.random() < 0.5 else LOW_VOICES))
         above = 12 * math.log2(frequency / REFERENCE_PITCH)
         voice = Singer(
@@ -60,21 +59,17 @@ class Talker:
         return cls(voice, pitch, temper=rng.uniform(1.0, 3.5), pace=rng.uniform(3.5, 6.0))
 
 
-def synthesize_talker(
-    duration: float, *, talker: int, utterance: int = 0, sample_rate: int = 8000
-) -> NDArray[np.float32]:
-    """Let a talker talk.
-
-    The same numbers give the same samples.
+def synthesize_talker(duration: float, *, talker: int, utterance: int = 0, sample_rate: int = 8000) -> Audio:
+    """Synthesise an utterance of a talker; equal arguments give equal samples.
 
     Args:
-        duration: In seconds; rounded to whole samples, at least one.
-        talker: Who talks, not negative.
-        utterance: What is said, not negative.
-        sample_rate: In Hz, at least 4000.
+        duration: Length in seconds, rounded to whole samples, at least one.
+        talker: Number of the talker, not negative.
+        utterance: Number of the utterance, not negative.
+        sample_rate: Sample rate in Hz, at least 4000.
 
     Returns:
-        `(1, samples)` with a peak of 0.7.
+        Audio `(1, samples)` with a peak of 0.7.
 
     Raises:
         UsageError: A number is out of range.
@@ -95,8 +90,8 @@ def synthesize_talker(
 
 
 def _phrases(talker: Talker, duration: float, rng: np.random.Generator) -> Iterator[list[Note]]:
-    """Phrases with pauses for breath between them, until the time is over."""
-    # The first one may have begun before: nobody waits for the recording.
+    """Compose phrases with pauses between them, up to the duration."""
+    # The first phrase may begin before the recording.
     start = rng.uniform(-0.5, 0.1)
     while start < duration:
         phrase = _phrase(talker, start, rng)
@@ -105,7 +100,7 @@ def _phrases(talker: Talker, duration: float, rng: np.random.Generator) -> Itera
 
 
 def _phrase(talker: Talker, start: float, rng: np.random.Generator) -> list[Note]:
-    """Syllables of uneven length, some stressed, on a pitch that falls from the first to the last."""
+    """Compose syllables of uneven length, some stressed, with falling pitch."""
     count = int(rng.integers(4, 13))
     lengths = rng.uniform(0.65, 1.35, count) / talker.pace
     starts = start + np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
@@ -113,6 +108,6 @@ def _phrase(talker: Talker, start: float, rng: np.random.Generator) -> list[Note
     fall = talker.temper * np.linspace(0.6, -0.8, count)
     pitches = talker.pitch + fall + talker.temper * (0.6 * stress + rng.normal(0, 0.25, count))
     velocities = 0.55 + 0.3 * stress + rng.uniform(-0.1, 0.1, count)
-    # Between two syllables the mouth closes.
+    # The mouth closes between two syllables.
     columns = (starts, 0.85 * lengths, pitches, velocities)
     return [Note(*map(float, values)) for values in zip(*columns, strict=True)]

@@ -1,9 +1,9 @@
-"""Recordings and the stems they consist of, wherever and however they are stored."""
+"""Tracks and their stems, independent of storage, and targets as sums of stems."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +17,11 @@ from soloist.errors import AudioError
 
 MIXTURE = "mixture"
 
+_STEM_OF = {"accompaniment": "vocals", "harmonic": "drums", "percussive": "drums"}
+
 
 class Stem(Protocol):
-    """Something of which any stretch can be read: a file, a sum of files, a synthetic sound."""
+    """Interface of stems, of which any excerpt can be read: a file, a sum of files, a synthetic sound."""
 
     @property
     def duration(self) -> float:
@@ -30,28 +32,28 @@ class Stem(Protocol):
         """Rate in Hz."""
 
     def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
-        """A stretch of the audio `(channels, samples)`, shorter where it ends before, and its rate in Hz.
+        """Read an excerpt `(channels, samples)`, shorter at the end of the stem, and the rate in Hz.
 
         Raises:
-            AudioError: It cannot be read, ends before `start`, or has samples that are not finite.
+            AudioError: The stem cannot be read, ends before `start`, or has samples that are not finite.
         """
 
     def blocks(self, length: int) -> Iterator[Audio]:
-        """The whole audio in blocks `(channels, length)`; the last may be shorter.
+        """Read the whole stem in blocks `(channels, length)`; the last may be shorter.
 
         Raises:
-            AudioError: It cannot be read, or has samples that are not finite.
+            AudioError: The stem cannot be read, or has samples that are not finite.
         """
 
 
 @dataclass(frozen=True)
 class StemFile:
-    """One stem: an audio stream of a file, or one channel of it.
+    """Stem that is an audio stream of a file, or one channel of it.
 
     Attributes:
         path: The file.
-        stream: Number of the audio stream.
-        channel: Number of the channel; None for all.
+        stream: Number of the audio stream, from 0.
+        channel: Number of the channel, from 0; None for all.
     """
 
     path: Path
@@ -71,13 +73,13 @@ class StemFile:
             return _probe_once(self.path).sample_rate
 
     def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
-        """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        """Read an excerpt `(channels, samples)` and the rate in Hz; see `Stem.read`."""
         with _naming(self.path):
             audio, rate = read_audio(self.path, start=start, duration=duration, stream=self.stream)
             return self._select(audio), rate
 
     def blocks(self, length: int) -> Iterator[Audio]:
-        """The whole audio in blocks; see `Stem.blocks`."""
+        """Read the whole stem in blocks; see `Stem.blocks`."""
         with _naming(self.path), AudioReader(self.path, stream=self.stream) as reader:
             for block in reader.blocks(length):
                 yield self._select(block)
@@ -96,13 +98,13 @@ class StemFile:
 
 @dataclass(frozen=True)
 class StemSum:
-    """One stem that is the sum of several: the guitars of a song, each in its own file."""
+    """Stem that is the sum of several, such as the guitars of a song in separate files."""
 
     parts: tuple[Stem, ...]
 
     @property
     def duration(self) -> float:
-        """Length of the longest part, seconds."""
+        """Length of the longest part in seconds."""
         return max(part.duration for part in self.parts)
 
     @property
@@ -111,7 +113,7 @@ class StemSum:
         return self.parts[0].sample_rate
 
     def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
-        """A stretch of the sum `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        """Read an excerpt of the sum `(channels, samples)` and the rate in Hz; see `Stem.read`."""
         heard = [part for part in self.parts if part.duration > start] or [self.parts[0]]
         read = [part.read(start, duration) for part in heard]
         total = np.zeros((read[0][0].shape[0], max(audio.shape[1] for audio, _ in read)), np.float32)
@@ -122,7 +124,7 @@ class StemSum:
         return total, self.sample_rate
 
     def blocks(self, length: int) -> Iterator[Audio]:
-        """The whole sum in blocks; see `Stem.blocks`."""
+        """Read the whole sum in blocks; see `Stem.blocks`."""
         yield from _sum_blocks(self.parts, length, str(self))
 
     def __str__(self) -> str:
@@ -131,13 +133,13 @@ class StemSum:
 
 @dataclass(frozen=True)
 class StemTrack:
-    """A recording and its stems.
+    """Recording with its stems.
 
     Attributes:
-        name: Its name in the corpus.
-        stems: Each stem by name, without the mixture.
-        mixture: The mixture as recorded; None where the mixture is the sum of the stems.
-        labels: Who or what is heard: speakers, or the class of a sound. Splits must not share speakers.
+        name: Name in the corpus.
+        stems: Stems by name, without the mixture.
+        mixture: Recorded mixture; None if the mixture is the sum of the stems.
+        labels: Speakers, or the class of a sound; see `Corpus.disjoint_labels`.
     """
 
     name: str
@@ -146,7 +148,7 @@ class StemTrack:
     labels: tuple[str, ...] = ()
 
     def mixture_blocks(self, length: int = 65536) -> Iterator[Audio]:
-        """The mixture in blocks `(channels, samples)`: as recorded, or the sum of the stems.
+        """Read the recorded mixture, or the sum of the stems, in blocks `(channels, samples)`.
 
         Raises:
             AudioError: A file cannot be read, or the stems cannot be added up.
@@ -160,7 +162,7 @@ class StemTrack:
 
     @property
     def sample_rate(self) -> int:
-        """Rate of the mixture in Hz.
+        """Sample rate of the mixture in Hz.
 
         Raises:
             AudioError: The file cannot be read.
@@ -181,8 +183,37 @@ class StemTrack:
         return self.mixture or next(iter(self.stems.values()))
 
 
+def components(target: str, stems: Sequence[str]) -> tuple[str, ...]:
+    """List the stems that add up to a target.
+
+    A target is a stem or a union: `accompaniment` is everything but the vocals, `no_X` everything but X;
+    `percussive` is the drums and `harmonic` everything else, as in evaluations of harmonic/percussive
+    separation.
+
+    Args:
+        target: Name of a stem or of a union.
+        stems: Names of the track's stems.
+
+    Returns:
+        Names of stems; empty if the track does not have the target.
+    """
+    if target in stems:
+        return (target,)
+    stem = _STEM_OF.get(target, target.removeprefix("no_"))
+    if target == stem or stem not in stems:
+        return ()
+    others = tuple(name for name in stems if name != stem)
+    return (stem,) if target == "percussive" else others
+
+
+def sum_of(stems: Mapping[str, Audio], target: str) -> Audio:
+    """Reference of a target: a stem, or the sum of the stems of a union."""
+    parts = [stems[name] for name in components(target, tuple(stems))]
+    return parts[0] if len(parts) == 1 else np.sum(np.stack(parts), axis=0)
+
+
 def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = False) -> Iterator[Audio]:
-    """The sum of stems in blocks; what ends early is silent from there on, or refused if `strict`."""
+    """Add up stems in blocks; shorter stems are padded with silence, or refused if `strict`."""
     with ExitStack() as opened:
         streams = [stem.blocks(length) for stem in stems]
         for stream in streams:
@@ -202,7 +233,7 @@ def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Let an error say which file it is about, so that one file can be counted once."""
+    """Add the path of the file to errors, so that each file can be counted once."""
     try:
         yield
     except AudioError as error:
@@ -212,5 +243,5 @@ def _naming(path: Path) -> Iterator[None]:
 
 @lru_cache(maxsize=65536)
 def _probe_once(path: Path) -> AudioInfo:
-    """What a file says of itself, asked once: a training draws excerpts of it many times."""
+    """Read the header of a file once, since a training reads many excerpts of it."""
     return probe(path)

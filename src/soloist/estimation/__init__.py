@@ -1,4 +1,4 @@
-"""Masks, Wiener filter and mixture consistency: from a network's output to estimates."""
+"""Estimation of sources from a network's output: Wiener filter, mixture consistency, clustering."""
 
 import lazy_loader
 

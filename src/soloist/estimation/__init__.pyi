@@ -1,9 +1,9 @@
 from .clustering.cloud import loudest as loudest
-from .clustering.cluster_memory import ClusterMemory as ClusterMemory
+from .clustering.cluster_confidence import Confidence as Confidence
+from .clustering.cluster_confidence import measure_confidence as measure_confidence
+from .clustering.cluster_gaps import ClusterMemory as ClusterMemory
 from .clustering.clusterer import Clusterer as Clusterer
 from .clustering.clusterer import Fit as Fit
-from .clustering.confidence import Confidence as Confidence
-from .clustering.confidence import measure_confidence as measure_confidence
 from .clustering.gaussian_mixture import GaussianMixture as GaussianMixture
 from .clustering.kmeans import KMeans as KMeans
 from .clustering.kmeans import SoftKMeans as SoftKMeans

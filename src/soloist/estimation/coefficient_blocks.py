@@ -1,4 +1,4 @@
-"""Blocks of coefficients rearranged, so that a graph has few steps, and as many for every length."""
+"""Rearrangement of coefficient blocks, for graphs with few steps, independent of the length."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 _WASTE = 1.25
-"""By how much the widest block of a run may exceed the narrowest."""
+"""Largest ratio of the widest to the narrowest block of a run."""
 
 
 def fold_windows(block: Tensor, axis: int, window: int | None) -> Tensor:
-    """Make items of the batch of the windows of a time axis; the last window ends with zeros.
+    """Cut a time axis into windows, as items of the batch; the last window is padded with zeros.
 
     Args:
         block: `(batch, ...)`.
-        axis: The axis.
-        window: Its points in a window; None for all.
+        axis: Time axis.
+        window: Points of a window. If None, return the block.
 
     Returns:
-        `(batch * windows, ...)`, of `window` points.
+        `(batch * windows, ...)`, with `window` points on the axis.
     """
     if window is None:
         return block
@@ -31,14 +31,14 @@ def fold_windows(block: Tensor, axis: int, window: int | None) -> Tensor:
 
 
 def unfold_windows(block: Tensor, axis: int, batch: int, length: int) -> Tensor:
-    """Undo `fold_windows` for so many items and points of the axis."""
+    """Undo `fold_windows`, for `batch` items and `length` points of the axis."""
     x = block.movedim(axis, -1).unflatten(0, (batch, -1)).movedim(1, -2).flatten(-2)
     return x[..., :length].movedim(-1, axis)
 
 
 def similar_widths(blocks: Sequence[Tensor]) -> Iterator[slice]:
-    """Runs of blocks whose last axes are of nearly the same size."""
-    # One block alone may be a spectrogram, whose last axis is of any size.
+    """Yield runs of blocks with last axes of nearly the same size."""
+    # A single block may be a spectrogram, with a last axis of any size.
     widths = [int(block.shape[-1]) for block in blocks] if len(blocks) > 1 else [1]
     first = 0
     for stop in range(1, len(widths) + 1):
@@ -48,7 +48,7 @@ def similar_widths(blocks: Sequence[Tensor]) -> Iterator[slice]:
 
 
 def join_blocks(blocks: Sequence[Tensor], axis: int) -> Tensor:
-    """One block of several, side by side along an axis, the narrow ones with zeros at their ends."""
+    """Concatenate blocks along an axis, with zeros at the ends of narrow blocks."""
     if len(blocks) == 1:
         return blocks[0]
     widest = max(int(block.shape[-1]) for block in blocks)
@@ -59,9 +59,9 @@ def split_blocks(joined: Tensor, like: Sequence[Tensor], axis: int) -> list[Tens
     """Undo `join_blocks`.
 
     Args:
-        joined: What has been made of the joined blocks.
-        like: Blocks `(batch, channels, frequency, ...)` of the bins and widths that there were.
-        axis: The axis of the bins.
+        joined: Joined blocks.
+        like: Blocks `(batch, channels, frequency, ...)` with the original bins and widths.
+        axis: Axis of the bins in `joined`.
     """
     if len(like) == 1:
         return [joined]

@@ -1,4 +1,4 @@
-"""Mixture consistency: the smallest change after which estimates add up to the mixture.
+"""Mixture consistency: the smallest change that makes estimates sum to the mixture.
 
 Wisdom et al., "Differentiable consistency constraints for improved deep speech enhancement", ICASSP 2019.
 """
@@ -15,15 +15,15 @@ ConsistencyWeights = Literal["uniform", "magsq"]
 def project_onto_mixture(
     estimates: Tensor, mixture: Tensor, weights: ConsistencyWeights = "uniform", eps: float = 1e-9
 ) -> Tensor:
-    """Share what the estimates lack of the mixture among them.
+    """Distribute the residual, mixture minus sum of the estimates, over the estimates.
 
     Args:
         estimates: `(batch, sources, channels, samples)`.
-        mixture: `(batch, channels, samples)`, at the same level as the estimates.
-        weights: How the difference is shared: equally, or in proportion to the estimates' power, so that
-            a silent estimate stays silent.
-        eps: Added to the sum of the powers. It is absolute: very quiet estimates do not reach the
-            mixture, and where all of them are silent they stay so.
+        mixture: `(batch, channels, samples)`, at the level of the estimates.
+        weights: Shares of the residual: "uniform", or in proportion to the power of the estimates ("magsq"),
+            so that silent estimates stay silent.
+        eps: Added to the sum of the powers, an absolute value: very quiet estimates do not reach the mixture,
+            and if all estimates are silent, they stay silent.
 
     Returns:
         Estimates `(batch, sources, channels, samples)`.

@@ -1,4 +1,4 @@
-"""Sources as Gaussians whose power is their own at each time, and whose covariance at each frequency.
+"""Local Gaussian model of sources: a power for each time and frequency, a covariance for each frequency.
 
 [1] N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using
 a full-rank spatial covariance model", IEEE TASLP 18(7), 2010.
@@ -19,10 +19,10 @@ _ROOT = 2**0.5
 
 @dataclass(frozen=True)
 class LocalGaussians:
-    """What is known of each source: its power at each time, and the covariance of its channels [1].
+    """Local Gaussian models of sources: power at each time, covariance of the channels [1].
 
-    Hermitian matrices of `channels` rows are kept as `channels ** 2` real numbers, whose inner products are
-    those of the matrices, so that sums over sources and over time are products of real matrices.
+    Hermitian matrices of `channels` rows are stored as `channels ** 2` real numbers with the inner products
+    of the matrices, so that sums over sources and over time are products of real matrices.
 
     Attributes:
         powers: `(batch, frequency, sources, frames)`.
@@ -34,7 +34,7 @@ class LocalGaussians:
 
     @classmethod
     def of(cls, powers: Tensor, moments: Tensor, eps: Tensor) -> LocalGaussians:
-        """Take the powers out of channels' moments, packed and summed over time; `eps` is `(batch,)`."""
+        """Normalise packed moments of the channels, summed over time, by powers; `eps` is `(batch,)`."""
         return cls(powers, moments / (eps.reshape(-1, 1, 1, 1) + powers.sum(dim=-1, keepdim=True)))
 
     @classmethod
@@ -61,14 +61,14 @@ class LocalGaussians:
         return cls.of(powers, torch.cat([squares.sum(dim=-1), *parts], dim=3), eps)
 
     def whiten(self, mixture: Tensor, floor: Tensor) -> Tensor:
-        """The inverse of the mixture's covariance, `floor` added to its diagonal, times the mixture.
+        """Multiply the mixture by the inverse of its covariance.
 
         Args:
             mixture: `(batch, frequency, channels, frames)`.
-            floor: `(batch,)`.
+            floor: Added to the diagonal of the covariance, `(batch,)`.
 
         Returns:
-            Shaped like the mixture.
+            `(batch, frequency, channels, frames)`.
         """
         channels = mixture.shape[2]
         packed = self.covariances.mT @ self.powers
@@ -76,7 +76,7 @@ class LocalGaussians:
         if channels == 1:
             return mixture / packed
         if channels == 2:
-            # In closed form, much faster than a solver of many small systems.
+            # Closed form: much faster than a solver of many small systems.
             first, second = packed[:, :, 0], packed[:, :, 1]
             across = torch.complex(packed[:, :, 2], packed[:, :, 3]) / _ROOT
             left, right = mixture.unbind(dim=2)
@@ -86,14 +86,17 @@ class LocalGaussians:
         return torch.linalg.solve(_unpack(packed.mT), mixture.mT[..., None])[..., 0].mT
 
     def estimate(self, whitened: Tensor, dtype: torch.dtype) -> Tensor:
-        """Estimates `(batch, frequency, sources, channels, frames)` of what was whitened.
+        """Estimate the sources from the whitened mixture.
 
         Args:
-            whitened: What `whiten` returns.
+            whitened: Result of `whiten`, `(batch, frequency, channels, frames)`.
             dtype: Type of the real and imaginary parts.
+
+        Returns:
+            `(batch, frequency, sources, channels, frames)`.
         """
         matrices = rearrange(_unpack(self.covariances), "b f s c d -> b f (s c) d")
-        # In real numbers: twice as fast as complex matrices that are small, and the powers are real.
+        # Real arithmetic: twice as fast as small complex matrices, and the powers are real.
         planes = rearrange(torch.view_as_real(whitened), "b f c t part -> b f (part c) t")
         parts = [
             torch.cat(halves, dim=3) @ planes
@@ -106,27 +109,27 @@ class LocalGaussians:
         return torch.complex(real, imaginary)
 
     def filtered(self, whitened: Tensor, eps: Tensor) -> LocalGaussians:
-        """Measure what `estimate` returns.
+        """Measure the estimates of the whitened mixture `(batch, frequency, channels, frames)`.
 
-        Squares of what is whitened would save the estimates, but are too large to cancel to a source's power
-        where a mixture of sources of rank one is no multiple of them.
+        A shortcut by squares of the whitened mixture would save the estimates, but loses precision: with
+        sources of rank one, large terms must cancel to the power of a source.
         """
         return self.measure(self.estimate(whitened, whitened.real.dtype), eps)
 
 
 def _across(signals: Tensor) -> Tensor:
-    """Of signals `(batch, frequency, channels, frames)` the products of different channels, packed."""
+    """Packed products of different channels of signals `(batch, frequency, channels, frames)`."""
     pairs = [first * second.conj() for first, second in _pairs(signals, 2)]
     return _ROOT * torch.stack(pairs, dim=2) if pairs else signals[:, :, :0]
 
 
 def _pairs(signals: Tensor, dim: int) -> list[tuple[Tensor, Tensor]]:
-    """Each two channels of signals, in the order in which matrices are packed."""
+    """Pairs of channels, in the order of packed matrices."""
     return list(combinations(signals.unbind(dim), 2))
 
 
 def _pack(matrices: Tensor) -> Tensor:
-    """Hermitian `(..., channels, channels)` as real `(..., channels ** 2)`."""
+    """Pack Hermitian `(..., channels, channels)` into real `(..., channels ** 2)`."""
     channels = matrices.shape[-1]
     first, second = torch.triu_indices(channels, channels, 1)
     across = matrices[..., first, second] * _ROOT
@@ -134,7 +137,7 @@ def _pack(matrices: Tensor) -> Tensor:
 
 
 def _unpack(packed: Tensor) -> Tensor:
-    """The matrices that `_pack` was given."""
+    """Undo `_pack`."""
     channels = isqrt(packed.shape[-1])
     first, second = torch.triu_indices(channels, channels, 1)
     diagonal, real, imaginary = packed.split([channels, len(first), len(first)], dim=-1)

@@ -1,4 +1,4 @@
-"""What networks see of a complex spectrogram, and how masks and estimates become complex again."""
+"""Conversions between complex spectrograms and the real representations of networks."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def planes_to_complex(planes: Tensor, order: PlaneOrder = "parts") -> Tensor:
 
 
 def decibels(magnitudes: Tensor, floor: float = 1e-4) -> Tensor:
-    """Levels of magnitudes in dB; what lies below the floor counts as the floor."""
+    """Levels of magnitudes in dB; smaller magnitudes than `floor` count as `floor`."""
     return 20 * magnitudes.clamp(min=floor).log10()
 
 
 def with_phase_of(magnitudes: Tensor, coefficients: Tensor) -> Tensor:
-    """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with theirs.
+    """Give real magnitudes the phase of complex coefficients of a shape that broadcasts with the magnitudes.
 
-    The phase of a zero is 0, whatever its sign.
+    The phase of a zero is 0, for either sign.
     """
     phase = coefficients.angle().masked_fill(coefficients == 0, 0)
     return torch.polar(magnitudes, phase.expand_as(magnitudes))

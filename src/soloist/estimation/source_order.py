@@ -1,4 +1,4 @@
-"""Estimates in the order that agrees best with another set of estimates."""
+"""Order of the sources of consecutive estimates."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from torch import Tensor
 from soloist.metrics import best_order
 
 CLEAR = 0.05
-"""Part of the energy that is to be expected by which another order must agree better before it is taken."""
+"""Least advantage of another order before it is taken, as a share of the expected energy."""
 
 
 def align_sources(estimates: Tensor, anchor: Tensor, where: slice) -> Tensor:
-    """Permute estimates so that they correlate best with an anchor over the samples they share.
+    """Permute estimates for the best correlation with an anchor over shared samples.
 
     Args:
         estimates: `(batch, sources, channels, samples)`.
         anchor: `(batch, sources, channels, shared)`.
-        where: The samples of `estimates` that correspond to those of `anchor`.
+        where: Samples of `estimates` that correspond to `anchor`.
 
     Returns:
-        `estimates` with its sources in the anchor's order.
+        `estimates`, with the sources in the order of the anchor.
     """
     return _permute(estimates, best_order(_agreement(estimates[..., where], anchor)))
 
 
 class OrderKeeper:
-    """Keeps the order of sources that keep it by themselves, unless what they share says clearly otherwise.
+    """Alignment that keeps the last order, unless another one fits the shared samples clearly better.
 
-    Where sources are silent, next to nothing says which is which; the order then stays as it was.
+    With silent sources no order fits clearly better, so the order stays.
     """
 
     def __init__(self) -> None:
         self._order: Tensor | None = None
 
     def align(self, estimates: Tensor, anchor: Tensor, where: slice) -> Tensor:
-        """The next estimates in the anchor's order; shapes are those of `align_sources`."""
+        """Return the next estimates in the order of the anchor; arguments are those of `align_sources`."""
         shared = estimates[..., where]
         agreement = _agreement(shared, anchor)
         kept = self._order
@@ -50,7 +50,7 @@ class OrderKeeper:
 
 
 def _agreement(shared: Tensor, anchor: Tensor) -> Tensor:
-    """How well each estimate fits each of the anchor's sources, `(batch, sources, estimates)`."""
+    """Correlation of each source of the anchor with each estimate, `(batch, sources, estimates)`."""
     fixed = rearrange(anchor, "b s c t -> b s (c t)")
     return torch.einsum("b i t, b j t -> b i j", fixed, rearrange(shared, "b s c t -> b s (c t)"))
 

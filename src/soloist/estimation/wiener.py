@@ -1,4 +1,4 @@
-"""The multichannel Wiener filter, and its improvement by expectation maximisation.
+"""Multichannel Wiener filter with expectation maximisation.
 
 [1] N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using
 a full-rank spatial covariance model", IEEE TASLP 18(7), 2010.
@@ -29,28 +29,27 @@ from soloist.estimation.representations import with_phase_of
 from soloist.resources import is_captured
 
 _LOUD = 10.0
-"""Magnitude above which mixtures are scaled down, so that `eps` means the same for all."""
+"""Magnitude above which mixtures are scaled down, so that `eps` has the same effect at all levels."""
 _GROUP = 2**19
-"""Values of all sources in the bins that are filtered at once: what stays in the cache is twice as fast."""
+"""Values of all sources in the bins of one step: twice as fast if the step fits in the cache."""
 
 
 @dataclass(frozen=True)
 class WienerEM:
-    """Estimates sources from their magnitudes and the mixture, so that channels agree and all add up [2].
+    """Multichannel Wiener filter: estimates of sources from magnitudes and the mixture [2].
 
-    A source is modelled by its power at each time and frequency, averaged over channels, and by the
-    covariance of its channels at each frequency. Each iteration filters the mixture by the models of all
-    sources [1], and models the sources anew by what comes out. It is computed in double precision: of a
-    source that is panned, the covariance has rank one, which single precision could not invert.
+    The model of a source is a power for each time and frequency, averaged over channels, and a covariance of
+    the channels for each frequency. Each iteration filters the mixture by the models of all sources [1], and
+    updates the models from the result. Computed in double precision: the covariance of a panned source has
+    rank one, which single precision cannot invert.
 
     Attributes:
-        iterations: How often the mixture is filtered; 0 returns what the filter begins with.
-        start: What it begins with. "phase": the magnitudes with the phase of the mixture; "mask": the mixture
+        iterations: Number of filter steps; 0 returns the initial estimates.
+        start: Initial estimates: "phase": the magnitudes with the phase of the mixture; "mask": the mixture
             shared in proportion to the magnitudes.
-        residual: Whether what the sources lack of the mixture is one more source, the last.
-        window: Frames (or slices) that are modelled together; memory does not depend on more than these. None
-            for all.
-        eps: What powers and covariances are regularised by.
+        residual: Add the mixture minus the sources as one more source, the last.
+        window: Frames (or slices) with a common model; bounds the memory. If None, all.
+        eps: Regularisation of powers and covariances.
 
     Raises:
         UsageError: A number is out of range.
@@ -77,7 +76,7 @@ class WienerEM:
 
         Args:
             mixture: Complex `(batch, channels, frequency, frames)`.
-            magnitudes: Of the sources, `(batch, sources, channels, frequency, frames)`.
+            magnitudes: Magnitudes of the sources, `(batch, sources, channels, frequency, frames)`.
 
         Returns:
             Complex `(batch, sources, channels, frequency, frames)`; one source more with `residual`.
@@ -89,14 +88,14 @@ class WienerEM:
         return estimates
 
     def filter_blocks(self, mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
-        """Estimate sources on blocks of bins that each have a time resolution of their own.
+        """Estimate sources on blocks of bins with different time resolutions.
 
-        A bin's statistics are its own, so that it makes no difference whether blocks are filtered one by one
-        or padded with zeros to one matrix.
+        Bins have separate statistics, so blocks padded with zeros to one matrix give the same estimates.
 
         Args:
             mixture: Complex `(batch, channels, frequency, slices, coefficients)`.
-            magnitudes: Of the sources, `(batch, sources, channels, frequency, slices, coefficients)`.
+            magnitudes: Magnitudes of the sources, `(batch, sources, channels, frequency, slices,
+                coefficients)`.
 
         Returns:
             Complex, shaped like the magnitudes; one source more with `residual`.
@@ -122,9 +121,9 @@ class WienerEM:
         return [torch.cat(parts, dim=4) for parts in zip(*windows, strict=True)]
 
     def _filter_captured(self, mixture: Sequence[Tensor], magnitudes: Sequence[Tensor]) -> list[Tensor]:
-        """`filter_blocks` for graphs: in steps whose number no length decides, and few of them.
+        """`filter_blocks` for graphs: in few steps, whose number does not depend on the length.
 
-        Windows are items of the batch, and blocks of nearly the same width are filtered as one.
+        Windows become items of the batch, and blocks of nearly the same width become one block.
         """
         batch, length = mixture[0].shape[0], mixture[0].shape[3]
         mixed = [fold_windows(block, 3, self.window) for block in mixture]
@@ -138,12 +137,15 @@ class WienerEM:
         return [unfold_windows(block, 4, batch, length) for block in estimates]
 
     def _filter(self, mixture: Tensor, magnitudes: Tensor, gain: Tensor) -> Tensor:
-        """Estimates shaped like the magnitudes, of all times together.
+        """Filter one block, with one model for all times.
 
         Args:
             mixture: `(batch, channels, frequency, ...)`.
             magnitudes: `(batch, sources, channels, frequency, ...)`.
-            gain: By how much the mixture is too loud, `(batch,)`.
+            gain: Excess level of the mixture, `(batch,)`; see `_gain`.
+
+        Returns:
+            Estimates with the shape of the magnitudes; one source more with `residual`.
         """
         times = mixture.shape[3:]
         mixture, magnitudes = mixture.flatten(3), magnitudes.flatten(4)
@@ -156,7 +158,7 @@ class WienerEM:
         begun = self._begin(mixture, magnitudes)
         if not self.iterations:
             return with_phase_of(begun, mixture[:, None])
-        # In place of dividing everything by the gain.
+        # Equivalent to dividing mixture and magnitudes by the gain.
         floor, eps = (number * gain.double().square() for number in (self.eps**0.5, self.eps))
         heard = rearrange(mixture, "b c f t -> b f c t").to(torch.complex128)
         models = rearrange(begun, "b s c f t -> b f s c t")
@@ -168,7 +170,7 @@ class WienerEM:
         return rearrange(estimates, "b f s c t -> b s c f t")
 
     def _begin(self, mixture: Tensor, magnitudes: Tensor) -> Tensor:
-        """Magnitudes that the estimates begin with; negative where they oppose the mixture."""
+        """Magnitudes of the initial estimates; negative for the opposite phase of the mixture."""
         if self.start == "mask":
             magnitudes = mixture.abs()[:, None] * (
                 magnitudes / (self.eps + magnitudes.sum(dim=1, keepdim=True))
@@ -180,7 +182,7 @@ class WienerEM:
 
 
 def _gain(blocks: Sequence[Tensor]) -> Tensor:
-    """By how much the blocks of each item are too loud, at least 1; `(batch,)`."""
+    """Ratio of the peak of each item to `_LOUD`, at least 1; `(batch,)`."""
     peaks = torch.stack([block.abs().flatten(1).amax(dim=1) for block in blocks]).amax(dim=0)
     return (peaks / _LOUD).clamp(min=1.0)
 

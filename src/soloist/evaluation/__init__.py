@@ -1,4 +1,4 @@
-"""How well systems separate: scores of whole corpora, their costs, and a report."""
+"""Evaluation: scores and costs of systems on whole corpora, and a report."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
 from .corpus_evaluation import Evaluation as Evaluation
 from .corpus_evaluation import EvaluationSettings as EvaluationSettings
 from .estimate_folders import FolderScoring as FolderScoring
-from .outcome import Outcome as Outcome
+from .outcomes import Outcome as Outcome
 from .page.report_page import render_page as render_page
 from .records import TargetScores as TargetScores
 from .records import TrackRecord as TrackRecord

@@ -1,4 +1,4 @@
-"""Whether the best system is better than the others, or only looks so on these tracks."""
+"""Significance tests between the best system and the others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from soloist.metrics import PairedTest, holm, paired_test, summarize
 
 @dataclass(frozen=True)
 class Comparison:
-    """The SDR of the best system for a target beside that of another, on the tracks that both have.
+    """Comparison of the best system for a target with another one, on the tracks of both.
 
     Attributes:
         target: The target.
         best: Name of the system with the best median SDR.
         other: Name of the other system.
-        test: The Wilcoxon signed-rank test.
-        p_value: Its p-value, adjusted by Holm's method for the number of systems compared for the target.
+        test: Wilcoxon signed-rank test of the SDR.
+        p_value: p-value of the test, adjusted by Holm's method for the number of comparisons for the target.
     """
 
     target: str
@@ -29,7 +29,7 @@ class Comparison:
 
 
 def compare_with_best(systems: Sequence[SystemResults]) -> list[Comparison]:
-    """Compare the best system for each target with every other one that shares tracks enough with it.
+    """Compare the best system for each target with every other one that shares `FEW_TRACKS` tracks with it.
 
     Raises:
         UsageError: scipy is not installed.

@@ -1,4 +1,4 @@
-"""Evaluation of systems on a corpus: tracks in parallel, resumed where they were left."""
+"""Evaluation of systems on a corpus, with tracks in parallel, and resumable."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from types import TracebackType
 from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
 from soloist.evaluation import scoring_workers as workers
-from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import choose_tracks, excerpt_folder
-from soloist.evaluation.outcome import Outcome
+from soloist.evaluation.outcomes import Outcome, write_failures
 from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.systems import SystemSettings, check_system
@@ -27,15 +26,15 @@ from soloist.resources import Processes
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How a corpus is evaluated.
+    """Settings of an evaluation.
 
     Attributes:
-        results: Folder of the results; each system has a folder in it.
-        systems: How systems separate.
-        scores: How estimates are scored.
-        listen: Number of tracks of which an excerpt is kept to listen to.
-        jobs: Tracks under way at once; memory grows with it, and with nothing else.
-        overwrite: Evaluate tracks anew that have scores already.
+        results: Folder of the results, with a folder for each system.
+        systems: Settings of separating.
+        scores: Settings of scoring.
+        listen: Number of tracks with an excerpt for listening.
+        jobs: Number of tracks at once, with which the memory grows.
+        overwrite: Evaluate tracks anew that have scores.
     """
 
     results: Path = Path("results")
@@ -46,19 +45,19 @@ class EvaluationSettings:
     overwrite: bool = False
 
     def fingerprint(self) -> dict[str, object]:
-        """What scores depend on: a record with another fingerprint is not resumed from."""
+        """Settings that scores depend on; a record with another fingerprint is made anew."""
         return {**asdict(self.systems), **asdict(self.scores)}
 
 
 class Evaluation:
-    """Separates and scores a corpus with one system after another; a track that fails stops no other.
+    """Separates and scores a corpus with one system after another; a failed track stops no other.
 
-    Separating and scoring run in processes apart, so that the time and memory of a system are its own. At
-    most `settings.jobs` tracks are in memory, and their estimates on disk, at once.
+    Separating and scoring run in different processes, so that time and memory are those of the system alone.
+    At most `settings.jobs` tracks are in memory, and their estimates on disk, at once.
 
     Args:
         tracks: The corpus.
-        settings: Where to, and how.
+        settings: Settings of the evaluation.
     """
 
     def __init__(self, tracks: Sequence[TrackPath], settings: EvaluationSettings) -> None:
@@ -80,11 +79,11 @@ class Evaluation:
         self._stack.__exit__(kind, error, trace)
 
     def run(self, name: str, notify: Callable[[Outcome], None] | None = None) -> list[Outcome]:
-        """Evaluate a system; what has scores already is not done again.
+        """Evaluate a system, except for tracks that have scores.
 
         Args:
             name: A model's name or folder, or an oracle; see `OracleName`.
-            notify: Called with every outcome as it comes.
+            notify: Callback that receives each outcome.
 
         Raises:
             ModelError: The model is unknown or not on disk.
@@ -106,8 +105,7 @@ class Evaluation:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
         outcomes = [future.result() for future in futures]
-        failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
-        write_failures(system_folder(self._settings.results, title), failures)
+        write_failures(system_folder(self._settings.results, title), outcomes)
         return outcomes
 
     def _outcome(self, system: str, track: TrackPath, separators: Processes) -> Outcome:
@@ -125,7 +123,7 @@ class Evaluation:
         return Outcome(track.name, record)
 
     def _earlier(self, system: str, track: TrackPath) -> TrackRecord | None:
-        """The record of an earlier run, if it is of the same settings and what is to be heard is there."""
+        """Record of an earlier run; None unless the settings are the same and a wanted excerpt is there."""
         folder = system_folder(self._settings.results, system)
         path = record_path(folder, track.name)
         if self._settings.overwrite or not path.is_file():

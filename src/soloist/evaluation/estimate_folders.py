@@ -1,4 +1,4 @@
-"""Scores of estimates that lie on disk already."""
+"""Scores of estimates on disk."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 from soloist.datasets import TrackPath
 from soloist.errors import SoloistError
-from soloist.evaluation.failures import write_failures
 from soloist.evaluation.listening_excerpts import choose_tracks, write_excerpts
 from soloist.evaluation.matching import load_pair, match_tracks
-from soloist.evaluation.outcome import Outcome
+from soloist.evaluation.outcomes import Outcome, write_failures
 from soloist.evaluation.records import system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.scoring_workers import score_loaded
@@ -19,14 +18,14 @@ from soloist.evaluation.scoring_workers import score_loaded
 
 @dataclass(frozen=True)
 class FolderScoring:
-    """Scores the tracks of a folder of estimates, one by one; a track that fails stops no other.
+    """Scores the tracks of a folder of estimates, one by one; a failed track stops no other.
 
     Attributes:
-        system: Under which name the scores are kept.
-        settings: How estimates are scored.
-        by_name: Match estimates and references of a track by name; otherwise by quality, for talkers.
-        results: Folder to keep records in; None to keep none.
-        listen: Number of tracks of which an excerpt is kept to listen to.
+        system: Name of the system in the results.
+        settings: Settings of scoring.
+        by_name: Match estimates and references of a track by name; else by quality, for talkers.
+        results: Folder of the records; None to keep none.
+        listen: Number of tracks with an excerpt for listening.
     """
 
     system: str
@@ -45,15 +44,15 @@ class FolderScoring:
 
         Args:
             references: Tracks of true stems.
-            estimates: Tracks of estimates, named like those or a single one.
-            notify: Called with every outcome as it comes.
+            estimates: Tracks of estimates, with the names of the references, or a single one.
+            notify: Callback that receives each outcome.
 
         Raises:
             UsageError: No track has both references and estimates.
         """
         pairs, missing, extra = match_tracks(references, estimates)
-        outcomes = [Outcome(name, failure="there are no estimates of it") for name in missing]
-        outcomes += [Outcome(name, failure="there are no references of it") for name in extra]
+        outcomes = [Outcome(name, failure="it has no estimates") for name in missing]
+        outcomes += [Outcome(name, failure="it has no references") for name in extra]
         for outcome in outcomes:
             notify(outcome)
         heard = choose_tracks([reference for reference, _ in pairs], self.listen)
@@ -61,8 +60,7 @@ class FolderScoring:
             outcomes.append(self._score(reference, estimate, reference.name in heard))
             notify(outcomes[-1])
         if self._folder is not None:
-            failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
-            write_failures(self._folder, failures)
+            write_failures(self._folder, outcomes)
 
     def _score(self, reference: TrackPath, estimate: TrackPath, heard: bool) -> Outcome:
         try:

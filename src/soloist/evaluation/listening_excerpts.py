@@ -1,4 +1,4 @@
-"""Excerpts to listen to: the mixture, references and estimates of a few tracks, beside a system's scores."""
+"""Excerpts for listening: mixture, references and estimates of a few tracks, beside a system's scores."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soloist.audio import StemWriter, WriteOptions
-from soloist.datasets import StemTrack, TrackPath, sum_of
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE, StemTrack, TrackPath, sum_of
 from soloist.evaluation.matching import LoadedTrack
 
 EXCERPT_SECONDS = 10
-"""Length of an excerpt: long enough to hear, short enough that a page of them can be sent by mail."""
+"""Duration of an excerpt, in s: a page of excerpts can be sent by mail."""
 
 REFERENCE, ESTIMATE = "reference", "estimate"
 _FOLDER = "listen"
@@ -23,7 +22,7 @@ _MOST_CHANNELS = 2
 
 
 def choose_tracks(tracks: Sequence[TrackPath], count: int) -> set[str]:
-    """Names of `count` tracks spread evenly over a corpus: the same ones for every system."""
+    """Choose `count` tracks spread evenly over a corpus, the same for every system; return their names."""
     if count < 1:
         return set()
     indices = np.linspace(0, len(tracks) - 1, min(count, len(tracks))).round().astype(int)
@@ -31,17 +30,17 @@ def choose_tracks(tracks: Sequence[TrackPath], count: int) -> set[str]:
 
 
 def excerpt_folder(system: Path, track: str) -> Path:
-    """Where a system keeps the excerpts of a track."""
+    """Folder of the excerpts of a track in a system's folder."""
     return system / _FOLDER / track
 
 
 def write_excerpts(system: Path, track: StemTrack, loaded: LoadedTrack) -> None:
-    """Write an excerpt of the mixture, and of each estimate with its reference, with one gain for all.
+    """Write an excerpt of the mixture and of each estimate with its reference, with one gain for all.
 
     Args:
         system: Folder of the system's results.
-        track: Has the mixture.
-        loaded: Has the references and estimates.
+        track: The track, for its mixture.
+        loaded: References and estimates.
     """
     length = EXCERPT_SECONDS * loaded.sample_rate
     start = _best_start(list(loaded.references.values()), loaded.sample_rate)
@@ -53,7 +52,7 @@ def write_excerpts(system: Path, track: StemTrack, loaded: LoadedTrack) -> None:
     folder = excerpt_folder(system, track.name)
     paths = {name: folder / f"{name}.{_EXTENSION}" for name in audio}
     block = np.stack(list(audio.values()))
-    # Below 32 kHz the format has other bit rates; what it takes by itself there is not larger.
+    # Below 32 kHz the format has other bit rates; its default there is not larger.
     options = WriteOptions(format="mp3", bitrate=192 if loaded.sample_rate >= 32000 else None)
     with StemWriter(paths, loaded.sample_rate, block.shape[1], options) as writer:
         writer.write(block)
@@ -61,7 +60,7 @@ def write_excerpts(system: Path, track: StemTrack, loaded: LoadedTrack) -> None:
 
 
 def find_excerpts(system: Path) -> dict[str, dict[str, Path]]:
-    """For each track of a system with excerpts their files, by `mixture`, `reference-X`, `estimate-X`."""
+    """Find the excerpts in a system's folder, by track and by `mixture`, `reference-X`, `estimate-X`."""
     root = system / _FOLDER
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(root.rglob(f"*.{_EXTENSION}")):
@@ -70,7 +69,7 @@ def find_excerpts(system: Path) -> dict[str, dict[str, Path]]:
 
 
 def _best_start(references: Sequence[NDArray[np.float32]], sample_rate: int) -> int:
-    """The sample from which on the quietest reference is loudest, so that all of them are heard."""
+    """First sample of the excerpt in which the relatively quietest reference is loudest."""
     seconds = references[0].shape[-1] // sample_rate
     if seconds <= EXCERPT_SECONDS:
         return 0

@@ -1,4 +1,4 @@
-"""Estimates on disk beside their references: names matched; rates, channels and lengths checked."""
+"""Estimates on disk and their references: names matched; rates, channels and lengths checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soloist.datasets import Stem, StemTrack, TrackPath, components
 from soloist.errors import AudioError, UsageError
 
 LENGTH_TOLERANCE = 0.1
-"""Seconds by which an estimate may be longer or shorter than its reference: what encoders add and cut."""
+"""Largest difference of the durations of estimate and reference, in s, for what encoders add and cut."""
 
 
 @dataclass
@@ -20,11 +20,11 @@ class LoadedTrack:
     """References and estimates of a track in memory, of one rate, channel count and length.
 
     Attributes:
-        references: Each stem `(channels, samples)`.
-        estimates: Each estimate that can be scored, of the same shape.
-        sample_rate: Rate of all of them, Hz.
-        notes: What a reader of the scores should know: stems that are missing, left over or were cut.
-        refused: Why an estimate that is there cannot be scored, a line each.
+        references: Stems `(channels, samples)`.
+        estimates: Estimates that can be scored, of the same shape.
+        sample_rate: Sample rate of references and estimates, Hz.
+        notes: Notes for readers of the scores: stems that are missing, left over or cut.
+        refused: Reasons why estimates cannot be scored, a line each.
     """
 
     references: dict[str, Audio]
@@ -35,11 +35,11 @@ class LoadedTrack:
 
     @property
     def duration(self) -> float:
-        """Length in s."""
+        """Duration in s."""
         return next(iter(self.references.values())).shape[-1] / self.sample_rate
 
     def admit(self, name: str, audio: Audio, sample_rate: int) -> None:
-        """Take in an estimate `(channels, samples)`, cut or padded to fit, or refuse it."""
+        """Add an estimate `(channels, samples)`, cut or padded to fit, or refuse the estimate."""
         channels, length = next(iter(self.references.values())).shape
         missing = length - audio.shape[-1]
         if sample_rate != self.sample_rate:
@@ -79,12 +79,12 @@ def load_references(track: StemTrack) -> LoadedTrack:
 
 
 def load_pair(reference: StemTrack, estimate: StemTrack, *, by_name: bool = True) -> LoadedTrack:
-    """Read a track's references and the estimates of them; what cannot be scored is left out and told.
+    """Read a track's references and estimates; note or refuse estimates that cannot be scored.
 
     Args:
         reference: The true stems.
-        estimate: The estimates, under the names of stems or of unions of them.
-        by_name: Whether an estimate needs a reference of its name; False where quality matches them.
+        estimate: The estimates, under the names of stems or of unions of stems.
+        by_name: Require a reference for the name of each estimate; False if quality matches them.
 
     Raises:
         AudioError: The references cannot be read, or no estimate can be scored.
@@ -108,11 +108,11 @@ def load_pair(reference: StemTrack, estimate: StemTrack, *, by_name: bool = True
 def match_tracks(
     references: Sequence[TrackPath], estimates: Sequence[TrackPath]
 ) -> tuple[list[tuple[TrackPath, TrackPath]], list[str], list[str]]:
-    """Pair tracks by name; a single track on either side is a pair whatever its names.
+    """Pair tracks by name, or single tracks of any names.
 
     Returns:
-        Pairs of reference and estimate, names of references without estimates, and names of estimates
-        without references.
+        Pairs of reference and estimate, names of references without estimates, names of estimates without
+        references.
 
     Raises:
         UsageError: No name occurs on both sides.

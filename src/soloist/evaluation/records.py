@@ -1,6 +1,6 @@
-"""Scores of a track and their file: museval's JSON schema, which museval reads, and what Soloist adds.
+"""Scores of a track, and their file in museval's JSON schema with additions of Soloist.
 
-A system's results are a folder `<system>/test/<track>.json`, the layout that museval's `add_eval_dir` takes.
+A system's results are files `<system>/test/<track>.json`, the layout that museval's `add_eval_dir` reads.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import AudioError
-from soloist.files import Staging
+from soloist.files import write_whole
 
 FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
-"""Metrics of BSS Eval v4, one value for each window, in dB."""
+"""Metrics of BSS Eval v4, with a value for each window, in dB."""
 
 TRACK_METRICS = ("SI-SDR", "uSDR")
 """Metrics of the whole track, in dB: SI-SDR, and the SDR of the music demixing challenges."""
 
 SUBSET = "test"
-"""The folder that museval looks for results in, whatever the corpus."""
+"""Folder in which museval looks for results of any corpus."""
 
 _SCHEMA_VERSION = "0.4.1"
 _OWN_KEY = "soloist"
@@ -34,9 +34,9 @@ class TargetScores:
 
     Attributes:
         name: The target.
-        frames: For each of `FRAME_METRICS` a value for each window, in dB; NaN where there is none.
-        whole: For each of `TRACK_METRICS` the value of the whole track, in dB.
-        rank_deficient: Whether the references were too alike, or band-limited, for a full-rank solution.
+        frames: Values for each window by `FRAME_METRICS`, in dB; NaN for undefined values.
+        whole: Value for the whole track by `TRACK_METRICS`, in dB.
+        rank_deficient: True if the references are too alike, or band-limited, for a full-rank solution.
     """
 
     name: str
@@ -47,12 +47,12 @@ class TargetScores:
 
 @dataclass(frozen=True)
 class SeparationCost:
-    """What separating a track took.
+    """Cost of separating a track.
 
     Attributes:
-        elapsed: Seconds, reading and writing included.
-        peak_memory: MB (10^6 bytes) that the process has held at most; None where it is not known.
-        device: What was computed on.
+        elapsed: Seconds, with reading and writing.
+        peak_memory: Peak memory of the process, in MB (10^6 bytes); None if unknown.
+        device: Device of the computation.
     """
 
     elapsed: float
@@ -62,19 +62,19 @@ class SeparationCost:
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """All that is known of a system's estimates of a track.
+    """Scores and cost of a system on a track.
 
     Attributes:
         system: Name of the system.
         track: Name of the track.
         targets: Scores of each target.
         window: Length of the windows of BSS Eval, s.
-        hop: Their distance, s.
-        duration: Length of the track, s; NaN where it is not known.
-        cost: What separating took; None where the estimates came as files.
-        notes: What a reader of the scores should know, a line each.
-        refused: Why estimates of the track could not be scored, a line each.
-        settings: How it was separated and scored: a record with other settings is not taken for this one.
+        hop: Distance of the windows, s.
+        duration: Duration of the track, s; NaN if unknown.
+        cost: Cost of separating; None for estimates from files.
+        notes: Notes for readers of the scores, a line each.
+        refused: Reasons why estimates of the track could not be scored, a line each.
+        settings: Settings of separating and scoring; an evaluation with other settings makes the record anew.
     """
 
     system: str
@@ -91,12 +91,7 @@ class TrackRecord:
     def write(self, folder: Path) -> Path:
         """Write the record into a system's folder, whole or not at all; return its path."""
         path = record_path(folder, self.track)
-        staging = Staging()
-        try:
-            staging.target(path).write_text(json.dumps(self._as_json(), indent=1), encoding="utf-8")
-            staging.promote()
-        finally:
-            staging.discard()
+        write_whole(path, json.dumps(self._as_json(), indent=1))
         return path
 
     def _as_json(self) -> dict[str, Any]:
@@ -129,12 +124,12 @@ class TrackRecord:
 
 
 def system_folder(results: Path, system: str) -> Path:
-    """The folder of a system in a folder of results; a colon is not for file names."""
+    """Folder of a system in a folder of results; a colon becomes a hyphen."""
     return results / system.replace(":", "-")
 
 
 def record_path(folder: Path, track: str) -> Path:
-    """The file of a track's record in a system's folder."""
+    """File of a track's record in a system's folder."""
     return folder / SUBSET / f"{track}.json"
 
 
@@ -143,8 +138,8 @@ def read_record(path: Path, system: str, track: str) -> TrackRecord:
 
     Args:
         path: The file.
-        system: Name of the system, where the file does not say it.
-        track: Name of the track, where the file does not say it.
+        system: Name of the system if the file has none.
+        track: Name of the track if the file has none.
 
     Raises:
         AudioError: The file is damaged or not a record.
@@ -159,7 +154,7 @@ def read_record(path: Path, system: str, track: str) -> TrackRecord:
 
 
 def read_records(folder: Path) -> Iterator[TrackRecord]:
-    """The records in a system's folder, in the order of the tracks.
+    """Read the records in a system's folder, in the order of the tracks.
 
     Raises:
         AudioError: A file is damaged.
@@ -201,12 +196,12 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
 
 
 def _windows(targets: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Length and distance of the windows, s, as the first of them tell; 1 s where there are none."""
+    """Length and distance of the windows, s, from the first two windows; 1 s without windows."""
     frames: list[dict[str, Any]] = next((target["frames"] for target in targets if target["frames"]), [])
     window = float(frames[0]["duration"]) if frames else 1.0
     return window, float(frames[1]["time"] - frames[0]["time"]) if len(frames) > 1 else 1.0
 
 
 def _quantized(value: float) -> float:
-    """A value as museval writes it: five decimals, and NaN for what is infinite."""
+    """Round a value as museval does: five decimals, NaN for infinite values."""
     return round(value, 5) if math.isfinite(value) else math.nan

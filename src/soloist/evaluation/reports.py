@@ -1,35 +1,96 @@
-"""All reports of a set of results: CSV and Parquet, Markdown and the HTML page."""
+"""Reports of a set of results: CSV and Parquet, Markdown and the HTML page."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from soloist.evaluation.page import render_page
-from soloist.evaluation.result_tables import markdown_table, write_frames_csv, write_tracks_csv
-from soloist.evaluation.results import SystemResults
+from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, SeparationCost, TargetScores, TrackRecord
+from soloist.evaluation.result_tables import summary_table
+from soloist.evaluation.results import METRICS, SystemResults
+from soloist.files import write_whole
+from soloist.metrics import summarize
+from soloist.table_files import write_table
 
 TRACKS_CSV, FRAMES_CSV, TABLE, PAGE = "tracks.csv", "frames.csv", "table.md", "report.html"
+
+_NAMES = ("system", "track", "target")
+_COSTS = ("elapsed", "duration", "peak_memory_mb", "device")
 
 
 def write_reports(folder: Path, systems: Sequence[SystemResults]) -> Path:
     """Write all reports into a folder; return the path of the HTML page."""
-    folder.mkdir(parents=True, exist_ok=True)
     write_tracks_csv(folder / TRACKS_CSV, systems)
     write_frames_csv(folder / FRAMES_CSV, systems)
     for table in (TRACKS_CSV, FRAMES_CSV):
         _write_parquet(folder / table)
-    (folder / TABLE).write_text(markdown_table(systems), encoding="utf-8")
+    write_whole(folder / TABLE, format_markdown(systems))
     page = folder / PAGE
-    page.write_text(render_page(systems), encoding="utf-8")
+    write_whole(page, render_page(systems))
     return page
 
 
+def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
+    """Write a row for each system, track and target: medians over windows, and costs."""
+    rows = [
+        _names(system, record, target)
+        | {metric: _plain(summarize(target.frames[metric])) for metric in FRAME_METRICS}
+        | {metric: _plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS}
+        | _costs(record)
+        for system in systems
+        for record in system.records
+        for target in record.targets
+    ]
+    write_table(rows, path, (*_NAMES, *METRICS, *_COSTS))
+
+
+def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:
+    """Write a row for each system, track, target and window."""
+    rows = [
+        _names(system, record, target)
+        | {"time": index * record.hop, "duration": record.window}
+        | {metric: _plain(value) for metric, value in zip(FRAME_METRICS, values, strict=True)}
+        for system in systems
+        for record in system.records
+        for target in record.targets
+        for index, values in enumerate(zip(*(target.frames[metric] for metric in FRAME_METRICS), strict=True))
+    ]
+    write_table(rows, path, (*_NAMES, "time", "duration", *FRAME_METRICS))
+
+
+def format_markdown(systems: Sequence[SystemResults]) -> str:
+    """Format the summary as a Markdown table, with the failed tracks below."""
+    failures = [
+        f"- {system.name}: {track} has no scores: {reason}"
+        for system in systems
+        for track, reason in system.failures.items()
+    ]
+    return "\n".join([summary_table(systems).to_markdown(), *(["", *failures] if failures else []), ""])
+
+
 def _write_parquet(table: Path) -> None:
-    """Write a CSV table as Parquet beside it, where pyarrow (the extra `parquet`) is installed."""
+    """Write a CSV table as Parquet beside the CSV, if pyarrow (the extra `parquet`) is installed."""
     if find_spec("pyarrow") is None:
         return
     from pyarrow import csv, parquet
 
     parquet.write_table(csv.read_csv(table), table.with_suffix(".parquet"))
+
+
+def _names(system: SystemResults, record: TrackRecord, target: TargetScores) -> dict[str, Any]:
+    return dict(zip(_NAMES, (system.name, record.track, target.name), strict=True))
+
+
+def _costs(record: TrackRecord) -> dict[str, Any]:
+    cost = record.cost or SeparationCost(math.nan)
+    values = (_plain(cost.elapsed), _plain(record.duration), cost.peak_memory, cost.device)
+    return dict(zip(_COSTS, values, strict=True))
+
+
+def _plain(value: float) -> float | None:
+    """Round a value for a table; None if not finite."""
+    return round(value, 5) if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Results on disk, gathered for reports: the records, failures and excerpts of one or more systems."""
+"""Results on disk: records, failures and excerpts of systems."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soloist.errors import UsageError
-from soloist.evaluation.failures import read_failures
 from soloist.evaluation.listening_excerpts import find_excerpts
+from soloist.evaluation.outcomes import read_failures
 from soloist.evaluation.records import FRAME_METRICS, SUBSET, TRACK_METRICS, TrackRecord, read_records
 from soloist.metrics import bootstrap_interval, summarize
 
 METRICS = (*FRAME_METRICS, *TRACK_METRICS)
 
 FEW_TRACKS = 5
-"""With fewer tracks nothing is said of how tracks are distributed."""
+"""Fewest tracks for intervals and box plots over tracks."""
 
 
 @dataclass(frozen=True)
 class SystemResults:
-    """What a system's folder holds.
+    """Content of a system's folder.
 
     Attributes:
         name: Name of the system.
-        records: One for each track with scores.
-        failures: Why the other tracks have none.
-        excerpts: Files to listen to, by track and by `mixture`, `reference-X`, `estimate-X`.
+        records: Records of the tracks with scores.
+        failures: Reasons why other tracks have no scores, by track.
+        excerpts: Files for listening, by track and by `mixture`, `reference-X`, `estimate-X`.
     """
 
     name: str
@@ -37,14 +37,14 @@ class SystemResults:
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of computing for a second of audio, over all tracks; None where it is not known."""
+        """Seconds of computing for a second of audio, over all tracks; None if unknown."""
         timed = [record for record in self.records if record.cost is not None]
         audio = sum(record.duration for record in timed)
         return sum(record.cost.elapsed for record in timed if record.cost) / audio if audio > 0 else None
 
     @property
     def peak_memory(self) -> float | None:
-        """The most memory that separating took, MB; None where it is not known."""
+        """Peak memory of separating, MB; None if unknown."""
         known = [
             record.cost.peak_memory for record in self.records if record.cost and record.cost.peak_memory
         ]
@@ -52,11 +52,11 @@ class SystemResults:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The targets that occur, in the order of their first occurrence."""
+        """Targets of all records, in the order of their first occurrence."""
         return tuple(dict.fromkeys(target.name for record in self.records for target in record.targets))
 
     def frames(self, target: str, metric: str) -> list[list[float]]:
-        """For each track that has the target its values of a metric: a value a window, or one."""
+        """Values of a metric for each track with the target: one for each window, or one."""
         return [
             target_scores.frames[metric] if metric in FRAME_METRICS else [target_scores.whole[metric]]
             for record in self.records
@@ -65,31 +65,31 @@ class SystemResults:
         ]
 
     def tracks(self, target: str, metric: str) -> list[float]:
-        """For each track that has the target the median of its windows; NaN where all are NaN."""
+        """Median over windows for each track with the target; NaN if all values are NaN."""
         return [summarize(values) for values in self.frames(target, metric)]
 
     def interval(self, target: str, metric: str) -> tuple[float, float] | None:
-        """Bootstrapped 95 % interval of the median over tracks; None for less than `FEW_TRACKS`."""
+        """Bootstrapped 95 % interval of the median over tracks; None for fewer than `FEW_TRACKS`."""
         values = self.tracks(target, metric)
         return bootstrap_interval(values) if len(values) >= FEW_TRACKS else None
 
 
 def all_targets(systems: Iterable[SystemResults]) -> list[str]:
-    """The targets of all systems: vocals and their complement first, because most systems have them."""
+    """Targets of all systems, vocals and accompaniment first, because most systems have them."""
     found = dict.fromkeys(target for system in systems for target in system.targets)
     first = [target for target in ("vocals", "accompaniment") if target in found]
     return list(dict.fromkeys([*first, *found]))
 
 
 def best_first(systems: Iterable[SystemResults], target: str) -> list[SystemResults]:
-    """The systems that have a target, by their median SDR; last those without scores."""
+    """Sort the systems with a target by median SDR, the best first, systems without scores last."""
     having = [system for system in systems if target in system.targets]
     medians = {system.name: summarize(system.tracks(target, "SDR")) for system in having}
     return sorted(having, key=lambda system: (math.isnan(medians[system.name]), -medians[system.name]))
 
 
 def load_results(folders: Sequence[Path]) -> list[SystemResults]:
-    """Gather the systems in folders of results, or in single systems' folders, each once.
+    """Load the systems in folders of results, or in single systems' folders, each once.
 
     Raises:
         UsageError: There are no results in a folder, or two systems have one name.

@@ -1,4 +1,4 @@
-"""Targets that are scored together."""
+"""Grouping of targets into runs of BSS Eval."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _PARTNERS = {"accompaniment": "vocals", "harmonic": "percussive", "percussive": 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Targets that are scored in one run.
+    """Targets of one run of BSS Eval.
 
     Attributes:
-        references: Targets that add up to the mixture, each part of it in one of them.
-        scored: Those whose scores count; they come first in `references`.
+        references: Targets that add up to the mixture, without overlap.
+        scored: Targets whose scores count, the first of `references`.
     """
 
     references: tuple[str, ...]
@@ -25,19 +25,19 @@ class Scenario:
 
 
 def complement(stem: str) -> str:
-    """The name of everything but a stem."""
+    """Name of the union of all other stems."""
     return "accompaniment" if stem == "vocals" else f"no_{stem}"
 
 
 def scenarios(targets: Collection[str], stems: Sequence[str]) -> list[Scenario]:
     """Group targets into runs, in each of which every part of the mixture occurs once.
 
-    Interference and artefacts are told apart by the references that there are, so a run always has all
-    of them, whichever targets were estimated. A union is scored against its complement, and so is a stem
-    whose complement was estimated too: vocals and accompaniment make a run of their own, as in SiSEC.
+    The references tell interference from artefacts, so a run always has references for the whole mixture,
+    whichever targets have estimates. A union is scored against its complement, and so is a stem whose
+    complement has an estimate: vocals and accompaniment make a run of their own, as in SiSEC.
 
     Args:
-        targets: What was estimated.
+        targets: Names of the estimates.
         stems: Names of the track's stems.
 
     Raises:
@@ -60,7 +60,7 @@ def scenarios(targets: Collection[str], stems: Sequence[str]) -> list[Scenario]:
 
 
 def accompaniment_parts(estimated: Iterable[str]) -> tuple[str, ...]:
-    """The estimates that add up to the accompaniment, for a system that separates vocals from other stems."""
+    """Names of the estimates that add up to the accompaniment; empty without vocals or with accompaniment."""
     names = tuple(estimated)
     if "vocals" not in names or "accompaniment" in names:
         return ()

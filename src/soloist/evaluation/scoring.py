@@ -1,4 +1,4 @@
-"""Scores of one track from its references and estimates."""
+"""Scores of a track from references and estimates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from soloist.metrics import bss_eval, sdr, si_sdr
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """How estimates are scored.
+    """Settings of scoring.
 
     Attributes:
         window: Length of the windows of BSS Eval, s.
-        hop: Their distance, s.
-        rank_tolerance: What BSS Eval takes for missing in the references; see `soloist.metrics.bss_eval_v4`.
-            0 solves as museval does.
+        hop: Distance of the windows, s.
+        rank_tolerance: Relative size below which BSS Eval takes a direction of the references for missing;
+            see `soloist.metrics.bss_eval_v4`. 0 solves as museval does.
     """
 
     window: float = 1.0
@@ -49,14 +49,13 @@ def score_estimates(
     """Score the estimates of a track against its stems.
 
     Args:
-        references: All stems of the track `(channels, samples)`: what is not estimated is needed too,
-            because it can interfere.
-        estimates: Estimates of stems, or of unions of them (`accompaniment`, `no_vocals`), of the same shape.
-        sample_rate: Rate of all of them, Hz.
-        settings: Windows.
+        references: All stems of the track `(channels, samples)`; stems without estimates can interfere.
+        estimates: Estimates of stems or of their unions (`accompaniment`, `no_vocals`), of the same shape.
+        sample_rate: Sample rate of references and estimates, Hz.
+        settings: Settings of scoring; None for the defaults.
 
     Returns:
-        Scores in the order of the estimates. Where a reference or an estimate is silent they are NaN.
+        Scores in the order of the estimates; NaN for a silent reference or estimate.
 
     Raises:
         UsageError: A reference is missing, or shapes differ.
@@ -70,13 +69,13 @@ def score_estimates(
 
 
 def match_by_quality(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:
-    """The estimates under the names of the references that they fit best, by the SIR of the whole track.
+    """Name estimates after the references that they fit best, by the SIR of the whole track.
 
-    For sources whose order means nothing, such as talkers.
+    For unordered sources, such as talkers.
 
     Args:
-        references: Each source `(channels, samples)`.
-        estimates: As many estimates of the same shape, under any names.
+        references: Sources `(channels, samples)`.
+        estimates: Estimates of the same number and shape, under any names.
 
     Raises:
         UsageError: There are not as many estimates as references.
@@ -117,10 +116,10 @@ def _score_scenario(
 def _score_frames(
     true: Mapping[str, Audio], estimates: Mapping[str, Audio], sample_rate: int, settings: ScoreSettings
 ) -> tuple[dict[str, dict[str, list[float]]], bool]:
-    """BSS Eval of each target, and whether the references were rank-deficient.
+    """Compute BSS Eval of each target, and tell whether the references are rank-deficient.
 
-    Where an estimate is silent or missing, the reference takes its place: it can still interfere in the
-    other estimates, whose scores do not depend on which estimates there are.
+    The reference stands in for a silent or missing estimate: it can still interfere in the other estimates,
+    whose scores do not depend on the set of estimates.
     """
     estimated = {name: audio for name, audio in estimates.items() if audio.any()}
     result = bss_eval(

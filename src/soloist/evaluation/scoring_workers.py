@@ -1,4 +1,4 @@
-"""What the processes of an evaluation do: separate a track, or score one."""
+"""Functions of the processes of an evaluation: separate a track, score a track."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _starting: tuple[str, SystemSettings, Path] | None = None
 
 @dataclass(frozen=True)
 class Separated:
-    """Estimates of a track and the memory of the process that made them, MB."""
+    """Estimates of a track, and the peak memory of their process, MB."""
 
     separation: SystemEstimates
     peak_memory: float | None
@@ -31,15 +31,15 @@ class Separated:
 
 @dataclass(frozen=True)
 class ScoringTask:
-    """A track to score.
+    """Track to score, with its estimates.
 
     Attributes:
         system: Name of the system.
-        track: Where the references are.
+        track: The track, for its references.
         separated: The estimates.
-        scores: How they are scored.
-        settings: What the record says that its scores depend on.
-        heard: The system's folder, where an excerpt is to be kept to listen to; None otherwise.
+        scores: Settings of scoring.
+        settings: Fingerprint of the evaluation, for the record.
+        heard: The system's folder, to keep an excerpt for listening; None to keep none.
     """
 
     system: str
@@ -51,19 +51,19 @@ class ScoringTask:
 
 
 def start_separating(name: str, settings: SystemSettings, folder: Path, threads: int) -> None:
-    """Make ready a process that separates with one system."""
+    """Prepare a process that separates with one system."""
     global _starting
     torch.set_num_threads(threads)
     _starting = (name, settings, folder)
 
 
 def start_scoring(threads: int) -> None:
-    """Make ready a process that scores."""
+    """Prepare a process that scores."""
     torch.set_num_threads(threads)
 
 
 def separate(track: TrackPath) -> Separated:
-    """Separate a track with the system of this process, which is loaded with the first track.
+    """Separate a track with the system of this process, which the first track loads.
 
     Raises:
         AudioError: The track cannot be read.
@@ -78,7 +78,7 @@ def separate(track: TrackPath) -> Separated:
 
 
 def score(task: ScoringTask) -> TrackRecord:
-    """Score a track; an estimate that cannot be scored is told in the record's notes.
+    """Score a track; the record tells which estimates cannot be scored.
 
     Raises:
         AudioError: The references cannot be read, or nothing can be scored.
@@ -98,14 +98,14 @@ def score(task: ScoringTask) -> TrackRecord:
 def score_loaded(
     system: str, track: str, loaded: LoadedTrack, settings: ScoreSettings, *, by_name: bool = True
 ) -> TrackRecord:
-    """The record of a track whose references and estimates are in memory.
+    """Score a track whose references and estimates are in memory.
 
     Args:
         system: Name of the system.
         track: Name of the track.
-        loaded: The references and estimates; without `by_name` the estimates get their references' names.
-        settings: How estimates are scored.
-        by_name: Whether the names of the estimates mean something.
+        loaded: References and estimates; without `by_name` the estimates get the names of references.
+        settings: Settings of scoring.
+        by_name: Match estimates and references by name; else by quality.
 
     Raises:
         UsageError: Without names, there are not as many estimates as references.
@@ -126,7 +126,7 @@ def score_loaded(
 
 
 def _add_accompaniment(loaded: LoadedTrack) -> None:
-    """Where a system has vocals and other stems, those add up to its accompaniment, as in SiSEC."""
+    """Add up the accompaniment for a system with vocals and two or more other stems, as in SiSEC."""
     parts = accompaniment_parts(loaded.estimates)
     if parts and len(loaded.estimates) == len(loaded.references) > 2:
         loaded.estimates["accompaniment"] = sum(

@@ -1,4 +1,4 @@
-"""Systems under evaluation: models of the zoo, and oracles that know the references."""
+"""Systems under evaluation: models, and oracles that know the references."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import torch
 from einops import rearrange
 
 from soloist.audio import Audio, StemWriter, WriteOptions, probe
-from soloist.datasets import StemFile, StemTrack, sum_of
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE, StemFile, StemTrack, sum_of
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.scenarios import complement
@@ -27,21 +26,21 @@ from soloist.zoo import card_of
 
 ORACLE_PREFIX = "oracle:"
 _ORACLE_FRAME = 0.046
-"""Seconds of the frames of oracles: 2048 samples at 44.1 kHz, as in the 2018 campaign."""
+"""Duration of the frames of oracles, in s: 2048 samples at 44.1 kHz, as in the 2018 campaign."""
 _CD_RATE = 44100
-"""Hz; for a first look at a transform, before the rate of a track is known."""
+"""Hz; to check a transform before the rate of a track is known."""
 
 _FLOAT_WAV = WriteOptions(format="wav", bit_depth=32, clip="none")
 
 
 @dataclass(frozen=True)
 class SystemSettings:
-    """How systems separate.
+    """Settings of separating.
 
     Attributes:
-        device: What to compute on.
+        device: Device of the computation, or "auto".
         stream: Chunks, overlap, shifts, batches.
-        engine: What runs networks: one of `ENGINES`, or "auto".
+        engine: Engine of networks: one of `ENGINES`, or "auto".
     """
 
     device: str = "auto"
@@ -54,10 +53,10 @@ class SystemEstimates:
     """Estimates of a track, on disk.
 
     Attributes:
-        files: The file of each estimate, float WAV.
-        elapsed: Seconds that separating took.
-        device: What was computed on.
-        ordered: Whether the names of the estimates mean something.
+        files: Float WAV of each estimate, by name.
+        elapsed: Duration of separating, in s.
+        device: Device of the computation.
+        ordered: True if the names of the estimates mean something.
     """
 
     files: dict[str, Path]
@@ -67,7 +66,7 @@ class SystemEstimates:
 
 
 class System(Protocol):
-    """Something that estimates the stems of a track."""
+    """Estimator of the stems of a track."""
 
     def separate(self, track: StemTrack) -> SystemEstimates:
         """Write estimates of a track's stems to disk."""
@@ -75,18 +74,18 @@ class System(Protocol):
 
 
 class ModelSystem:
-    """A model of the zoo, which hears the mixture alone.
+    """Model of the zoo, or of a folder, that receives only the mixture.
 
-    A model of one source also gives what it leaves of the mixture (`accompaniment`, `no_X`).
+    A model of one source also estimates the residual (`accompaniment`, `no_X`).
 
     Args:
         model: Name in the zoo or path of a model folder.
-        settings: Device and chunks.
-        folder: Where the estimates are written, each track's in a folder of its own.
+        settings: Device, chunks and engine.
+        folder: Folder of the estimates, with a folder for each track.
 
     Raises:
         ModelError: The model is unknown, damaged or not on disk.
-        UsageError: The device is not there.
+        UsageError: The device is missing.
     """
 
     def __init__(self, model: str, settings: SystemSettings, folder: Path) -> None:
@@ -123,13 +122,13 @@ class ModelSystem:
 
 
 class OracleSystem:
-    """The best that a kind of mask can do, or a lower bound: it knows the references.
+    """Oracle that knows the references: the upper bound of a kind of mask, or a lower bound.
 
     Args:
         kind: One of `ORACLES`.
         settings: Device.
-        folder: Where the estimates are written, each track's in a folder of its own.
-        transform: What its masks are on, as `parse_transform` takes it; None for the campaign's STFT.
+        folder: Folder of the estimates, with a folder for each track.
+        transform: Transform of the masks, in the notation of `parse_transform`; None for the campaign's STFT.
     """
 
     def __init__(
@@ -175,11 +174,11 @@ class OracleSystem:
 
 @dataclass(frozen=True)
 class OracleName:
-    """What the name of an oracle says: `oracle:mpi`, or `oracle:mpi@slicq:bark:262:32.9`.
+    """Parsed name of an oracle: `oracle:mpi`, or `oracle:mpi@slicq:bark:262:32.9`.
 
     Attributes:
         kind: One of `ORACLES`.
-        transform: What its masks are on, as `parse_transform` takes it; None for the campaign's STFT.
+        transform: Transform of the masks, in the notation of `parse_transform`; None for the campaign's STFT.
     """
 
     kind: str
@@ -187,7 +186,7 @@ class OracleName:
 
     @classmethod
     def parse(cls, name: str) -> OracleName:
-        """Take a name apart.
+        """Parse a name.
 
         Raises:
             UsageError: There is no such oracle, or no such transform.
@@ -201,7 +200,7 @@ class OracleName:
 
 
 def use_transform(names: Sequence[str], transform: str) -> list[str]:
-    """Systems whose oracles have a transform: this one, unless their names say another.
+    """Give the oracles among systems a transform, unless their names have one.
 
     Raises:
         UsageError: There is no oracle among them, or no such transform.
@@ -215,11 +214,11 @@ def use_transform(names: Sequence[str], transform: str) -> list[str]:
 
 
 def make_system(name: str, settings: SystemSettings, folder: Path) -> System:
-    """A system by the name that the user gave it: a model, or an oracle; see `OracleName`.
+    """Make a system from a model's name or folder, or an oracle's name; see `OracleName`.
 
     Raises:
         ModelError: The model is unknown, damaged or not on disk.
-        UsageError: There is no such oracle, or the device is not there.
+        UsageError: There is no such oracle, or the device is missing.
     """
     if name.startswith(ORACLE_PREFIX):
         oracle = OracleName.parse(name)
@@ -228,7 +227,7 @@ def make_system(name: str, settings: SystemSettings, folder: Path) -> System:
 
 
 def check_system(name: str) -> str:
-    """Refuse a system that cannot be evaluated, without loading it; return its name in the results.
+    """Check that a system can be evaluated, without loading the system; return the name in the results.
 
     Raises:
         ModelError: The model is unknown or not on disk.
@@ -244,7 +243,7 @@ def check_system(name: str) -> str:
 
 
 def _mixture_file(track: StemTrack, folder: Path) -> Path:
-    """A file whose first stream is the mixture: the track's own, or the sum of its stems."""
+    """File whose first stream is the mixture: the track's own, or a new one with the sum of the stems."""
     if isinstance(track.mixture, StemFile) and track.mixture.stream == 0 and track.mixture.channel is None:
         return track.mixture.path
     path = folder / f"{MIXTURE}.wav"
@@ -264,5 +263,5 @@ def _write(files: dict[str, Path], sample_rate: int, blocks: Iterable[Audio]) ->
 
 
 def _folder_name(track: StemTrack) -> str:
-    """A short name of a track that no other has and every file system takes."""
+    """Short name that is unique to a track and valid in every file system."""
     return sha256(track.name.encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""Search for the sliCQ with which the mixture's phase does least harm.
+"""Search for the sliCQ with the best oracle of mix-phase inversion.
 
-The figure is the oracle of mix-phase inversion: the sources' true magnitudes with the phase of their sum. No
-network that only estimates magnitudes is likely to be better, and where sources overlap little, it is high.
+The oracle combines the true magnitudes of the sources with the phase of the mixture. No network that only
+estimates magnitudes is likely to be better, and the less the sources overlap, the higher is the SDR.
 
 S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
 """
@@ -29,7 +29,7 @@ from soloist.transforms import ScaleName, make_scale, parse_transform
 
 STORAGE = "search.db"
 BASELINE = "stft:4096:1024"
-"""What a sliCQ is compared with."""
+"""Transform with which sliCQs are compared."""
 
 _SCALES: tuple[ScaleName, ...] = ("bark", "mel", "constant-q", "variable-q")
 _BINS = (10, 300)
@@ -41,14 +41,14 @@ _DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What is searched, and on what.
+    """Settings of a search.
 
     Attributes:
-        trials: Settings that are tried in all, those of earlier calls and other processes counted in.
-        method: How they are chosen.
-        seconds: Length of the excerpt of each track, from its middle.
+        trials: Number of trials, with those of earlier calls and other processes.
+        method: Method of choosing parameters.
+        seconds: Duration of the excerpt from the middle of each track.
         tracks: Number of tracks, spread evenly over the corpus.
-        seed: Another seed tries other settings.
+        seed: Seed of the choice.
     """
 
     trials: int = 60
@@ -66,12 +66,12 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class Tried:
-    """A transform and its figure.
+    """Transform and its SDR.
 
     Attributes:
-        transform: As `parse_transform` takes it.
-        sdr: Mean over tracks and stems, dB; None where the transform cannot be.
-        reason: Why it cannot be.
+        transform: Transform in the notation of `parse_transform`.
+        sdr: Mean over tracks and stems, dB; None for an impossible transform.
+        reason: Reason why the transform is impossible; else empty.
     """
 
     transform: str
@@ -81,7 +81,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class SearchExcerpt:
-    """A stretch of a track's stems.
+    """Excerpt of a track's stems.
 
     Attributes:
         references: `(1, stems, channels, samples)`.
@@ -93,12 +93,12 @@ class SearchExcerpt:
 
 
 class SliCQSearch:
-    """Tries transforms and keeps what came out in a folder, which several processes may work on.
+    """Search for transforms, with a study in a folder that several processes may share.
 
     Args:
         tracks: The corpus.
-        folder: Where the study is, or is begun.
-        settings: What is searched, and on what.
+        folder: Folder of the study, old or new.
+        settings: Settings of the search.
 
     Raises:
         UsageError: The folder holds the search on other excerpts.
@@ -117,12 +117,12 @@ class SliCQSearch:
         self._study.set_user_attr(_WHERE, where)
 
     def run(self, notify: Callable[[int], None] | None = None) -> None:
-        """Try settings until there are as many as are wanted.
+        """Run trials until their number is reached.
 
-        Of several processes each may end with one more.
+        Each of several processes may add one more.
 
         Args:
-            notify: Told how many there are.
+            notify: Callback that receives the number of trials.
         """
         while (done := len(self._study.get_trials(deepcopy=False, states=_DONE))) < self.settings.trials:
             if notify is not None:
@@ -131,14 +131,14 @@ class SliCQSearch:
 
     @property
     def baseline(self) -> float:
-        """The figure of `BASELINE`, dB."""
+        """SDR of `BASELINE`, dB."""
         if (known := self._study.user_attrs.get(_BASELINE)) is None:
             known = oracle_sdr(BASELINE, self.excerpts)
             self._study.set_user_attr(_BASELINE, known)
         return float(known)
 
     def tried(self) -> list[Tried]:
-        """All that was tried, the best first, then what cannot be."""
+        """All trials, the best first, impossible transforms last."""
         known = [
             Tried(
                 trial.user_attrs[_TRANSFORM],
@@ -150,7 +150,7 @@ class SliCQSearch:
         return sorted(known, key=lambda tried: np.inf if tried.sdr is None else -tried.sdr)
 
     def _try(self, trial: Trial) -> float:
-        # By its number, so that no two processes draw the same.
+        # Seeded by the number of the trial, so that no two processes draw the same.
         self._study.sampler = make_sampler(self.settings.method, self.settings.seed, [trial.number])
         rate, length = self.excerpts[0].sample_rate, self.excerpts[0].references.shape[-1]
         text, slice_length = _suggest(trial, rate)
@@ -165,9 +165,9 @@ class SliCQSearch:
 
 
 def oracle_sdr(transform: str, excerpts: Sequence[SearchExcerpt]) -> float:
-    """The SDR of mix-phase inversion, dB: the mean over the excerpts of that over their stems.
+    """Compute the SDR of mix-phase inversion, dB, averaged over stems and then over excerpts.
 
-    Stems that are silent there do not count.
+    Stems that are silent in an excerpt do not count.
 
     Raises:
         UsageError: There is no such transform.
@@ -184,12 +184,12 @@ def oracle_sdr(transform: str, excerpts: Sequence[SearchExcerpt]) -> float:
 
 
 def load_excerpts(tracks: Sequence[TrackPath], seconds: float, count: int) -> list[SearchExcerpt]:
-    """The middles of some tracks.
+    """Load the middles of tracks.
 
     Args:
         tracks: The corpus.
-        seconds: Length of each; shorter tracks are taken whole.
-        count: How many tracks, spread evenly over the corpus.
+        seconds: Duration of an excerpt; shorter tracks are loaded whole.
+        count: Number of tracks, spread evenly over the corpus.
 
     Raises:
         AudioError: A stem cannot be read, or the stems of a track differ in rate, channels or length, or the
@@ -213,7 +213,7 @@ def _load(path: TrackPath, seconds: float) -> SearchExcerpt:
 
 
 def _suggest(trial: Trial, sample_rate: int) -> tuple[str, int]:
-    """A transform as `parse_transform` takes it, and the samples of its slices."""
+    """Suggest a transform in the notation of `parse_transform`; return it and the length of its slices."""
     scale: ScaleName = trial.suggest_categorical("scale", _SCALES)  # type: ignore[assignment]
     bins = trial.suggest_int("bins", *_BINS)
     fmin = round(trial.suggest_float("fmin", *_FMIN, log=True), 1)

@@ -1,4 +1,4 @@
-"""Exporting a separator: the file, its card and how to feed it, in a folder that is complete or not there."""
+"""Export of a separator into a folder: the exported file, `model.json` and `README.md`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import ExportError, UsageError, one_line
-from soloist.export.export_formats import Format, find_format
+from soloist.export.export_formats import ExportFormat, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
-from soloist.export.selftest import Check, check
+from soloist.export.selftest import SelfTest, selftest
 from soloist.files import check_free, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
 from soloist.resources import import_extra
@@ -36,24 +36,24 @@ def export(
 ) -> dict[str, Any]:
     """Export a separator into a folder, whole or not at all.
 
-    The number of items in a batch and the length are free where the file then still computes the same.
+    The batch size and the length are free if the file then computes the same.
 
     Args:
-        separator: In eval mode.
-        config: `class_path` and `init_args` that build it.
-        card: What is known about the model.
-        folder: Where.
-        to: The format; see `FormatName`.
-        chunk: Seconds of a mixture, for an export that takes one mixture of that length; None for any.
-        overwrite: Replace an export that is there.
+        separator: Separator in eval mode.
+        config: `class_path` and `init_args` of the separator.
+        card: Card of the model.
+        folder: Folder of the export.
+        to: Format; see `FormatName`.
+        chunk: Duration of a mixture in s, for an export of one mixture of that length; None for any.
+        overwrite: Replace an earlier export.
 
     Returns:
-        What `model.json` in the folder says.
+        Content of `model.json`.
 
     Raises:
-        UsageError: The separator has no network, there is no such format, or a package is missing.
-        ModelError: There is something else at `folder`.
-        ExportError: It cannot be exported, or what was exported computes something else.
+        UsageError: The separator has no network, the format is unknown, or a package is missing.
+        ModelError: The folder holds something else.
+        ExportError: The separator cannot be exported, or the exported file computes something else.
     """
     form = find_format(to)
     if separator.graph is None:
@@ -76,17 +76,17 @@ def export(
     return stated
 
 
-def _names(form: Format) -> tuple[str, ...]:
+def _names(form: ExportFormat) -> tuple[str, ...]:
     return (*form.files, CARD, README)
 
 
 def _convert(
-    separator: Separator, path: Path, form: Format, name: str, chunk: float | None
-) -> tuple[Signature, Check, int | None]:
-    """Write and check the file: with all axes free, or with as many as it turns out can be.
+    separator: Separator, path: Path, form: ExportFormat, name: str, chunk: float | None
+) -> tuple[Signature, SelfTest, int | None]:
+    """Write and test the file, with as many free axes as work.
 
     Returns:
-        Inputs and outputs, the comparison, and the length if it is not free.
+        Inputs and outputs, the self-test, and the length if it is not free.
     """
     whole = separator.chunk_length if chunk is None else round(chunk * separator.sample_rate)
     fixed = max(whole, separator.minimum_length)
@@ -95,7 +95,7 @@ def _convert(
         length = min(fixed, shortest) if "length" in free else fixed
         try:
             signature = form.write(separator, path, batch=1, length=length, free=free)
-            result = check(separator, path, form, batch=1, length=length, free=free)
+            result = selftest(separator, path, form, batch=1, length=length, free=free)
             return signature, result, None if "length" in free else length
         except ExportError as error:
             reason = error

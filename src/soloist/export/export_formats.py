@@ -1,4 +1,4 @@
-"""The formats that separators are exported to."""
+"""Formats of exports."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FormatName = Literal["onnx", "openvino", "torchscript", "torch-export"]
 
 
 @dataclass(frozen=True)
-class Format:
-    """A format.
+class ExportFormat:
+    """Format of exports.
 
     Attributes:
-        title: What it is called.
-        files: The files of an export; the first is the one that is opened.
-        write: Writes a separator into that one.
-        open: Makes it ready to run.
-        runtime: The package that does that.
-        whole: Whether the whole separator is in it, from waveform to waveform, or its graph alone.
+        title: Name for people.
+        files: Files of an export; the first one is opened.
+        write: Writes a separator into the first file.
+        open: Opens the first file in the runtime.
+        runtime: Package of the runtime.
+        whole: True if the file holds the whole separator, waveform to waveform; False for its graph alone.
     """
 
     title: str
@@ -37,9 +37,9 @@ class Format:
     whole: bool
 
 
-FORMATS: dict[str, Format] = {
-    "onnx": Format("ONNX", ("model.onnx",), to_onnx, runtimes.open_onnx, "onnxruntime", whole=False),
-    "openvino": Format(
+FORMATS: dict[str, ExportFormat] = {
+    "onnx": ExportFormat("ONNX", ("model.onnx",), to_onnx, runtimes.open_onnx, "onnxruntime", whole=False),
+    "openvino": ExportFormat(
         "OpenVINO IR",
         ("model.xml", "model.bin"),
         to_openvino,
@@ -47,17 +47,17 @@ FORMATS: dict[str, Format] = {
         "openvino",
         whole=False,
     ),
-    "torchscript": Format(
+    "torchscript": ExportFormat(
         "TorchScript", ("model.pt",), to_torchscript, runtimes.open_torchscript, "torch", whole=True
     ),
-    "torch-export": Format(
+    "torch-export": ExportFormat(
         "torch.export", ("model.pt2",), to_torch_export, runtimes.open_torch_export, "torch", whole=True
     ),
 }
 
 
-def find_format(name: str) -> Format:
-    """The format of a name.
+def find_format(name: str) -> ExportFormat:
+    """Find a format by name.
 
     Raises:
         UsageError: There is no such format.

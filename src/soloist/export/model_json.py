@@ -1,4 +1,4 @@
-"""What stands beside an exported file for the program that feeds it: `model.json`."""
+"""Content of `model.json`: everything that a program needs to use an exported file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from soloist import __version__
 from soloist.config import find_class
-from soloist.export.export_formats import Format
-from soloist.export.selftest import Check
+from soloist.export.export_formats import ExportFormat
+from soloist.export.selftest import SelfTest
 from soloist.files import sha256_of
 from soloist.inference.graphs.signature import Port, Signature
 from soloist.separators import Separator
@@ -22,23 +22,23 @@ def describe(
     separator: Separator,
     config: Mapping[str, Any],
     card: Card,
-    form: Format,
+    form: ExportFormat,
     folder: Path,
     signature: Signature,
-    check: Check,
+    test: SelfTest,
     length: int | None,
 ) -> dict[str, Any]:
-    """Everything that is needed to use an export, as plain values.
+    """Describe an export as plain values.
 
     Args:
-        separator: What was exported.
-        config: Its configuration.
-        card: What is known about the model.
-        form: The format.
-        folder: Where the files are.
+        separator: The exported separator.
+        config: Configuration of the separator.
+        card: Card of the model.
+        form: Format.
+        folder: Folder of the files.
         signature: Inputs and outputs.
-        check: How the file compares with the separator.
-        length: Samples of a mixture, where no others will do; None for any.
+        test: Comparison of the file with the separator.
+        length: Number of samples of a mixture; None for any.
     """
     return {
         "name": card.name,
@@ -54,13 +54,13 @@ def describe(
         "channels": separator.channels,
         "normalization": separator.normalization,
         "length": length,
-        "minimum_length": check.shortest,
+        "minimum_length": test.shortest,
         "chunk_length": separator.chunk_length,
         "stride": separator.stride,
         "receptive_field": separator.receptive_field,
         "licence": asdict(card.licence),
         "citation": card.citation,
-        "checked": asdict(check),
+        "checked": asdict(test),
         "soloist": __version__,
         "separator": with_defaults(config),
     }
@@ -71,7 +71,7 @@ def _ports(ports: Sequence[Port]) -> list[dict[str, Any]]:
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in which nothing is left to the defaults of its classes.
+    """Complete a configuration with the defaults of its classes.
 
     Args:
         config: `class_path` and `init_args`, nested.

@@ -1,4 +1,4 @@
-"""What stands beside an exported file for whoever feeds it: `README.md`."""
+"""Content of `README.md` beside an exported file: the steps to use it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 _NORMALIZED = (
     "Bring the {what} to zero mean and unit deviation: take the mean of its channels; of that, the mean m "
-    "and the standard deviation d (n - 1 in the denominator) plus 1e-8; give (mixture - m) / d. Of what "
-    "comes back, take estimates * d + m / {count}."
+    "and the standard deviation d (n - 1 in the denominator) plus 1e-8; give (mixture - m) / d. Scale the "
+    "estimates back: estimates * d + m / {count}."
 )
 _SEEN = {
     "complex": "the real and the imaginary parts, as planes in the order of `plane_order`: with `parts` the "
@@ -34,10 +34,10 @@ _RUN = {
 
 
 def readme(stated: Mapping[str, Any]) -> str:
-    """How to feed an export.
+    """Write the steps to use an export.
 
     Args:
-        stated: What `model.json` holds.
+        stated: Content of `model.json`.
     """
     paragraphs = [f"# {stated['name']}: {stated['format']}", _wrap(stated["title"])]
     paragraphs += ["| | name | axes | shape |\n|---|---|---|---|\n" + "\n".join(_rows(stated))]
@@ -63,23 +63,23 @@ def _steps(stated: Mapping[str, Any]) -> Iterator[str]:
     length = stated["length"]
     yield (
         f"Take audio of {stated['sample_rate']} Hz, float32, nominally in -1..1; channels: "
-        f"{stated['channels']}. Append zeros to what is shorter than "
+        f"{stated['channels']}. Append zeros to audio shorter than "
         f"{length or stated['minimum_length']} samples."
     )
     if stated["holds"] == "separator":
-        yield "Give it as it is: levels, transforms and masks are in the file."
+        yield "Give the audio as it is: levels, transforms and masks are in the file."
     else:
         yield from _around_a_network(stated)
-        yield "Of digital silence, make digital silence: a network with biases answers it with a faint noise."
+        yield "Estimate silence from digital silence: a network with biases returns a faint noise."
     chunk = f"exactly {length}" if length else f"about {stated['chunk_length']}"
     yield (
-        f"Cut what is long into chunks of {chunk} samples that begin on multiples of {stated['stride']} and "
-        "overlap, and cross-fade the estimates."
+        f"Cut long audio into overlapping chunks of {chunk} samples that begin on multiples of "
+        f"{stated['stride']}, and cross-fade the estimates."
     )
     if not stated["ordered"]:
         yield (
-            "The order of the sources means nothing: from chunk to chunk, exchange them so that they agree "
-            "where chunks overlap."
+            "The order of the sources means nothing: permute the sources of each chunk so that the estimates "
+            "agree with those of the previous chunk in the overlap."
         )
 
 
@@ -115,4 +115,4 @@ def _closing(stated: Mapping[str, Any]) -> Iterator[str]:
     yield f"Licence of the weights: {licence['weights'] or licence['code'] or 'not stated'}."
     if citation:
         yield f"Please cite: {citation}"
-    yield "model.json says all this for programs, with hashes of the files."
+    yield "model.json holds the same for programs, with hashes of the files."

@@ -1,4 +1,4 @@
-"""What runs exported files, as their users would."""
+"""Runtimes of exported files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from soloist.resources import import_extra
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], Arrays]
-"""Inputs in the order of the signature to outputs in its order."""
+"""Function from inputs to outputs, both in the order of the signature."""
 
 
 def open_onnx(path: Path) -> Run:
-    """An ONNX file in ONNX Runtime.
+    """Open an ONNX file in ONNX Runtime.
 
     Raises:
         UsageError: ONNX Runtime is not installed.
@@ -39,13 +39,13 @@ def open_onnx(path: Path) -> Run:
 
 
 def open_openvino(path: Path) -> Run:
-    """A model of OpenVINO on the CPU, in single precision.
+    """Open a model of OpenVINO on the CPU, in single precision.
 
     Raises:
         UsageError: OpenVINO is not installed.
     """
     openvino = import_extra("openvino", "openvino")
-    # Newer processors would take bfloat16 by themselves.
+    # OpenVINO defaults to bfloat16 on newer processors.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)
 
@@ -57,13 +57,13 @@ def open_openvino(path: Path) -> Run:
 
 
 def open_torchscript(path: Path) -> Run:
-    """A TorchScript file in PyTorch."""
+    """Open a TorchScript file in PyTorch."""
     with quiet():
         return _as_run(torch.jit.load(str(path)))
 
 
 def open_torch_export(path: Path) -> Run:
-    """A program of `torch.export` in PyTorch."""
+    """Open a program of `torch.export` in PyTorch."""
     with quiet():
         return _as_run(torch.export.load(path).module())
 
@@ -77,5 +77,5 @@ def _as_run(module: Callable[..., torch.Tensor]) -> Run:
 
 
 def runtime_name(package: str) -> str:
-    """A package and its version."""
+    """Name and version of a package."""
     return f"{package} {version(package)}"

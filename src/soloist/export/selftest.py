@@ -1,4 +1,4 @@
-"""Running an exported file, and comparing what it computes with the separator."""
+"""Self-test of an export: comparison of the exported file with the separator."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import torch
 from torch import Tensor
 
 from soloist.errors import ExportError, SoloistError
-from soloist.export.export_formats import Format
+from soloist.export.export_formats import ExportFormat
 from soloist.export.runtimes import Run, runtime_name
 from soloist.inference.graphs.signature import FreeAxis
 from soloist.separators import Separator
 
 TOLERANCE = 1e-4
-"""Of the peak of an output."""
+"""Largest difference, relative to the peak of an output."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """What a comparison gave.
+class SelfTest:
+    """Result of a self-test.
 
     Attributes:
-        runtime: What ran the file.
-        difference: The largest difference, relative to the peak of the output.
-        mixtures: Items and samples of each mixture that it was compared on.
-        shortest: Samples of the shortest of these.
+        runtime: Name and version of the runtime.
+        difference: Largest difference, relative to the peak of the output.
+        mixtures: Batch size and number of samples of each mixture.
+        shortest: Number of samples of the shortest mixture.
     """
 
     runtime: str
@@ -40,24 +40,23 @@ class Check:
 
 
 @torch.no_grad()
-def check(
-    separator: Separator, path: Path, form: Format, *, batch: int, length: int, free: Sequence[FreeAxis]
-) -> Check:
-    """Run an exported file on noise: in three lengths and in batches of two sizes, where these are free.
+def selftest(
+    separator: Separator, path: Path, form: ExportFormat, *, batch: int, length: int, free: Sequence[FreeAxis]
+) -> SelfTest:
+    """Run an exported file on noise of three lengths and two batch sizes, as far as these are free.
 
-    One of the lengths is longer than that of the example that the file was made by, and one the shortest that
-    it takes.
+    One length is longer than that of the traced example, and one is the shortest that the file takes.
 
     Args:
-        separator: What it was made from, in eval mode.
+        separator: The exported separator, in eval mode.
         path: The file.
-        form: Its format.
-        batch: Items of a batch, if their number is not free.
-        length: Samples of a mixture.
-        free: The axes of any size.
+        form: Format of the file.
+        batch: Batch size, if not free.
+        length: Number of samples of a mixture.
+        free: Axes of any size.
 
     Raises:
-        ExportError: It does not run, or its output differs by more than `TOLERANCE`.
+        ExportError: The file does not run, or its output differs by more than `TOLERANCE`.
     """
     run = form.open(path)
     batches = (1, 3) if "batch" in free else (batch,)
@@ -71,13 +70,13 @@ def check(
         lengths = [_shortest(compare, separator.minimum_length, length), length, length * 3 // 2 | 1]
     difference = max(map(compare, lengths))
     if not difference <= TOLERANCE:
-        raise ExportError(f"what {form.runtime} computes differs by {difference:.1g} of the peak")
+        raise ExportError(f"the output of {form.runtime} differs by {difference:.1g} of the peak")
     mixtures = tuple(itertools.product(batches, lengths))
-    return Check(runtime_name(form.runtime), difference, mixtures, lengths[0])
+    return SelfTest(runtime_name(form.runtime), difference, mixtures, lengths[0])
 
 
 def _shortest(compare: Callable[[int], float], least: int, length: int) -> int:
-    """The first of a length, twice that, and so on, that a file is right for; at most another length."""
+    """Double `least` until the file is right for this length; return `length` at the latest."""
     while least < length:
         with suppress(ExportError):
             if compare(least) <= TOLERANCE:
@@ -87,10 +86,10 @@ def _shortest(compare: Callable[[int], float], least: int, length: int) -> int:
 
 
 def _difference(separator: Separator, run: Run, whole: bool, items: int, samples: int) -> float:
-    """How far the outputs for one mixture are from the separator's, relative to their peaks."""
+    """Largest difference of the outputs for a mixture from the separator's, relative to their peaks."""
     generator = torch.Generator().manual_seed(samples)
     mixture = 0.1 * torch.randn(items, separator.channels, samples, generator=generator)
-    inputs, expected = _what_is_right(separator, mixture, whole)
+    inputs, expected = _expected(separator, mixture, whole)
     try:
         outputs = run([tensor.contiguous().numpy() for tensor in inputs])
     except SoloistError:
@@ -101,10 +100,10 @@ def _difference(separator: Separator, run: Run, whole: bool, items: int, samples
     return max(_relative(torch.from_numpy(a), b) for a, b in zip(outputs, expected, strict=True))
 
 
-def _what_is_right(
+def _expected(
     separator: Separator, mixture: Tensor, whole: bool
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """What the file is given for a mixture, and what it is to return."""
+    """Inputs of the file for a mixture, and the outputs it is to return."""
     if whole:
         return [mixture], [separator(mixture)]
     assert separator.graph is not None
@@ -117,5 +116,5 @@ def _relative(output: Tensor, expected: Tensor) -> float:
     if output.shape != expected.shape:
         return math.inf
     difference = float((output - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
-    # What is not a number would not be the largest difference.
+    # max() may drop NaN.
     return math.inf if math.isnan(difference) else difference

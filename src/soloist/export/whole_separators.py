@@ -1,4 +1,4 @@
-"""Whole separators, from waveform to waveform, as TorchScript and as a program of `torch.export`."""
+"""Export of whole separators, from waveform to waveform, as TorchScript and by `torch.export`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def to_torchscript(
     length: int | None = None,
     free: Sequence[FreeAxis] = FREE,
 ) -> Signature:
-    """Write a separator as a TorchScript file: the trace of what it does with an example.
+    """Write a separator as a TorchScript file, traced with an example.
 
     Args:
-        separator: In eval mode. It is copied, and the copy optimised.
+        separator: Separator in eval mode, of which a copy is optimised.
         path: The file.
-        batch: Items of a batch, if their number is not free.
-        length: Samples of the mixture, if their number is not free; None for the separator's best chunk.
-        free: The axes that shall be of any size. A trace does not say whether they are.
+        batch: Batch size, if not free.
+        length: Number of samples of the mixture, if not free; None for the separator's best chunk.
+        free: Axes of any size; a trace does not tell if they work.
 
     Returns:
-        What it is given and what it returns.
+        Inputs and outputs.
 
     Raises:
         UsageError: The separator has no network, or clusters.
-        ExportError: It cannot be traced.
+        ExportError: The separator cannot be traced.
     """
     separator = _self_contained(separator)
     mixture = example_mixture(separator, batch, length, free)
@@ -65,14 +65,14 @@ def to_torch_export(
         path: The `.pt2` file.
         batch: See `to_torchscript`.
         length: See `to_torchscript`.
-        free: The axes of any size.
+        free: Axes of any size.
 
     Returns:
-        What it is given and what it returns.
+        Inputs and outputs.
 
     Raises:
         UsageError: The separator has no network, or clusters.
-        ExportError: It cannot be written down with these axes free.
+        ExportError: The separator cannot be exported with these axes free.
     """
     separator = _self_contained(separator)
     mixture = example_mixture(separator, batch, length, free)
@@ -84,17 +84,17 @@ def to_torch_export(
 
 
 def _save(write: Callable[[io.BytesIO], object], path: Path) -> None:
-    """Write a file by way of memory: where there is no room on a disk, PyTorch would end the process."""
+    """Write a file by way of memory: PyTorch ends the process if the disk is full."""
     buffer = io.BytesIO()
     write(buffer)
     path.write_bytes(buffer.getbuffer())
 
 
 def _self_contained(separator: Separator) -> Separator:
-    """An optimised copy of a separator that does the same with every mixture, and remembers nothing.
+    """Copy and optimise a separator without state.
 
     Raises:
-        UsageError: It has no network, or finds clusters anew in each recording.
+        UsageError: The separator has no network, or finds clusters anew in each recording.
     """
     if isinstance(separator, Following) and separator.follow() is not None:
         raise UsageError(

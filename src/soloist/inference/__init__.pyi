@@ -1,10 +1,12 @@
+from .batch import Batch as Batch
+from .batch import BatchProgress as BatchProgress
 from .calibration import Calibration as Calibration
 from .calibration import Trial as Trial
 from .calibration import calibration_path as calibration_path
 from .calibration import load_calibration as load_calibration
 from .calibration import save_calibration as save_calibration
-from .dry_run.plan import Expectation as Expectation
-from .dry_run.plan import Planner as Planner
+from .dry_run.dry_run_report import DryRun as DryRun
+from .dry_run.dry_run_report import DryRunReport as DryRunReport
 from .engine_benchmark import tune as tune
 from .engines import ENGINES as ENGINES
 from .engines import installed_engines as installed_engines
@@ -16,6 +18,7 @@ from .file_job import FileJob as FileJob
 from .file_job import FileSettings as FileSettings
 from .inputs import Track as Track
 from .inputs import find_tracks as find_tracks
+from .separation import Separation as Separation
 from .separation import separate as separate
 from .stem_selection import StemSelection as StemSelection
 from .stream import StreamSettings as StreamSettings

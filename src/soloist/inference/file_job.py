@@ -5,26 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from einops import rearrange
 
-from soloist.audio import Audio, AudioInfo, AudioReader, StemWriter, WriteOptions, probe, resample_blocks
+from soloist.audio import (
+    Audio,
+    AudioInfo,
+    AudioReader,
+    StemWriter,
+    WriteOptions,
+    free_space,
+    probe,
+    resample_blocks,
+    stem_space,
+)
 from soloist.errors import UsageError
-from soloist.inference.confidence import MeanConfidence
-from soloist.inference.dry_run.disk_space import Room, check_room, room_for
-from soloist.inference.engine_benchmark import tune
-from soloist.inference.engine_selection import Choice, EngineChoice
+from soloist.inference.dry_run.disk_space import DiskSpace
+from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.inference.track_report import TrackReport
-from soloist.separators import Separator
+from soloist.inference.track_report import MeanConfidence, TrackReport
+from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
@@ -92,7 +99,7 @@ class FileJob:
         self.model = model
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
-        self._loaded: tuple[dict[str, int], Separator, EngineChoice] | None = None
+        self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         # What is wrong for every track is said before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
@@ -101,14 +108,30 @@ class FileJob:
         """The separator for a kind of input."""
         return self._load_for(info)[0]
 
-    def choose(self, info: AudioInfo, *, may_calibrate: bool = False) -> Choice:
-        """What runs the separator of a file; see `EngineChoice.choose`."""
-        return self._load_for(info)[1].choose(self.count_chunks(info), may_calibrate=may_calibrate)
+    def select_engine(self, info: AudioInfo) -> SelectedEngine:
+        """Select the engine and the batch size for a file.
+
+        Returns:
+            With a trial only if `soloist tune` measured such chunks and batches.
+        """
+        separator, engines = self._load_for(info)
+        selected = engines.select(self.count_chunks(info))
+        batch_size = self.settings.stream.batch_size or selected.batch_size
+        usual = self.chunk_length(info) == Chunking.of(separator).length
+        alike = usual and batch_size == selected.batch_size
+        return SelectedEngine(selected.engine, batch_size, selected.trial if alike else None)
 
     def count_chunks(self, info: AudioInfo) -> int:
         """Chunks that are estimated of a file, in all passes."""
-        chunking = self.settings.stream.chunking(self.separator_for(info))
-        return self.settings.stream.shifts * chunking.count(self.samples_of(info))
+        return self.settings.stream.shifts * self.chunking(info).count(self.samples_of(info))
+
+    def chunk_length(self, info: AudioInfo) -> int:
+        """Samples of the chunks of a file."""
+        return min(self.chunking(info).length, self.samples_of(info))
+
+    def chunking(self, info: AudioInfo) -> Chunking:
+        """Cut of a file into chunks."""
+        return self.settings.stream.chunking(self.separator_for(info))
 
     def samples_of(self, info: AudioInfo) -> int:
         """Samples of a file that are separated, at the rate of the separator."""
@@ -119,29 +142,25 @@ class FileJob:
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
-    def room_for(self, info: AudioInfo, stems: Mapping[str, Path]) -> Room:
-        """What the stems of a file take of the disk."""
-        return room_for(
-            stems,
-            self.settings.write,
-            streams=len(stems) + self._multi_stream,
-            duration=self.duration_of(info),
-            sample_rate=self.settings.sample_rate or info.sample_rate,
-            channels=info.channels,
-        )
+    def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
+        """Disk space of the stems of a file."""
+        rate = self.settings.sample_rate or info.sample_rate
+        sizes = stem_space(self.settings.write, self.duration_of(info), rate, info.channels)
+        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        free = free_space(next(iter(stems.values())))
+        return DiskSpace(needed, kept, None if free is None else free / 1e6)
 
-    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineChoice]:
+    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
         return self._load(kind if self._any_rate else {})
 
-    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineChoice]:
+    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineSelection]:
         # One kind of input at a time: a folder of many kinds must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
-            asked = (self.settings.engine, self.settings.device)
-            engines = EngineChoice(separator, *asked, partial(tune, self.model))
+            engines = EngineSelection(separator, self.settings.engine, self.settings.device)
             self._loaded = (overrides, separator, engines)
         return self._loaded[1:]
 
@@ -151,7 +170,8 @@ class FileJob:
         Raises:
             AudioError: The file cannot be read.
         """
-        return self._plan(track, probe(track.path))
+        info = probe(track.path)
+        return self._plan(track, info, self.select_engine(info).engine)
 
     def run(
         self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
@@ -168,26 +188,14 @@ class FileJob:
         """
         begun = time.perf_counter()
         info = probe(track.path)
-        plan = self._plan(track, info)
+        batch_size = self.settings.stream.batch_size or 1
+        selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
+        plan = self._plan(track, info, selected.engine)
         if plan.skipped:
             return plan
-        check_room(self.room_for(info, plan.stems))
-        separator = self.separator_for(info)
-        choice = Choice(engine) if engine else self.choose(info, may_calibrate=True)
-        stream = self.settings.stream
-        needs_level = separator.normalization == "track"
-        confidence = MeanConfidence()
-        pairs = separate_stream(
-            separator,
-            _watch(self._read(track), info.sample_rate, plan.duration, progress),
-            info.sample_rate,
-            engine=choice.engine,
-            level=measure_level(self._read(track)) if needs_level else None,
-            settings=replace(stream, batch_size=stream.batch_size or choice.batch_size),
-            note=confidence.note,
-        )
-        null_test = NullTest()
-        stems = self._select(pairs, separator, null_test)
+        self.disk_space(info, plan.stems).check()
+        confidence, null_test = MeanConfidence(), NullTest()
+        stems = self._separate(track, info, selected, progress, confidence, null_test)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -196,15 +204,14 @@ class FileJob:
             plan,
             duration=null_test.samples / info.sample_rate,
             elapsed=time.perf_counter() - begun,
-            engine=choice.engine.name,
+            engine=selected.engine.name,
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
         )
 
-    def _plan(self, track: Track, info: AudioInfo) -> TrackReport:
-        settings = self.settings
-        duration, engine = self.duration_of(info), self.choose(info).engine
+    def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
+        settings, duration = self.settings, self.duration_of(info)
         paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(
@@ -226,10 +233,26 @@ class FileJob:
         with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
             yield from reader.blocks()
 
-    def _select(
-        self, pairs: Iterator[tuple[Audio, Audio]], separator: Separator, null_test: NullTest
+    def _separate(
+        self,
+        track: Track,
+        info: AudioInfo,
+        selected: SelectedEngine,
+        progress: Progress | None,
+        confidence: MeanConfidence,
+        null_test: NullTest,
     ) -> Iterator[Audio]:
-        """What is written `(stems, channels, samples)`; in a multi-stream file the mixture comes first."""
+        """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
+        separator, duration = self.separator_for(info), self.duration_of(info)
+        pairs = separate_stream(
+            separator,
+            _watch(self._read(track), info.sample_rate, duration, progress),
+            info.sample_rate,
+            engine=selected.engine,
+            level=measure_level(self._read(track)) if separator.normalization == "track" else None,
+            settings=replace(self.settings.stream, batch_size=selected.batch_size),
+            note=confidence.note,
+        )
         for mixture, estimates in pairs:
             stems = self.settings.selection.select(mixture, estimates, separator.sources)
             null_test.add(mixture, stems)

@@ -1,19 +1,79 @@
-"""Separation in one call, for the impatient."""
+"""Separation of a recording in memory, in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.audio import read_audio
+from soloist.audio import Audio, StemWriter, WriteOptions, read_audio
+from soloist.audio.file_formats import Format
 from soloist.errors import UsageError
 from soloist.inference.engines import make_engine
+from soloist.inference.outputs import stem_paths
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.zoo import DEFAULT_MODEL, card_of, load
+
+
+class Separation(Mapping[str, Audio]):
+    """The stems of a recording: a read-only mapping from name to samples `(channels, samples)`, float32.
+
+    Args:
+        stems: Samples of each stem, of equal shapes.
+        sample_rate: Their rate, Hz.
+
+    Attributes:
+        sample_rate: Rate of the stems, Hz.
+
+    Example:
+        >>> separation = Separation({"vocals": np.zeros((2, 44100), np.float32)}, 44100)
+        >>> list(separation), separation["vocals"].shape, separation.sample_rate
+        (['vocals'], (2, 44100), 44100)
+    """
+
+    def __init__(self, stems: Mapping[str, Audio], sample_rate: int) -> None:
+        self._stems = dict(stems)
+        self.sample_rate = sample_rate
+
+    def __getitem__(self, name: str) -> Audio:
+        return self._stems[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stems)
+
+    def __len__(self) -> int:
+        return len(self._stems)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {stem.shape}" for name, stem in self.items())
+        return f"<{type(self).__name__} at {self.sample_rate} Hz: {shapes}>"
+
+    def save(self, folder: str | PathLike[str], *, format: Format = "wav") -> dict[str, Path]:
+        """Write each stem as `<folder>/<stem>.<format>`: all files, or none.
+
+        Args:
+            folder: The output folder; made if missing.
+            format: One of `soloist.audio.FORMATS`, except the multi-stream "stem".
+
+        Returns:
+            The file of each stem.
+
+        Raises:
+            UsageError: The format is unknown, or a stem's name is no file name.
+            AudioError: A file cannot be written.
+        """
+        options = WriteOptions(format)
+        stems, extension = list(self), options.extension
+        paths = stem_paths(Path(folder), "{stem}.{ext}", model="", track="", stems=stems, extension=extension)
+        channels = len(next(iter(self.values())))
+        with StemWriter(paths, self.sample_rate, channels, options) as writer:
+            writer.write(np.stack(list(self.values())))
+            writer.commit()
+        return paths
 
 
 def separate(
@@ -26,29 +86,30 @@ def separate(
     device: str = "auto",
     engine: str = "torch",
     settings: StreamSettings | None = None,
-) -> dict[str, NDArray[np.float32]]:
-    """Separate a recording that fits in memory; `soloist.inference.FileJob` is for those that do not.
+) -> Separation:
+    """Separate a recording that fits in memory; `soloist.inference.FileJob` separates longer ones.
 
     Args:
         audio: A file of any format, or samples `(channels, samples)` or `(samples,)` in [-1, 1].
-        sample_rate: Rate of the samples in Hz; a file knows its own.
+        sample_rate: Rate of the samples, Hz; not needed for a file.
         model: Name in the zoo or path of a model folder.
-        stems: Names of the stems that are wanted; empty for all.
-        two_stems: The stem that is wanted beside everything else.
+        stems: Names of the requested stems; empty for all.
+        two_stems: One stem to separate from everything else (`no_<stem>`).
         device: "auto", "cpu", "cuda", "mps".
-        engine: What runs the network: one of `soloist.inference.ENGINES`.
+        engine: Engine of the network, one of `soloist.inference.ENGINES`.
         settings: Chunks, overlap, shifts, batches.
 
     Returns:
-        For each stem its samples `(channels, samples)`, at the rate and of the length of the input.
+        Samples `(channels, samples)` of each stem, at the rate and of the length of the input.
 
     Raises:
         AudioError: The file cannot be read.
         UsageError: Samples without a rate, a stem that the model does not have, or an engine that cannot run
-            it.
+            the model.
 
     Example:
-        >>> stems = soloist.separate("song.mp3", two_stems="vocals")  # doctest: +SKIP
+        >>> separation = soloist.separate("song.mp3", two_stems="vocals")  # doctest: +SKIP
+        >>> separation.save("stems", format="flac")  # doctest: +SKIP
     """
     mixture, rate = _load_audio(audio, sample_rate)
     any_rate = card_of(model).sample_rate is None
@@ -66,7 +127,7 @@ def separate(
     )
     pieces = [selection.select(block, estimates, separator.sources) for block, estimates in pairs]
     names = selection.names(separator.sources)
-    return dict(zip(names, np.concatenate(pieces, axis=-1), strict=True))
+    return Separation(dict(zip(names, np.concatenate(pieces, axis=-1), strict=True)), rate)
 
 
 def _load_audio(

@@ -1,3 +1,5 @@
 from .visualization import Excerpt as Excerpt
-from .visualization import look_at as look_at
-from .visualization_files import write_look as write_look
+from .visualization import Visualization as Visualization
+from .visualization import loud_embeddings as loud_embeddings
+from .visualization import visualize as visualize
+from .visualization import write_visualization as write_visualization

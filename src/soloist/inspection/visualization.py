@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,15 +13,20 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from soloist.audio import Audio, resample_audio, to_channels
+from soloist.audio import Audio, StemWriter, WriteOptions, resample_audio, to_channels
 from soloist.estimation import Confidence, measure_confidence
 from soloist.inference import TorchEngine, measure_level, separate_stream
+from soloist.inference.outputs import stem_paths
 from soloist.losses import Coefficients, Prediction
 from soloist.losses.coefficients import analyze_sources, as_blocks, as_vectors
 from soloist.metrics import permuted, si_sdr
-from soloist.plots.separation_figure import SeparationFigure
+from soloist.plots import SeparationFigure, draw_separation, save_figure
 from soloist.separators import ClusteringSeparator, Separator
 from soloist.transforms import Transform
+
+PICTURE = "picture"
+
+PictureFormat = Literal["png", "svg", "pdf"]
 
 LOUD_DB = -40.0
 """Level below that of the loudest coefficient beyond which an embedding says nothing."""
@@ -49,16 +56,16 @@ class Visualization:
     """What a separator makes of an excerpt.
 
     Attributes:
-        separation: Everything that can be heard and drawn.
+        figure: Sounds, masks and embeddings, as the picture shows them.
         confidence: Of separators that cluster; None for others.
     """
 
-    separation: SeparationFigure
+    figure: SeparationFigure
     confidence: Confidence | None
 
 
 @torch.inference_mode()
-def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Visualization:
+def visualize(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Visualization:
     """Separate an excerpt as `soloist separate` does, and see how.
 
     What the separator says of masks and embeddings, it says of the whole excerpt at once, so that the memory
@@ -76,12 +83,12 @@ def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> 
     prediction = separator.predict(seen[None])
     embeddings, groups = None, None
     if prediction.embeddings is not None:
-        embeddings, groups = loud_points(prediction, heard[None])
+        embeddings, groups = loud_embeddings(prediction, heard[None])
     masks, confidence = prediction.masks, None
     if isinstance(separator, ClusteringSeparator):
         shares, confidence = _cluster(separator, prediction)
         masks = masks if separator.inference == "masks" else shares
-    separation = SeparationFigure(
+    figure = SeparationFigure(
         mixture=torch.from_numpy(excerpt.mixture),
         sample_rate=excerpt.sample_rate,
         estimates=_named(separator, torch.from_numpy(estimates)),
@@ -91,10 +98,50 @@ def look_at(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> 
         embeddings=embeddings,
         groups=groups,
     )
-    return Visualization(separation, confidence)
+    return Visualization(figure, confidence)
 
 
-def loud_points(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:
+def write_visualization(
+    visualization: Visualization,
+    folder: Path,
+    *,
+    picture: PictureFormat = "png",
+    dimensions: Literal[2, 3] = 2,
+) -> dict[str, Path]:
+    """Write `mixture.wav`, `<source>.wav`, `<source>-reference.wav` where it is known, and `picture.png`.
+
+    The sounds appear together when they are complete, then the picture. Files of these names are replaced.
+
+    Args:
+        visualization: The sounds and the data of the picture.
+        folder: Where; it is made if it is not there.
+        picture: Format of the picture.
+        dimensions: Of the space that embeddings are drawn in.
+
+    Returns:
+        Each file by what it holds.
+
+    Raises:
+        UsageError: The name of a source is no name for a file.
+        AudioError: A file cannot be written.
+    """
+    separation = visualization.figure
+    references = {f"{name}-reference": audio for name, audio in separation.references.items()}
+    signals = {"mixture": separation.mixture, **separation.estimates, **references}
+    paths = stem_paths(
+        folder, "{stem}.{ext}", model="", track="", stems=list(signals), extension=WriteOptions().extension
+    )
+    figure = draw_separation(separation, dimensions=dimensions)
+    channels = separation.mixture.shape[0]
+    with StemWriter(paths, separation.sample_rate, channels, WriteOptions()) as writer:
+        writer.write(torch.stack(list(signals.values())).numpy())
+        writer.commit()
+    paths[PICTURE] = folder / f"{PICTURE}.{picture}"
+    save_figure(figure, paths[PICTURE])
+    return paths
+
+
+def loud_embeddings(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:
     """Embeddings of the coefficients at which the mixture is loud, and which source each belongs to.
 
     Args:

@@ -1,4 +1,4 @@
-"""What training minimises: functions of a separator's prediction and the references."""
+"""Losses: functions of a separator's prediction and the references, for training."""
 
 import lazy_loader
 

@@ -2,12 +2,15 @@ from .composition import Combinations as Combinations
 from .composition import MixtureConsistency as MixtureConsistency
 from .composition import MultiDomain as MultiDomain
 from .composition import WeightedSum as WeightedSum
+from .distances import WaveformLoss as WaveformLoss
 from .embedding_losses import DeepClustering as DeepClustering
+from .embedding_losses import KLDivergence as KLDivergence
 from .embedding_losses import WhitenedKMeans as WhitenedKMeans
 from .energy_ratios import SDSDR as SDSDR
 from .energy_ratios import SISDR as SISDR
 from .energy_ratios import SNR as SNR
 from .energy_ratios import ThresholdedSNR as ThresholdedSNR
+from .energy_ratios import WeightedSDR as WeightedSDR
 from .framed_ratios import FramedLoss as FramedLoss
 from .loss import Coefficients as Coefficients
 from .loss import Loss as Loss
@@ -20,8 +23,5 @@ from .permutation_invariant import PermutationInvariant as PermutationInvariant
 from .spectrogram_distances import PhaseSensitiveLoss as PhaseSensitiveLoss
 from .spectrogram_distances import SpectrogramDivergence as SpectrogramDivergence
 from .spectrogram_distances import SpectrogramLoss as SpectrogramLoss
-from .variational import KLDivergence as KLDivergence
-from .waveform import WaveformLoss as WaveformLoss
-from .weighted_sdr import WeightedSDR as WeightedSDR
 from .zero_references import ReleasedZeroReferenceSNR as ReleasedZeroReferenceSNR
 from .zero_references import ZeroReferenceSNR as ZeroReferenceSNR

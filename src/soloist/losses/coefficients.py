@@ -1,4 +1,4 @@
-"""Coefficients of estimates and references, whether they come as one tensor or as a list of blocks."""
+"""Coefficients of estimates and references, as one tensor or as a list of blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soloist.losses.loss import Coefficients, Prediction
 
 
 def as_blocks(coefficients: Coefficients) -> list[Tensor]:
-    """The blocks of coefficients; a single tensor is the only block."""
+    """Return coefficients as a list of blocks; a tensor is one block."""
     return [coefficients] if isinstance(coefficients, Tensor) else coefficients
 
 
@@ -24,30 +24,33 @@ def analyze_sources(analyze: Callable[[Tensor], Coefficients], sources: Tensor) 
 
 
 def as_vectors(blocks: list[Tensor]) -> Tensor:
-    """Everything in blocks `(batch, sources, ...)`, one after the other; `(batch, sources, numbers)`."""
+    """Flatten and concatenate blocks `(batch, sources, ...)` to `(batch, sources, numbers)`."""
     vectors = [block.flatten(2) for block in blocks]
     return vectors[0] if len(vectors) == 1 else torch.cat(vectors, dim=-1)
 
 
 def phase_sensitive_ratio(mixture: Tensor, sources: Tensor) -> Tensor:
-    """The real number in [0, 1] by which the mixture's coefficient comes nearest to the source's.
+    """Phase-sensitive mask in [0, 1]: the factor that brings a mixture's coefficient nearest to a source's.
 
     H. Erdogan, J. R. Hershey, S. Watanabe and J. Le Roux, "Phase-sensitive and recognition-boosted speech
     separation using deep recurrent neural networks", ICASSP 2015.
 
     Args:
-        mixture: Complex, of a shape that broadcasts with that of the sources.
-        sources: Complex.
+        mixture: Complex coefficients of a shape that broadcasts with `sources`.
+        sources: Complex coefficients `(...)`.
+
+    Returns:
+        Real `(...)`.
     """
     power = mixture.abs().square().clamp(min=torch.finfo(sources.dtype).tiny)
     return ((sources * mixture.conj()).real / power).clamp(0, 1)
 
 
 def analysis(prediction: Prediction, loss: nn.Module) -> Callable[[Tensor], Coefficients]:
-    """The separator's own transform.
+    """Return the transform of the separator.
 
     Raises:
-        UsageError: It has none.
+        UsageError: The separator has none.
     """
     if prediction.analyze is None:
         raise UsageError(

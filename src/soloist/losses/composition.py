@@ -1,4 +1,4 @@
-"""Losses made of losses: sums, sums of sources, and both domains at once.
+"""Losses composed of losses: weighted sums, sums of sources, and both domains.
 
 [1] R. Sawata, S. Uhlich, S. Takahashi and Y. Mitsufuji, "All for one and one for all: Improving music
     separation by bridging networks", ICASSP 2021.
@@ -17,20 +17,20 @@ from soloist.losses.loss import Loss, Prediction, SourceLoss, check_shapes, full
 
 
 class WeightedSum(Loss):
-    """A weighted sum of losses.
+    """Weighted sum of losses.
 
-    Chimera networks [2] take one of `DeepClustering` and of a loss on what their masks leave; a variational
-    network takes `KLDivergence` and a distance.
+    For example `DeepClustering` and a loss on masked spectrograms for chimera networks [2], or `KLDivergence`
+    and a distance for variational networks.
 
     [2] Y. Luo, Z. Chen, J. R. Hershey, J. Le Roux and N. Mesgarani, "Deep clustering and conventional
         networks for music separation: Stronger together", ICASSP 2017.
 
     Args:
-        losses: What is added up.
-        weights: What each is multiplied with; None for one each.
+        losses: Terms of the sum.
+        weights: Weight of each term. If None, all are 1.
 
     Raises:
-        UsageError: There are not as many weights as losses.
+        UsageError: The numbers of weights and losses differ, or there are no losses.
     """
 
     def __init__(self, losses: Sequence[Loss], weights: Sequence[float] | None = None) -> None:
@@ -42,19 +42,19 @@ class WeightedSum(Loss):
         self.weights = weights
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The sum of each item; `(batch,)`."""
+        """Weighted sum for each item, `(batch,)`."""
         terms = (loss(prediction, references) for loss in self.losses)
         weighted = [weight * term for weight, term in zip(self.weights, terms, strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
 
 class MixtureConsistency(Loss):
-    """How far the sum of the estimates is from the mixture.
+    """Loss of the sum of the estimates, with the mixture as reference.
 
-    On magnitudes it is their sum that is compared with the mixture's magnitudes.
+    With a loss on magnitudes, the sum of the estimates' magnitudes is compared with the mixture's.
 
     Args:
-        loss: What compares them.
+        loss: Loss of one estimate and one reference.
     """
 
     def __init__(self, loss: SourceLoss) -> None:
@@ -62,21 +62,20 @@ class MixtureConsistency(Loss):
         self.loss = loss
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The loss of the sum; `(batch,)`."""
+        """Loss of the sum for each item, `(batch,)`."""
         check_shapes(prediction, references)
         estimates, mixture = self.loss.views(prediction, prediction.mixture[:, None])
         return self.loss.comparison(prediction)(estimates.sum(dim=1, keepdim=True), mixture)[:, 0]
 
 
 class Combinations(Loss):
-    """The mean loss over the sums of all proper subsets of the sources [1].
+    """Mean loss over the sums of all proper subsets of the sources [1].
 
-    Of four sources there are 14: each alone, six pairs, and four triples. What a source lacks and another
-    has too much of thus counts in every subset that does not hold both. On magnitudes it is these that are
-    added up.
+    Four sources have 14 subsets: four singles, six pairs and four triples. Leakage from one source into
+    another counts in every subset without both. With a loss on magnitudes, magnitudes are summed.
 
     Args:
-        loss: Compares the sum of some estimates with that of their references.
+        loss: Loss of the sum of some estimates and the sum of their references.
     """
 
     def __init__(self, loss: SourceLoss) -> None:
@@ -84,14 +83,14 @@ class Combinations(Loss):
         self.loss = loss
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The mean over the subsets; `(batch,)`."""
+        """Mean over the subsets for each item, `(batch,)`."""
         return self.terms(prediction, references).mean(dim=1)
 
     def terms(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The loss of each subset, small ones first, `(batch, subsets)`.
+        """Loss of each subset, small subsets first, `(batch, subsets)`.
 
         Raises:
-            UsageError: There is but one source.
+            UsageError: There is only one source.
         """
         check_shapes(prediction, references)
         estimates, targets = self.loss.views(prediction, references)
@@ -104,14 +103,14 @@ class Combinations(Loss):
 
 
 class MultiDomain(Loss):
-    """Combinations of spectrograms plus, with a coefficient, combinations of waveforms [1].
+    """`Combinations` of a loss on spectrograms plus weighted `Combinations` of a loss on waveforms [1].
 
     Args:
-        spectrogram: Compares spectrograms.
-        waveform: Compares waveforms.
-        coefficient: What the loss on waveforms is multiplied with.
-        as_released: As the code of xumx-sliCQ does it: spectrograms are compared one by one, and the loss on
-            waveforms has no slope, so that nothing is learned from it.
+        spectrogram: Loss on spectrograms.
+        waveform: Loss on waveforms.
+        coefficient: Weight of the loss on waveforms.
+        as_released: Follow the released code of xumx-sliCQ: no combinations of spectrograms, and no gradient
+            of the loss on waveforms.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class MultiDomain(Loss):
         self.as_released = as_released
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The weighted sum of both; `(batch,)`."""
+        """Weighted sum of both for each item, `(batch,)`."""
         waveform = self.waveform(prediction, references)
         if self.as_released:
             waveform = waveform.detach()
@@ -137,10 +136,10 @@ class MultiDomain(Loss):
 
 
 def proper_subsets(count: int) -> Tensor:
-    """Ones where a subset has a member, `(subsets, count)`: neither empty nor the whole, small ones first.
+    """Membership matrix `(subsets, count)` of all proper, non-empty subsets, small ones first.
 
     Raises:
-        UsageError: There is but one member, which leaves no such subset.
+        UsageError: There is only one member, and so no such subset.
     """
     if count < 2:
         raise UsageError("combinations need at least two sources")

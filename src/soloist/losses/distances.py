@@ -1,4 +1,4 @@
-"""How far numbers are from one another on average, whatever they stand for."""
+"""Mean distances of any representation, and of waveforms."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from soloist.errors import UsageError
 from soloist.losses.loss import SourceLoss
 
 Distance = Literal["l1", "mse", "rmse"]
-"""Mean absolute difference, mean squared difference, or the root of that."""
+"""Mean absolute difference, mean squared difference, or its root."""
 
 
 class DistanceLoss(SourceLoss):
-    """The mean distance of what is compared, over everything that one source has.
+    """Mean distance of estimate and reference, over all values of a source.
 
     Args:
-        distance: Mean absolute difference, mean squared difference, or the root of that.
-        eps: Added below the root, which keeps its slope finite where there is no difference.
+        distance: Mean absolute difference, mean squared difference, or its root.
+        eps: Added below the root, for a finite gradient at no difference.
 
     Raises:
-        UsageError: There is no such distance.
+        UsageError: The distance is unknown.
     """
 
     def __init__(self, distance: Distance = "l1", eps: float = 1e-8) -> None:
@@ -32,9 +32,20 @@ class DistanceLoss(SourceLoss):
         self.eps = eps
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The distance of each of real `(batch, sources, ...)`; `(batch, sources)`."""
+        """Distance of real estimates and references `(batch, sources, ...)`: `(batch, sources)`."""
         difference = (estimates - references).flatten(2)
         if self.distance == "l1":
             return difference.abs().mean(dim=-1)
         squared = difference.square().mean(dim=-1)
         return squared if self.distance == "mse" else (squared + self.eps).sqrt()
+
+
+class WaveformLoss(DistanceLoss):
+    """Mean distance of the samples of each estimate and its reference.
+
+    A silent reference asks for a silent estimate.
+
+    Args:
+        distance: Mean absolute difference, mean squared difference, or its root.
+        eps: Added below the root, for a finite gradient at no difference.
+    """

@@ -1,4 +1,4 @@
-"""Losses on embeddings: points of a spectrogram that one source dominates are to lie together.
+"""Losses on embeddings of time-frequency points, and on latent distributions.
 
 [1] J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: Discriminative embeddings for
     segmentation and separation", ICASSP 2016.
@@ -21,15 +21,14 @@ PointWeights = Literal["threshold", "magnitude", "equal"]
 
 
 class EmbeddingLoss(Loss):
-    """What losses on embeddings share. A subclass says how embeddings and assignments are compared.
+    """Base of losses on embeddings. A subclass compares embeddings with ideal assignments.
 
-    Each point belongs to the source of greatest magnitude.
+    Each point is assigned to the source of greatest magnitude.
 
     Args:
-        weights: What the vector of a point is multiplied with: one or, where the mixture lies too far below
-            its loudest point, nothing ("threshold"); the square root of its share in the mixture's magnitude
-            ("magnitude"); or one ("equal").
-        threshold: How far that is, in dB.
+        weights: Weight of each point: "threshold": 1, or 0 if the mixture is more than `threshold` below its
+            loudest point; "magnitude": square root of its share in the mixture's magnitude; "equal": 1.
+        threshold: Level below the loudest point of the mixture, dB.
     """
 
     def __init__(self, weights: PointWeights = "threshold", threshold: float = 40.0) -> None:
@@ -38,7 +37,7 @@ class EmbeddingLoss(Loss):
         self.threshold = threshold
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The loss of each item; `(batch,)`."""
+        """Loss of each item, `(batch,)`."""
         check_shapes(prediction, references)
         if prediction.embeddings is None:
             raise missing("embeddings", self)
@@ -55,8 +54,8 @@ class EmbeddingLoss(Loss):
         """Compare embeddings with ideal assignments.
 
         Args:
-            embeddings: `(batch, points, dimensions)`, of any length each.
-            assignments: `(batch, points, sources)`, one where a point belongs to a source and zero elsewhere.
+            embeddings: `(batch, points, dimensions)`, not normalised.
+            assignments: `(batch, points, sources)`, 1 for the source of a point, else 0.
             weights: `(batch, points)`.
 
         Returns:
@@ -65,7 +64,7 @@ class EmbeddingLoss(Loss):
         raise NotImplementedError(f"{type(self).__name__} does not implement compare")
 
     def weigh(self, mixture: Tensor) -> Tensor:
-        """Weights of the points, `(batch, points)`, from the mixture's magnitudes of the same shape."""
+        """Weights of the points, from the mixture's magnitudes, both `(batch, points)`."""
         if self.weights == "equal":
             return torch.ones_like(mixture)
         if self.weights == "magnitude":
@@ -75,13 +74,13 @@ class EmbeddingLoss(Loss):
 
 
 class DeepClustering(EmbeddingLoss):
-    """Squared distance of the affinities of all pairs of points from the ideal ones [1].
+    """Squared distance between the estimated and the ideal affinities of all pairs of points [1].
 
-    It is divided by the square of the weights' energy, so that it does not grow with the number of points.
+    Divided by the square of the weights' energy, for a value that does not grow with the number of points.
     """
 
     def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
-        """The distance of each item; `(batch,)`."""
+        """Distance for each item, `(batch,)`; arguments are those of `EmbeddingLoss.compare`."""
         ours, ideal = _weighted(embeddings, weights), _weighted(assignments, weights)
         distance = _cross(ours, ours) - 2 * _cross(ours, ideal) + _cross(ideal, ideal)
         return distance / (weights.square().sum(dim=1).square() + 1e-8)
@@ -90,14 +89,13 @@ class DeepClustering(EmbeddingLoss):
 class WhitenedKMeans(EmbeddingLoss):
     """Squared distance of the whitened embeddings from the centres of their sources [2].
 
-    It is the number of dimensions less what the sources explain of them, which is at most the number of
-    sources.
+    Equals the number of dimensions minus the dimensions that the sources explain, at most one each.
 
     Args:
-        weights: What the vector of a point is multiplied with; see `EmbeddingLoss`.
-        threshold: How far below its loudest point the mixture still counts, in dB.
-        as_released: As nussl does it: plus the number of sources, minus twice what is explained, and with
-            identities added to the covariances, beside which points of low weight count less.
+        weights: Weight of each point; see `EmbeddingLoss`.
+        threshold: Level below the loudest point of the mixture from which points have no weight, dB.
+        as_released: Follow nussl: dimensions plus sources minus twice the explained dimensions, with an
+            identity added to the covariances, which lets points of low weight count less.
     """
 
     def __init__(
@@ -107,7 +105,7 @@ class WhitenedKMeans(EmbeddingLoss):
         self.as_released = as_released
 
     def compare(self, embeddings: Tensor, assignments: Tensor, weights: Tensor) -> Tensor:
-        """The distance of each item; `(batch,)`."""
+        """Distance for each item, `(batch,)`; arguments are those of `EmbeddingLoss.compare`."""
         ours, ideal = _weighted(embeddings, weights), _weighted(assignments, weights)
         between = ours.mT @ ideal
         explained = self._inverse(ours) @ between @ self._inverse(ideal) @ between.mT
@@ -122,9 +120,34 @@ class WhitenedKMeans(EmbeddingLoss):
         if self.as_released:
             ridge = torch.ones_like(covariance[:, 0, 0])
         else:
-            # Small beside the points: a source without any has no inverse.
+            # Small beside the points; needed for sources without points, which have no inverse.
             ridge = 1e-5 * covariance.diagonal(dim1=-2, dim2=-1).mean(dim=-1) + 1e-8
         return torch.linalg.inv(covariance + ridge[:, None, None] * torch.eye(size).to(covariance))
+
+
+class KLDivergence(Loss):
+    """Kullback-Leibler divergence of a latent normal distribution from the standard one, in nats.
+
+    Use it in a `WeightedSum` with a loss on the estimates.
+
+    D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014, appendix B.
+
+    Args:
+        per_dimension: Divide by the number of latent dimensions.
+    """
+
+    def __init__(self, per_dimension: bool = False) -> None:
+        super().__init__()
+        self.per_dimension = per_dimension
+
+    def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
+        """Divergence for each item, `(batch,)`; the references are unused."""
+        if prediction.latent is None:
+            raise missing("a latent distribution", self)
+        mean, deviation = (part.flatten(1) for part in prediction.latent)
+        variance = deviation.square()
+        terms = 0.5 * (mean.square() + variance - variance.log() - 1)
+        return terms.mean(dim=1) if self.per_dimension else terms.sum(dim=1)
 
 
 def _weighted(vectors: Tensor, weights: Tensor) -> Tensor:
@@ -132,5 +155,5 @@ def _weighted(vectors: Tensor, weights: Tensor) -> Tensor:
 
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:
-    """Squared Frobenius norm of the products of `(batch, points, ...)` and the like; `(batch,)`."""
+    """Squared Frobenius norm of the inner products of `(batch, points, ...)` and the like, `(batch,)`."""
     return (first.mT @ second).square().sum(dim=(-2, -1))

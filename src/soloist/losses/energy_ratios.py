@@ -1,7 +1,7 @@
-"""Energy ratios as losses: the negative of what the metrics of the same names measure, in dB.
+"""Energy ratios as losses: the negative of the metrics of the same names, in dB.
 
-They differ in what the distortion is measured against [1], and in what keeps them finite: published code adds
-its small constant in different places, which decides what silence and perfection are worth.
+The ratios differ in the target of the distortion [1] and in their stabilisation: published code adds a small
+constant in different places, which decides the values of silent and perfect estimates.
 
 [1] J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR - half-baked or well done?", ICASSP 2019.
 [2] S. Wisdom, E. Tzinis, H. Erdogan, R. J. Weiss, K. Wilson and J. R. Hershey, "Unsupervised sound separation
@@ -10,33 +10,33 @@ its small constant in different places, which decides what silence and perfectio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.losses.loss import SourceLoss
+from soloist.losses.loss import Prediction, SourceLoss
 
 Channels = Literal["together", "scaled", "apart"]
-"""Channels are one long vector; or each is projected by itself, and their energies add up; or each has a
-ratio of its own, of which the mean in dB is taken."""
+"""Channels as one long vector; with separate projections and summed energies; or with separate ratios,
+averaged in dB."""
 
 Stabilization = Literal["energies", "noise", "ratio"]
-"""Where the small constant goes: `(signal + eps) / (noise + eps)`, `signal / (noise + eps)`, or
-`signal / (noise + eps) + eps`. A silent estimate is then worth 0 dB or less, minus infinity, or -80 dB."""
+"""Place of the small constant: `(signal + eps) / (noise + eps)`, `signal / (noise + eps)`, or
+`signal / (noise + eps) + eps`. A silent estimate then has 0 dB or less, minus infinity, or -80 dB."""
 
 
 class EnergyRatio(SourceLoss):
-    """What the ratios share. A subclass says which energies are compared.
+    """Base of the ratios. A subclass computes the two energies.
 
     Args:
         zero_mean: Remove the mean of each channel first.
-        limit: What is better than so many dB counts no more: it does not pull at the weights. None for no
-            limit.
-        eps: What keeps silence and perfection finite.
-        stabilization: Where `eps` is added.
-        channels: How channels count.
+        limit: Ratio in dB above which the loss is constant. If None, there is no limit.
+        eps: Small constant, for finite values of silent and perfect estimates.
+        stabilization: Place of `eps`; see `Stabilization`.
+        channels: Treatment of channels; see `Channels`.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class EnergyRatio(SourceLoss):
         self.channels: Channels = channels
 
     def energies(self, estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies of signal and noise of vectors `(..., samples)`; twice `(...)`."""
+        """Energies `(...)` of signal and of noise in vectors `(..., samples)`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement energies")
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The ratio of each of `(batch, sources, channels, samples)`, negative; `(batch, sources)`."""
+        """Negative ratio for signals `(batch, sources, channels, samples)`: `(batch, sources)`."""
         if self.zero_mean:
             estimates = estimates - estimates.mean(dim=-1, keepdim=True)
             references = references - references.mean(dim=-1, keepdim=True)
@@ -80,7 +80,7 @@ class EnergyRatio(SourceLoss):
         return ratio if self.stabilization == "noise" else ratio + self.eps
 
     def _project(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The multiples of the references that are nearest to the estimates."""
+        """Project the estimates onto the references, both `(..., samples)`."""
         scale = inner(estimates, references) / (inner(references, references) + self.eps)
         return scale[..., None] * references
 
@@ -92,14 +92,13 @@ class SISDR(EnergyRatio):
 
     Args:
         zero_mean: Remove the mean of each channel first.
-        limit: What is better than so many dB counts no more: it does not pull at the weights. None for no
-            limit.
-        eps: What keeps silence and perfection finite.
-        stabilization: Where `eps` is added. "correlation": to the squared correlation of estimate and
-            reference, and to what it lacks of one, so that nothing is beyond `10 log10(1 / eps)`; less exact
-            than the others above 60 dB in single precision.
-        channels: How channels count: "together" as one long vector; "scaled": each is projected by itself,
-            and their energies add up; "apart": each has a ratio of its own, and the mean in dB is taken.
+        limit: Ratio in dB above which the loss is constant. If None, there is no limit.
+        eps: Small constant, for finite values of silent and perfect estimates.
+        stabilization: Place of `eps`; see `Stabilization`. "correlation": added to the squared correlation of
+            estimate and reference and to its complement, which bounds the ratio by `10 log10(1 / eps)`; less
+            exact than the others above 60 dB in single precision.
+        channels: "together": as one long vector; "scaled": separate projections, summed energies; "apart":
+            separate ratios, averaged in dB.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class SISDR(EnergyRatio):
         super().__init__(zero_mean, limit, eps, where, channels)
 
     def energies(self, estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies of the scaled reference and of the difference to it, or their shares in the estimate."""
+        """Energies of the scaled reference and of the difference, or shares of the estimate's energy."""
         if self.of_correlation:
             norms = inner(estimates, estimates) * inner(references, references)
             explained = inner(estimates, references).square() / (norms + self.eps)
@@ -128,8 +127,8 @@ class SISDR(EnergyRatio):
 class SDSDR(EnergyRatio):
     """Negative scale-dependent signal-to-distortion ratio [1], in dB.
 
-    The energy of the scaled reference, but the difference to the unscaled one, so that a wrong level costs.
-    The arguments are those of `EnergyRatio`.
+    Energy of the scaled reference over that of the difference from the unscaled one, so that a wrong level
+    costs. Arguments are those of `EnergyRatio`.
     """
 
     def __init__(
@@ -143,7 +142,7 @@ class SDSDR(EnergyRatio):
         super().__init__(zero_mean, limit, eps, stabilization, channels)
 
     def energies(self, estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies of the scaled reference and of the difference to the unscaled one."""
+        """Energies of the scaled reference and of the difference from the unscaled one."""
         targets = self._project(estimates, references)
         distortion = estimates - references
         return inner(targets, targets), inner(distortion, distortion)
@@ -152,7 +151,7 @@ class SDSDR(EnergyRatio):
 class SNR(EnergyRatio):
     """Negative signal-to-noise ratio, in dB: the reference's energy over that of the difference.
 
-    A silent reference asks for a silent estimate. The arguments are those of `EnergyRatio`.
+    A silent reference asks for a silent estimate. Arguments are those of `EnergyRatio`.
     """
 
     def __init__(
@@ -172,14 +171,14 @@ class SNR(EnergyRatio):
 
 
 class ThresholdedSNR(EnergyRatio):
-    """Negative signal-to-noise ratio that approaches a limit softly, in dB [2].
+    """Negative signal-to-noise ratio with a soft limit, in dB [2].
 
-    A share of the reference's energy is added to that of the difference, so that the slope fades as an
-    estimate becomes good. A silent reference has no such share: it asks for a silent estimate.
+    A share of the reference's energy is added to that of the difference, so that the gradient fades as an
+    estimate improves. A silent reference adds nothing, and asks for a silent estimate.
 
     Args:
-        limit: What a perfect estimate is worth, in dB.
-        eps: Added to both energies, which keeps silence finite.
+        limit: Ratio of a perfect estimate, dB.
+        eps: Added to both energies, for finite values of silent estimates.
     """
 
     def __init__(self, limit: float = 30.0, eps: float = 1e-8) -> None:
@@ -187,9 +186,46 @@ class ThresholdedSNR(EnergyRatio):
         self.share = 10 ** (-limit / 10)
 
     def energies(self, estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies of the reference, and of the difference with a share of the reference's."""
+        """Energies of the reference, and of the difference plus a share of the reference's."""
         signal, distortion = inner(references, references), estimates - references
         return signal, inner(distortion, distortion) + self.share * signal
+
+
+class WeightedSDR(SourceLoss):
+    """One minus the cosine similarity of estimate and reference, and of their residuals, weighted by energy.
+
+    The residual is the mixture minus the signal. The loss lies between 0 for perfect estimates and 2. If the
+    reference is silent, only the residuals count. Channels are compared separately.
+
+    H.-S. Choi, J.-H. Kim, J. Huh, A. Kim, J.-W. Ha and K. Lee, "Phase-aware speech enhancement with deep
+    complex U-Net", ICLR 2019.
+
+    Args:
+        eps: Added to energies, for finite gradients at silence.
+    """
+
+    def __init__(self, eps: float = 1e-10) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def comparison(self, prediction: Prediction) -> Callable[[Tensor, Tensor], Tensor]:
+        """Comparison of estimates and references `(batch, sources, channels, samples)` of one mixture."""
+        mixture = prediction.mixture[:, None]
+
+        def compare(estimates: Tensor, references: Tensor) -> Tensor:
+            noise = mixture - references
+            energy, rest = (signal.square().sum(dim=-1) for signal in (references, noise))
+            weight = energy / (energy + rest + self.eps)
+            agreement = weight * self._cosine(estimates, references)
+            agreement = agreement + (1 - weight) * self._cosine(mixture - estimates, noise)
+            return 1 - agreement.mean(dim=-1)
+
+        return compare
+
+    def _cosine(self, first: Tensor, second: Tensor) -> Tensor:
+        """Cosine similarity `(...)` of signals `(..., samples)`."""
+        energies = [signal.square().sum(dim=-1) + self.eps for signal in (first, second)]
+        return (first * second).sum(dim=-1) * torch.rsqrt(energies[0]) * torch.rsqrt(energies[1])
 
 
 def inner(first: Tensor, second: Tensor) -> Tensor:

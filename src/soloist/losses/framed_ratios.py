@@ -1,7 +1,7 @@
-"""Ratios of short frames: the losses on waveforms that came with the U-Nets with intermediate blocks.
+"""Ratios of short frames: losses on waveforms from the code of the U-Nets with intermediate blocks.
 
 W. Choi, M. Kim, J. Chung, D. Lee and S. Jung, "Investigating U-Nets with various intermediate blocks for
-spectrogram-based singing voice separation", ISMIR 2020, in its code.
+spectrogram-based singing voice separation", ISMIR 2020.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ EPS = 1e-8
 
 
 class FramedLoss(SourceLoss):
-    """A measure of overlapping frames of each channel, of which the mean is taken.
+    """Mean measure of the overlapping frames of each channel.
 
-    In a frame the reference `t` is scaled to be nearest to the estimate, which leaves the distortion `d`;
-    `S` and `D` are their energies, and all ratios are plain numbers, not dB. A silent reference makes `S`
-    tiny: "dsr" and "ldsr" then ask loudly for a silent estimate, and the others hardly care.
+    In a frame, the reference `t` is scaled to be nearest to the estimate, and `d` is the remaining
+    distortion; `S` and `D` are the energies of `t` and `d`. Ratios are plain numbers, not dB. With a silent
+    reference `S` is tiny: "dsr" and "ldsr" then strongly ask for a silent estimate, other measures hardly.
 
     Args:
-        measure: "distortion": `|d|`, added up over the frames. "sdr_like": `D - S`, added up over the frames.
-            "sdr": `-S/D`. "dsr": `D/S`. "ldsr": `ln D/S`. "ncs": minus the cosine of the angle between
-            estimate and reference. "nlcs": minus the logarithm of one plus that cosine.
+        measure: "distortion": `|d|`, summed over the frames. "sdr_like": `D - S`, summed over the frames.
+            "sdr": `-S/D`. "dsr": `D/S`. "ldsr": `ln D/S`. "ncs": negative cosine similarity of estimate and
+            reference. "nlcs": negative logarithm of one plus the cosine similarity.
         frame_length: Samples of a frame.
         hop_length: Distance of the frames, samples.
-        as_released: As the code does it: a frame fewer where an odd number of zeros would be needed, and
-            "sdr" with the sign that makes estimates worse.
+        as_released: Follow the released code: one frame fewer if the padding is odd, and "sdr" with the sign
+            that makes estimates worse.
 
     Raises:
-        UsageError: There is no such measure.
+        UsageError: The measure is unknown.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class FramedLoss(SourceLoss):
         self.as_released = as_released
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The measure of each of `(batch, sources, channels, samples)`; `(batch, sources)`."""
+        """Measure for signals `(batch, sources, channels, samples)`: `(batch, sources)`."""
         values = _MEASURES[self.measure](_Frames.of(self._cut(estimates), self._cut(references)))
         if self.measure in ("distortion", "sdr_like"):
             return values.sum(dim=-1).mean(dim=-1)
@@ -65,7 +65,7 @@ class FramedLoss(SourceLoss):
         return -loss if self.as_released and self.measure == "sdr" else loss
 
     def _cut(self, signals: Tensor) -> Tensor:
-        """Frames `(..., frames, frame_length)` of `(..., samples)`, with zeros around the ends."""
+        """Cut `(..., samples)` into frames `(..., frames, frame_length)`, with zeros around the ends."""
         samples = signals.shape[-1]
         missing = samples // self.hop_length * self.hop_length + self.frame_length - samples
         left = missing // 2
@@ -74,7 +74,7 @@ class FramedLoss(SourceLoss):
 
 
 class _Frames(NamedTuple):
-    """What the measures are made of, each `(..., frames)`."""
+    """Energies of scaled reference and distortion, and cosine similarity, each `(..., frames)`."""
 
     signal: Tensor
     distortion: Tensor

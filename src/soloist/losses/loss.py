@@ -1,4 +1,4 @@
-"""What every loss sees, and what it returns."""
+"""Contracts of losses: predictions and references in, one value for each item out."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 
 Coefficients = Tensor | list[Tensor]
-"""Of a transform, `(batch, ..., channels, frequency, frames)`, or a list of blocks of other shapes."""
+"""Coefficients of a transform, `(batch, ..., channels, frequency, frames)`, or a list of blocks."""
 
 
 class Prediction:
-    """What a separator says about a mixture, in as many forms as it has.
+    """Prediction of a separator for a mixture, in all forms that the separator has.
 
-    The waveforms are synthesised when a loss first asks for them, so that a loss on spectrograms does not pay
-    for the way back.
+    Waveforms are synthesised on first use, so that a loss on spectrograms costs no inverse transform.
 
     Args:
         mixture: Audio `(batch, channels, samples)`.
-        synthesize: Gives the estimates `(batch, sources, channels, samples)`.
-        analyze: The separator's own transform, from audio `(batch, channels, samples)` to coefficients; None
-            where it has none.
-        coefficients: Estimated ones `(batch, sources, channels, frequency, frames)`, or blocks of them.
-        masks: Real numbers that the mixture's coefficients were multiplied with, of the same shape.
-        embeddings: A vector for each of the mixture's coefficients, `(batch, channels, frequency, frames,
+        synthesize: Function that returns the estimates `(batch, sources, channels, samples)`.
+        analyze: Transform of the separator, from audio `(batch, channels, samples)` to coefficients; None if
+            the separator has none.
+        coefficients: Coefficients of the estimates, `(batch, sources, channels, frequency, frames)`, or
+            blocks of them.
+        masks: Real masks of the mixture's coefficients, with the shape of `coefficients`.
+        embeddings: Vector for each of the mixture's coefficients, `(batch, channels, frequency, frames,
             dimensions)`, or blocks of them.
         latent: Mean and standard deviation of a variational bottleneck, each `(batch, ...)`.
     """
@@ -58,14 +58,14 @@ class Prediction:
 
 
 class Loss(nn.Module):
-    """Says how far a prediction is from the references, one value for each item of the batch."""
+    """Loss of a prediction, one value for each item of the batch."""
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The loss of each item.
+        """Loss of each item.
 
         Args:
-            prediction: What the separator says.
-            references: The true sources `(batch, sources, channels, samples)`.
+            prediction: Prediction of the separator.
+            references: True sources `(batch, sources, channels, samples)`.
 
         Returns:
             `(batch,)`.
@@ -74,22 +74,22 @@ class Loss(nn.Module):
 
 
 class SourceLoss(Loss):
-    """A loss that compares each estimate with one reference, so that it can be tried in any order.
+    """Loss between one estimate and one reference, for use in any order of the sources.
 
-    A subclass implements `compare`, and `views` where it compares something else than waveforms; or
-    `comparison`, where the mixture matters.
+    A subclass implements `compare`, and `views` for other representations than waveforms; or `comparison`,
+    if the loss depends on the mixture.
     """
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-        """What is compared of the estimates and of the references, both `(batch, sources, ...)`."""
+        """Representations of estimates and references for `compare`, both `(batch, sources, ...)`."""
         return prediction.estimates, references
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """Compare one by one.
+        """Compare each estimate with the reference in its place.
 
         Args:
             estimates: `(batch, sources, ...)`.
-            references: Of the same shape.
+            references: `(batch, sources, ...)`.
 
         Returns:
             `(batch, sources)`.
@@ -97,20 +97,20 @@ class SourceLoss(Loss):
         raise NotImplementedError(f"{type(self).__name__} does not implement compare")
 
     def comparison(self, prediction: Prediction) -> Callable[[Tensor, Tensor], Tensor]:
-        """What compares views of a mixture's estimates: `compare`, or something that knows the mixture."""
+        """Return the comparison for the prediction's mixture: `compare`, unless overridden."""
         return self.compare
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The mean over the sources, each compared with the reference in its place; `(batch,)`."""
+        """Mean over the sources for each item, `(batch,)`."""
         check_shapes(prediction, references)
         return self.comparison(prediction)(*self.views(prediction, references)).mean(dim=1)
 
 
 def check_shapes(prediction: Prediction, references: Tensor) -> None:
-    """Refuse references that are not those of the prediction's mixture.
+    """Check that references fit the prediction's mixture.
 
     Raises:
-        UsageError: The shapes do not fit.
+        UsageError: The shapes differ.
     """
     batch, channels, samples = prediction.mixture.shape
     if references.ndim != 4 or (references.shape[0], *references.shape[2:]) != (batch, channels, samples):
@@ -121,12 +121,12 @@ def check_shapes(prediction: Prediction, references: Tensor) -> None:
 
 
 def missing(what: str, loss: Loss) -> UsageError:
-    """The error of a loss that needs what the separator does not give."""
+    """Error for a loss that needs a form of prediction that the separator lacks."""
     return UsageError(f"{type(loss).__name__} needs {what}, and this separator has none")
 
 
 def full_precision(like: Tensor) -> torch.autocast:
-    """Within it products of matrices keep their precision, also where networks are run in less."""
+    """Context without autocast, in which matrix products keep the precision of their factors."""
     return torch.autocast(like.device.type, enabled=False)
 
 

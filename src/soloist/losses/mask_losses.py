@@ -1,4 +1,4 @@
-"""Losses on masks: what is multiplied with the mixture's magnitudes."""
+"""Losses on masks for the magnitudes of the mixture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soloist.losses.distances import Distance, DistanceLoss
 from soloist.losses.loss import Loss, Prediction, check_shapes, missing
 
 Rest = Literal["signal", "magnitudes"]
-"""What is left of a mixture: the signal without the reference, or the difference of their magnitudes."""
+"""Rest of a mixture: the mixture minus the reference, or the difference of their magnitudes."""
 
 
 class MaskLoss(DistanceLoss):
@@ -22,10 +22,10 @@ class MaskLoss(DistanceLoss):
     A silent reference asks for a mask of zeros.
 
     Args:
-        distance: Mean absolute difference, mean squared difference, or the root of that.
-        ceiling: Largest value of the ideal mask. It explodes where the mixture is silent and its sources
-            cancel each other; None leaves it so.
-        floor: Magnitudes of the mixture below it count as it.
+        distance: Mean absolute difference, mean squared difference, or its root.
+        ceiling: Largest value of the ideal mask. If None, the ideal mask is unbounded where sources cancel
+            each other.
+        floor: Least magnitude of the mixture; smaller ones count as `floor`.
     """
 
     def __init__(self, distance: Distance = "l1", ceiling: float | None = 1.0, floor: float = 1e-6) -> None:
@@ -34,7 +34,7 @@ class MaskLoss(DistanceLoss):
         self.floor = floor
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-        """The masks and the ideal ones, twice `(batch, sources, numbers)`."""
+        """Return estimated and ideal masks, both `(batch, sources, numbers)`."""
         masks = _masks(prediction, self)
         mixture, targets = _magnitudes(prediction, self, prediction.mixture[:, None], references)
         ideal = targets / mixture.clamp(min=self.floor)
@@ -43,27 +43,25 @@ class MaskLoss(DistanceLoss):
 
 
 class ComponentLoss(Loss):
-    """What a mask does to the source and what it does to the rest, as terms of their own.
+    """Components loss: separate terms for the source, for the level and for the colour of the rest.
 
         (1 - alpha - beta) |M Y - Y|^2  +  alpha |M R|^2  +  beta |M R / |M R| - R / |R||^2
 
-    with the magnitudes `Y` of the reference and `R` of the rest of the mixture, each term divided by the
-    number of points: the source is to stay, the rest is to go, and what stays of the rest is to sound as it
-    did. A silent source or rest contributes nothing to the terms that it is in.
+    with the mask `M`, the magnitudes `Y` of the reference and `R` of the rest of the mixture. Each term is
+    divided by the number of points. A silent source or rest contributes nothing to its terms.
 
     Z. Xu, S. Elshamy, Z. Zhao and T. Fingscheidt, "Components loss for neural networks in mask-based speech
     enhancement", EURASIP Journal on Audio, Speech, and Music Processing, 2021.
 
     Args:
-        alpha: Weight of what the mask leaves of the rest.
-        beta: Weight of how this sounds; with `alpha` less than one in all, so that something is left for the
-            source.
-        rest: What the rest is: the "signal" that the mixture is without the reference, or the difference of
-            their "magnitudes".
-        eps: Norms below it count as it.
+        alpha: Weight of the level of the masked rest.
+        beta: Weight of the colour of the masked rest.
+        rest: Rest of the mixture: "signal": mixture minus reference; or "magnitudes": difference of the two
+            magnitudes.
+        eps: Least norm; smaller ones count as `eps`.
 
     Raises:
-        UsageError: The weights are negative or more than one in all.
+        UsageError: A weight is negative, or the weights exceed 1 together.
     """
 
     def __init__(self, alpha: float, beta: float, rest: Rest = "signal", eps: float = 1e-8) -> None:
@@ -76,7 +74,7 @@ class ComponentLoss(Loss):
         self.eps = eps
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The mean over the sources; `(batch,)`."""
+        """Mean over the sources for each item, `(batch,)`."""
         check_shapes(prediction, references)
         masks = _masks(prediction, self)
         mixture = prediction.mixture[:, None]
@@ -96,13 +94,13 @@ class ComponentLoss(Loss):
 
 
 def _masks(prediction: Prediction, loss: Loss) -> Tensor:
-    """The masks of all blocks, `(batch, sources, numbers)`."""
+    """Masks of all blocks, `(batch, sources, numbers)`."""
     if prediction.masks is None:
         raise missing("masks", loss)
     return as_vectors(as_blocks(prediction.masks))
 
 
 def _magnitudes(prediction: Prediction, loss: Loss, *sources: Tensor) -> list[Tensor]:
-    """Magnitudes `(batch, sources, numbers)` of audio `(batch, sources, channels, samples)`."""
+    """Analyse audio `(batch, sources, channels, samples)` to magnitudes `(batch, sources, numbers)`."""
     analyze = analysis(prediction, loss)
     return [as_vectors([block.abs() for block in analyze_sources(analyze, audio)]) for audio in sources]

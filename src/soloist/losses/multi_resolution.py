@@ -1,4 +1,4 @@
-"""Spectrograms of several resolutions at once.
+"""Spectral loss over several resolutions.
 
 R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN: A fast waveform generation model based on generative
 adversarial networks with multi-resolution spectrogram", ICASSP 2020.
@@ -20,17 +20,17 @@ class MultiResolutionSTFT(SourceLoss):
     """Spectral convergence plus mean absolute difference of log magnitudes, averaged over resolutions.
 
     Spectral convergence is the norm of the difference of the magnitudes over the norm of the reference's.
-    A silent reference has none: the logarithms alone then ask for a silent estimate.
+    A silent reference has none; the log magnitudes alone then ask for a silent estimate.
 
     Args:
         n_ffts: Length of the Fourier transform of each resolution, samples.
-        hop_lengths: Distance of its frames, samples.
-        window_lengths: Length of its (Hann) window, samples, at most that of the transform.
-        floor: Magnitudes below it count as it; the windows are not normalised, so that a sinusoid's
-            magnitude is a quarter of its amplitude times the length of the window.
+        hop_lengths: Distance of the frames of each resolution, samples.
+        window_lengths: Length of the (Hann) window of each resolution, samples, at most the transform's.
+        floor: Least magnitude; smaller ones count as `floor`. Windows are not normalised: the magnitude of a
+            sinusoid is a quarter of its amplitude times the length of the window.
 
     Raises:
-        UsageError: The resolutions are not as many hops and windows as transforms, or a window is too long.
+        UsageError: The three lists differ in length or are empty, or a window exceeds its transform.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MultiResolutionSTFT(SourceLoss):
         self.floor = floor
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """Compare each of `(batch, sources, channels, samples)`; `(batch, sources)`."""
+        """Loss for signals `(batch, sources, channels, samples)`: `(batch, sources)`."""
         losses = [
             self._compare(self._analyze(estimates, *sizes), self._analyze(references, *sizes))
             for sizes in self.resolutions
@@ -64,14 +64,14 @@ class MultiResolutionSTFT(SourceLoss):
         return convergence + (estimates.log() - references.log()).abs().mean(dim=-1)
 
     def _analyze(self, signals: Tensor, n_fft: int, hop_length: int, window_length: int) -> Tensor:
-        """Magnitudes `(batch, sources, numbers)`, not below the floor."""
+        """Analyse `(batch, sources, channels, samples)` to magnitudes `(batch, sources, numbers)`."""
         spectra = torch.stft(
             rearrange(signals, "b s c t -> (b s c) t"),
             n_fft,
             hop_length,
             window_length,
             torch.hann_window(window_length, dtype=signals.dtype, device=signals.device),
-            # Zeros beyond the ends: a reflection needs more samples than half a window.
+            # Zeros beyond the ends; reflection would need more samples than half a window.
             pad_mode="constant",
             return_complex=True,
         )

@@ -1,4 +1,4 @@
-"""Losses that do not care in which order the sources come.
+"""Permutation-invariant loss: the order of the estimates does not matter.
 
 M. Kolbæk, D. Yu, Z.-H. Tan and J. Jensen, "Multi-talker speech separation with utterance-level permutation
 invariant training of deep recurrent neural networks", IEEE/ACM TASLP 25(10), 2017.
@@ -15,14 +15,13 @@ from soloist.metrics import best_order
 
 
 class PermutationInvariant(Loss):
-    """The loss in the order of the estimates that makes it least, for each item of the batch.
+    """Least loss over all orders of the estimates, for each item of the batch.
 
-    All pairs are compared once; the best order is then found among all orders of these. Of equally good
-    orders the first is taken.
+    All pairs of estimate and reference are compared once. Ties go to the first order.
 
     Args:
-        loss: Compares one estimate with one reference.
-        spare: Whether there may be more estimates than references; those that fit least count nothing.
+        loss: Loss of one estimate and one reference.
+        spare: Allow more estimates than references; the worst-fitting estimates do not count.
     """
 
     def __init__(self, loss: SourceLoss, spare: bool = False) -> None:
@@ -31,16 +30,16 @@ class PermutationInvariant(Loss):
         self.spare = spare
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The least mean over the references; `(batch,)`."""
+        """Least mean over the references for each item, `(batch,)`."""
         check_shapes(prediction, references)
         pairs = self.pairs(prediction, references)
         return torch.take_along_dim(pairs, self.order(pairs)[:, :, None], dim=2)[..., 0].mean(dim=1)
 
     def pairs(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The loss of each reference with each estimate, `(batch, references, estimates)`.
+        """Loss of each reference with each estimate, `(batch, references, estimates)`.
 
         Raises:
-            UsageError: The estimates are fewer than the references, or more and none may be left over.
+            UsageError: There are fewer estimates than references, or more without `spare`.
         """
         estimates, targets = self.loss.views(prediction, references)
         count, available = targets.shape[1], estimates.shape[1]
@@ -51,8 +50,8 @@ class PermutationInvariant(Loss):
         return torch.stack(rows, dim=1)
 
     def order(self, pairs: Tensor) -> Tensor:
-        """For each reference the index of its estimate, `(batch, references)`, from the loss of all pairs."""
+        """Index of the estimate of each reference, `(batch, references)`, from the loss of all pairs."""
         missing = pairs.shape[2] - pairs.shape[1]
-        # What is left over is as if matched with references that nothing fits better or worse.
+        # Spare estimates match dummy references, which fit all estimates equally well.
         scores = -torch.nn.functional.pad(pairs.detach(), (0, 0, 0, missing))
         return best_order(scores)[:, : pairs.shape[1]]

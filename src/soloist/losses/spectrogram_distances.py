@@ -23,27 +23,27 @@ Representation = Literal["magnitude", "complex", "log"]
 """Magnitudes, real and imaginary parts apart, or natural logarithms of magnitudes."""
 
 Weighting = Literal["coefficients", "blocks"]
-"""Whether each coefficient counts the same, or each block of a transform that has several."""
+"""Equal weight of all coefficients, or of all blocks of a transform with several blocks."""
 
 
 class SpectrogramLoss(DistanceLoss):
-    """Mean distance of each estimate's spectrogram from that of its reference, over all channels and points.
+    """Mean distance of the spectrograms of each estimate and its reference, over all channels and points.
 
-    With the separator's own transform the coefficients are those that the network gave, before they became
-    audio, and nothing is synthesised. A silent reference asks for a silent estimate.
+    With the separator's own transform, the estimates' coefficients are the output of the network, without
+    synthesis. A silent reference asks for a silent estimate.
 
     Args:
-        distance: Mean absolute difference, mean squared difference, or the root of that.
-        representation: What is compared: magnitudes, real and imaginary parts, or logarithms.
-        transform: Analyses audio `(batch, channels, samples)`, such as an `STFT`; None for the
-            separator's own coefficients.
-        weighting: For a transform with several blocks: the mean over all coefficients, or the mean over the
-            blocks of the mean in each.
-        floor: Added to a magnitude before its logarithm is taken.
-        eps: Added below the root, which keeps its slope finite where there is no difference.
+        distance: Mean absolute difference, mean squared difference, or its root.
+        representation: Magnitudes, real and imaginary parts, or logarithms of magnitudes.
+        transform: Transform of audio `(batch, channels, samples)`, such as an `STFT`. If None, that of the
+            separator.
+        weighting: For a transform with several blocks: mean over all coefficients, or mean of the means of
+            the blocks.
+        floor: Added to magnitudes before the logarithm.
+        eps: Added below the root, for a finite gradient at no difference.
 
     Raises:
-        UsageError: There is no such representation or distance.
+        UsageError: The representation or the distance is unknown.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class SpectrogramLoss(DistanceLoss):
         self.floor = floor
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-        """What is compared of all blocks, one after the other: twice `(batch, sources, numbers)`."""
+        """Represent estimates and references as numbers of all blocks, both `(batch, sources, numbers)`."""
         analyze, estimated = self._analysis(prediction)
         return self._flatten(estimated), self._flatten(analyze_sources(analyze, references))
 
     def _analysis(self, prediction: Prediction) -> tuple[Callable[[Tensor], Coefficients], list[Tensor]]:
-        """What analyses, and the blocks of the estimates."""
+        """Return the transform, and the blocks of the estimates `(batch, sources, channels, ...)`."""
         if self.transform is None:
             analyze, estimated = analysis(prediction, self), prediction.coefficients
         else:
@@ -97,10 +97,10 @@ class SpectrogramLoss(DistanceLoss):
 
 
 class PhaseSensitiveLoss(SpectrogramLoss):
-    """Mean distance of each estimate's magnitudes from what of its reference is in phase with the mixture.
+    """Mean distance of each estimate's magnitudes from the part of its reference in phase with the mixture.
 
-    That is the magnitude, up to that of the mixture, with which the mixture's phase comes nearest to the
-    reference: where the two differ in phase, a mask that keeps the reference's magnitude adds noise.
+    The target is the magnitude, at most that of the mixture, that comes nearest to the reference with the
+    phase of the mixture. With different phases, the full magnitude of the reference would add noise.
 
     H. Erdogan, J. R. Hershey, S. Watanabe and J. Le Roux, "Phase-sensitive and recognition-boosted speech
     separation using deep recurrent neural networks", ICASSP 2015.
@@ -122,7 +122,7 @@ class PhaseSensitiveLoss(SpectrogramLoss):
         super().__init__(distance, "magnitude", transform, weighting, eps=eps)
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Magnitudes of all blocks, one after the other: twice `(batch, sources, numbers)`."""
+        """Return magnitudes of estimates and targets, both `(batch, sources, numbers)`."""
         analyze, estimated = self._analysis(prediction)
         mixture = analyze_sources(analyze, prediction.mixture[:, None])
         targets = [
@@ -135,16 +135,16 @@ class PhaseSensitiveLoss(SpectrogramLoss):
 class SpectrogramDivergence(SpectrogramLoss):
     """Mean generalised Kullback-Leibler divergence of each estimate's magnitudes from its reference's.
 
-    `T ln(T / E) - T + E` with magnitudes `T` of the reference and `E` of the estimate: a wrong ratio costs
-    by how loud the reference is there.
+    `T ln(T / E) - T + E` with magnitudes `T` of the reference and `E` of the estimate: a wrong ratio costs in
+    proportion to the magnitude of the reference.
 
     D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2000.
 
     Args:
         transform: See `SpectrogramLoss`.
         weighting: See `SpectrogramLoss`.
-        as_released: As nussl does it, without the last two terms, so that louder is always better.
-        eps: Added to magnitudes before logarithms are taken.
+        as_released: Follow nussl: without the last two terms, so that louder is always better.
+        eps: Added to magnitudes before the logarithm.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class SpectrogramDivergence(SpectrogramLoss):
         self.as_released = as_released
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The divergence of each of magnitudes `(batch, sources, numbers)`; `(batch, sources)`."""
+        """Divergence of magnitudes `(batch, sources, numbers)`: `(batch, sources)`."""
         terms = references * torch.log((references + self.eps) / (estimates + self.eps))
         if not self.as_released:
             terms = terms + estimates - references

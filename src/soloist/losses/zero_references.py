@@ -1,4 +1,4 @@
-"""Ratios for examples in which some of the sources may be silent.
+"""Signal-to-noise ratios for examples with silent sources.
 
 S. Wisdom et al., "What's all the FUSS about free universal sound separation data?", ICASSP 2021.
 """
@@ -15,15 +15,15 @@ from soloist.losses.permutation_invariant import PermutationInvariant
 
 
 class ZeroReferenceSNR(SourceLoss):
-    """Negative thresholded signal-to-noise ratio, in dB, that also knows what a silent source is worth.
+    """Negative thresholded signal-to-noise ratio, in dB, with a value for silent sources.
 
-    Where a source is active its energy is the measure, as in `ThresholdedSNR`. Where it is not, the mixture's
-    is: the quieter the estimate, the better, until it lies `limit` dB below the mixture.
+    Relative to the energy of an active reference, as in `ThresholdedSNR`. For inactive references, relative
+    to the mixture: the quieter the estimate the better, down to `limit` dB below the mixture.
 
     Args:
-        limit: What a perfect estimate is worth, in dB.
-        activity: A reference is active if it lies no more than so many dB below the mixture.
-        inactive: Whether estimates of inactive sources are "silenced", or "ignored".
+        limit: Ratio of a perfect estimate, dB.
+        activity: Level below the mixture down to which a reference is active, dB.
+        inactive: Treatment of the estimates of inactive sources: "silenced" or "ignored".
     """
 
     def __init__(
@@ -38,16 +38,16 @@ class ZeroReferenceSNR(SourceLoss):
         self.inactive: Literal["silenced", "ignored"] = inactive
 
     def views(self, prediction: Prediction, references: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimates and references at the level at which the mixture has the energy of one."""
+        """Scale estimates and references to the level at which the mixture has unit energy."""
         level = (energy(prediction.mixture) + 1e-9).sqrt()[:, None, None, None]
         return prediction.estimates / level, references / level
 
     def active(self, references: Tensor) -> Tensor:
-        """Whether each reference `(batch, sources, channels, samples)`, as `views` gives it, is active."""
+        """True for active references as scaled by `views`; `(batch, sources)`."""
         return energy(references) >= self.faintest
 
     def compare(self, estimates: Tensor, references: Tensor) -> Tensor:
-        """The ratio of each of `(batch, sources, channels, samples)`, negative; `(batch, sources)`."""
+        """Negative ratio for signals `(batch, sources, channels, samples)`: `(batch, sources)`."""
         active = self.active(references)
         measure = torch.where(active, energy(references), 1.0)
         noise = energy(estimates - references) + self.share * measure
@@ -56,14 +56,14 @@ class ZeroReferenceSNR(SourceLoss):
 
 
 class ReleasedZeroReferenceSNR(PermutationInvariant):
-    """What the released SuDoRM-RF code calls PermInvariantSNRwithZeroRefs.
+    """PermInvariantSNRwithZeroRefs of the released SuDoRM-RF code.
 
-    The sum over the active sources in their best order, times their number where the mean would divide by it:
+    The sum over the active sources in their best order, multiplied by their number instead of divided:
     examples with many sources count more. Prefer `PermutationInvariant(ZeroReferenceSNR())`.
 
     Args:
-        limit: What a perfect estimate is worth, in dB.
-        activity: A reference is active if it lies no more than so many dB below the mixture.
+        limit: Ratio of a perfect estimate, dB.
+        activity: Level below the mixture down to which a reference is active, dB.
     """
 
     def __init__(self, limit: float = 30.0, activity: float = 40.0) -> None:
@@ -72,7 +72,7 @@ class ReleasedZeroReferenceSNR(PermutationInvariant):
         self.ratio = ratio
 
     def forward(self, prediction: Prediction, references: Tensor) -> Tensor:
-        """The sum over the active sources times their number; `(batch,)`."""
+        """Sum over the active sources times their number, for each item, `(batch,)`."""
         mean = super().forward(prediction, references)
         active = self.ratio.active(self.ratio.views(prediction, references)[1]).sum(dim=1)
         return mean * references.shape[1] * active

@@ -1,7 +1,4 @@
-"""Metrics: numbers that say how well sources were separated, without side effects.
-
-All take references first and estimates second.
-"""
+"""Metrics of separation quality: pure functions of references (first) and estimates (second)."""
 
 import lazy_loader
 

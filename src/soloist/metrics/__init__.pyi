@@ -3,13 +3,13 @@ from .aggregation import aggregate_by_target as aggregate_by_target
 from .aggregation import bootstrap_interval as bootstrap_interval
 from .aggregation import summarize as summarize
 from .aggregation import worst_first as worst_first
+from .assignment import best_order as best_order
 from .bss_eval_v4 import BSSEval as BSSEval
 from .bss_eval_v4 import bss_eval as bss_eval
 from .cluster_agreement import clustering_accuracy as clustering_accuracy
 from .metric import Metric as Metric
 from .perceptual import pesq as pesq
 from .perceptual import stoi as stoi
-from .permutation import best_order as best_order
 from .ratios import Ratio as Ratio
 from .ratios import chunked_sdr as chunked_sdr
 from .ratios import improvement as improvement

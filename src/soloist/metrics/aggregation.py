@@ -1,7 +1,7 @@
-"""From the scores of windows to those of tracks, and from tracks to one number with its uncertainty.
+"""Aggregation of scores from windows to tracks, and from tracks to one number with a confidence interval.
 
-What is NaN (a silent window, a track without the target) is left out at every step; where nothing is left
-the result is NaN. The median of an even number is the mean of the two in the middle.
+Every step ignores NaN (a silent window, a track without the target); without other values the result is NaN.
+The median of an even number of values is the mean of the two in the middle.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _STATISTICS: dict[str, Callable[..., Any]] = {"median": np.nanmedian, "mean": np
 
 
 def summarize(values: ArrayLike, statistic: Statistic = "median") -> float:
-    """The median or mean of what is not NaN."""
+    """Median or mean of the values that are not NaN."""
     return float(_along_last_axis(np.asarray(values, dtype=np.float64).ravel(), statistic))
 
 
 def aggregate(
     tracks: Sequence[ArrayLike], *, frames: Statistic = "median", over_tracks: Statistic = "median"
 ) -> float:
-    """One number for a system: over the frames of each track, then over tracks.
+    """Aggregate the values of a system over the frames of each track, then over tracks.
 
     The default is that of the 2018 campaign (F.-R. Stöter, A. Liutkus and N. Ito, LVA/ICA 2018).
 
     Args:
-        tracks: For each track the values of its frames.
-        frames: How the frames of a track are aggregated.
-        over_tracks: How tracks are.
+        tracks: Values of the frames, for each track.
+        frames: Statistic over the frames of a track.
+        over_tracks: Statistic over tracks.
     """
     return summarize([summarize(values, frames) for values in tracks], over_tracks)
 
@@ -47,12 +47,12 @@ def aggregate_by_target(
     frames: Statistic = "median",
     over_tracks: Statistic = "median",
 ) -> dict[str, float]:
-    """`aggregate` for each target, in the order in which they first appear.
+    """`aggregate` for each target, in the order of first appearance.
 
     Args:
-        tracks: For each track, its targets' values by frame. Not every track needs every target.
-        frames: How the frames of a track are aggregated.
-        over_tracks: How tracks are.
+        tracks: Values of the frames by target, for each track. Tracks may lack targets.
+        frames: Statistic over the frames of a track.
+        over_tracks: Statistic over tracks.
     """
     targets = dict.fromkeys(target for track in tracks for target in track)
     return {
@@ -64,7 +64,7 @@ def aggregate_by_target(
 
 
 def worst_first(scores: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Tracks and their scores from the lowest up; those without one are last."""
+    """Sort tracks by score, the lowest first and NaN last."""
     return sorted(scores.items(), key=lambda item: (math.isnan(item[1]), item[1]))
 
 
@@ -82,10 +82,10 @@ def bootstrap_interval(
 
     Args:
         values: One value for each track.
-        statistic: What the interval is of.
+        statistic: Statistic over tracks.
         confidence: Probability that the interval holds the true value, in (0, 1).
-        num_resamples: How often tracks are drawn.
-        seed: Of the draws: the same values have the same interval.
+        num_resamples: Number of resamples.
+        seed: Seed of the draws: equal values give equal intervals.
 
     Returns:
         Lower and upper end; both NaN without values.
@@ -102,7 +102,7 @@ def bootstrap_interval(
     draws = np.random.default_rng(seed).integers(len(array), size=(num_resamples, len(array)))
     results = _along_last_axis(array[draws], statistic)
     tail = 50 * (1 - confidence)
-    # Not interpolated: the values may be infinite.
+    # No interpolation: values may be infinite.
     low, high = np.percentile(results, [tail, 100 - tail], method="nearest")
     return float(low), float(high)
 
@@ -111,5 +111,5 @@ def _along_last_axis(values: NDArray[np.float64], statistic: Statistic) -> Any:
     if statistic not in _STATISTICS:
         raise UsageError(f"there is no statistic {statistic!r}; known are {', '.join(_STATISTICS)}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # NaN without values is what is promised.
+        warnings.simplefilter("ignore", RuntimeWarning)  # Without values the result is NaN, as documented.
         return _STATISTICS[statistic](values, axis=-1)

@@ -1,24 +1,59 @@
-"""The assignment problem, for more sources than all orders can be tried of."""
+"""Assignment of estimates to sources, with the greatest total score."""
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import permutations
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+ENUMERATED = 4
+"""Largest number of sources for enumeration of all orders, for all items together."""
+
+
+@cache
+def _orders(num_sources: int) -> Tensor:
+    return torch.tensor(list(permutations(range(num_sources))))
+
+
+def best_order(score: Tensor) -> Tensor:
+    """Find the one-to-one assignment of greatest total score.
+
+    By enumeration for up to four sources, by the Hungarian method above.
+
+    Args:
+        score: Score of estimate `j` for source `i` at `[:, i, j]`; `(batch, sources, sources)`.
+
+    Returns:
+        Index of the estimate of each source, `(batch, sources)`; with equal scores, in the given order.
+    """
+    num_sources = score.shape[-1]
+    if num_sources > ENUMERATED:
+        # NaN counts as the worst score.
+        costs = -torch.nan_to_num(score.double(), nan=-1e9, posinf=1e9, neginf=-1e9).cpu().numpy()
+        found = torch.tensor([assign(cost) for cost in costs], dtype=torch.long, device=score.device)
+        return found.reshape(score.shape[:2])
+    orders = _orders(num_sources).to(score.device)
+    totals = score[:, torch.arange(num_sources, device=score.device), orders].sum(dim=-1)
+    return orders[totals.argmax(dim=-1)]
 
 
 def assign(cost: NDArray[np.float64]) -> list[int]:
-    """The one-to-one assignment of least total cost, by the Hungarian method in its form of shortest paths.
+    """Find the one-to-one assignment of least total cost, by shortest augmenting paths (Hungarian method).
 
-    Rows are taken in one after the other, each along the cheapest chain of re-assignments.
+    Rows are added one after the other, each along the cheapest chain of re-assignments.
 
     R. Jonker and A. Volgenant, "A shortest augmenting path algorithm for dense and sparse linear assignment
     problems", Computing 38, 1987.
 
     Args:
-        cost: Finite costs `(rows, columns)`, as many of the one as of the other.
+        cost: Finite costs, a square matrix `(rows, columns)`.
 
     Returns:
-        For each row its column.
+        Column of each row.
     """
     size = len(cost)
     row_of = np.full(size, -1)

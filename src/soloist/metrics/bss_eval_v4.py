@@ -1,7 +1,7 @@
-"""BSS Eval: how much of an estimate is its source, other sources, and neither.
+"""BSS Eval: distortion, interference and artefacts of estimates.
 
-An estimate is projected onto the delayed references, which splits its error into spatial (or filtering)
-distortion, interference and artefacts, for a signal as a whole or for each of its windows.
+The projection of an estimate onto the delayed references splits the error into spatial (or filtering)
+distortion, interference and artefacts, for a whole signal or for each window.
 
 [1] E. Vincent, R. Gribonval and C. Févotte, "Performance measurement in blind audio source separation",
 IEEE TASLP 14(4), 2006: the sources version.
@@ -20,28 +20,28 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
+from soloist.metrics.assignment import best_order
 from soloist.metrics.normal_equations import RANK_TOLERANCE
 from soloist.metrics.overlapping_blocks import Stretches
-from soloist.metrics.permutation import best_order
 from soloist.metrics.projections import Energies, Projections, measure_energies
 
 _MAX_SIR = 1000.0
-"""Stands for infinity, dB, where ratios are averaged."""
+"""Substitute for infinity in averages, dB."""
 
 
 @dataclass(frozen=True)
 class BSSEval:
-    """Ratios by source and window, in dB; rows are in the order of the references.
+    """Ratios by source and window, in dB, in the order of the references.
 
     Attributes:
-        sdr: Signal to distortion, all of it, `(sources, windows)`.
+        sdr: Signal to total distortion, `(sources, windows)`.
         isr: Source image to spatial distortion, `(sources, windows)`; NaN in the sources version.
         sir: Source to interference, `(sources, windows)`.
         sar: Sources to artefacts, `(sources, windows)`.
-        permutation: Index of each reference's estimate, `(sources, 1)`, or `(sources, windows)` where the
-            filters are those of each window.
-        rank_deficient: Whether references were band-limited or otherwise dependent, so that the solution
-            leaves out directions in which they hold next to nothing. Does not concern `sdr` of images.
+        permutation: Index of the estimate of each reference, `(sources, 1)`, or `(sources, windows)` with
+            separate filters for each window.
+        rank_deficient: True if references are band-limited or otherwise dependent, so that the solution omits
+            directions of negligible energy. Does not concern `sdr` of images.
     """
 
     sdr: Tensor
@@ -65,29 +65,28 @@ def bss_eval(
     permutation: bool = False,
     rank_tolerance: float = RANK_TOLERANCE,
 ) -> BSSEval:
-    """BSS Eval v4 (the default), v3 (`framewise_filters`) and of sources (`sources_version`).
+    """BSS Eval v4 (default), v3 (`framewise_filters`), or for sources (`sources_version`).
 
-    A window in which a reference or an estimate is digitally silent (all of its channels are zero) is NaN
-    for all sources. A source of which the reference or the estimate is silent from beginning to end is NaN
-    throughout, and the others are scored as if it were not there. What is not finite makes NaN of what
-    depends on it. A perfect estimate has an SDR of infinity.
+    A window with a digitally silent reference or estimate (all channels zero) is NaN for all sources. A
+    source with an entirely silent reference or estimate is NaN in all windows, and does not affect others.
+    Values that are not finite make the ratios that depend on them NaN. A perfect estimate has an SDR of
+    infinity.
 
-    Computed in double precision whatever the inputs' type, in memory that does not grow with the length.
+    Computed in double precision, in memory independent of the length.
 
     Args:
         references: True sources `(sources, channels, samples)`.
-        estimates: Their estimates, of the same shape, on the same device.
+        estimates: Estimates `(sources, channels, samples)`, on the same device.
         window: Samples of a window; infinity for the whole signal.
         hop: Samples from one window to the next, not necessarily whole.
-        filter_length: Taps of the filters that an estimate may differ by from its source.
-        framewise_filters: Whether each window has filters of its own, not the whole signal (v3).
-        sources_version: Whether a filtered source is as good as the source: SDR allows for the filters, and
-            there is no ISR.
-        permutation: Whether to seek which estimate is which source's: the order of greatest mean SIR, over
-            all windows or, with `framewise_filters`, in each.
-        rank_tolerance: Directions in which the references hold less than this part of what they hold in their
-            strongest are left out. Zero leaves out nothing, as museval does: its published figures of
-            band-limited references are reproduced so, but they measure the rounding of the references.
+        filter_length: Taps of the allowed distortion filters.
+        framewise_filters: Use separate filters for each window (v3), instead of one set for the signal.
+        sources_version: Accept a filtered source as the source: SDR ignores the filters, and ISR is NaN.
+        permutation: Find the order of the estimates with the greatest mean SIR, over all windows or, with
+            `framewise_filters`, in each.
+        rank_tolerance: Least energy of a direction of the delayed references, relative to the strongest;
+            weaker directions are omitted. Zero omits nothing, as museval: reproduces published figures for
+            band-limited references, which measure the rounding of the references.
 
     Returns:
         The ratios.
@@ -153,12 +152,12 @@ def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
 
 
 def _absent(signals: Tensor) -> Tensor:
-    """Which of `(sources, channels, samples)` are zero from beginning to end, `(sources,)`."""
+    """True for signals `(sources, channels, samples)` of zeros only, `(sources,)`."""
     return ~signals.any(dim=-1).any(dim=-1)
 
 
 def _silent(energies: Energies, no_reference: Tensor, no_estimate: Tensor) -> Tensor:
-    """What has no ratio for silence, `(windows, sources, paired)`."""
+    """True for pairs and windows without a ratio because of silence, `(windows, sources, paired)`."""
     window = (energies.reference == 0)[:, ~no_reference].any(dim=1)
     window |= (energies.estimate == 0)[:, ~no_estimate].any(dim=1)
     paired = energies.error.shape[-1] > 1
@@ -167,11 +166,11 @@ def _silent(energies: Energies, no_reference: Tensor, no_estimate: Tensor) -> Te
 
 
 def _match(ratios: Tensor, framewise: bool) -> tuple[Tensor, Tensor]:
-    """Choose each reference's estimate by the mean SIR of the windows that have one.
+    """Choose the estimate of each reference by the mean SIR of all windows that have one.
 
     Args:
         ratios: `(4, windows, sources, paired)`.
-        framewise: Whether each window has an order of its own.
+        framewise: Choose the order separately for each window.
 
     Returns:
         Ratios `(4, windows, sources)`, and the order `(1 or windows, sources)`.
@@ -180,7 +179,7 @@ def _match(ratios: Tensor, framewise: bool) -> tuple[Tensor, Tensor]:
     if paired == 1:
         order = torch.arange(sources, device=ratios.device).expand(windows if framewise else 1, -1)
         return ratios[..., 0], order
-    # Not finite: no window has a value, or an estimate without any interference.
+    # Not finite: no window has a value, or an estimate has no interference.
     score = ratios[2].nan_to_num(nan=math.nan, posinf=_MAX_SIR, neginf=-_MAX_SIR)
     score = score if framewise else score.nanmean(dim=0, keepdim=True)
     order = best_order(score.nan_to_num(nan=0.0))

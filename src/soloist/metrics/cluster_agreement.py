@@ -1,4 +1,4 @@
-"""How well clusters of time-frequency points agree with their sources."""
+"""Agreement of clusters of time-frequency points with their sources."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from soloist.errors import UsageError
-from soloist.metrics.permutation import best_order
+from soloist.metrics.assignment import best_order
 
 
 def clustering_accuracy(
     sources: Tensor, clusters: Tensor, *, num_sources: int, weights: Tensor | None = None
 ) -> Tensor:
-    """The part of points in the cluster of their source, clusters being matched to sources as is best.
+    """Share of points in the cluster of their source, with the best matching of clusters to sources.
 
     Args:
-        sources: Index of the source that each point belongs to, `(batch, points)`, in `[0, num_sources)`.
-        clusters: Index of the cluster that its embedding was put into, likewise.
-        num_sources: Sources, and clusters.
-        weights: How much each point counts `(batch, points)`, not negative, such as its magnitude; None for
-            all the same.
+        sources: Index of the source of each point, `(batch, points)`, in `[0, num_sources)`.
+        clusters: Index of the cluster of each point, `(batch, points)`, in `[0, num_sources)`.
+        num_sources: Number of sources, and of clusters.
+        weights: Non-negative weight of each point, such as its magnitude, `(batch, points)`. If None, all
+            are 1.
 
     Returns:
-        In [0, 1], `(batch,)`, float64; NaN where no point counts.
+        `(batch,)`, in [0, 1], float64; NaN if no point has a weight.
 
     Raises:
         UsageError: Shapes differ, or an index is out of range.

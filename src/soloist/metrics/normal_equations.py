@@ -1,11 +1,11 @@
-"""The normal equations of projections onto delayed signals: assembled, judged and solved.
+"""Normal equations of projections onto delayed signals: assembly, rank and solution.
 
 Real references are often band-limited (a 16 kHz low-pass, AAC), dual mono, or silent: their delayed copies
-span fewer dimensions than there are copies. A plain solve then amplifies rounding errors without bound.
-Where the smallest eigenvalue is below `RANK_TOLERANCE` of the largest, a ridge of just that size leaves out
-what is below and keeps what is above, for the price of a second factorisation. On real music the ratios are
-those of an eigenvalue decomposition truncated there, to less than what a factor of two in its threshold would
-change (0.08 dB), in a twentieth of the time.
+span fewer dimensions than there are copies. A plain solution then amplifies rounding errors without bound.
+If the smallest eigenvalue is below `RANK_TOLERANCE` of the largest, a ridge of that size suppresses the
+directions below it and keeps those above, for the price of a second factorisation. On real music the ratios
+agree with a truncated eigenvalue decomposition to less than the change for a factor of two in its threshold
+(0.08 dB), in a twentieth of the time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 from soloist.metrics.overlapping_blocks import BlockGrid, Stretches
 
 RANK_TOLERANCE = 1e-8
-"""Eigenvalues below this part of the largest one are taken for noise."""
+"""Ratio to the largest eigenvalue below which eigenvalues count as noise."""
 
 _LEAST_RIDGE = 1e-12
-"""Makes any system positive definite in double precision."""
+"""Relative ridge that makes any system positive definite in double precision."""
 _PROBES = 4
 _POWER_STEPS = 8
 _INVERSE_STEPS = 3
@@ -29,12 +29,12 @@ _INVERSE_STEPS = 3
 def correlate(
     references: Tensor, estimates: Tensor, stretch: Stretches, num_lags: int
 ) -> tuple[Tensor, Tensor]:
-    """Correlate references with references and with estimates over one stretch, at lags from zero on.
+    """Correlate references with references and with estimates over one stretch, at lags from zero up.
 
     Args:
         references: `(references, samples)`.
         estimates: `(estimates, samples)`.
-        stretch: The one stretch of samples that counts.
+        stretch: One stretch of samples.
         num_lags: Number of lags.
 
     Returns:
@@ -50,10 +50,10 @@ def correlate(
     for piece in grid.pieces(stretch, stretch.longest, num_signals):
         cuts = [grid.cut(signals, stretch, piece, lead=0)[0] for signals in (references, estimates)]
         blocks = torch.cat(cuts).unfold(-1, grid.size, grid.hop)
-        # The one factor without the samples that the next block has too: no product counts twice.
+        # One factor without the overlap with the next block, so that no product counts twice.
         short = torch.fft.rfft(blocks[:num_references, :, : grid.hop], n=grid.size).conj_physical()
         long = torch.fft.rfft(blocks)
-        # Contiguous, or the product would be one of small matrices in a loop.
+        # Contiguous factors: otherwise PyTorch multiplies small matrices in a loop.
         spectra += (
             rearrange(short, "r b f -> f r b").contiguous() @ rearrange(long, "s b f -> f b s").contiguous()
         )
@@ -66,17 +66,18 @@ def solve(
 ) -> tuple[Tensor, Tensor]:
     """Solve for the filters that project targets onto delayed signals, in least squares.
 
-    Signals that are silent, and those that are not finite, do no harm to other systems: the former get
-    filters of zeros, the latter make their system's filters NaN.
+    Silent signals get filters of zeros. Values that are not finite make the filters of their system NaN, and
+    leave other systems alone.
 
     Args:
-        correlations: Of signals `a` and `b`, at lags from zero on, `(systems, signals, signals, lags)`.
+        correlations: Correlations of signals `a` and `b`, at lags from zero up, `(systems, signals, signals,
+            lags)`.
         targets: Correlations of signals and targets, `(systems, signals, targets, lags)`.
-        rank_tolerance: Part of the largest eigenvalue that the smallest must exceed.
+        rank_tolerance: Least ratio of the smallest to the largest eigenvalue of a full-rank system.
 
     Returns:
-        Filters `(systems, signals, targets, taps)`, as many taps as lags, and whether each system is
-        rank-deficient, `(systems,)`.
+        Filters `(systems, signals, targets, taps)` with as many taps as lags, and True for rank-deficient
+        systems, `(systems,)`.
     """
     finite = correlations.isfinite().flatten(1).all(dim=1)
     matrix = _block_toeplitz(correlations)
@@ -95,10 +96,10 @@ def solve(
 
 
 def _block_toeplitz(correlations: Tensor) -> Tensor:
-    """The Gram matrix of delayed signals, `(systems, signals * lags, signals * lags)`.
+    """Gram matrix of delayed signals, `(systems, signals * lags, signals * lags)`.
 
-    Its columns are contiguous, so that it can be factorised in place. The rows of silent signals, which are
-    empty, get a diagonal that changes nothing.
+    Columns are contiguous, for factorisation in place. The empty rows of silent signals get a harmless
+    diagonal.
     """
     systems, signals, _, lags = correlations.shape
     negative = rearrange(correlations[..., 1:], "n a b l -> n b a l").flip(-1)
@@ -106,7 +107,7 @@ def _block_toeplitz(correlations: Tensor) -> Tensor:
     delays = torch.arange(lags, device=correlations.device)
     places = delays[:, None] - delays + lags - 1
     matrix = correlations.new_empty(systems, signals, lags, signals, lags)
-    for signal in range(signals):  # A gather for all at once would need the memory of two matrices.
+    for signal in range(signals):  # One gather for all signals would need the memory of two matrices.
         matrix[:, signal] = rearrange(both_signs[:, signal, :, places], "n b i j -> n i b j")
     matrix = matrix.reshape(systems, signals * lags, signals * lags).mT
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
@@ -116,7 +117,7 @@ def _block_toeplitz(correlations: Tensor) -> Tensor:
 
 
 def _factorize(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky factor, in the memory of the matrix (which may be hundreds of megabytes), and failures."""
+    """Cholesky factor, in the memory of the matrix (up to hundreds of megabytes), and True for failures."""
     info = torch.empty(len(matrix), dtype=torch.int32, device=matrix.device)
     torch.linalg.cholesky_ex(matrix, out=(matrix, info))
     return matrix, info != 0
@@ -129,16 +130,16 @@ def _substitute(factor: Tensor, right_hand_sides: Tensor) -> Tensor:
 
 
 def _largest_eigenvalue(matrix: Tensor) -> Tensor:
-    """By power iteration, `(systems,)`: never too large, and hardly too small."""
+    """Largest eigenvalue by power iteration, `(systems,)`: never too large, hardly too small."""
     vectors = _probes(matrix)
     for _ in range(_POWER_STEPS):
-        # From the left: several times as fast as from the right, for so few vectors.
+        # With few vectors, products from the left are several times as fast as from the right.
         vectors = (vectors / vectors.norm(dim=-1, keepdim=True)) @ matrix
     return vectors.norm(dim=-1).amax(dim=-1)
 
 
 def _smallest_eigenvalue(factor: Tensor) -> Tensor:
-    """By inverse iteration with the Cholesky factor, `(systems,)`: never too small, and hardly too large."""
+    """Smallest eigenvalue by inverse iteration with the Cholesky factor, `(systems,)`: never too small."""
     vectors = _probes(factor).mT
     for _ in range(_INVERSE_STEPS):
         vectors = _substitute(factor, vectors / vectors.norm(dim=-2, keepdim=True))
@@ -146,7 +147,7 @@ def _smallest_eigenvalue(factor: Tensor) -> Tensor:
 
 
 def _probes(matrix: Tensor) -> Tensor:
-    """The same few random vectors for every system, `(systems, probes, rows)`."""
+    """Random vectors, equal for all systems, `(systems, probes, rows)`."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(_PROBES, matrix.shape[-1], generator=generator, dtype=matrix.dtype)
     return vectors.to(matrix.device).expand(len(matrix), -1, -1)

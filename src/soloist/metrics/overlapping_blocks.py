@@ -1,4 +1,4 @@
-"""Stretches of signals, cut into overlapping blocks for fast convolution and correlation."""
+"""Overlapping blocks of signals for fast convolution and correlation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 _PIECE_ELEMENTS = 2**21
-"""Float64 values that the blocks of a piece have (16 MiB): bounds the memory, and fits large caches."""
+"""Most float64 values in the blocks of a piece (16 MiB): bounds the memory, and fits large caches."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Stretches:
 
     @classmethod
     def whole(cls, num_samples: int) -> Stretches:
-        """The one stretch that a signal is."""
+        """One stretch over a whole signal."""
         return cls(torch.tensor([0]), torch.tensor([num_samples]))
 
     @classmethod
     def frames(cls, num_samples: int, window: float, hop: float) -> Stretches:
-        """The windows of a signal; what is left at its end is dropped.
+        """Windows of a signal, without the remainder at its end.
 
-        Window `k` begins at `floor(k * hop)`. A signal that is not longer than a window is one window.
+        Window `k` begins at `floor(k * hop)`. A signal no longer than a window is one window.
         """
         if window >= num_samples:
             return cls.whole(num_samples)
@@ -56,7 +56,7 @@ class Stretches:
 
 @dataclass(frozen=True)
 class Piece:
-    """A share of the work: blocks `first_block` and on of some stretches."""
+    """Unit of work: blocks of some stretches, from `first_block` on."""
 
     stretches: slice
     first_block: int
@@ -65,7 +65,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class BlockGrid:
-    """Blocks of `size` samples, of which neighbours share `reach`."""
+    """Blocks of `size` samples, with an overlap of `reach` samples."""
 
     size: int
     reach: int
@@ -77,20 +77,20 @@ class BlockGrid:
 
     @property
     def num_bins(self) -> int:
-        """Frequencies of a block's real Fourier transform."""
+        """Frequencies of the real Fourier transform of a block."""
         return self.size // 2 + 1
 
     @classmethod
     def of(cls, filter_length: int, longest: int) -> BlockGrid:
-        """The grid for filters of a length on stretches of up to a length, both in samples."""
+        """Choose a grid for filters of `filter_length` taps on stretches of up to `longest` samples."""
         reach = filter_length - 1
         size = min(16 * filter_length, longest + 2 * reach)
         return cls(2 ** math.ceil(math.log2(max(size, 2))), reach)
 
     def pieces(self, stretches: Stretches, length: int, num_signals: int) -> Iterator[Piece]:
-        """Share out the blocks that cover the first `length` samples of each stretch.
+        """Divide the blocks over the first `length` samples of each stretch into pieces.
 
-        A piece has all blocks of several stretches or, where a stretch is long, some blocks of one.
+        A piece has all blocks of several stretches or, for long stretches, some blocks of one.
         """
         total = -(-length // self.hop)
         capacity = max(1, _PIECE_ELEMENTS // (self.size * num_signals))
@@ -100,17 +100,17 @@ class BlockGrid:
                 yield Piece(slice(first, first + at_once), block, min(num_blocks, total - block))
 
     def cut(self, signals: Tensor, stretches: Stretches, piece: Piece, lead: int) -> Tensor:
-        """Cut out the samples of a piece's blocks; beyond its stretch, a signal is zero.
+        """Cut out the samples of a piece's blocks, with zeros beyond the stretches.
 
         Args:
             signals: `(signals, samples)`.
             stretches: Stretches of the samples.
-            piece: Which blocks of which stretches.
-            lead: Samples by which block 0 begins before its stretch.
+            piece: Blocks to cut.
+            lead: Samples from the beginning of block 0 to that of the stretch.
 
         Returns:
-            `(stretches, signals, num_blocks * hop + reach)`, float64; unfolded by `size` and `hop` they are
-            the blocks.
+            `(stretches, signals, num_blocks * hop + reach)`, float64, to be unfolded by `size` and `hop` into
+            blocks.
         """
         these = stretches[piece.stretches]
         length = piece.num_blocks * self.hop + self.reach

@@ -1,6 +1,6 @@
-"""Speech quality and intelligibility as listeners would rate them: PESQ, STOI and ESTOI.
+"""Perceptual metrics of speech: PESQ, STOI and ESTOI.
 
-Computed by the packages pesq and pystoi, which `pip install 'soloist[metrics]'` adds.
+Computed by the packages pesq and pystoi; install both with `pip install 'soloist[metrics]'`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def pesq(
 
     Args:
         references: Clean speech `(..., samples)`.
-        estimates: Its estimates, of the same shape.
+        estimates: Estimates `(..., samples)`.
         sample_rate: 8000 or 16000 Hz.
-        band: Telephone ("narrow") or 50 to 7000 Hz ("wide", needs 16000 Hz); None for the widest.
+        band: Telephone ("narrow") or 50 to 7000 Hz ("wide", needs 16000 Hz). If None, the widest.
 
     Returns:
-        `(...)`, float64; NaN where PESQ finds no utterance.
+        `(...)`, float64; NaN if PESQ finds no utterance.
 
     Raises:
-        UsageError: The rate is another one, shapes differ, or the package pesq is not installed.
+        UsageError: The sample rate is not defined for the band, shapes differ, or pesq is not installed.
     """
     band = band or ("wide" if sample_rate == 16000 else "narrow")
     if sample_rate not in _PESQ_RATES[band]:
@@ -61,15 +61,15 @@ def stoi(references: Tensor, estimates: Tensor, *, sample_rate: int, extended: b
 
     Args:
         references: Clean speech `(..., samples)`.
-        estimates: Its estimates, of the same shape.
+        estimates: Estimates `(..., samples)`.
         sample_rate: Hz.
-        extended: Whether to compute ESTOI, which allows for fluctuating interference.
+        extended: Compute ESTOI, for fluctuating interference.
 
     Returns:
-        `(...)`, float64; NaN where the reference has less than about 0.4 s of speech.
+        `(...)`, float64; NaN if the reference has less than about 0.4 s of speech.
 
     Raises:
-        UsageError: Shapes differ, or the package pystoi is not installed.
+        UsageError: Shapes differ, or pystoi is not installed.
     """
     package = import_extra("pystoi", "metrics")
 

@@ -1,4 +1,4 @@
-"""Projections of estimates onto delayed references: the filters, and energies window by window."""
+"""Projections of estimates onto delayed references: filters, and energies for each window."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Projections:
     """Filters that project the channels of estimates onto references.
 
     Attributes:
-        joint: Onto all references, `(sources * channels, sources * channels, taps)`: from a reference's
-            channel to that of an estimate's projection.
-        own: Onto one reference, `(sources, channels, paired * channels, taps)`: from the reference's channel
-            to that of an estimate's projection. `paired` is one where each reference has its own estimate,
-            and all sources where each is paired with every estimate.
-        rank_deficient: Whether some of the references' delayed copies depend on others.
+        joint: Filters onto all references, `(sources * channels, sources * channels, taps)`: from the channel
+            of a reference to the channel of an estimate's projection.
+        own: Filters onto one reference, `(sources, channels, paired * channels, taps)`: from the channel of
+            the reference to the channel of an estimate's projection. `paired` is 1 if each reference has its
+            own estimate, and the number of sources if each reference is paired with all estimates.
+        rank_deficient: True if delayed copies of the references are linearly dependent.
     """
 
     joint: Tensor
@@ -46,9 +46,9 @@ class Projections:
         Args:
             references: `(sources, channels, samples)`.
             estimates: `(sources, channels, samples)`.
-            stretch: The one stretch that counts.
+            stretch: One stretch of samples.
             num_taps: Length of the filters.
-            all_pairs: Pair each reference with all estimates, not only with its own.
+            all_pairs: Pair each reference with all estimates, instead of its own.
             rank_tolerance: See `bss_eval`.
         """
         sources, channels, _ = references.shape
@@ -70,9 +70,9 @@ class Projections:
 
 
 def _unit_energy_gains(correlations: Tensor, channels: int) -> Tensor:
-    """Gains `(sources * channels, 1, 1)` after which the channels of each source have unit energy together.
+    """Gains `(sources * channels, 1, 1)` that give the channels of each source unit energy together.
 
-    So a quiet source is not taken for a linear dependence of the loud ones.
+    Without them, a quiet source would pass for a linear dependence of loud ones.
     """
     energies = rearrange(correlations[..., 0].diagonal(), "(s c) -> s c", c=channels).sum(dim=1)
     gains = torch.where(energies > 0, energies.rsqrt(), 1)
@@ -83,19 +83,19 @@ def _unit_energy_gains(correlations: Tensor, channels: int) -> Tensor:
 class Energies:
     """Energies over the channels and samples of each window.
 
-    `s` is a reference, `e` an estimate, `p` the estimate's projection onto that reference and `q` that onto
-    all references. `paired` is one where each reference has its own estimate.
+    `s` is a reference, `e` an estimate, `p` the projection of `e` onto `s`, and `q` the projection of `e`
+    onto all references. `paired` is 1 if each reference has its own estimate; see `Projections`.
 
     Attributes:
-        reference: Of `s`, `(windows, sources)`.
-        estimate: Of `e`, `(windows, sources)`.
-        joint: Of `q`, `(windows, sources)`, by estimate.
-        artefacts: Of `e - q`, `(windows, sources)`, by estimate.
-        error: Of `e - s`, `(windows, sources, paired)`.
-        spatial: Of `p - s`, `(windows, sources, paired)`.
-        own: Of `p`, `(windows, sources, paired)`.
-        interference: Of `q - p`, `(windows, sources, paired)`.
-        distortion: Of `e - p`, `(windows, sources, paired)`.
+        reference: Energy of `s`, `(windows, sources)`.
+        estimate: Energy of `e`, `(windows, sources)`.
+        joint: Energy of `q`, `(windows, sources)`, by estimate.
+        artefacts: Energy of `e - q`, `(windows, sources)`, by estimate.
+        error: Energy of `e - s`, `(windows, sources, paired)`.
+        spatial: Energy of `p - s`, `(windows, sources, paired)`.
+        own: Energy of `p`, `(windows, sources, paired)`.
+        interference: Energy of `q - p`, `(windows, sources, paired)`.
+        distortion: Energy of `e - p`, `(windows, sources, paired)`.
     """
 
     reference: Tensor
@@ -110,22 +110,22 @@ class Energies:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Energies]) -> Energies:
-        """Those of the windows of all parts, in order."""
+        """Concatenate the energies of several parts along the windows."""
         return cls(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(cls)))
 
 
 def measure_energies(
     references: Tensor, estimates: Tensor, projections: Projections, windows: Stretches
 ) -> Energies:
-    """Project window by window, and measure what belongs to what.
+    """Project each window, and measure the energies.
 
-    A window is cut out of the references first and filtered then; the filters' tails count.
+    Windows of the references are cut out before the filters, so that the tails of the filters count.
 
     Args:
         references: `(sources, channels, samples)`.
         estimates: `(sources, channels, samples)`.
-        projections: The filters.
-        windows: The windows.
+        projections: Filters.
+        windows: Windows.
     """
     sources, channels, _ = references.shape
     paired = projections.own.shape[2] // channels
@@ -152,13 +152,13 @@ def _energy(signals: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _FilterSpectra:
-    """Fourier transforms of projections, laid out for products at each frequency.
+    """Fourier transforms of projection filters, stored for products at each frequency.
 
     Attributes:
         joint: `(frequency, references, estimates)`, by channels.
         own: `(frequency, sources, channels, paired * channels)`.
         size: Length of the transforms.
-        reach: Samples at a block's beginning that are not valid.
+        reach: Invalid samples at the beginning of a block.
     """
 
     joint: Tensor
@@ -178,14 +178,14 @@ class _FilterSpectra:
         )
 
     def apply(self, blocks: Tensor) -> tuple[Tensor, Tensor]:
-        """Filter overlapping blocks `(windows, references, blocks, size)`, and join what is valid of them.
+        """Filter overlapping blocks `(windows, references, blocks, size)`, and join the valid samples.
 
         Returns:
             Joint projections `(windows, estimates, samples)` and own ones
             `(windows, sources, paired * channels, samples)`.
         """
         windows = len(blocks)
-        # Contiguous, or the products would be ones of small matrices in a loop.
+        # Contiguous factors: otherwise PyTorch multiplies small matrices in a loop.
         spectra = rearrange(torch.fft.rfft(blocks), "w r b f -> f (w b) r").contiguous()
         joint = self._join(rearrange(spectra @ self.joint, "f (w b) e -> w e b f", w=windows))
         spectra = rearrange(spectra, "f n (s c) -> f s n c", s=self.own.shape[1]).contiguous()

@@ -1,8 +1,8 @@
 """Energy ratios of one estimate and its reference, in dB.
 
-All of them take references and estimates `(..., channels, samples)`, in this order, and return `(...)` in the
-inputs' precision. Channels and samples count together, as one long vector. A perfect estimate has infinity;
-a silent reference has no ratio, which is NaN.
+All ratios take references and estimates `(..., channels, samples)`, in this order, and return `(...)` in the
+precision of the inputs. Channels and samples form one long vector. A perfect estimate has infinity, a silent
+reference NaN.
 
 [1] J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR - half-baked or well done?", ICASSP 2019.
 [2] Y. Mitsufuji et al., "Music Demixing Challenge 2021", Frontiers in Signal Processing, 2022.
@@ -17,38 +17,38 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.metrics.permutation import best_order
+from soloist.metrics.assignment import best_order
 
 Ratio = Callable[[Tensor, Tensor], Tensor]
-"""References and estimates `(..., channels, samples)` to ratios `(...)`, in dB."""
+"""Function of references and estimates `(..., channels, samples)` to ratios `(...)`, in dB."""
 
 
 def decibels(signal: Tensor, noise: Tensor) -> Tensor:
-    """`10 log10(signal / noise)` of energies: infinity without noise, NaN without either."""
+    """Ratio of energies in dB: infinity without noise, NaN without signal and noise."""
     return 10 * torch.log10(signal / noise)
 
 
 def sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) -> Tensor:
-    """Signal-to-distortion ratio: the reference's energy over that of the difference.
+    """Signal-to-distortion ratio: energy of the reference over energy of the difference.
 
-    Over a whole track it is the uSDR of the Music Demixing Challenge, there called nSDR too, where a small
-    constant is added to both energies [2].
+    Over a whole track, the uSDR (or nSDR) of the Music Demixing Challenge, which adds a small constant to
+    both energies [2].
 
     Args:
         references: `(..., channels, samples)`.
         estimates: `(..., channels, samples)`.
-        zero_mean: Whether to remove the mean of each channel of both first.
+        zero_mean: Remove the mean of each channel first.
     """
     references, estimates = _vectors(references, estimates, zero_mean)
     return decibels(_energy(references), _energy(estimates - references))
 
 
 snr = sdr
-"""Signal-to-noise ratio: another name of `sdr` [1]."""
+"""Signal-to-noise ratio, the same as `sdr` [1]."""
 
 
 def si_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) -> Tensor:
-    """Scale-invariant SDR: the reference is scaled to be nearest to the estimate [1].
+    """Scale-invariant SDR: with the reference scaled to be nearest to the estimate [1].
 
     Arguments are those of `sdr`.
     """
@@ -58,7 +58,7 @@ def si_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) ->
 
 
 def sd_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) -> Tensor:
-    """Scale-dependent SDR: the scaled reference's energy, but the difference to the unscaled one [1].
+    """Scale-dependent SDR: energy of the scaled reference over that of the unscaled difference [1].
 
     Arguments are those of `sdr`.
     """
@@ -67,18 +67,18 @@ def sd_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) ->
 
 
 def chunked_sdr(references: Tensor, estimates: Tensor, *, chunk_length: int) -> Tensor:
-    """`sdr` of chunks, of which the median over a track is the cSDR of the Music Demixing Challenge [2].
+    """`sdr` of chunks; the median over a track is the cSDR of the Music Demixing Challenge [2].
 
     Args:
         references: `(..., channels, samples)`.
         estimates: `(..., channels, samples)`.
-        chunk_length: Samples of a chunk, one second in the challenge; what is left at the end is dropped.
+        chunk_length: Samples of a chunk, one second in the challenge. The remainder is dropped.
 
     Returns:
         `(..., chunks)`.
 
     Raises:
-        UsageError: There is not one chunk.
+        UsageError: The signals are shorter than a chunk.
     """
     if not 1 <= chunk_length <= references.shape[-1]:
         raise UsageError(f"chunks of {chunk_length} samples cannot be cut from {references.shape[-1]}")
@@ -91,12 +91,12 @@ def chunked_sdr(references: Tensor, estimates: Tensor, *, chunk_length: int) -> 
 
 
 def improvement(ratio: Ratio, references: Tensor, estimates: Tensor, mixture: Tensor) -> Tensor:
-    """By how much estimates are better than the mixture itself (SDRi, SI-SDRi, ...).
+    """Improvement of a ratio over the mixture as estimate (SDRi, SI-SDRi, ...).
 
     Args:
         ratio: Any of the ratios.
         references: `(..., sources, channels, samples)`.
-        estimates: `(..., sources, channels, samples)`, in the references' order.
+        estimates: `(..., sources, channels, samples)`, in the order of the references.
         mixture: `(..., channels, samples)`.
 
     Returns:
@@ -107,7 +107,7 @@ def improvement(ratio: Ratio, references: Tensor, estimates: Tensor, mixture: Te
 
 
 def permuted(ratio: Ratio, references: Tensor, estimates: Tensor) -> tuple[Tensor, Tensor]:
-    """A ratio in the order of the estimates that has the greatest mean of it.
+    """Ratio in the order of the estimates with the greatest mean.
 
     Args:
         ratio: Any of the ratios.
@@ -115,7 +115,7 @@ def permuted(ratio: Ratio, references: Tensor, estimates: Tensor) -> tuple[Tenso
         estimates: `(batch, sources, channels, samples)`.
 
     Returns:
-        Ratios `(batch, sources)` and, for each reference, the index of its estimate `(batch, sources)`.
+        Ratios, and index of the estimate of each reference, both `(batch, sources)`.
     """
     num_sources = references.shape[1]
     shape = (-1, num_sources, num_sources, *references.shape[2:])
@@ -125,7 +125,7 @@ def permuted(ratio: Ratio, references: Tensor, estimates: Tensor) -> tuple[Tenso
 
 
 def comparable(scores: Tensor) -> Tensor:
-    """Scores that can be added up: infinity becomes 1000 dB, and what has no value counts nothing."""
+    """Make scores finite for sums: infinity becomes 1000 dB, and NaN becomes 0."""
     return scores.nan_to_num(nan=0.0, posinf=1000.0, neginf=-1000.0)
 
 

@@ -1,6 +1,6 @@
-"""Whether one system is better than another on the same tracks, and by how much.
+"""Significance and size of the difference of two systems on the same tracks.
 
-The test needs the package scipy, which `pip install 'soloist[metrics]'` adds.
+The test needs the package scipy; install it with `pip install 'soloist[metrics]'`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from soloist.resources import import_extra
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What a Wilcoxon signed-rank test says of two systems.
+    """Result of a Wilcoxon signed-rank test of two systems.
 
     Attributes:
-        num_pairs: Tracks on which both have a score.
+        num_pairs: Tracks with scores of both systems.
         median_difference: Median over tracks of the first system's score minus the second's.
-        p_value: Probability, were there no difference, of one at least as clear (two-sided).
-        effect_size: Matched-pairs rank-biserial correlation in [-1, 1]: 1 where the first system is better on
-            every track, 0 where neither is better.
+        p_value: Probability of a difference at least as clear between equal systems (two-sided).
+        effect_size: Matched-pairs rank-biserial correlation in [-1, 1]: 1 if the first system is better on
+            every track, 0 if neither is better.
     """
 
     num_pairs: int
@@ -41,14 +41,14 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     D. S. Kerby, "The simple difference formula", Comprehensive Psychology 3, 2014.
 
     Args:
-        first: Scores of the first system, one a track.
-        second: Those of the second, in the same order of tracks; pairs that are not finite are left out.
+        first: Scores of the first system, one for each track.
+        second: Scores of the second system, in the same order. Pairs that are not finite are ignored.
 
     Returns:
-        The test; NaN without pairs, and a p-value of 1 where no score differs.
+        The test: NaN without pairs, and a p-value of 1 without differences.
 
     Raises:
-        UsageError: There are not as many scores of the one as of the other, or scipy is not installed.
+        UsageError: The numbers of scores differ, or scipy is not installed.
     """
     one, other = (np.asarray(scores, dtype=np.float64).ravel() for scores in (first, second))
     if len(one) != len(other):
@@ -67,12 +67,12 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number, so that all can be held against one level.
+    """Adjust p-values for multiple comparisons, for use with one significance level.
 
     S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6(2), 1979.
 
     Args:
-        p_values: Of all comparisons made; what is NaN was none, and stays so.
+        p_values: P-values of all comparisons. NaN counts as no comparison, and stays NaN.
     """
     values = np.asarray(p_values, dtype=np.float64)
     valid = np.flatnonzero(~np.isnan(values))

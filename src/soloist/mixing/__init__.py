@@ -1,4 +1,4 @@
-"""Examples from corpora: which stems are drawn, how they are mixed, how they are varied."""
+"""Training examples from corpora: drawing, mixing and augmentation of stems."""
 
 import lazy_loader
 

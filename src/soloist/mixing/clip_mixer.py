@@ -1,4 +1,4 @@
-"""Mixtures of single sounds: talkers, events."""
+"""Mixtures of single sounds, such as talkers or events."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from soloist.mixing.excerpt_reader import draw_start, level, loudest_time, read_
 
 PEAK = 0.9
 AUDIBLE = 1e-3
-"""Root mean square above which an excerpt counts as a sound: -60 dB. Below are pauses and their noise."""
+"""Smallest root mean square of an audible excerpt (-60 dB), as opposed to pauses and their noise."""
 
 
 class ClipMixer(Mixer):
-    """Mixes clips of different labels (other talkers, other classes) at random level differences.
+    """Mixer of clips with different labels (talkers, classes) at random level differences.
 
-    The first source goes through all clips in turn, so that each is heard equally often; the others are of
-    labels, and then of clips, that are equally likely. Every source is audible somewhere in the example. The
-    mixture peaks at 0.9 of full scale.
+    The first source takes all clips in turn, so that each is heard equally often. The others draw uniformly
+    first a label, then a clip. Every source is audible somewhere in the example. The mixture peaks at 0.9 of
+    full scale.
 
     Args:
-        corpus: Tracks with a single stem and a label each.
-        split: Which of its splits.
-        sources: Names of the sources; their number is how many clips are mixed.
-        sample_rate: Rate of the examples, Hz.
+        corpus: Corpus of tracks with a single stem and a label each.
+        split: Name of the split.
+        sources: Names of the sources; one clip is mixed for each.
+        sample_rate: Sample rate of the examples, Hz.
         duration: Length of the examples, seconds.
-        channels: Channels of the examples.
-        snr: How much louder the first source is than each other one, dB: drawn evenly from this range. It is
-            the ratio of their energies in the whole example, pauses included, as metrics see it; a short
-            sound in a long example is louder while it lasts.
-        gap: Where a clip is shorter than the example, others of the same label follow after a pause of up to
-            so many seconds. None: there is silence before and after it instead.
-        augmentations: Applied in turn to the sources of each example, after `snr`: what changes a level
-            widens its range.
-        max_tracks: How many clips of the split to use at most, at even distances in the order of their names;
-            None for all.
-        seed: Another seed draws other examples.
+        channels: Number of channels of the examples.
+        snr: Range of the ratio of the first source's energy to that of each other one, dB, drawn uniformly.
+            The energies are those of the whole example, pauses included, as in metrics: a short sound in a
+            long example is louder.
+        gap: Longest pause, seconds, after which another clip of the same label follows a clip that is shorter
+            than the example. If None, a short clip is padded with silence on both sides.
+        augmentations: Augmentations of the sources of each example, applied in turn after `snr`: changes of
+            level widen its range.
+        max_tracks: Largest number of clips to use, evenly spaced in the order of their names; None for all.
+        seed: Seed of the examples.
 
     Raises:
         UsageError: There are fewer labels than sources, or a value is out of range.
@@ -86,7 +85,7 @@ class ClipMixer(Mixer):
         return len(self._clips)
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`.
+        """Draw example number `index`; see `Mixer.draw`.
 
         Raises:
             AudioError: A clip cannot be read, or is silent.
@@ -109,7 +108,7 @@ class ClipMixer(Mixer):
         return clips[rng.integers(len(clips))]
 
     def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
-        """A source that is audible: where a stretch of a clip is all pause, one around its loudest moment."""
+        """Read an audible source: a random excerpt, or one around the loudest sample if that is a pause."""
         if level(source := self._fill(clip, rng)) > AUDIBLE:
             return source
         sound, duration = _sound(clip), self._length / self.sample_rate
@@ -120,7 +119,7 @@ class ClipMixer(Mixer):
         raise AudioError(f"{sound} is silent: no stretch of it is above {20 * np.log10(AUDIBLE):.0f} dB")
 
     def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
-        """A stretch of a clip, or the clip and what is to be heard with it where it is too short."""
+        """Read an excerpt of a clip, or the whole clip, filled up with silence or clips of the same label."""
         missing = self._length - self._samples_of(clip)
         if missing <= 0:
             start = draw_start(rng, _sound(clip), self._length / self.sample_rate)

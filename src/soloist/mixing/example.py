@@ -1,4 +1,4 @@
-"""What training sees: a mixture and its references, drawn reproducibly."""
+"""Training examples, the interface of mixers, and reproducible random numbers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from soloist.errors import UsageError
 
 @dataclass(frozen=True)
 class Example:
-    """An excerpt of a mixture and its references.
+    """Excerpt of a mixture with its references.
 
     Attributes:
         mixture: `(channels, samples)`.
         references: `(sources, channels, samples)`.
-        name: What it was made of, for messages and tables.
+        name: Names of the tracks in the example, for messages and tables.
     """
 
     mixture: Audio
@@ -32,17 +32,17 @@ class Example:
 
 
 class Mixer(ABC):
-    """Draws examples. Example number `n` is a function of the mixer and `n`, whoever draws it and when.
+    """Source of examples; example number `n` is a function of the mixer and `n` alone.
 
     Args:
         sources: Names of the sources, in the order of the references.
-        sample_rate: Rate of the examples, Hz.
-        channels: Channels of the examples.
-        seed: Another seed draws other examples.
-        duration: Length of the examples, seconds; None where each is as long as the track it is made of.
+        sample_rate: Sample rate of the examples, Hz.
+        channels: Number of channels of the examples.
+        seed: Seed of the examples.
+        duration: Length of the examples, seconds. If None, each is as long as its track.
 
     Raises:
-        UsageError: The duration is not that of a sample at least.
+        UsageError: The duration is shorter than one sample.
     """
 
     def __init__(
@@ -64,44 +64,44 @@ class Mixer(ABC):
 
     @abstractmethod
     def draw(self, index: int) -> Example:
-        """Example number `index`, from 0 on without end.
+        """Draw example number `index`, any number from 0 on.
 
         Raises:
-            AudioError: A file that it is made of cannot be read.
+            AudioError: A file cannot be read.
         """
 
     @abstractmethod
     def __len__(self) -> int:
-        """Examples after which everything has been drawn about once."""
+        """Number of examples that draw every track about once."""
 
 
 def arguments_of(mixer: Mixer) -> dict[str, Any]:
-    """The arguments of `Mixer` that make another like one: for mixers that draw from others."""
+    """Arguments of `Mixer` that a mixer of mixers copies from one of them."""
     names = ("sources", "sample_rate", "channels", "seed", "duration")
     return {name: getattr(mixer, name) for name in names}
 
 
 def generator(owner: object, seed: int, index: int, purpose: str = "") -> np.random.Generator:
-    """The randomness of one example and one of its ingredients, independent of all others.
+    """Make the random generator of one example, independent of those of all other examples.
 
     Args:
-        owner: What draws; classes draw independently of each other.
-        seed: Of the owner.
+        owner: Mixer or augmentation; each class has independent numbers.
+        seed: Seed of the owner.
         index: Number of the example.
-        purpose: What is drawn, where an owner draws several things.
+        purpose: Name of the use, if an owner needs several generators.
     """
     return np.random.default_rng([seed, _salt(owner, purpose), index])
 
 
 def take_in_turn(owner: object, seed: int, index: int, count: int, purpose: str = "") -> int:
-    """Which of `count` things example `index` takes: each once, in random order, before any again.
+    """Draw a number below `count` for an example: each once, in random order, before any again.
 
     Args:
-        owner: What draws; classes draw independently of each other.
-        seed: Of the owner.
+        owner: Mixer or augmentation; each class has independent numbers.
+        seed: Seed of the owner.
         index: Number of the example.
-        count: How many things there are.
-        purpose: For what one is taken, where an owner takes several.
+        count: Number of things to draw from.
+        purpose: Name of the use, if an owner draws several numbers.
     """
     cycle, place = divmod(index, count)
     return int(_shuffled(_salt(owner, f"turn{purpose}"), seed, cycle, count)[place])

@@ -1,4 +1,4 @@
-"""Remixing of training batches: new mixtures of sources that were read already."""
+"""Remixing of training batches: new mixtures of the sources of a batch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from soloist.mixing.example import generator
 
 
 class BatchRemix:
-    """Draws the sources of a batch anew among its examples and keeps the distribution of their levels.
+    """Random permutation of the sources among the examples of a batch, with unchanged levels.
 
-    One permutation of the sources' places is drawn, and for each source an independent permutation of the
-    batch. Each source is then rescaled to the energy that stood in its place, so that the mixtures have
-    exactly the signal-to-noise ratios that the batch had. At last everything is brought to a mixture of zero
-    mean and unit deviation. (The published code leaves the first source at the level that it has, which
-    pairs levels that the corpus never paired.)
+    The remix draws one permutation of the sources' places, and an independent permutation of the batch for
+    each source. It scales each source to the energy of the source that it replaces, which keeps the
+    signal-to-noise ratios of the batch, and finally scales each mixture to zero mean and unit deviation. (The
+    published code does not scale the first source, and so combines levels that the corpus never combines.)
 
-    Silence stays silence wherever it is drawn to, and a source that comes to a silent place is silenced.
+    Silent sources stay silent, and a source that replaces a silent one becomes silent.
 
     E. Tzinis, Z. Wang and P. Smaragdis, "SuDoRM-RF", MLSP 2020, and the code published with it.
 
     Args:
-        seed: Another seed draws other permutations.
+        seed: Seed of the permutations.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -48,9 +47,9 @@ class BatchRemix:
         return remixed * _ratio(torch.ones_like(mixture_level), mixture_level)
 
     def _draw(self, batch: int, sources: int, step: int) -> tuple[Tensor, Tensor]:
-        """For each example and place the example `(batch, sources)` and the place `(sources,)` to take from.
+        """Draw the example `(batch, sources)` and the place `(sources,)` from which each source is taken.
 
-        Drawn on the CPU, so that the same seed remixes in the same way on every device.
+        The CPU draws them, so that a seed gives the same remix on every device.
         """
         rng = generator(self, self.seed, step)
         places = torch.from_numpy(rng.permutation(sources))
@@ -59,10 +58,10 @@ class BatchRemix:
 
 
 def _deviation(signals: Tensor, dims: tuple[int, int]) -> Tensor:
-    """Root mean square over some axes, which stay as axes of one."""
+    """Root mean square over some axes, which are kept with size one."""
     return signals.square().mean(dim=dims, keepdim=True).sqrt()
 
 
 def _ratio(wanted: Tensor, present: Tensor) -> Tensor:
-    """The factor from one level to another; 0 for silence, which no factor brings to a level."""
+    """Factor from the present level to the wanted one; 0 for silence."""
     return torch.where(present > 0, wanted / present, 0.0)

@@ -1,4 +1,4 @@
-"""Mixtures of stems: songs as they are, or stems of different songs together."""
+"""Mixtures of stems, of one song or of several."""
 
 from __future__ import annotations
 
@@ -11,38 +11,36 @@ from soloist.datasets import Corpus, StemTrack
 from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
-from soloist.mixing.excerpt_reader import draw_start, whole_length
-from soloist.mixing.source_parts import SourceParts, longest, read_stem
+from soloist.mixing.excerpt_reader import SourceParts, draw_start, longest, read_stem, whole_length
 
 Place = tuple[StemTrack, float]
-"""A track and a time in it, seconds."""
+"""Track, and a time within it in seconds."""
 
 
 class StemMixer(Mixer):
-    """Mixes the stems of songs, all of one song at one time or each of another.
+    """Mixer of the stems of songs: all stems of one song at one time, or of different songs.
 
-    The mixture is the sum of all stems that the songs of the split have, after augmentation, whichever of
-    them are asked for. A stem that a song does not have is silent.
+    The mixture is the sum of all augmented stems, whether they belong to a source or not. Stems that a song
+    does not have are silent.
 
     Args:
-        corpus: Tracks with stems.
-        split: Which of its splits.
-        sources: Stems, or unions of them: `accompaniment` (everything but vocals), `no_drums`, ...
-        sample_rate: Rate of the examples, Hz.
+        corpus: Corpus of tracks with stems.
+        split: Name of the split.
+        sources: Names of stems or of unions: `accompaniment` (everything but vocals), `no_drums`, ...
+        sample_rate: Sample rate of the examples, Hz.
         duration: Length of the examples, seconds; None for whole tracks.
-        channels: Channels of the examples.
-        coherence: Probability that all stems of an example are from one track and one time. If not, each is
-            from a track and a time of its own (random track mixing).
-        balance: `track` takes every track once before any again; `duration` makes every second of the split
-            equally likely.
-        augmentations: Applied in turn to the stems of each example.
-        max_tracks: How many songs of the split to use at most, at even distances in the order of their names;
-            None for all.
-        seed: Another seed draws other examples.
+        channels: Number of channels of the examples.
+        coherence: Probability that all stems of an example are from the same track and time. Otherwise each
+            stem is from another track and time (random track mixing).
+        balance: `track` draws every track once before any again; `duration` draws every second of the split
+            with the same probability.
+        augmentations: Augmentations of the stems of each example, applied in turn.
+        max_tracks: Largest number of songs to use, evenly spaced in the order of their names; None for all.
+        seed: Seed of the examples.
 
     Raises:
         UsageError: The split has no such stem, or a value is out of range.
-        AudioError: A file cannot be read whose duration is needed for `balance`.
+        AudioError: The duration of a file, for `balance`, cannot be read.
     """
 
     def __init__(
@@ -77,7 +75,7 @@ class StemMixer(Mixer):
         return len(self._tracks)
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`."""
+        """Draw example number `index`; see `Mixer.draw`."""
         rng = generator(self, self.seed, index)
         names = self._parts.stems
         if rng.random() < self.coherence:
@@ -100,7 +98,7 @@ class StemMixer(Mixer):
         return Example(stems.sum(axis=0), self._parts.references(stems), title)
 
     def _place(self, rng: np.random.Generator, index: int, stem: str = "") -> Place:
-        """A track and a time in it; stems that are drawn one by one each go through the tracks in turn."""
+        """Draw a track and a time; each stem of an incoherent example takes the tracks in its own order."""
         if self._shares is None:
             track = self._tracks[take_in_turn(self, self.seed, index, len(self._tracks), stem)]
         else:
@@ -116,7 +114,7 @@ class StemMixer(Mixer):
 
 
 def _shares(tracks: Sequence[StemTrack]) -> np.ndarray:
-    """The part of the whole duration that each track has."""
+    """Share of each track in the total duration."""
     durations = np.array([longest(track.stems.values()).duration for track in tracks])
     shares: np.ndarray = durations / durations.sum()
     return shares

@@ -1,4 +1,4 @@
-"""Mixtures as they were recorded, with their references."""
+"""Recorded mixtures with their references."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ import numpy as np
 from soloist.audio import Audio
 from soloist.datasets import Corpus, StemTrack
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
-from soloist.mixing.excerpt_reader import draw_start, read_excerpt, whole_length
-from soloist.mixing.source_parts import SourceParts, longest, read_stem
+from soloist.mixing.excerpt_reader import (
+    SourceParts,
+    draw_start,
+    longest,
+    read_excerpt,
+    read_stem,
+    whole_length,
+)
 
 
 class TrackMixer(Mixer):
-    """Takes mixtures and references from corpora that have both: WSJ0-2mix, WHAM!, LibriMix, FUSS.
+    """Reader of mixtures and references of corpora that have both: WSJ0-2mix, WHAM!, LibriMix, FUSS.
 
-    Nothing is mixed anew: the mixture may hold more than the sources that are asked for (noise, rooms). Where
-    a corpus does not have it as a file, it is the sum of all of the track's stems. Every track is drawn once
-    before any again; a source that a track does not have is silent.
+    The mixture is the recorded one and may hold more than the sources (noise, rooms). If a track has no file
+    of the mixture, it is the sum of all stems. Every track is drawn once before any again. Sources that a
+    track does not have are silent.
 
     Args:
-        corpus: Tracks with stems.
-        split: Which of its splits.
-        sources: Stems, or unions of them: `accompaniment` (everything but vocals), `no_noise`, ...
-        sample_rate: Rate of the examples, Hz.
-        duration: Length of the examples, seconds: a stretch of each track at a random time, or the track and
-            silence after it where it is shorter. None for whole tracks.
-        channels: Channels of the examples.
-        max_tracks: How many tracks of the split to use at most, at even distances in the order of names;
-            None for all.
-        seed: Another seed draws other examples.
+        corpus: Corpus of tracks with stems.
+        split: Name of the split.
+        sources: Names of stems or of unions: `accompaniment` (everything but vocals), `no_noise`, ...
+        sample_rate: Sample rate of the examples, Hz.
+        duration: Length of the examples, seconds: a random excerpt of each track, padded with silence if the
+            track is shorter. If None, whole tracks.
+        channels: Number of channels of the examples.
+        max_tracks: Largest number of tracks to use, evenly spaced in the order of their names; None for all.
+        seed: Seed of the examples.
 
     Raises:
         UsageError: The split has no such stem, or the duration is out of range.
@@ -58,7 +63,7 @@ class TrackMixer(Mixer):
         return len(self._tracks)
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`."""
+        """Draw example number `index`; see `Mixer.draw`."""
         track = self._tracks[take_in_turn(self, self.seed, index, len(self._tracks))]
         whole = track.mixture or longest(track.stems.values())
         if self.duration is None:
@@ -74,7 +79,7 @@ class TrackMixer(Mixer):
         return Example(mixture, self._parts.references(stems), track.name)
 
     def _read_stems(self, track: StemTrack, start: float, samples: int) -> Audio:
-        """The stems that make up the sources, and all others too where they make up the mixture."""
+        """Read the stems of the sources, and all others if the mixture is their sum."""
         stems = np.zeros((len(self._parts.stems), self.channels, samples), np.float32)
         for place, name in enumerate(self._parts.stems):
             if track.mixture is None or name in self._parts.needed:

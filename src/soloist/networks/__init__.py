@@ -1,4 +1,4 @@
-"""Networks, one architecture a file."""
+"""Networks: one file for each architecture; shared layers and contracts in `layers`."""
 
 import lazy_loader
 

@@ -1,13 +1,13 @@
 from .conv_tasnet import ConvTasNet as ConvTasNet
 from .dual_path import DualPathRNN as DualPathRNN
 from .layers.bins_as_filters import BinsAsFilters as BinsAsFilters
-from .layers.mask_network import MaskNetwork as MaskNetwork
+from .layers.contracts import MaskNetwork as MaskNetwork
+from .layers.contracts import SpectralNetwork as SpectralNetwork
+from .layers.contracts import Standardizing as Standardizing
+from .layers.contracts import Variational as Variational
 from .layers.mel import MelProjection as MelProjection
 from .layers.normalization import CumulativeNorm as CumulativeNorm
 from .layers.normalization import GlobalNorm as GlobalNorm
-from .layers.spectral_network import SpectralNetwork as SpectralNetwork
-from .layers.spectral_network import Standardizing as Standardizing
-from .layers.spectral_network import Variational as Variational
 from .open_unmix import CrossNetOpenUnmix as CrossNetOpenUnmix
 from .open_unmix import OpenUnmix as OpenUnmix
 from .recurrent_network import RecurrentNetwork as RecurrentNetwork

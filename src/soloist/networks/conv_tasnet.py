@@ -1,4 +1,8 @@
-"""Conv-TasNet: depthwise convolutions whose dilation doubles from block to block.
+"""Conv-TasNet: masks by depthwise convolutions whose dilation doubles from block to block.
+
+    features - norm - bottleneck - block (dilation 1) - block (2) - block (4) ... - last block
+                                      |                  |           |                |
+                                      +------------------+-----------+----------------+- sum - slope - masks
 
 Luo and Mesgarani, "Conv-TasNet: Surpassing ideal time-frequency magnitude masking for speech separation",
 IEEE/ACM Transactions on Audio, Speech, and Language Processing 27(8), 2019.
@@ -12,21 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
 from soloist.resources import is_captured
 
 
 class DilatedConv(FrameConv):
-    """A dilated convolution of each channel by itself; as many frames come out as went in.
+    """Depthwise dilated convolution that keeps the number of frames.
 
     Args:
         channels: Channels of input and output.
-        kernel_size: Taps; odd, if it is not causal.
+        kernel_size: Number of taps; odd unless causal.
         dilation: Distance of the taps, frames.
-        causal: Whether the last tap, and not the middle one, stands on the frame itself.
+        causal: Align the last tap with the frame, instead of the middle one.
     """
 
     def __init__(self, channels: int, kernel_size: int, dilation: int, causal: bool = False) -> None:
@@ -37,37 +41,37 @@ class DilatedConv(FrameConv):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(batch, channels, frames)`."""
-        # What is exported or compiled shall keep the plain convolution.
+        # Exported and compiled graphs keep the plain convolution.
         if self.dilation == (1,) or not x.is_cpu or is_captured():
             return self.convolve(x, self.weight)[..., : x.shape[-1]]
         return self._convolve_folded(x)
 
     def _convolve_folded(self, x: Tensor) -> Tensor:
-        """Convolve along the columns of a picture whose rows have `dilation` frames.
+        """Convolve `(batch, channels, frames)` along the columns of an image with rows of `dilation` frames.
 
-        Its taps are neighbours there, which takes a CPU a quarter of the time.
+        The taps are neighbours in a column, which takes a CPU a quarter of the time.
         """
         frames, dilation = x.shape[-1], self.dilation[0]
         missing = -frames % dilation
         by_frame = x.transpose(1, 2)
         by_frame = F.pad(by_frame, (0, 0, 0, missing)) if missing else by_frame
-        picture = rearrange(by_frame, "b (r d) c -> b c r d", d=dilation)
+        image = rearrange(by_frame, "b (r d) c -> b c r d", d=dilation)
         padding = (int(self.padding[0]) // dilation, 0)
         weight = self.weight[..., None]
-        picture = F.conv2d(picture, weight, self.bias, padding=padding, groups=self.groups)
-        return rearrange(picture, "b c r d -> b c (r d)")[..., :frames]
+        image = F.conv2d(image, weight, self.bias, padding=padding, groups=self.groups)
+        return rearrange(image, "b c r d -> b c (r d)")[..., :frames]
 
 
 class ConvBlock(nn.Module):
-    """Widens features, convolves them, and narrows them to a change of its input and a part of the output.
+    """1 x 1 convolution, depthwise convolution, and 1 x 1 convolutions to a residual and a skip connection.
 
     Args:
-        channels: Channels of the input and of the change.
-        hidden_channels: Channels that are convolved.
-        skip_channels: Channels of the part of the output.
-        kernel_size: Taps of the convolution.
-        dilation: Their distance, frames.
-        causal: Whether no frame depends on a later one.
+        channels: Channels of the input and of the residual.
+        hidden_channels: Channels of the depthwise convolution.
+        skip_channels: Channels of the skip connection.
+        kernel_size: Taps of the depthwise convolution.
+        dilation: Distance of the taps, frames.
+        causal: Look at no later frame.
     """
 
     def __init__(
@@ -89,35 +93,39 @@ class ConvBlock(nn.Module):
             DilatedConv(hidden_channels, kernel_size, dilation, causal),
             Slope(),
             norm(hidden_channels, inplace=True),
-            # The convolutions for the change and for the output in one matrix product.
+            # Residual and skip connection in one matrix product.
             FrameConv(hidden_channels, channels + skip_channels, 1),
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The change `(batch, channels, frames)`, and the part `(batch, skip_channels, frames)`."""
-        change, part = self.layers(x).split(self.sizes, dim=1)
-        return change, part
+        """Map `(batch, channels, frames)` to a residual of the same shape and a skip connection.
+
+        Returns:
+            `(batch, channels, frames)` and `(batch, skip_channels, frames)`.
+        """
+        residual, skip = self.layers(x).split(self.sizes, dim=1)
+        return residual, skip
 
 
 class ConvTasNet(MaskNetwork):
-    """Masks by a stack of dilated convolutions, all of which contribute to the output.
+    """Masks by a stack of dilated convolutions with skip connections to the output.
 
-    As published, the last block too has the weights of a change of its input, which nobody reads.
+    As published, the last block has the weights of a residual too, which no layer reads.
 
     Args:
         num_filters: Filters of the filterbank; N in the paper.
         channels: Channels between the blocks; B.
-        hidden_channels: Channels that are convolved in a block; H.
-        skip_channels: Channels of the sum of what the blocks contribute; Sc.
-        kernel_size: Taps of a convolution; P. Odd, if the network is not causal.
-        num_blocks: Blocks of a repeat, whose dilations are 1, 2, 4, ...; X.
-        num_repeats: Repeats of these blocks; R.
+        hidden_channels: Channels of the depthwise convolutions; H.
+        skip_channels: Channels of the skip connections; Sc.
+        kernel_size: Taps of a depthwise convolution; P. Odd unless causal.
+        num_blocks: Blocks of a repeat, with dilations 1, 2, 4, ...; X.
+        num_repeats: Repeats of the stack of blocks; R.
         num_outputs: Channels of all sources.
-        causal: Whether no frame depends on a later one; normalisations are then cumulative, not global.
-        activation: What makes masks: "sigmoid", "relu", or "softmax" over the outputs.
+        causal: Look at no later frame; normalisations are then cumulative instead of global.
+        activation: Activation of the masks: "sigmoid", "relu", or "softmax" over the outputs.
 
     Raises:
-        UsageError: The kernel has no middle, or there is no such activation.
+        UsageError: The kernel has no middle, or the activation is unknown.
     """
 
     def __init__(
@@ -146,25 +154,25 @@ class ConvTasNet(MaskNetwork):
         self.slope = Slope()
         self.masks = MaskHead(skip_channels, num_filters, num_outputs, activation)
         self.convolved_frames = 1 + num_repeats * (kernel_size - 1) * (2**num_blocks - 1)
-        """Frames that the convolutions see, the paper's receptive field; the normalisations see more."""
+        """Receptive field of the convolutions, frames, as in the paper; normalisations reach farther."""
         self.causal = causal
 
     @property
     def lookahead(self) -> int | None:
-        """Nothing of the future in a causal network; all of it otherwise, for the normalisations."""
+        """Frames of look-ahead: 0 if causal; None (unbounded) otherwise, because of the normalisations."""
         return 0 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
         x = self.bottleneck(self.norm(channels_last(features)))
-        total: Tensor | None = None
+        skips: Tensor | None = None
         for block in self.blocks:
-            change, part = block(x)
-            x = _add(x, change)
-            total = part if total is None else _add(total, part)
-        return self.masks(self.slope(total))
+            residual, skip = block(x)
+            x = _add(x, residual)
+            skips = skip if skips is None else _add(skips, skip)
+        return self.masks(self.slope(skips))
 
 
 def _add(total: Tensor, part: Tensor) -> Tensor:
-    """Their sum, in the place of the total where no gradients are wanted."""
+    """Add `part` to `total`; without gradients, in place."""
     return total + part if torch.is_grad_enabled() else total.add_(part)

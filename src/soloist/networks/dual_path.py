@@ -1,7 +1,9 @@
-"""The dual-path recurrent network: recurrences inside chunks of frames, and from chunk to chunk.
+"""Dual-path RNN: masks by recurrences inside chunks of frames, and from chunk to chunk.
 
-A sequence of many frames is cut into chunks about as long as there are then chunks, so that a recurrence
-along either axis has few steps to make.
+    features - norm - bottleneck - split into chunks - block - ... - block - join - slope - masks
+    block: + norm(intra-chunk recurrence), then + norm(inter-chunk recurrence)
+
+A long sequence is cut into chunks about as long as their number, so that both recurrences take few steps.
 
 Luo, Chen and Yoshioka, "Dual-path RNN: Efficient long sequence modeling for time-domain single-channel
 speech separation", ICASSP 2020.
@@ -14,17 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
-from soloist.networks.recurrent_network import Cell, make_rnn
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 def split_chunks(frames: Tensor, chunk_size: int) -> Tensor:
     """Cut `(batch, frames, channels)` into chunks that overlap by half.
 
-    Zeros before the first frame and after the last one let every frame stand in two chunks.
+    Zeros before the first frame and after the last one put every frame into two chunks.
 
     Args:
         frames: `(batch, frames, channels)`.
@@ -41,11 +43,11 @@ def split_chunks(frames: Tensor, chunk_size: int) -> Tensor:
 
 
 def join_chunks(chunks: Tensor, count: int) -> Tensor:
-    """The inverse of `split_chunks`: each frame is the mean of its two versions.
+    """Invert `split_chunks`, averaging the two versions of each frame.
 
     Args:
         chunks: `(batch, chunks, chunk_size, channels)`.
-        count: Frames that were cut.
+        count: Number of frames before the split.
 
     Returns:
         `(batch, count, channels)`.
@@ -56,15 +58,15 @@ def join_chunks(chunks: Tensor, count: int) -> Tensor:
 
 
 class Recurrence(nn.Module):
-    """A recurrent stack, and a linear layer back to the channels that came in.
+    """Recurrent stack with a linear layer back to the channels of the input.
 
     Args:
         channels: Channels of input and output.
-        hidden_size: Features of a step inside, for each direction.
+        hidden_size: Recurrent features, for each direction.
         cell: "lstm" or "gru".
         layers: Recurrent layers.
-        bidirectional: Whether a step depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
+        bidirectional: Run in both directions.
+        dropout: Dropout probability between the layers.
     """
 
     def __init__(
@@ -84,23 +86,23 @@ class Recurrence(nn.Module):
         self.linear = nn.Linear((1 + bidirectional) * hidden_size, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, rows, steps, channels)`, each row by itself."""
+        """Map `(batch, rows, steps, channels)` to the same shape, each row on its own."""
         batch = x.shape[0]
         features, _ = self.rnn(rearrange(x, "b r s c -> (b r) s c"))
         return rearrange(self.linear(features), "(b r) s c -> b r s c", b=batch)
 
 
 class DualPathBlock(nn.Module):
-    """A recurrence along the frames of each chunk, then one along the chunks for each of their frames.
+    """Recurrence along the frames of each chunk, then along the chunks at each position.
 
-    What either makes is normalised and added to what it saw.
+    The output of either recurrence is normalised and added to its input.
 
     Args:
         channels: Channels of a frame.
-        intra: The recurrence inside a chunk.
-        inter: The recurrence from chunk to chunk.
-        chunk_size: Frames of a chunk, where what a chunk makes is to be normalised over the chunks up to it;
-            None to normalise over all chunks at once.
+        intra: Recurrence inside a chunk.
+        inter: Recurrence from chunk to chunk.
+        chunk_size: Frames of a chunk, to normalise each chunk over the chunks so far. If None, normalise over
+            all chunks.
     """
 
     def __init__(
@@ -117,14 +119,15 @@ class DualPathBlock(nn.Module):
         )
 
     def forward(self, chunks: Tensor) -> Tensor:
-        """Map `(batch, chunks, frames, channels)`."""
+        """Map `(batch, chunks, frames, channels)` to the same shape."""
         chunks = chunks + _normalize(self.intra(chunks), self.intra_norm)
         by_frame = rearrange(chunks, "b s k c -> b k s c")
-        change = rearrange(self.inter(by_frame), "b k s c -> b s k c")
-        return chunks + _normalize(change, self.inter_norm)
+        residual = rearrange(self.inter(by_frame), "b k s c -> b s k c")
+        return chunks + _normalize(residual, self.inter_norm)
 
 
 def _normalize(chunks: Tensor, norm: nn.Module) -> Tensor:
+    """Apply a norm on `(batch, channels, frames)` to chunks `(batch, chunks, frames, channels)`."""
     size = chunks.shape[2]
     normalized = norm(rearrange(chunks, "b s k c -> b c (s k)"))
     return rearrange(normalized, "b c (s k) -> b s k c", k=size)
@@ -133,8 +136,8 @@ def _normalize(chunks: Tensor, norm: nn.Module) -> Tensor:
 class DualPathRNN(MaskNetwork):
     """Masks by recurrences inside chunks of frames and from chunk to chunk.
 
-    The published chunks have about `sqrt(2 * frames)` frames. A causal network's frame sees no later frame
-    than the last of the two chunks that it stands in, which is less than `chunk_size` frames ahead.
+    The published chunks have about `sqrt(2 * frames)` frames. A causal network looks ahead to the end of the
+    later of the two chunks of a frame: less than `chunk_size` frames.
 
     Args:
         num_filters: Filters of the filterbank.
@@ -145,13 +148,13 @@ class DualPathRNN(MaskNetwork):
         num_outputs: Channels of all sources.
         cell: "lstm" or "gru".
         layers: Recurrent layers along either axis of a block.
-        dropout: Probability with which a feature between these layers is left out in training.
-        causal: Whether chunks know nothing of later ones: the recurrence from chunk to chunk has one
-            direction, and normalisations are over what was before.
-        activation: What makes masks: "sigmoid", "relu", or "softmax" over the outputs.
+        dropout: Dropout probability between the recurrent layers.
+        causal: Look at no later chunk: the recurrence from chunk to chunk has one direction, and
+            normalisations are cumulative.
+        activation: Activation of the masks: "sigmoid", "relu", or "softmax" over the outputs.
 
     Raises:
-        UsageError: The chunk size is odd, or there is no such cell or activation.
+        UsageError: The chunk size is odd, or the cell or the activation is unknown.
     """
 
     def __init__(
@@ -194,11 +197,11 @@ class DualPathRNN(MaskNetwork):
 
     @property
     def lookahead(self) -> int | None:
-        """The rest of its chunks for a frame of a causal network; no bound otherwise."""
+        """Frames of look-ahead: the rest of a chunk if causal; None (unbounded) otherwise."""
         return self.chunk_size - 1 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
         frames = self.bottleneck(self.norm(features)).transpose(1, 2)
         chunks = self.blocks(split_chunks(frames, self.chunk_size))
         frames = join_chunks(chunks, frames.shape[1]).transpose(1, 2)

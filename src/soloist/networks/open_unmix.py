@@ -1,9 +1,9 @@
-"""Open-Unmix and X-UMX: masks from magnitudes, by dense layers around a recurrent network for each source.
+"""Open-Unmix and X-UMX: masks from magnitudes, by dense layers around an LSTM for each source.
 
     magnitudes - encoder -+- LSTM -(concatenate)- decoder - mask
                           +-------------^
 
-In X-UMX the sources share what they found, before and after their LSTMs.
+X-UMX averages the features of all sources, before and after the LSTMs.
 
 [1] F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji, "Open-Unmix - A reference implementation for music
     source separation", Journal of Open Source Software 4(41), 2019.
@@ -20,28 +20,28 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Whitening, batch_norm_affine
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 
 class OpenUnmix(SpectralNetwork):
-    """Masks of several sources, each by a network of its own [1].
+    """Masks of several sources, by a separate network for each [1].
 
-    It sees magnitudes up to a bandwidth, normalised by the mean and the deviation of each bin, and gives
-    masks from zero up for all bins.
+    Input: magnitudes up to a bandwidth, normalised by the mean and the deviation of each bin. Output: masks
+    from 0 up for all bins.
 
     Args:
-        num_sources: Sources.
+        num_sources: Number of sources.
         channels: Channels of the mixture and of each source.
         num_bins: Frequencies of the spectrogram.
-        num_input_bins: Frequencies that are seen, from 0 Hz up; None for all.
-        hidden_size: Features of a frame inside, an even number.
+        num_input_bins: Frequencies of the input, from 0 Hz up. If None, all.
+        hidden_size: Features of a frame, an even number.
         layers: Layers of the LSTM.
-        dropout: Probability with which a feature between these is left out in training.
-        bidirectional: Whether a frame depends on later ones too; each direction then has half the features.
+        dropout: Dropout probability between the layers of the LSTM.
+        bidirectional: Run in both directions of time, with half the features for each.
 
     Raises:
-        UsageError: More bins are to be seen than there are, or the features cannot be halved.
+        UsageError: `num_input_bins` exceeds `num_bins`, or `hidden_size` is odd.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class OpenUnmix(SpectralNetwork):
 
     @property
     def lookahead(self) -> int | None:
-        """Nothing of the future for LSTMs of one direction."""
+        """Frames of look-ahead: 0 for LSTMs of one direction; None (unbounded) for two."""
         return 0 if self.causal else None
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Masks for magnitudes `(batch, channels, num_bins, frames)`.
+        """Estimate masks from magnitudes `(batch, channels, num_bins, frames)`.
 
         Returns:
-            `(batch, sources * channels, num_bins, frames)`, those of the first source first.
+            `(batch, sources * channels, num_bins, frames)`, the first source first.
 
         Raises:
-            UsageError: Another number of bins than the network was made for.
+            UsageError: The number of bins differs from `num_bins`.
         """
         if spectrogram.shape[-2] != self.num_bins:
             raise UsageError(
@@ -107,30 +107,30 @@ class OpenUnmix(SpectralNetwork):
         return rearrange(masks, "s t b c f -> b (s c) f t")
 
     def exchange(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
-        """What each source goes on with of what all found, each `(frames, batch, features)`: its own."""
+        """Exchange features `(frames, batch, features)` between the sources: none in Open-Unmix."""
         return features
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of the magnitudes of each bin, `(num_bins,)`."""
+        """Initialise with the mean and the standard deviation of each bin's magnitudes, `(num_bins,)`."""
         for module in self.modules():
             if isinstance(module, Whitening):
                 module.set_statistics(mean[: self.num_input_bins], deviation[: self.num_input_bins])
 
 
 class CrossNetOpenUnmix(OpenUnmix):
-    """X-UMX: an Open-Unmix whose sources share the mean of their features, before and after the LSTMs [2]."""
+    """X-UMX: an Open-Unmix that averages the features of all sources before and after the LSTMs [2]."""
 
     def exchange(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The mean of the features of all sources, for each of them."""
+        """Give each source the mean features `(frames, batch, features)` of all."""
         return [torch.stack(tuple(features)).mean(dim=0)] * len(features)
 
 
 class DenseNorm(nn.Module):
-    """A linear layer without bias and BatchNorm, on `(frames, batch, features)`.
+    """Linear layer without bias, and BatchNorm, on `(frames, batch, features)`.
 
     Args:
-        inputs: Features that come in.
-        outputs: Features that go out.
+        inputs: Input features.
+        outputs: Output features.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -139,17 +139,17 @@ class DenseNorm(nn.Module):
         self.norm: nn.Module = nn.BatchNorm1d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map and normalise."""
+        """Map `(frames, batch, inputs)` to `(frames, batch, outputs)`."""
         return self.norm(self.linear(x.flatten(0, 1))).unflatten(0, x.shape[:2])
 
     def fold(
         self, before: tuple[Tensor, Tensor] | None = None, after: tuple[Tensor, Tensor] | None = None
     ) -> None:
-        """Become one linear layer, with the norm (in evaluation mode) and neighbours folded into it.
+        """Become one linear layer, with the norm (in evaluation mode) and neighbouring affine maps folded in.
 
         Args:
-            before: Gain and shift of what comes in, `(inputs,)`.
-            after: Gain and shift of what goes out, `(outputs,)`.
+            before: Gain and shift of the input, `(inputs,)`.
+            after: Gain and shift of the output, `(outputs,)`.
         """
         assert isinstance(self.norm, nn.BatchNorm1d)
         gain, bias = batch_norm_affine(self.norm)
@@ -164,12 +164,12 @@ class DenseNorm(nn.Module):
 
 
 class UnmixEncoder(nn.Module):
-    """From the magnitudes of a frame to features in -1..1.
+    """Encoder from the magnitudes of a frame to features in [-1, 1].
 
     Args:
         channels: Channels of the mixture.
-        num_bins: Frequencies that are seen.
-        hidden_size: Features.
+        num_bins: Frequencies of the input.
+        hidden_size: Output features.
     """
 
     def __init__(self, channels: int, num_bins: int, hidden_size: int) -> None:
@@ -183,7 +183,7 @@ class UnmixEncoder(nn.Module):
         return torch.tanh(self.dense(rearrange(self.whitening(magnitudes), "b c f t -> t b (c f)")))
 
     def optimize(self) -> None:
-        """Fold the statistics and the norm into the linear layer."""
+        """Fold the whitening and the norm into the linear layer."""
         assert isinstance(self.whitening, Whitening)
         shift, scale = (
             values.detach()[0].repeat(self.channels)
@@ -194,12 +194,12 @@ class UnmixEncoder(nn.Module):
 
 
 class UnmixDecoder(nn.Module):
-    """From features to the mask of a frame.
+    """Decoder from the features of a frame to its mask.
 
     Args:
-        hidden_size: Features; twice as many come in, those of the encoder and those of the LSTM.
+        hidden_size: Hidden features; the input has twice as many, of the encoder and of the LSTM.
         channels: Channels of the source.
-        num_bins: Frequencies.
+        num_bins: Frequencies of the mask.
     """
 
     def __init__(self, hidden_size: int, channels: int, num_bins: int) -> None:

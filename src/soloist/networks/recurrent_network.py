@@ -1,8 +1,8 @@
-"""Recurrent networks on spectrograms: masks or embeddings of each point from what comes before and after.
+"""Recurrent networks on spectrograms: masks or embeddings of each point.
 
     spectrogram - normalisation - (mel bands) - LSTM or GRU, several layers - linear - (bins) - planes
 
-They are the networks of deep clustering [1], of mask inference, and of both at once [2].
+Networks of deep clustering [1], of mask inference, and of both together (chimera) [2].
 
 [1] J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: Discriminative embeddings for
     segmentation and separation", ICASSP 2016.
@@ -12,43 +12,41 @@ They are the networks of deep clustering [1], of mask inference, and of both at 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Activation, make_activation
 from soloist.networks.layers.mel import MelProjection
-from soloist.networks.layers.spectral_network import SpectralNetwork
-
-Cell = Literal["lstm", "gru"]
-InputNormalization = Literal["none", "batch", "bins", "instance"]
+from soloist.networks.layers.normalization import InputNorm, InputNormalization
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 class RecurrentNetwork(SpectralNetwork):
-    """Maps each frame of a spectrogram to planes of all bins, by recurrent layers and a linear one.
+    """Recurrent layers and a linear one, from the frames of a spectrogram to masks or embeddings.
 
     Args:
         inputs: Planes of the spectrogram, such as the channels of the mixture.
-        outputs: Planes that are made: masks, those of the first source first, or embeddings.
+        outputs: Planes of the output: masks, the first source first, or embeddings.
         num_bins: Frequencies of the spectrogram.
-        hidden_size: Features of a frame inside, for each direction.
+        hidden_size: Recurrent features of a frame, for each direction.
         layers: Recurrent layers.
         cell: "lstm" or "gru".
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
-        normalization: What the spectrogram is brought to zero mean and unit deviation by, before a learned
-            gain and shift: nothing, statistics of the training over all points ("batch") or of each bin
-            ("bins"), or those of the item itself, without gain and shift ("instance").
-        mel: Bands that the network sees in the place of bins; None for the bins.
-        mel_outputs: Whether planes are made of these bands too, and then brought back to bins.
-        activation: What follows. "softmax" is over the sources, so that their masks add up to one; the planes
-            of a source are then as many as the inputs.
+        bidirectional: Run in both directions of time.
+        dropout: Dropout probability between the recurrent layers.
+        normalization: Normalisation of the input to zero mean and unit deviation: "none"; by statistics of
+            the training over all points ("batch") or for each bin ("bins"), with a learned gain and shift; or
+            by statistics of the item, without gain and shift ("instance").
+        mel: Projection of the input onto mel bands. If None, the input is the bins.
+        mel_outputs: Make the output planes of mel bands, and project them back to bins.
+        activation: Output activation. "softmax" is over the sources, so that their masks sum to one; each
+            source then has as many planes as the input.
 
     Raises:
-        UsageError: There is no such cell, normalisation or activation, or the sizes do not fit.
+        UsageError: The cell, the normalisation or the activation is unknown, or sizes do not fit.
     """
 
     def __init__(
@@ -89,14 +87,14 @@ class RecurrentNetwork(SpectralNetwork):
 
     @property
     def lookahead(self) -> int | None:
-        """Nothing of the future for layers of one direction, unless an item is normalised as a whole."""
+        """Frames of look-ahead: 0 for one direction without "instance" normalisation; None otherwise."""
         return 0 if self.causal else None
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Planes `(batch, outputs, num_bins, frames)` for a spectrogram `(batch, inputs, num_bins, frames)`.
+        """Map a spectrogram `(batch, inputs, num_bins, frames)` to `(batch, outputs, num_bins, frames)`.
 
         Raises:
-            UsageError: Another number of bins than the network was made for.
+            UsageError: The number of bins differs from `num_bins`.
         """
         inputs, num_bins = spectrogram.shape[1:3]
         if num_bins != self.num_bins:
@@ -113,92 +111,11 @@ class RecurrentNetwork(SpectralNetwork):
         return rearrange(masks, "b s c f t -> b (s c) f t")
 
 
-class InputNorm(nn.Module):
-    """Brings a spectrogram `(batch, channels, num_bins, frames)` to zero mean and unit deviation.
-
-    Args:
-        kind: Over what: see `RecurrentNetwork`.
-        num_bins: Frequencies.
-
-    Raises:
-        UsageError: There is no such normalisation.
-    """
-
-    def __init__(self, kind: InputNormalization, num_bins: int) -> None:
-        super().__init__()
-        if kind not in get_args(InputNormalization):
-            known = ", ".join(get_args(InputNormalization))
-            raise UsageError(f"normalization {kind!r} is none of {known}")
-        self.groups = num_bins if kind == "bins" else 1
-        self.norm = nn.InstanceNorm1d(1) if kind == "instance" else nn.BatchNorm1d(self.groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise."""
-        rows = rearrange(x, "b c (g f) t -> b g (c f t)", g=self.groups)
-        shape = {"c": x.shape[1], "t": x.shape[3]}
-        return rearrange(self.norm(rows), "b g (c f t) -> b c (g f) t", **shape)
-
-
-def make_rnn(
-    cell: Cell,
-    inputs: int,
-    hidden_size: int,
-    *,
-    layers: int = 1,
-    bidirectional: bool = True,
-    dropout: float = 0.0,
-) -> nn.LSTM | nn.GRU:
-    """A recurrent stack on `(batch, frames, inputs)`, initialised by `initialize_rnn`.
-
-    Args:
-        cell: "lstm" or "gru".
-        inputs: Features of a frame that come in.
-        hidden_size: Features of a frame that go out, for each direction.
-        layers: Layers.
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between the layers is left out in training.
-
-    Raises:
-        UsageError: There is no such cell.
-    """
-    if cell not in get_args(Cell):
-        raise UsageError(f"cell {cell!r} is none of {', '.join(get_args(Cell))}")
-    rnn = (nn.LSTM if cell == "lstm" else nn.GRU)(
-        inputs,
-        hidden_size,
-        num_layers=layers,
-        batch_first=True,
-        bidirectional=bidirectional,
-        # Of one layer, PyTorch warns that there is nothing to leave out.
-        dropout=dropout if layers > 1 else 0.0,
-    )
-    initialize_rnn(rnn)
-    return rnn
-
-
-@torch.no_grad()
-def initialize_rnn(rnn: nn.LSTM | nn.GRU) -> None:
-    """Draw the weights of each gate by Xavier's rule; biases are zero, but an LSTM begins by remembering.
-
-    The bias of its forget gate is one: R. Jozefowicz, W. Zaremba and I. Sutskever, "An empirical exploration
-    of recurrent network architectures", ICML 2015. Of the two biases that are added up, one has it.
-    """
-    for name, parameter in rnn.named_parameters():
-        if parameter.ndim == 2:
-            for gate in parameter.split(rnn.hidden_size):
-                nn.init.xavier_uniform_(gate)
-            continue
-        parameter.zero_()
-        if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
-            # In PyTorch's order: input, forget, cell, output.
-            parameter[rnn.hidden_size : 2 * rnn.hidden_size] = 1.0
-
-
 def _check(
     inputs: int, outputs: int, num_bins: int, mel: MelProjection | None, mel_outputs: bool, activation: str
 ) -> None:
     if mel is None and mel_outputs:
-        raise UsageError("mel_outputs are brought back from mel bands: give the projection as mel")
+        raise UsageError("mel_outputs needs a mel projection: give one as mel")
     if mel is not None and mel.num_bins != num_bins:
         raise UsageError(f"the mel projection is of {mel.num_bins} bins, and the spectrogram of {num_bins}")
     if activation == "softmax" and outputs % inputs:

@@ -1,6 +1,6 @@
 """xumx-sliCQ: masks for the blocks of a sliCQ, by a small network for each block.
 
-A *design* (`Autoencoder`, `BiLSTM`) says how such a network is made, and makes one for a given block.
+A *design* (`Autoencoder`, `BiLSTM`) holds the options of the networks and builds one for a given block.
 
 S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
 """
@@ -23,11 +23,11 @@ from soloist.transforms import overlap_slices
 
 @dataclass(frozen=True)
 class BlockShape:
-    """What a network has to know of a block of coefficients.
+    """Size of a block of coefficients.
 
     Attributes:
         bins: Frequencies of the block.
-        width: Coefficients of each in a slice, an even number.
+        width: Coefficients of a bin in a slice, an even number.
     """
 
     bins: int
@@ -35,22 +35,22 @@ class BlockShape:
 
     @property
     def kernel(self) -> tuple[int, int]:
-        """The kernel along frequency and time that suits the block: the published table."""
+        """Kernel along frequency and time for the block, from the published table."""
         frequency = 1 if self.bins < 10 else 3 if self.bins < 20 else 5
         return frequency, 7 if self.width <= 100 else 13
 
 
 class BlockMasks(nn.Module):
-    """Masks of all sources for one block.
+    """Network for the masks of all sources in one block.
 
-    The network sees the magnitudes of all slices on one time axis, where slices overlap their sum. A subclass
-    implements `run`. From what it says, each slice then reads its masks at its own times.
+    Input: the magnitudes of all slices on one time axis, summed where slices overlap. A subclass implements
+    `run`. Each slice reads its masks at its own times.
 
     Args:
-        num_sources: Sources.
+        num_sources: Number of sources.
         channels: Channels of the mixture and of each source.
-        as_released: As the code of xumx-sliCQ does it: the time axis is doubled, and the slices read one
-            after the other what lies there, so that the end of a slice gets the mask of its middle.
+        as_released: Follow the released code of xumx-sliCQ: the head doubles the time axis, and slices read
+            from it one after the other, so that the end of a slice gets the mask of its middle.
     """
 
     def __init__(self, num_sources: int, channels: int, as_released: bool) -> None:
@@ -66,28 +66,31 @@ class BlockMasks(nn.Module):
 
     @property
     def radius(self) -> int | None:
-        """Points of the time axis on either side that a mask can depend on; None where there is no bound."""
+        """Points of the time axis on either side that a mask can depend on; None if unbounded."""
         raise NotImplementedError(f"{type(self).__name__} does not implement radius")
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of each bin, `(frequency,)`; a norm finds its own."""
+        """Initialise with the mean and the deviation of each bin, `(frequency,)`; by default, do nothing."""
 
     def run(self, x: Tensor) -> Tensor:
-        """Map magnitudes to what the head makes masks of.
+        """Map magnitudes to the input of the head.
 
         Args:
             x: `(batch, channels, frequency, time)`.
 
         Returns:
-            `(batch, sources * channels, frequency, time)`; there may be more of the time.
+            `(batch, sources * channels, frequency, time)`, or longer.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement run")
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Masks `(batch, sources, channels, frequency, slices, coefficients)`.
+        """Estimate masks.
 
         Args:
-            magnitudes: Of the mixture, `(batch, channels, frequency, slices, coefficients)`.
+            magnitudes: Magnitudes of the mixture, `(batch, channels, frequency, slices, coefficients)`.
+
+        Returns:
+            `(batch, sources, channels, frequency, slices, coefficients)`.
         """
         slices, width = magnitudes.shape[-2:]
         masks = torch.sigmoid(self.head(self.run(overlap_slices(magnitudes))))
@@ -99,13 +102,13 @@ class BlockMasks(nn.Module):
 
 
 class AutoencoderMasks(BlockMasks):
-    """Two convolutions and two back, which neither pad nor share anything between the sources.
+    """Two convolutions without padding and two transposed ones, separate for each source.
 
-    They are one grouped convolution each for all sources.
+    Grouped convolutions compute all sources together.
 
     Args:
-        shape: The block.
-        num_sources: Sources.
+        shape: Size of the block.
+        num_sources: Number of sources.
         channels: Channels of the mixture and of each source.
         hidden_channels: Channels after the first and after the second convolution, for each source.
         as_released: See `BlockMasks`.
@@ -135,35 +138,35 @@ class AutoencoderMasks(BlockMasks):
 
     @property
     def radius(self) -> int:
-        """What the convolutions see; and half a slice, where that is how far the masks are off."""
+        """Points that the convolutions see, plus the displacement of the masks, half a slice, as released."""
         field = self._span + 1
         return field + self.shape.width // 2 if self.as_released else field
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of each bin, `(frequency,)`."""
+        """Initialise with the mean and the standard deviation of each bin, `(frequency,)`."""
         self.whitening.set_statistics(mean, deviation)
 
     def run(self, x: Tensor) -> Tensor:
-        """Whiten, go in and come back."""
+        """Whiten `(batch, channels, frequency, time)`, encode and decode."""
         missing = self._span + 1 - x.shape[-1]
         return self.layers(self.whitening(F.pad(x, (0, max(0, missing)))))
 
     @property
     def _span(self) -> int:
-        """Points that the convolutions take off the time axis, before those that come back add them again."""
+        """Points of the time axis that the convolutions remove and the transposed ones restore."""
         return 4 * (self.shape.kernel[1] - 1)
 
 
 class BiLSTMMasks(BlockMasks):
-    """A bidirectional LSTM along time for each source, and a layer that sees what goes in and what comes out.
+    """Bidirectional LSTM along time for each source, and a linear layer on its input and output.
 
     Args:
-        shape: The block.
-        num_sources: Sources.
+        shape: Size of the block.
+        num_sources: Number of sources.
         channels: Channels of the mixture and of each source.
         layers: Layers of the LSTM.
-        as_released: See `BlockMasks`. The released code, moreover, folds the numbers of a spectrogram as they
-            lie in memory, so that what it takes for a moment is a piece of a bin's time axis.
+        as_released: See `BlockMasks`. The released code also folds spectrograms in the order of memory, so
+            that a step of the LSTM is a piece of the time axis of one bin.
     """
 
     def __init__(
@@ -177,21 +180,21 @@ class BiLSTMMasks(BlockMasks):
 
     @property
     def radius(self) -> None:
-        """There is no bound."""
+        """None: the LSTM is unbounded."""
         return None
 
     def run(self, x: Tensor) -> Tensor:
-        """Each source by its own network."""
+        """Map `(batch, channels, frequency, time)` by the network of each source."""
         return torch.cat([source(x) for source in self.sources], dim=1)
 
 
 class RecurrentSource(nn.Module):
-    """Norm, LSTM, and a layer with a norm, on all channels and bins of a moment.
+    """Norm, LSTM, and linear layer with a norm, on all channels and bins of a point in time.
 
     Args:
         features: Channels times bins.
         layers: Layers of the LSTM.
-        in_memory_order: See `BiLSTMMasks`.
+        in_memory_order: Fold spectrograms in the order of memory; see `BiLSTMMasks`.
     """
 
     def __init__(self, features: int, layers: int, in_memory_order: bool) -> None:
@@ -212,8 +215,8 @@ class RecurrentSource(nn.Module):
             rows = x.reshape(-1, channels * bins)
         else:
             rows = rearrange(x, "b c f t -> (t b) (c f)")
-        moments = torch.tanh(self.norm_in(rows)).unflatten(0, (time, batch))
-        rows = torch.cat([moments, self.lstm(moments)[0]], dim=-1).flatten(0, 1)
+        steps = torch.tanh(self.norm_in(rows)).unflatten(0, (time, batch))
+        rows = torch.cat([steps, self.lstm(steps)[0]], dim=-1).flatten(0, 1)
         rows = torch.relu(self.norm_out(self.linear(rows)))
         if self.in_memory_order:
             return rows.reshape(x.shape)
@@ -221,25 +224,25 @@ class RecurrentSource(nn.Module):
 
 
 class MaskDesign:
-    """How the networks of the blocks are made."""
+    """Design of the networks of the blocks."""
 
     def build(self, shape: BlockShape, num_sources: int, channels: int) -> BlockMasks:
-        """The network of one block."""
+        """Build the network of one block."""
         raise NotImplementedError
 
 
 class Autoencoder(MaskDesign):
-    """Convolutional denoising auto-encoders.
+    """Design of convolutional denoising auto-encoders.
 
     E. M. Grais and M. D. Plumbley, "Single channel audio source separation using convolutional denoising
     autoencoders", GlobalSIP 2017.
 
     Args:
         hidden_channels: Channels after the first and after the second convolution, for each source.
-        as_released: Read masks as the code of xumx-sliCQ does; see `BlockMasks`.
+        as_released: Read masks as the released code of xumx-sliCQ; see `BlockMasks`.
 
     Raises:
-        UsageError: There are no channels.
+        UsageError: A number of channels is below 1.
     """
 
     def __init__(self, hidden_channels: tuple[int, int] = (25, 55), as_released: bool = False) -> None:
@@ -249,19 +252,19 @@ class Autoencoder(MaskDesign):
         self.as_released = as_released
 
     def build(self, shape: BlockShape, num_sources: int, channels: int) -> AutoencoderMasks:
-        """An auto-encoder with the published kernels."""
+        """Build an auto-encoder with the published kernels."""
         return AutoencoderMasks(shape, num_sources, channels, self.hidden_channels, self.as_released)
 
 
 class BiLSTM(MaskDesign):
-    """Recurrent networks, like those of Open-Unmix.
+    """Design of recurrent networks, similar to Open-Unmix.
 
     Args:
         layers: Layers of the LSTM.
-        as_released: Fold spectrograms and read masks as the code of xumx-sliCQ does; see `BiLSTMMasks`.
+        as_released: Fold spectrograms and read masks as the released code of xumx-sliCQ; see `BiLSTMMasks`.
 
     Raises:
-        UsageError: There are no layers.
+        UsageError: The number of layers is below 1.
     """
 
     def __init__(self, layers: int = 2, as_released: bool = False) -> None:
@@ -271,21 +274,21 @@ class BiLSTM(MaskDesign):
         self.as_released = as_released
 
     def build(self, shape: BlockShape, num_sources: int, channels: int) -> BiLSTMMasks:
-        """A network with half as many units in each direction as there are channels times bins."""
+        """Build a network with `channels * bins / 2` units in each direction."""
         return BiLSTMMasks(shape, num_sources, channels, self.layers, self.as_released)
 
 
 class XumxSliCQ(nn.Module):
     """Masks of all sources for each block of a sliCQ.
 
-    Blocks that begin above the bandwidth are passed through: each source's mask is one there.
+    Blocks above the bandwidth pass: the masks of all sources are 1 there.
 
     Args:
-        blocks: The blocks of the transform.
-        num_sources: Sources.
+        blocks: Sizes of the blocks of the transform.
+        num_sources: Number of sources.
         channels: Channels of the mixture and of each source.
-        num_bins: Bins below the bandwidth; None for all.
-        design: How the network of a block is made; None for the published auto-encoder.
+        num_bins: Bins below the bandwidth. If None, all.
+        design: Design of the networks. If None, the published auto-encoder.
 
     Raises:
         UsageError: No block lies below the bandwidth.
@@ -316,7 +319,7 @@ class XumxSliCQ(nn.Module):
 
     @property
     def radius(self) -> float | None:
-        """Slices on either side that the masks of one can depend on, a fraction; None where unbounded."""
+        """Slices on either side that a mask can depend on, a fraction; None if unbounded."""
         networks = cast(Sequence[BlockMasks], self.blocks)
         points = [network.radius for network in networks]
         widths = [shape.width for shape in self.shapes]
@@ -324,27 +327,34 @@ class XumxSliCQ(nn.Module):
         return max(bounded) if len(bounded) == len(points) else None
 
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the deviation of the magnitudes of each bin, `(bins,)`, from 0 Hz on."""
+        """Initialise with the mean and the deviation of each bin's magnitudes, `(bins,)`, from 0 Hz up."""
         sizes = [shape.bins for shape in self.shapes]
         parts = (values[: sum(sizes)].split(sizes) for values in (mean, deviation))
         for network, *statistics in zip(self.blocks, *parts, strict=True):
             network.set_statistics(*statistics)
 
     def forward(self, magnitudes: Sequence[Tensor]) -> list[Tensor]:
-        """Masks `(batch, sources, channels, frequency, slices, coefficients)` of each block.
+        """Estimate the masks of each block.
 
         Args:
-            magnitudes: Of the mixture, `(batch, channels, frequency, slices, coefficients)` for each block.
+            magnitudes: Magnitudes of the mixture, `(batch, channels, frequency, slices, coefficients)` for
+                each block.
+
+        Returns:
+            `(batch, sources, channels, frequency, slices, coefficients)` for each block.
         """
         masks = [network(block) for network, block in zip(self.blocks, magnitudes, strict=False)]
         return self.complete(masks, magnitudes)
 
     def complete(self, masks: Sequence[Tensor], blocks: Sequence[Tensor]) -> list[Tensor]:
-        """The masks of the blocks below the bandwidth, and ones for those beyond it.
+        """Append masks of ones for the blocks above the bandwidth.
 
         Args:
-            masks: `(batch, sources, channels, frequency, slices, coefficients)` for each block below.
-            blocks: All of the mixture, `(batch, channels, frequency, slices, coefficients)`.
+            masks: `(batch, sources, channels, frequency, slices, coefficients)` for each block below it.
+            blocks: All blocks of the mixture, `(batch, channels, frequency, slices, coefficients)`.
+
+        Returns:
+            Masks for all blocks.
         """
         passed = [
             block.real.new_ones(()).expand(block.shape[0], self.num_sources, *block.shape[1:])

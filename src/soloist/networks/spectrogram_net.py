@@ -4,8 +4,8 @@
                          pool - stack -------------------- stack - up
                                  pool - ... bottleneck ... - up
 
-A stack is three convolutions; between the halves there is another one here, and a recurrent network in
-`spectrogram_net_recurrent`. These are the mask estimators of Auralflow [1], after the U-Net of [2].
+A stack is three convolutions. The bottleneck is a stack here, and a recurrent network in
+`spectrogram_net_recurrent`. Mask estimators of Auralflow [1], after the U-Net of [2].
 
 [1] K. Zohoury, "Auralflow: A lightweight BSS model toolkit for PyTorch", 2022.
 [2] A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar and T. Weyde, "Singing voice separation with
@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import ConvNorm, Whitening, batch_norm_affine, set_weight
-from soloist.networks.layers.spectral_network import SpectralNetwork
 
 LEVELS = 5
-"""How often both axes are halved."""
+"""Number of levels, each of which halves both axes."""
 
 DROPPED = 3
-"""Stacks on the way up, from below, after which channels are left out in training."""
+"""Stacks of the decoder with dropout, from the bottleneck up."""
 
 MaskActivation = Literal[
     "sigmoid", "relu", "hardtanh", "tanh", "prelu", "selu", "elu", "softmax", "channel_softmax"
@@ -39,25 +39,25 @@ MaskActivation = Literal[
 
 
 class SpectrogramNet(SpectralNetwork):
-    """Masks from 0 to 1 by a convolutional U-Net ("SpectrogramNetSimple" of [1]).
+    """Masks in [0, 1] by a convolutional U-Net ("SpectrogramNetSimple" of [1]).
 
     Args:
         channels: Channels of the mixture and of each source.
-        num_sources: Sources.
+        num_sources: Number of sources.
         num_bins: Frequencies of the spectrogram, 32 or more.
-        num_frames: Frames that are seen at once, 32 or more: each of them then has a gain of its own in the
-            norm of the input, and longer spectrograms are cut into pieces. None for any number, with gains
-            for the bins only.
-        hidden_channels: Channels of the first stack; they double from level to level.
-        normalize_input: Bring each spectrogram to zero mean and unit deviation.
-        normalize_output: Shift and scale each bin before the mask is made.
-        leak: Slope of leaky rectified linear units on the way down; 0 for SELUs there as everywhere else.
-        dropout: Probability with which a channel of the lower half of the way up is left out in training.
-        mask_activation: What makes the mask; what it leaves below 0 or above 1 is cut. "softmax" is over the
-            sources, "channel_softmax" over the channels of each.
+        num_frames: Frames of an input, 32 or more: the input norm then has a gain for each frame, and longer
+            spectrograms are cut into pieces. If None, inputs have any length, and the norm has gains for bins
+            only.
+        hidden_channels: Channels of the first stack; each level doubles them.
+        normalize_input: Normalise each spectrogram to zero mean and unit deviation.
+        normalize_output: Shift and scale each bin before the mask activation.
+        leak: Slope of leaky ReLUs in the encoder; 0 for SELUs, as in all other layers.
+        dropout: Dropout probability of channels in the lower half of the decoder.
+        mask_activation: Activation of the mask, which is then clipped to [0, 1]. "softmax" is over the
+            sources, "channel_softmax" over the channels of each source.
 
     Raises:
-        UsageError: There are too few bins, frames or channels, the leak is negative, or no such activation.
+        UsageError: Too few bins, frames or channels, a negative leak, or an unknown activation.
     """
 
     def __init__(
@@ -100,41 +100,50 @@ class SpectrogramNet(SpectralNetwork):
 
     @property
     def receptive_field(self) -> int | None:
-        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        """Frames on either side that an output frame can depend on; None if unbounded."""
         if not isinstance(self.input_norm, nn.Identity) or not isinstance(self.bottleneck, ConvStack):
             return None
         if self.num_frames is not None:
             return None
         radius = ConvStack.radius
         for _ in range(LEVELS):
-            # A coarse frame stands for two fine ones, and the taps of `Up` reach one coarse frame farther.
+            # A coarse frame covers two fine ones, and the taps of `Up` reach one coarse frame farther.
             radius = 2 * radius + 3 + 2 * ConvStack.radius
         return radius
 
     @property
     def stride(self) -> int:
-        """Frames by which an input may be shifted so that the output only shifts with it.
+        """Shift of the input, in frames, that shifts the output by as many.
 
-        A network for a number of frames does not shift at all: best give it as many.
+        With a fixed `num_frames` there is none: give the network inputs of that many frames.
         """
         return 2**LEVELS if self.num_frames is None else 1
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Masks for magnitudes `(batch, channels, num_bins, frames)`.
+        """Estimate masks from magnitudes `(batch, channels, num_bins, frames)`.
 
         Returns:
-            `(batch, num_sources * channels, num_bins, frames)`, those of the first source first.
+            `(batch, num_sources * channels, num_bins, frames)`, the first source first.
 
         Raises:
-            UsageError: Another number of bins than the network was made for.
+            UsageError: The number of bins differs from `num_bins`.
         """
         coded, skips = self.encode(self.cut(spectrogram))
         return self.join(self.decode(self.bottleneck(coded), skips), spectrogram)
 
     def cut(self, spectrogram: Tensor) -> Tensor:
-        """Pieces of the number of frames that the network is made for, as items `(pieces, channels, ...)`.
+        """Cut a spectrogram into pieces of `num_frames` frames, the last one padded with zeros.
 
-        The last one ends with zeros. Where the number is any, the spectrogram is one piece.
+        If `num_frames` is None, the spectrogram is one piece.
+
+        Args:
+            spectrogram: `(batch, channels, num_bins, frames)`.
+
+        Returns:
+            `(pieces, channels, num_bins, num_frames)`, the pieces of the first item first.
+
+        Raises:
+            UsageError: The number of bins differs from `num_bins`.
         """
         if spectrogram.shape[-2] != self.num_bins:
             raise UsageError(
@@ -146,19 +155,19 @@ class SpectrogramNet(SpectralNetwork):
         return rearrange(whole, "b c f (n t) -> (b n) c f t", t=self.num_frames)
 
     def join(self, masks: Tensor, spectrogram: Tensor) -> Tensor:
-        """The masks of the pieces of a spectrogram, `(pieces, ...)`, as that of the whole."""
+        """Join the masks of the pieces `(pieces, outputs, num_bins, num_frames)` of a spectrogram."""
         whole = rearrange(masks, "(b n) c f t -> b c f (n t)", b=spectrogram.shape[0])
         return whole[..., : spectrogram.shape[-1]]
 
     def encode(self, pieces: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The way down.
+        """Run the encoder.
 
         Args:
-            pieces: What `cut` gives.
+            pieces: Output of `cut`, `(pieces, channels, num_bins, frames)`.
 
         Returns:
-            What enters the bottleneck, `(pieces, 16 * hidden_channels, frequency / 32, frames / 32)`, and
-            what skips it, the finest first.
+            Input of the bottleneck, `(pieces, 16 * hidden_channels, num_bins / 32, frames / 32)`, and the
+            skip connections, the finest first.
         """
         x = self.input_norm(pieces)
         if self.num_frames is None:
@@ -170,11 +179,11 @@ class SpectrogramNet(SpectralNetwork):
         return x, skips
 
     def decode(self, latent: Tensor, skips: list[Tensor]) -> Tensor:
-        """The way up.
+        """Run the decoder.
 
         Args:
-            latent: What leaves the bottleneck, with twice the channels of what entered it.
-            skips: What `encode` gives.
+            latent: Output of the bottleneck, `(pieces, 32 * hidden_channels, num_bins / 32, frames / 32)`.
+            skips: Skip connections of `encode`.
 
         Returns:
             Masks `(pieces, num_sources * channels, num_bins, frames)`.
@@ -188,12 +197,12 @@ class SpectrogramNet(SpectralNetwork):
 
 
 class JointNorm(nn.Module):
-    """Brings each item to zero mean and unit deviation over all of its points; then a gain and a shift.
+    """Normalisation of each item over all points, with a gain and a shift for each channel and bin.
 
     Args:
-        channels: Channels.
-        num_bins: Frequencies.
-        num_frames: Frames, each with gains of its own; None for any number, with the same gains.
+        channels: Number of channels.
+        num_bins: Number of frequencies.
+        num_frames: Number of frames, with separate gains for each. If None, any number, with shared gains.
     """
 
     def __init__(self, channels: int, num_bins: int, num_frames: int | None) -> None:
@@ -207,12 +216,12 @@ class JointNorm(nn.Module):
 
 
 class ConvStack(nn.Sequential):
-    """Three convolutions over 3 x 3 points, each with its activation and then BatchNorm.
+    """Three convolutions over 3 x 3 points, each followed by an activation and BatchNorm.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
-        leak: Slope of leaky rectified linear units; 0 for SELUs.
+        inputs: Input channels.
+        outputs: Output channels.
+        leak: Slope of leaky ReLUs; 0 for SELUs.
     """
 
     radius = 3
@@ -230,11 +239,11 @@ class ConvStack(nn.Sequential):
 
 
 class Up(nn.Module):
-    """A transposed convolution over 5 x 5 points that doubles both axes, and BatchNorm.
+    """Transposed convolution over 5 x 5 points that doubles both axes, and BatchNorm.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
+        inputs: Input channels.
+        outputs: Output channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -243,9 +252,14 @@ class Up(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
-        """Map `(batch, inputs, frequency, frames)` to a size of twice as much, or one more, on each axis."""
-        # What the taps reach beyond the ends is cut. An odd axis, whose last point was not pooled, begins one
-        # earlier than an even one.
+        """Map `(batch, inputs, frequency, frames)` to `(batch, outputs, *size)`.
+
+        Args:
+            x: Coarse input.
+            size: Frequencies and frames of the output, each `2 n` or `2 n + 1` for `n` points of the input.
+        """
+        # The overhang of the taps at the ends is cut. An odd axis, whose last point was not pooled, begins
+        # one point earlier than an even one.
         first, second = (1 if length % 2 else 2 for length in size)
         x = self.conv(x)[..., first : first + size[0], second : second + size[1]]
         return self.norm(x)
@@ -261,14 +275,14 @@ class Up(nn.Module):
 
 
 class Mask(nn.Module):
-    """Makes masks from 0 to 1 of planes `(batch, sources * channels, frequency, frames)`.
+    """Activation and clipping of planes `(batch, sources * channels, frequency, frames)` to masks in [0, 1].
 
     Args:
-        activation: What makes them; see `SpectrogramNet`.
-        num_sources: Sources.
+        activation: Name of the activation; see `SpectrogramNet`.
+        num_sources: Number of sources.
 
     Raises:
-        UsageError: There is no such activation, or it leaves nothing to decide.
+        UsageError: The activation is unknown, or a softmax over a single source.
     """
 
     def __init__(self, activation: MaskActivation, num_sources: int) -> None:
@@ -284,7 +298,7 @@ class Mask(nn.Module):
         self.activation = _ACTIVATIONS[activation]() if self.axis is None else nn.Softmax(self.axis)
 
     def forward(self, planes: Tensor) -> Tensor:
-        """The masks, of the same shape."""
+        """Map planes `(batch, sources * channels, frequency, frames)` to masks of the same shape."""
         masks = self.activation(rearrange(planes, "b (s c) f t -> b s c f t", s=self.num_sources))
         return rearrange(masks, "b s c f t -> b (s c) f t").clamp(0, 1)
 

@@ -1,4 +1,4 @@
-"""SpectrogramNets with a recurrent network between their halves, and a variational one.
+"""SpectrogramNets with a recurrent or a variational bottleneck.
 
 K. Zohoury, "Auralflow: A lightweight BSS model toolkit for PyTorch", 2022.
 D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014.
@@ -23,17 +23,17 @@ _PLANES = {"time": "b t (c f) -> b c f t", "frequency": "b f (c t) -> b c f t"}
 
 
 class RecurrentBottleneck(nn.Module):
-    """A bidirectional LSTM and two linear layers, along one axis of a spectrogram.
+    """Bidirectional LSTM and two linear layers, along one axis of a spectrogram.
 
     Args:
-        channels: Channels that come in; twice as many go out.
-        size: Bins, or frames, of the other axis, which are features with the channels.
-        axis: The axis whose points follow each other.
-        recurrence: What the LSTM runs along: the "axis"; the items of the "batch", with the points beside
-            each other; or nothing ("none"), every point being a sequence of its own.
+        channels: Input channels; the output has twice as many.
+        size: Points of the other axis, which are features together with the channels.
+        axis: Axis of the sequence.
+        recurrence: Direction of the LSTM: along the "axis"; along the items of the "batch", as released; or
+            "none", with each point a sequence of its own.
         layers: Layers of the LSTM.
-        hidden_size: Features inside, for each direction.
-        dropout: Probability with which a feature between the layers is left out in training.
+        hidden_size: Features of the LSTM, for each direction.
+        dropout: Dropout probability between the layers.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class RecurrentBottleneck(nn.Module):
         return self.recur(self.sequences(coded))
 
     def sequences(self, coded: Tensor) -> Tensor:
-        """The points of the axis, `(batch, points, features)`, of what comes in."""
+        """Turn `(batch, channels, frequency, frames)` into sequences `(batch, points, features)`."""
         return rearrange(coded, _SEQUENCES[self.axis])
 
     def recur(self, sequences: Tensor) -> Tensor:
-        """What goes out for sequences `(batch, points, features)`."""
+        """Map sequences `(batch, points, features)` to `(batch, 2 * channels, frequency, frames)`."""
         if self.recurrence == "none":
             x = self.lstm(rearrange(sequences, "b n d -> (b n) 1 d"))[0]
             x = rearrange(x, "(b n) 1 d -> b n d", b=sequences.shape[0])
@@ -86,10 +86,7 @@ class RecurrentBottleneck(nn.Module):
 
 
 class VariationalBottleneck(RecurrentBottleneck):
-    """A `RecurrentBottleneck` that is given a draw from a normal distribution around what it would be given.
-
-    In evaluation it is given the mean.
-    """
+    """Recurrent bottleneck whose input is drawn from a normal distribution; in evaluation, its mean."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -101,32 +98,35 @@ class VariationalBottleneck(RecurrentBottleneck):
         return self.draw(*self.distribution(coded))
 
     def distribution(self, coded: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, each `(batch, points, features)`, for what comes in."""
+        """Map `(batch, channels, frequency, frames)` to mean and deviation `(batch, points, features)`."""
         sequences = self.sequences(coded)
         return self.mean(sequences), self.log_deviation(sequences).exp()
 
     def draw(self, mean: Tensor, deviation: Tensor) -> Tensor:
-        """What goes out for a draw from a distribution, or for its mean in evaluation."""
+        """Draw from a distribution `(batch, points, features)`, or take its mean in evaluation, and recur.
+
+        Returns:
+            `(batch, 2 * channels, frequency, frames)`.
+        """
         noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
         return self.recur(mean + noise * deviation)
 
 
 class SpectrogramNetLSTM(SpectrogramNet):
-    """A `SpectrogramNet` with an LSTM between its halves, which relates what is far apart.
+    """`SpectrogramNet` with an LSTM as bottleneck, for long-range dependencies.
 
     Args:
         recurrent_layers: Layers of the LSTM.
-        hidden_size: Its features, for each direction.
-        axis: The axis that it runs along; the other one is its features, with the channels. "frequency" takes
-            a number of frames that is fixed by `num_frames`.
+        hidden_size: Features of the LSTM, for each direction.
+        axis: Axis of the LSTM; the other axis and the channels are its features. "frequency" needs
+            `num_frames`.
         recurrence: See `RecurrentBottleneck`.
-        recurrent_dropout: Probability with which a feature between its layers is left out in training.
-        unused_bottleneck: Keep the convolutions that the LSTM stands for, unused, as released; to load what
-            was saved with them.
+        recurrent_dropout: Dropout probability between the layers of the LSTM.
+        unused_bottleneck: Keep the convolutional bottleneck, unused, as in released weights.
         **options: Arguments of `SpectrogramNet`.
 
     Raises:
-        UsageError: The axis is "frequency", and any number of frames is to be taken.
+        UsageError: The axis is "frequency", and `num_frames` is None.
     """
 
     bottleneck_class: type[RecurrentBottleneck] = RecurrentBottleneck
@@ -163,20 +163,20 @@ class SpectrogramNetLSTM(SpectrogramNet):
 
 
 class SpectrogramNetVAE(SpectrogramNetLSTM):
-    """A `SpectrogramNetLSTM` whose LSTM is given draws from a distribution that the way down describes.
+    """`SpectrogramNetLSTM` with a variational bottleneck.
 
-    It is trained with `KLDivergence` beside a loss on what it makes. Only in training is anything drawn; in
-    evaluation the LSTM is given the means.
+    Train it with the sum of `KLDivergence` and a loss on the estimates. In evaluation the mean replaces the
+    draw.
     """
 
     bottleneck_class = VariationalBottleneck
     bottleneck: VariationalBottleneck
 
     def explain(self, spectrogram: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """The masks of a spectrogram, and the distribution that they were drawn from.
+        """Estimate masks from magnitudes `(batch, channels, num_bins, frames)`, and return the distribution.
 
         Returns:
-            What `forward` gives, and mean and standard deviation, each `(batch, points, features)`.
+            Masks as of `forward`; mean and standard deviation, each `(batch, points, features)`.
         """
         coded, skips = self.encode(self.cut(spectrogram))
         mean, deviation = self.bottleneck.distribution(coded)
@@ -185,5 +185,5 @@ class SpectrogramNetVAE(SpectrogramNetLSTM):
 
 
 def _whole(pieces: Tensor, spectrogram: Tensor) -> Tensor:
-    """What belongs to the pieces of a spectrogram, `(pieces, points, features)`, by items."""
+    """Join `(pieces, points, features)` of the pieces of a spectrogram to `(batch, points, features)`."""
     return rearrange(pieces, "(b n) p d -> b (n p) d", b=spectrogram.shape[0])

@@ -9,28 +9,31 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.recurrent_network import Cell, make_rnn
+from soloist.networks.layers.recurrence import Cell, make_rnn
 
 
 class TasNet(MaskNetwork):
-    """Masks by recurrent layers over the frames, each of which is normalised by itself.
+    """Masks by recurrent layers over frames that are normalised one by one.
 
-    From the second layer on, what a pair of layers makes is added to what it saw.
+        features - norm - pair of layers -+- pair of layers - + - ... - masks
+                                          +-------------------^
+
+    A skip connection bypasses each pair of layers but the first.
 
     Args:
         num_filters: Filters of the filterbank.
-        hidden_size: Features of a layer, for each direction; published were 500 in two, and 1000 in one.
+        hidden_size: Features of a layer, for each direction; as published, 500 in two or 1000 in one.
         layers: Recurrent layers, an even number.
         num_outputs: Channels of all sources.
         cell: "lstm" or "gru".
-        bidirectional: Whether a frame depends on later ones too.
-        dropout: Probability with which a feature between two layers of a pair is left out in training.
-        activation: What makes masks: "softmax" over the outputs as published, "sigmoid", or "relu".
+        bidirectional: Run in both directions of time.
+        dropout: Dropout probability between the two layers of a pair.
+        activation: Activation of the masks: "softmax" over the outputs as published, "sigmoid", or "relu".
 
     Raises:
-        UsageError: The number of layers is odd, or there is no such cell or activation.
+        UsageError: The number of layers is odd, or the cell or the activation is unknown.
     """
 
     def __init__(
@@ -58,14 +61,14 @@ class TasNet(MaskNetwork):
 
     @property
     def lookahead(self) -> int | None:
-        """Nothing of the future for layers of one direction; all of it for those of two."""
+        """Frames of look-ahead: 0 for layers of one direction; None (unbounded) for two."""
         return 0 if self.causal else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
         first, *others = self.pairs
         x, _ = first(self.norm(features.transpose(1, 2)))
         for pair in others:
-            change, _ = pair(x)
-            x = x + change
+            residual, _ = pair(x)
+            x = x + residual
         return self.masks(x.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""Pictures of sounds, drawn with Matplotlib and without its global state."""
+"""Figures of sounds, trainings and models, drawn with Matplotlib without its global state."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A picture of one separation: what went in, what came out, and what led to it."""
+"""Figure of one separation: mixture, estimates, references, masks and embeddings."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _COLUMN_WIDTH, _ROW_HEIGHT, _DPI = 4.0, 2.2, 100
 
 @dataclass(frozen=True)
 class SeparationFigure:
-    """A mixture and what a separator makes of it; what it does not have is empty or None.
+    """Contents of a figure of a separation; unknown parts are empty or None.
 
     Attributes:
         mixture: `(channels, samples)`.
-        sample_rate: Hz.
-        estimates: Of each source, `(channels, samples)`.
-        references: The true sources that are known, by the names of the estimates.
-        masks: Of sources, `(frequency, columns)` with rows equally far from each other, in [0, 1].
+        sample_rate: Sample rate in Hz.
+        estimates: Estimate of each source, `(channels, samples)`.
+        references: Known references, by the names of the estimates.
+        masks: Masks of sources, `(frequency, columns)` with evenly spaced rows, in [0, 1].
         mask_rate: Twice the frequency of the highest row of the masks, Hz.
         embeddings: `(points, dimensions)`.
-        groups: The place of the source that each point belongs to, `(points,)`.
+        groups: Index of the source of each point, `(points,)`.
     """
 
     mixture: Tensor
@@ -41,19 +41,19 @@ class SeparationFigure:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration in seconds."""
         return self.mixture.shape[-1] / self.sample_rate
 
 
 def draw_separation(separation: SeparationFigure, *, dimensions: Literal[2, 3] = 2) -> Figure:
-    """Draw a column for the mixture and one for each source.
+    """Draw a column of panels for the mixture and for each source.
 
-    From the top: waveforms, spectrograms and, where there are any, the spectrograms of the true sources, the
-    masks and, below the mixture, the embeddings.
+    The rows are waveforms, spectrograms and, if known, spectrograms of the references and masks. The
+    embeddings, if known, are below the mixture.
 
     Args:
-        separation: What is drawn.
-        dimensions: Of the space that embeddings are shown in.
+        separation: Contents of the figure.
+        dimensions: Number of principal components of the embeddings to show.
     """
     panels = _Panels(separation)
     panels.draw_waveforms()
@@ -66,7 +66,7 @@ def draw_separation(separation: SeparationFigure, *, dimensions: Literal[2, 3] =
 
 
 class _Panels:
-    """The figure, and which row of it shows what."""
+    """Figure and its rows of panels."""
 
     def __init__(self, separation: SeparationFigure) -> None:
         self._separation = separation
@@ -79,7 +79,7 @@ class _Panels:
         self._columns = {name: place for place, name in enumerate(separation.estimates, 1)}
 
     def draw_waveforms(self) -> None:
-        """The first row; all panels have the same scale."""
+        """Draw the first row, with the same scale in all panels."""
         separation = self._separation
         peak = float(separation.mixture.abs().max()) or 1.0
         for column, (name, audio) in enumerate(
@@ -90,7 +90,7 @@ class _Panels:
             axes.set(ylim=(-peak, peak), ylabel="" if column else "amplitude")
 
     def draw_spectrograms(self) -> None:
-        """The second row and, where there are references, the third."""
+        """Draw the second row and, if there are references, the third."""
         separation = self._separation
         rate, top = separation.sample_rate, highest_level(separation.mixture, separation.sample_rate)
         signals = {"mixture": separation.mixture, **separation.estimates}
@@ -104,7 +104,7 @@ class _Panels:
         self.figure.colorbar(images[0], ax=[axes for axes, _ in panels], label="level (dB)")
 
     def draw_masks(self) -> None:
-        """The last row."""
+        """Draw the last row."""
         separation = self._separation
         panels = [
             (self._panel(self._grid.nrows - 1, self._columns[name], f"{name}: mask"), mask)
@@ -114,7 +114,7 @@ class _Panels:
         self.figure.colorbar(images[0], ax=[axes for axes, _ in panels], label="mask")
 
     def draw_embeddings(self, embeddings: Tensor, groups: Tensor, dimensions: Literal[2, 3]) -> None:
-        """Below the mixture, as high as there is place."""
+        """Draw the panel below the mixture, over all remaining rows."""
         axes = self.figure.add_subplot(self._grid[2:, 0], projection="3d" if dimensions == 3 else None)
         show_points(axes, embeddings, groups, tuple(self._separation.estimates))
         axes.set_title("embeddings, principal components", fontsize="medium")

@@ -1,11 +1,11 @@
-from .measure import Case as Case
-from .measure import Separating as Separating
-from .measure import Training as Training
+from .measure import ProfileCase as ProfileCase
+from .measure import SeparationFigures as SeparationFigures
+from .measure import TrainingFigures as TrainingFigures
 from .measure import measure_separating as measure_separating
 from .measure import measure_training as measure_training
 from .operations import count_operations as count_operations
+from .profile_reports import ProfileReports as ProfileReports
 from .profile_reports import ReportPaths as ReportPaths
-from .profile_reports import Reports as Reports
 from .profile_reports import draw_profiles as draw_profiles
 from .profile_runs import Profile as Profile
 from .profile_runs import ProfileSettings as ProfileSettings

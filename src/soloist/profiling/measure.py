@@ -1,4 +1,4 @@
-"""Measuring what it costs to separate with a separator, and to train it."""
+"""Costs of separating with a separator, and of training it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from soloist.resources import TimedRuns, measure_time, peak_tensor_memory, withi
 from soloist.separators import Chunking, Level, Separator, separate_blocks
 
 LONGEST_TRAINED = 10.0
-"""Seconds of the longest mixtures that training is measured on: no recipe draws longer ones."""
+"""Longest mixtures on which training is measured, in s: no recipe draws longer ones."""
 
 _LEVEL = 0.1
 _SAMPLE_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is separated, and by what.
+class ProfileCase:
+    """Mixtures, device and engine of a measurement.
 
     Attributes:
-        duration: Seconds of a mixture.
-        batch: Mixtures that are separated at once.
-        device: What is computed on.
-        engine: What runs the separator.
+        duration: Duration of a mixture, in s.
+        batch: Number of mixtures at once.
+        device: Device of the computation.
+        engine: Engine that runs the separator.
     """
 
     duration: float
@@ -45,14 +45,14 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Separating:
-    """What separating costs.
+class SeparationFigures:
+    """Costs of separating.
 
     Attributes:
-        operations: FLOPs for a second of audio; None where nothing is computed that is counted.
-        memory: The most bytes that weights, mixtures and all intermediates take at once; None for engines
-            other than PyTorch, into which nobody sees.
-        time: Seconds that a batch takes.
+        operations: FLOPs for a second of audio; None if no operation is of a kind that is counted.
+        memory: Peak number of bytes of weights, mixtures and all intermediates; None for engines other than
+            PyTorch, whose memory is hidden.
+        time: Seconds for a batch.
     """
 
     operations: float | None
@@ -61,34 +61,34 @@ class Separating:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What the gradients cost of a step of training, without the optimizer.
+class TrainingFigures:
+    """Costs of the gradients of a training step, without the optimizer.
 
     Attributes:
-        memory: The most bytes that weights, gradients, mixtures and all intermediates take at once, forward
-            and backward.
-        backward: Seconds of the way back.
+        memory: Peak number of bytes of weights, gradients, mixtures and all intermediates, forward and
+            backward.
+        backward: Seconds of the backward pass.
     """
 
     memory: int
     backward: TimedRuns
 
 
-def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0) -> Separating:
+def measure_separating(separator: Separator, case: ProfileCase, *, budget: float = 2.0) -> SeparationFigures:
     """Measure separating as inference does it, without files.
 
-    The separator is run by the engine, folded and fused. What is longer than a chunk is cut into chunks that
-    overlap and glued again, as in recordings, and what is glued is let go; then the memory hardly grows with
-    the duration, and the operations are those of all chunks; PyTorch's, for every engine. The mixture is
-    noise.
+    The engine runs the folded and fused separator. Mixtures longer than a chunk are cut into overlapping
+    chunks and overlap-added, as recordings are, and the estimates are dropped block by block: the memory
+    hardly grows with the duration, and the operations are those of all chunks. Operations are counted by
+    PyTorch for every engine. The mixture is noise.
 
     Args:
-        separator: What separates.
-        case: What is separated, by what.
+        separator: The separator.
+        case: Mixtures, device and engine.
         budget: Seconds for the timing.
 
     Raises:
-        UsageError: The device or the engine is not there.
+        UsageError: The device or the engine is missing.
         OutOfMemoryError: The memory does not suffice.
     """
     engine = make_engine(case.engine, separator, case.device)
@@ -100,26 +100,28 @@ def measure_separating(separator: Separator, case: Case, *, budget: float = 2.0)
         operations, memory = _count(partial(_separate, separator, counted, mixture), counted.device)
         time = measure_time(run, lambda: mixture, budget=budget)
     seconds = case.duration * case.batch
-    return Separating(operations / seconds if operations else None, memory if seen else None, time)
+    return SeparationFigures(operations / seconds if operations else None, memory if seen else None, time)
 
 
-def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -> Training | None:
-    """Measure a step of training: forward on whole mixtures, as training draws them, and backward.
+def measure_training(
+    separator: Separator, case: ProfileCase, *, budget: float = 2.0
+) -> TrainingFigures | None:
+    """Measure a training step: forward on whole mixtures, as training draws them, and backward.
 
-    The loss is the mean square of the estimates; of the embeddings where a separator clusters them. Wiener
-    filters, which training leaves out, are left out.
+    The loss is the mean square of the estimates, or of the embeddings of a clustering separator. Wiener
+    filters are left out, as in training.
 
     Args:
-        separator: What is trained; a copy is.
-        case: What it is trained on.
+        separator: The separator, of which a copy is trained.
+        case: Mixtures, device and engine.
         budget: Seconds for the timing.
 
     Returns:
-        None where there is nothing to train, for mixtures of more than `LONGEST_TRAINED`, and for engines
-        other than PyTorch, which do not train.
+        None for separators without trainable parameters, for mixtures longer than `LONGEST_TRAINED`, and for
+        engines other than PyTorch.
 
     Raises:
-        UsageError: The device is not there.
+        UsageError: The device is missing.
         OutOfMemoryError: The memory does not suffice.
     """
     trainable = any(parameter.requires_grad for parameter in separator.parameters())
@@ -139,25 +141,25 @@ def measure_training(separator: Separator, case: Case, *, budget: float = 2.0) -
 
         memory = peak_tensor_memory(lambda: forward().backward(), device)
         backward = measure_time(Tensor.backward, forward, budget=budget, wait=partial(_wait, device))
-    return Training(memory, backward)
+    return TrainingFigures(memory, backward)
 
 
-def separate_once(separator: Separator, case: Case) -> None:
+def separate_once(separator: Separator, case: ProfileCase) -> None:
     """Separate as `measure_separating` does, once.
 
     Raises:
-        UsageError: The device or the engine is not there.
+        UsageError: The device or the engine is missing.
         OutOfMemoryError: The memory does not suffice.
     """
     with within_memory(f"at {case}"):
         _separate(separator, make_engine(case.engine, separator, case.device), make_noise(separator, case))
 
 
-def make_noise(separator: Separator, case: Case) -> Tensor:
-    """White noise that is the same at each call, `(batch, channels, samples)`.
+def make_noise(separator: Separator, case: ProfileCase) -> Tensor:
+    """White noise `(batch, channels, samples)`, the same at each call.
 
     Raises:
-        MemoryError: No address space has room for it.
+        MemoryError: The noise is larger than the address space.
     """
     length = case.duration * separator.sample_rate
     if length * case.batch * separator.channels * _SAMPLE_BYTES > sys.maxsize:
@@ -176,7 +178,7 @@ def _separate(separator: Separator, engine: Engine, mixture: Tensor) -> None:
 
 
 def _count(call: Callable[[], object], device: str) -> tuple[int, int]:
-    """Operations and peak memory of one run."""
+    """Count operations and peak memory in one run."""
     memory = 0
 
     def observed() -> None:
@@ -187,7 +189,7 @@ def _count(call: Callable[[], object], device: str) -> tuple[int, int]:
 
 
 def _wait(device: str) -> None:
-    """Return when a device is done; what runs on the CPU is."""
+    """Wait until a device is idle."""
     kind = torch.device(device).type
     if kind == "cuda":
         torch.cuda.synchronize(device)

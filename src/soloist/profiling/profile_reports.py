@@ -1,4 +1,4 @@
-"""The files that a profile is written to."""
+"""Files of profiles."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from soloist.resources import describe_machine, import_extra
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """What is written where; None for what is not wanted.
+    """Paths of reports; None for reports that are not wanted.
 
     Attributes:
-        csv: A row for each model and case.
-        json: Everything, and what it was measured on.
-        markdown: The tables, and what they were measured on.
-        plot: The picture of quality against costs.
+        csv: File with a row for each model and case.
+        json: File with all figures and the machine.
+        markdown: File with the tables and the machine.
+        plot: Picture of quality against costs.
 
     Raises:
-        UsageError: Two are one file, the picture has another format than pictures are written in, or
-            Matplotlib is missing.
+        UsageError: Two paths are one file, the picture has an unknown format, or Matplotlib is missing.
     """
 
     csv: Path | None = None
@@ -47,21 +46,21 @@ class ReportPaths:
             picture_format(self.plot)
 
 
-class Reports:
-    """Writes the tables of profiles.
+class ProfileReports:
+    """Writer of the tables of profiles.
 
-    Entered before anything is measured, it says at once which file cannot be written, the picture included,
-    which others draw. Files appear when all of them are complete.
+    The context is entered before anything is measured, and refuses paths that cannot be written, with that of
+    the picture, which `draw_profiles` draws. Files appear when all of them are complete.
 
     Args:
-        paths: What is written where.
+        paths: Paths of the reports.
     """
 
     def __init__(self, paths: ReportPaths) -> None:
         self._paths = paths
         self._staging = Staging()
 
-    def __enter__(self) -> Reports:
+    def __enter__(self) -> ProfileReports:
         try:
             self._csv, self._json, self._markdown = (
                 None if path is None else self._staging.target(path)
@@ -86,13 +85,13 @@ class Reports:
         threads: int | None,
         rating: Rating,
     ) -> None:
-        """Write the tables that were asked for.
+        """Write the requested tables.
 
         Args:
-            profiles: What was measured.
-            failures: What was not, by the names of models.
-            threads: Processor threads that were asked for.
-            rating: The quality that was given.
+            profiles: Profiles of the models.
+            failures: Error messages, by the names of models.
+            threads: Requested number of processor threads.
+            rating: Stated quality.
         """
         devices = {measured.case.device: None for profile in profiles for measured in profile.measured}
         machine = describe_machine(next(iter(devices), "cpu"), threads)
@@ -106,7 +105,7 @@ class Reports:
 
 
 def _try_to_write(path: Path) -> None:
-    """Make a file beside the path, and take it away again with the folders that it needed."""
+    """Make a file beside a path, and remove it again with the folders that it needed."""
     staging = Staging()
     try:
         staging.scratch(path)
@@ -118,15 +117,15 @@ def draw_profiles(profiles: Sequence[Profile], rating: Rating, path: Path) -> li
     """Draw the quality of models against their costs.
 
     Args:
-        profiles: What was measured.
-        rating: Quality in place of that of their cards.
-        path: The picture.
+        profiles: Profiles of the models.
+        rating: Stated quality, which replaces that of the cards.
+        path: Path of the picture.
 
     Returns:
-        The names of the models that are not in it, because nothing comparable is known of them.
+        Names of the models that are left out for lack of comparable quality.
 
     Raises:
-        UsageError: Nothing is known of any.
+        UsageError: No model has a known quality.
         OSError: The picture cannot be written.
     """
     from soloist.plots import Candidate, draw_pareto, save_figure

@@ -1,38 +1,47 @@
-"""Profiles of models, each measured in a process of its own, so that one that fails stops no other."""
+"""Profiles of models, each measured in a process of its own, so that a failure stops no other model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import TypeVar
 
+import torch
+
 from soloist.errors import OutOfMemoryError, SoloistError, UsageError
 from soloist.inference import find_device, installed_engines
-from soloist.profiling import workers
-from soloist.profiling.measure import Case, Separating, Training
-from soloist.profiling.subjects import Facts, find_model
-from soloist.resources import Processes
+from soloist.profiling.measure import (
+    ProfileCase,
+    SeparationFigures,
+    TrainingFigures,
+    measure_separating,
+    measure_training,
+    separate_once,
+)
+from soloist.profiling.subjects import Facts, find_model, load_subject
+from soloist.resources import Processes, peak_memory
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """What is measured of each model.
+    """Cases and figures to measure for each model.
 
     Attributes:
-        durations: Seconds of the mixtures.
-        batches: Numbers of mixtures at once.
+        durations: Durations of the mixtures, in s.
+        batches: Batch sizes.
         device: "auto", "cpu", "cuda", ...
-        engines: What runs the separators.
-        threads: Processor threads; None for PyTorch's own choice.
+        engines: Engines that run the separators.
+        threads: Number of processor threads; None for PyTorch's own choice.
         budget: Seconds for each time.
         processes: Measure also the memory of a whole process that separates a case.
 
     Raises:
-        UsageError: A value is out of range, or the device or an engine is not there.
+        UsageError: A value is out of range, or the device or an engine is missing.
     """
 
     durations: tuple[float, ...] = (1.0, 4.0, 60.0)
@@ -56,14 +65,14 @@ class ProfileSettings:
         for engine in self.engines:
             if engine not in installed_engines():
                 raise UsageError(
-                    f"the engine {engine} is not there: there are {', '.join(installed_engines())}"
+                    f"the engine {engine} is not installed: choose from {', '.join(installed_engines())}"
                 )
 
-    def cases(self) -> list[Case]:
-        """Every engine, duration and batch once, by how much they separate."""
+    def cases(self) -> list[ProfileCase]:
+        """Every combination of engine, duration and batch once, the least audio first."""
         device = find_device(self.device)
         cases = {
-            Case(duration, batch, device, engine): None
+            ProfileCase(duration, batch, device, engine): None
             for engine in self.engines
             for duration in self.durations
             for batch in self.batches
@@ -73,30 +82,31 @@ class ProfileSettings:
 
 @dataclass(frozen=True)
 class Measured:
-    """A case, and what it cost.
+    """Figures of a case.
 
     Attributes:
-        case: What was separated.
-        separating: What that cost.
-        training: What a step of training costs; None where there is none, or it could not be measured.
-        process: The most memory that a process holds that does nothing but separate the case once, MB (10^6
-            bytes), PyTorch's own included; None where it was not asked for, or the system does not say.
+        case: The case.
+        separating: Figures of separating.
+        training: Figures of a training step; None if the separator cannot be trained, or the memory did not
+            suffice.
+        process: Peak memory of a process that does nothing but separate the case once, in MB (10^6 bytes),
+            with PyTorch's own; None if not asked for, or the memory did not suffice.
     """
 
-    case: Case
-    separating: Separating
-    training: Training | None = None
+    case: ProfileCase
+    separating: SeparationFigures
+    training: TrainingFigures | None = None
     process: float | None = None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a separator costs.
+    """Costs of a separator.
 
     Attributes:
-        facts: What is known of it before it is run.
-        measured: What was measured.
-        failures: What could not be measured, and why.
+        facts: Facts that are known without running the separator.
+        measured: Figures of each case.
+        failures: Error messages of figures that could not be measured.
     """
 
     facts: Facts
@@ -109,58 +119,82 @@ def profile(
 ) -> Profile:
     """Measure a model, from the smallest case to the largest.
 
-    After one for which the memory does not suffice, no larger one is tried; nor is an engine tried again that
-    cannot run the separator.
+    After a case for which the memory does not suffice, larger ones are left out, and so are further cases of
+    an engine that cannot run the separator.
 
     Args:
         name: A model or recipe; see `load_subject`.
-        settings: What is measured.
-        notify: Is told how many cases are done, and how many there are.
+        settings: Cases and figures to measure.
+        notify: Callback that receives the number of cases that are done, and of all cases.
 
     Raises:
         SoloistError: There is no such model, or it cannot be loaded.
     """
     find_model(name)
-    failures: dict[str, str] = {}
     measured: list[Measured] = []
     with _Process(settings) as process:
-        facts = process.call(workers.describe, name)
+        facts = process.call(_describe, name)
+        attempts, cases = _Attempts(name, settings, process), settings.cases()
+        for case in cases:
+            notify(len(measured), len(cases))
+            if (done := attempts.measure(case)) is not None:
+                measured.append(done)
+    return Profile(facts, tuple(measured), tuple(attempts.failures.values()))
 
-        def attempt(
-            what: str, process: _Process, work: Callable[..., T], case: Case, *arguments: object
-        ) -> T | None:
-            what = what if case.engine == "torch" else f"{what}{case.engine}: "
-            try:
-                return None if what in failures else process.call(work, name, case, *arguments)
-            except SoloistError as error:
-                if case.engine == "torch" and not isinstance(error, OutOfMemoryError):
-                    raise
-                failures[what] = f"{what}{error}"
-                return None
 
-        for case in settings.cases():
-            notify(len(measured), len(settings.cases()))
-            separating = attempt("", process, workers.separating, case, settings.budget)
-            if separating is None:
-                continue
-            training = attempt("training: ", process, workers.training, case, settings.budget)
-            resident = None
-            if settings.processes:
-                with _Process(settings) as fresh:
-                    resident = attempt("process: ", fresh, workers.process_memory, case)
-            measured.append(Measured(case, separating, training, resident))
-    return Profile(facts, tuple(measured), tuple(failures.values()))
+class _Attempts:
+    """Measures cases of a model until one fails.
+
+    Args:
+        name: The model.
+        settings: Cases and figures to measure.
+        process: Process that measures.
+
+    Attributes:
+        failures: Error messages, by figure and engine.
+    """
+
+    def __init__(self, name: str, settings: ProfileSettings, process: _Process) -> None:
+        self._name, self._settings, self._process = name, settings, process
+        self.failures: dict[str, str] = {}
+
+    def measure(self, case: ProfileCase) -> Measured | None:
+        """Measure a case; None if separating fails or failed before."""
+        budget = self._settings.budget
+        separating = self._try("", self._process, _separating, case, budget)
+        if separating is None:
+            return None
+        training = self._try("training: ", self._process, _training, case, budget)
+        memory = None
+        if self._settings.processes:
+            with _Process(self._settings) as fresh:
+                memory = self._try("process: ", fresh, _process_memory, case)
+        return Measured(case, separating, training, memory)
+
+    def _try(
+        self, what: str, process: _Process, work: Callable[..., T], case: ProfileCase, *arguments: object
+    ) -> T | None:
+        what = what if case.engine == "torch" else f"{what}{case.engine}: "
+        if what in self.failures:
+            return None
+        try:
+            return process.call(work, self._name, case, *arguments)
+        except SoloistError as error:
+            if case.engine == "torch" and not isinstance(error, OutOfMemoryError):
+                raise
+            self.failures[what] = f"{what}{error}"
+            return None
 
 
 class _Process:
-    """A process that measures, and another one after it has died."""
+    """Process that measures; another one replaces it after its death."""
 
     def __init__(self, settings: ProfileSettings) -> None:
         self._threads = settings.threads
         self._pool = self._start()
 
     def _start(self) -> Processes:
-        return Processes(1, workers.start, self._threads)
+        return Processes(1, _set_threads, self._threads)
 
     def __enter__(self) -> _Process:
         return self
@@ -171,10 +205,10 @@ class _Process:
         self._pool.__exit__(kind, error, trace)
 
     def call(self, work: Callable[..., T], name: str, *arguments: object) -> T:
-        """Have some work done.
+        """Call a function of a model in the process.
 
         Raises:
-            OutOfMemoryError: There was too little memory, for which systems may kill a process.
+            OutOfMemoryError: The memory does not suffice, for which the system may kill the process.
         """
         try:
             return self._pool.submit(work, name, *arguments).result()
@@ -182,6 +216,34 @@ class _Process:
             self._pool = self._start()
             where = f" at {arguments[0]}" if arguments else ""
             raise OutOfMemoryError(f"the process was killed{where}, as a rule for lack of memory") from error
+
+
+# The functions below run in the process that measures, which loads the separator once.
+
+_load = lru_cache(maxsize=1)(load_subject)
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _describe(name: str) -> Facts:
+    return _load(name).facts
+
+
+def _separating(name: str, case: ProfileCase, budget: float) -> SeparationFigures:
+    return measure_separating(_load(name).separator, case, budget=budget)
+
+
+def _training(name: str, case: ProfileCase, budget: float) -> TrainingFigures | None:
+    return measure_training(_load(name).separator, case, budget=budget)
+
+
+def _process_memory(name: str, case: ProfileCase) -> float:
+    """Peak memory of this process, in MB, if it does nothing but separate a case once."""
+    separate_once(_load(name).separator, case)
+    return peak_memory()
 
 
 def _listed(values: Sequence[float]) -> str:

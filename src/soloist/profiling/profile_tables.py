@@ -1,46 +1,31 @@
-"""Profiles as tables: for people, as Markdown, as CSV, as JSON."""
+"""Profiles as text tables, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from soloist.evaluation.result_tables import NO_VALUE, markdown_rows, write_csv
 from soloist.profiling.profile_runs import Measured, Profile
 from soloist.profiling.quality_against_cost import Rating
 from soloist.resources import TimedRuns
+from soloist.table_files import NO_VALUE, TextTable, format_csv
 
 _FACTS = ("model", "parameters", "trainable", "MB", "field (s)", "latency (s)", "chunk (s)")
 _COSTS = (
-    *("model", "engine", "device", "s", "batch", "GFLOP/s", "MB", "MB training", "MB process"),
+    *("model", "engine", "device", "s", "batch", "GFLOP per s of audio", "MB", "MB training", "MB process"),
     *("forward (ms)", "real time", "backward (ms)"),
 )
 
 
-@dataclass(frozen=True)
-class Table:
-    """Cells as people read them.
-
-    Attributes:
-        headings: Of the columns.
-        rows: The cells.
-        words: How many columns, from the left, hold words; the others hold figures.
-    """
-
-    headings: tuple[str, ...]
-    rows: list[list[str]]
-    words: int
-
-
-def fact_table(profiles: Sequence[Profile], rating: Rating) -> Table:
-    """A row for each model: its size in memory and on disk, how far it hears to either side, and its quality.
+def fact_table(profiles: Sequence[Profile], rating: Rating) -> TextTable:
+    """Make a row for each model: parameters, size on disk, receptive field, latency, chunk and quality.
 
     Args:
-        profiles: The models.
-        rating: Their quality; without any there is no column for it.
+        profiles: Profiles of the models.
+        rating: Quality of the models; without values the column is left out.
     """
     rows = [
         [
@@ -55,11 +40,11 @@ def fact_table(profiles: Sequence[Profile], rating: Rating) -> Table:
         ]
         for facts in (profile.facts for profile in profiles)
     ]
-    return Table((*_FACTS, *([rating.name] if rating.values else [])), rows, words=1)
+    return TextTable((*_FACTS, *([rating.name] if rating.values else [])), rows, words=1)
 
 
-def cost_table(profiles: Sequence[Profile]) -> Table:
-    """A row for each model and case: what it costs. Columns that say nothing of any are left out.
+def cost_table(profiles: Sequence[Profile]) -> TextTable:
+    """Make a row of costs for each model and case, without empty columns.
 
     Operations are for a second of audio, memory is the peak, times are for a batch, with quartiles, and "real
     time" is the time for a second of audio.
@@ -69,38 +54,34 @@ def cost_table(profiles: Sequence[Profile]) -> Table:
     ]
     kept = [place for place in range(len(_COSTS)) if any(row[place] != NO_VALUE for row in rows)]
     headings = tuple(_COSTS[place] for place in kept)
-    return Table(headings, [[row[place] for place in kept] for row in rows], words=3)
+    return TextTable(headings, [[row[place] for place in kept] for row in rows], words=3)
 
 
 def markdown_report(profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating) -> str:
-    """Both tables, and what they were measured on."""
+    """Format both tables and the description of the machine as Markdown."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
-    tables = [
-        markdown_rows(table.headings, table.rows, words=table.words)
-        for table in (fact_table(profiles, rating), cost_table(profiles))
-    ]
+    tables = [table.to_markdown() for table in (fact_table(profiles, rating), cost_table(profiles))]
     return "\n\n".join([*tables, f"Measured on {described}."]) + "\n"
 
 
 def write_markdown(
     path: Path, profiles: Sequence[Profile], machine: Mapping[str, str], rating: Rating
 ) -> None:
-    """Write both tables as Markdown."""
+    """Write both tables and the description of the machine as Markdown."""
     path.write_text(markdown_report(profiles, machine, rating), encoding="utf-8")
 
 
 def write_costs_csv(path: Path, profiles: Sequence[Profile], rating: Rating) -> None:
-    """Write a row for each model and case: everything that was measured, in bytes, seconds and FLOPs.
+    """Write a row for each model and case with all figures, in bytes, seconds and FLOPs.
 
-    The last column is the quality that was given.
+    The last column is the quality of the rating.
     """
     rows = [
         {**_flat(profile, measured), "quality": rating.values.get(profile.facts.model)}
         for profile in profiles
         for measured in profile.measured
     ]
-    headings = list(dict.fromkeys(key for row in rows for key in row))
-    write_csv(path, headings, ([row[key] for key in headings] for row in rows))
+    path.write_text(format_csv(rows), encoding="utf-8", newline="")
 
 
 def write_json(
@@ -110,7 +91,7 @@ def write_json(
     failures: Mapping[str, Sequence[str]],
     rating: Rating,
 ) -> None:
-    """Write everything that was measured, on what, what failed, and the quality that was given."""
+    """Write all figures, the machine, the failures and the rating."""
     content = {
         "machine": dict(machine),
         "given": asdict(rating),
@@ -144,25 +125,25 @@ def _cost_cells(measured: Measured) -> list[str]:
 
 
 def _milliseconds(time: TimedRuns) -> str:
-    """The median, and the quartiles."""
+    """Median and quartiles."""
     median, low, high = (_three_digits(1e3 * seconds) for seconds in (time.median, time.low, time.high))
     return f"{median} ({low}…{high})"
 
 
 def _three_digits(value: float) -> str:
-    """At least so many, and none of them an exponent's."""
+    """Format a value with three digits or more, without an exponent."""
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _flat(profile: Profile, measured: Measured) -> dict[str, Any]:
-    """One row of plain values."""
+    """Row of plain values."""
     separating, training = measured.separating, measured.training
     facts = asdict(profile.facts)
     del facts["quality"]
     return {
         **facts,
         **asdict(measured.case),
-        "operations_per_second": separating.operations,
+        "operations_per_second_of_audio": separating.operations,
         "memory": separating.memory,
         "process_memory": None if measured.process is None else round(1e6 * measured.process),
         **_flat_time("forward", separating.time),

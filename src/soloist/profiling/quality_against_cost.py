@@ -1,4 +1,4 @@
-"""Profiles beside the quality of their models."""
+"""Quality of models against their costs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from soloist.evaluation.result_tables import NO_VALUE
-from soloist.profiling.measure import Case
+from soloist.profiling.measure import ProfileCase
 from soloist.profiling.profile_runs import Measured, Profile
+from soloist.table_files import NO_VALUE
 from soloist.zoo import Quality
 
 Costs = dict[str, float | None]
 
 _MEASURED = (
-    "GFLOP for a second of audio",
+    "GFLOP per s of audio",
     "forward (s)",
     "backward (s)",
     "memory, forward (MB)",
@@ -24,11 +24,11 @@ _MEASURED = (
 
 @dataclass(frozen=True)
 class Rating:
-    """How good models are, as somebody says who knows.
+    """Quality of models, stated by the user.
 
     Attributes:
-        values: By the names of models, all of the same measure.
-        measure: What that is, with its unit; None if it is not said.
+        values: Values of one measure, by the names of models.
+        measure: Name of the measure, with its unit; None if not stated.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -36,24 +36,24 @@ class Rating:
 
     @property
     def name(self) -> str:
-        """What stands above the values."""
+        """Heading of the values."""
         return self.measure or "quality"
 
     def cell(self, model: str) -> str:
-        """A model's quality as people read it."""
+        """Cell of a model's quality."""
         return f"{self.values[model]:.2f}" if model in self.values else NO_VALUE
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Models whose quality can be compared, and by what.
+    """Models with comparable quality, and their costs.
 
     Attributes:
-        measure: What quality is, with its unit.
-        material: What quality was measured on; empty where it was given.
-        case: What was separated for the costs.
-        models: For each its quality, its parameters and its costs.
-        left_out: The names of models of which nothing comparable is known.
+        measure: Measure of quality, with its unit.
+        material: Data and target of the measure; empty for a stated quality.
+        case: Case of the costs.
+        models: Quality, number of parameters and costs of each model.
+        left_out: Names of models without comparable quality.
     """
 
     measure: str
@@ -64,22 +64,21 @@ class Compared:
 
 
 def compare(profiles: Sequence[Profile], given: Rating) -> Compared:
-    """Set the costs of models beside their quality.
+    """Compare the quality and the costs of models.
 
-    Their cards may hold several figures. Those that most of the models have, of the same measure of the same
-    target on the same data, are taken; of several such, the one that a card names first. What is given takes
-    their place. The costs are those of one case, the smallest that most of the models were measured at; of
-    one that was not, only the parameters are known.
+    Quality is the figure (measure, target and data) that most of the cards have; of several such figures the
+    one that a card names first. A stated quality replaces it. Costs are those of one case, the smallest that
+    most of the models have; of models without that case only the parameters are known.
 
     Args:
-        profiles: What was measured, at least one case of one model.
-        given: The quality of models, of the same measure.
+        profiles: Profiles of models, with at least one case of one model.
+        given: Stated quality.
     """
     measured = {profile.facts.model: profile for profile in profiles if profile.measured}
     chosen = _most_common([profile for name, profile in measured.items() if name not in given.values])
     stated = {name: _figure(profile, chosen) for name, profile in measured.items()}
     qualities = {name: given.values.get(name, figure) for name, figure in stated.items()}
-    # Counter keeps the order of first sight among those that are equally common: that of their size.
+    # Among equally common cases Counter keeps the order of first occurrence: that of their size.
     case = Counter(done.case for profile in profiles for done in profile.measured).most_common(1)[0][0]
     models = {
         name: (quality, measured[name].facts.parameters, _costs(measured[name], case))
@@ -105,7 +104,7 @@ def _figure(profile: Profile, key: tuple[str, str, str] | None) -> float | None:
     return next((figure.value for figure in profile.facts.quality if _key(figure) == key), None)
 
 
-def _costs(profile: Profile, case: Case) -> Costs:
+def _costs(profile: Profile, case: ProfileCase) -> Costs:
     done = next((done for done in profile.measured if done.case == case), None)
     costs: Costs = dict.fromkeys(_MEASURED) if done is None else _measured_costs(done)
     return {**costs, "parameters (millions)": profile.facts.parameters / 1e6}

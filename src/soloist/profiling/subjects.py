@@ -1,4 +1,4 @@
-"""What is profiled: a separator by the name of its model or of its recipe, and what it promises."""
+"""Separators to profile, by the name of a model or a recipe, and facts about them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _RECIPE_SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a separator before it is run.
+    """Facts about a separator that are known without running it.
 
     Attributes:
-        model: What it was asked for by.
+        model: Name of the model or recipe, as requested.
         sample_rate: Hz.
-        channels: Of the mixture.
+        channels: Number of channels of the mixture.
         sources: Number of sources.
-        parameters: Numbers that were or can be trained.
-        trainable: Those of them that are not frozen.
-        size: Bytes of the weights as safetensors; of a recipe, what a trained model will take.
+        parameters: Number of parameters.
+        trainable: Number of parameters that are not frozen.
+        size: Bytes of the weights as safetensors; for a recipe those of its future model.
         receptive_field: Seconds on either side that an output sample can depend on; None if unbounded.
-        latency: Seconds that a streaming use has to wait; see `algorithmic_latency`.
-        chunk: Seconds of the chunks that a long recording is cut into.
-        quality: Published and measured figures.
+        latency: Algorithmic latency in s; see `algorithmic_latency`.
+        chunk: Duration of the chunks of a long recording, in s.
+        quality: Published and measured quality.
     """
 
     model: str
@@ -50,10 +50,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Subject:
-    """A separator to profile.
+    """Separator to profile.
 
     Attributes:
-        facts: What is known of it.
+        facts: Facts about the separator.
         separator: The separator, in eval mode.
     """
 
@@ -62,11 +62,11 @@ class Subject:
 
 
 def load_subject(name: str) -> Subject:
-    """Load what a name means.
+    """Load a separator by name.
 
     Args:
-        name: A model's name, else the folder of a model or of a run, else a recipe's name or file. A run
-            stands for its trained model; a recipe is built with fresh weights.
+        name: Name of a model, else folder of a model or of a run, else name or file of a recipe. A run stands
+            for its trained model; a recipe is built with fresh weights.
 
     Raises:
         ModelError: There is no such model or recipe, or it is not on disk or damaged.
@@ -83,7 +83,7 @@ def load_subject(name: str) -> Subject:
 
 
 def find_model(name: str) -> str | Path | None:
-    """The name or the folder of the model that is meant; None where a recipe is.
+    """Find the model of a name; None if the name is that of a recipe.
 
     Raises:
         ModelError: There is neither.
@@ -103,11 +103,10 @@ def find_model(name: str) -> str | Path | None:
 
 
 def algorithmic_latency(separator: Separator) -> float:
-    """Seconds from when a sample is heard to when its estimates can be known, were computing for nothing.
+    """Algorithmic latency: look-ahead in seconds, assuming infinitely fast hardware.
 
-    That is how far an estimate sees ahead: the separator's `lookahead`. Where this has no bound, or chunks
-    are normalised by their own level, a chunk must have been heard to its end before its first sample is
-    known. The level of a track is taken as known.
+    The latency is the separator's `lookahead`; for an unbounded one, or for chunks normalised by their own
+    level, it is the length of a chunk. The level of a track counts as known.
     """
     ahead = separator.lookahead
     if ahead is None or separator.normalization == "chunk":

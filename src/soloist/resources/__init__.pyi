@@ -3,6 +3,7 @@ from .gpu_memory import GPUMemory as GPUMemory
 from .gpu_memory import available_gpu_memory as available_gpu_memory
 from .gpu_memory import is_gpu as is_gpu
 from .interrupts import interruptible as interruptible
+from .interrupts import without_interrupts as without_interrupts
 from .machine import describe_machine as describe_machine
 from .memory import available_memory as available_memory
 from .memory import peak_memory as peak_memory
@@ -12,7 +13,6 @@ from .memory import within_memory as within_memory
 from .optuna_study import make_sampler as make_sampler
 from .optuna_study import open_study as open_study
 from .processes import Processes as Processes
-from .processes import without_interrupts as without_interrupts
 from .tensor_memory import peak_tensor_memory as peak_tensor_memory
 from .timing import TimedRuns as TimedRuns
 from .timing import measure_time as measure_time

@@ -1,4 +1,4 @@
-"""Memory of a GPU."""
+"""Memory of GPUs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import torch
 
 
 def is_gpu(device: str) -> bool:
-    """Whether a device has memory of its own that is known of: those of CUDA."""
+    """Return True for devices of CUDA, whose memory can be measured."""
     return torch.device(device).type == "cuda"
 
 
 def available_gpu_memory(device: str) -> float | None:
-    """What this process may hold of a GPU's memory in all, in MB (10^6 bytes); None for other devices."""
+    """GPU memory that this process may hold in all, in MB (10^6 bytes); None for other devices."""
     if not is_gpu(device):
         return None
     free, _ = torch.cuda.mem_get_info(device)
@@ -19,10 +19,10 @@ def available_gpu_memory(device: str) -> float | None:
 
 
 class GPUMemory:
-    """What a computation takes of a GPU's memory, from now on.
+    """Measures the GPU memory of a computation, from the construction of this object on.
 
     Args:
-        device: Any; nothing is said of those other than of CUDA.
+        device: Any device; figures are None except for CUDA.
     """
 
     def __init__(self, device: str) -> None:
@@ -33,10 +33,10 @@ class GPUMemory:
             self._before = torch.cuda.memory_allocated(device)
 
     def peak(self, times: float = 1.0) -> float | None:
-        """The most that was held at once, in MB; None for devices other than of CUDA.
+        """Peak of the memory that PyTorch reserved, in MB; None except for CUDA.
 
         Args:
-            times: How often the computation is to be done at once.
+            times: Number of such computations at once, for which the peak is extrapolated linearly.
         """
         if not is_gpu(self._device):
             return None

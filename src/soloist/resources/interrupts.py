@@ -1,4 +1,4 @@
-"""Ctrl-C: whenever it comes, it is heard, and heard where the program can clean up after itself."""
+"""Ctrl-C handling: never lost, never inside an import."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from types import FrameType
 from typing import Any
 
 PATIENCE = 5.0
-"""Seconds after which even an import is interrupted."""
+"""Seconds after the first Ctrl-C from which on even an import is interrupted."""
 
 _PAUSE = 0.05
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupts]:
-    """Raise `KeyboardInterrupt` at Ctrl-C, but not where it would be lost; let it end the program afterwards.
+    """Raise `KeyboardInterrupt` at Ctrl-C in the block, except inside an import; end the program after it.
 
-    A program that was started in the background ignores Ctrl-C, and goes on doing so. Of processes that train
-    together only the first one hears it, and ends the others.
+    A program that was started in the background still ignores Ctrl-C. Of processes that train together only
+    the first one handles it, and ends the others.
     """
     interrupts = Interrupts()
     if os.environ.get("LOCAL_RANK", "0") != "0":
@@ -37,18 +37,31 @@ def interruptible() -> Iterator[Interrupts]:
     try:
         yield interrupts
     finally:
-        # Everything is done or cleaned up, and nobody is left to pass an exception on to.
+        # Everything is done or cleaned up, and no caller is left to catch an exception.
         signal.signal(signal.SIGINT, signal.SIG_IGN if interrupts.to_come else signal.SIG_DFL)
 
 
-class Interrupts:
-    """What is done at Ctrl-C.
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C in this thread; processes that the thread starts in the block never receive the signal."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    Packages whose import is interrupted may take that for a missing package and go on, broken: the import
-    comes to its end first. What is raised where Python cannot pass it on, as in `__del__`, is raised again.
+
+class Interrupts:
+    """Handler of Ctrl-C.
+
+    A package whose import is interrupted may take the interruption for a missing package and go on, broken:
+    imports are finished first. An interruption that Python cannot pass on, as in `__del__`, is raised again.
 
     Attributes:
-        to_come: Whether one was put off that has not come yet.
+        to_come: True while an interruption is delayed.
     """
 
     def __init__(self) -> None:
@@ -58,27 +71,27 @@ class Interrupts:
 
     @property
     def heard(self) -> bool:
-        """Whether there was one: an error that comes later may come of it."""
+        """True after the first Ctrl-C, of which a later error may be a consequence."""
         return self._first is not None
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Raise, or put it off."""
+        """Raise `KeyboardInterrupt`, or delay it."""
         self.to_come, now = False, time.monotonic()
         self._first = self._first or now
         if not _is_importing(frame) or now - self._first > PATIENCE:
             raise KeyboardInterrupt
-        self._put_off()
+        self._delay()
 
     def lose(self, unraisable: Any) -> None:
-        """Raise once more what Python cannot pass on."""
+        """Raise an interruption again that Python cannot pass on."""
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            self._put_off()
+            self._delay()
         else:
             self._report(unraisable)
 
-    def _put_off(self) -> None:
+    def _delay(self) -> None:
         self.to_come = True
-        # Not through `threading`: the main thread may be in the middle of it.
+        # Not through `threading`, in the middle of which the main thread may be.
         _thread.start_new_thread(_interrupt_soon, ())
 
 
@@ -93,7 +106,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 def _interrupt_soon() -> None:
     time.sleep(_PAUSE)
     if hasattr(signal, "pthread_kill"):
-        # Wakes the main thread where it waits, too.
+        # Wakes the main thread from waiting, too.
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
     else:
         _thread.interrupt_main()

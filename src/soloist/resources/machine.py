@@ -1,4 +1,4 @@
-"""What was measured on."""
+"""Description of the machine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 import torch
 
 from soloist import __version__
+from soloist.resources.gpu_memory import is_gpu
 
 
 def describe_machine(device: str, threads: int | None) -> dict[str, str]:
-    """Processor, threads, device and versions.
+    """Describe processor, threads, GPU and versions.
 
     Args:
-        device: What was computed on.
-        threads: Processor threads that were asked for; None for PyTorch's own choice.
+        device: Device of the computation.
+        threads: Requested number of processor threads; None for PyTorch's own choice.
     """
     described = {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
@@ -26,13 +27,13 @@ def describe_machine(device: str, threads: int | None) -> dict[str, str]:
         "torch": torch.__version__,
         "soloist": __version__,
     }
-    if torch.device(device).type == "cuda":
+    if is_gpu(device):
         described["gpu"] = torch.cuda.get_device_name(device)
     return described
 
 
 def _processor() -> str:
-    """The processor's name, which Linux alone keeps where Python does not look."""
+    """Name of the processor; Linux keeps it in a file that Python does not read."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""Studies of Optuna in a file, which any number of processes may work on.
+"""Studies of Optuna in a file, for any number of processes.
 
 T. Akiba, S. Sano, T. Yanase, T. Ohta and M. Koyama, "Optuna: a next-generation hyperparameter optimization
 framework", KDD 2019.
@@ -21,19 +21,19 @@ from sqlalchemy.exc import DBAPIError
 from soloist.errors import TrainingError, one_line
 
 _PAUSES = (0.1, 0.3, 1.0, 3.0)
-"""Seconds after which an error is looked at again."""
+"""Seconds of the pauses before further attempts to open a file."""
 
 Method = Literal["random", "tpe"]
-"""Draw evenly, or more of what was good so far (tree-structured Parzen estimators, Bergstra et al. 2011)."""
+"""Random search, or tree-structured Parzen estimators (Bergstra et al. 2011)."""
 
 
 def open_study(path: Path, name: str, *, maximize: bool) -> Study:
-    """The study in a file, which is begun if it is not there.
+    """Open the study in a file, or begin one.
 
     Args:
         path: The file.
-        name: What the study is called.
-        maximize: Whether high figures are good.
+        name: Name of the study.
+        maximize: Prefer high figures; else low ones.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = _open_storage(path)
@@ -42,10 +42,10 @@ def open_study(path: Path, name: str, *, maximize: bool) -> Study:
 
 
 def _open_storage(path: Path) -> RDBStorage:
-    """The file, with its tables.
+    """Open a file and create its tables.
 
-    SQLite lets one process write at a time, and the others wait. Only that two make the tables at once is an
-    error for one of them, which finds them made when it looks again.
+    SQLite lets one process write at a time, and the others wait. If two processes create the tables at once,
+    one of them gets an error, and finds the tables at its next attempt.
     """
     failure: DBAPIError | None = None
     for pause in _PAUSES:
@@ -58,6 +58,6 @@ def _open_storage(path: Path) -> RDBStorage:
 
 
 def make_sampler(method: Method, seed: int, place: Sequence[int]) -> BaseSampler:
-    """What chooses the values; `place` tells processes apart that must not draw the same."""
+    """Make a sampler of values; processes with different `place` draw different values."""
     drawn = int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
     return RandomSampler(drawn) if method == "random" else TPESampler(seed=drawn)

@@ -1,4 +1,4 @@
-"""How much memory the tensors of a computation take at once."""
+"""Peak memory of the tensors of a computation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from soloist.resources.gpu_memory import is_gpu
+
 
 def peak_tensor_memory(call: Callable[[], object], device: str = "cpu") -> int:
-    """The most bytes that tensors take at once while a function runs: weights, inputs and all intermediates.
+    """Peak number of bytes of the tensors of a function: weights, inputs and all intermediates.
 
-    On CUDA this is what its allocator says, with what else lies on the device. Anywhere else each storage is
-    followed from the operation that makes it to its end, to the byte, whatever the allocator does; what was
-    there before counts where it is used. Scratch space inside an operation is not seen.
+    On CUDA the allocator tells the peak, with everything else on the device. On other devices each storage is
+    followed from the operation that makes it to its end, to the byte; a storage that was there before counts
+    if the function uses it. Scratch space inside an operation does not count.
 
     Args:
-        call: What is run.
-        device: Where its tensors are.
+        call: Function to run.
+        device: Device of its tensors.
     """
-    if torch.device(device).type == "cuda":
+    if is_gpu(device):
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         call()
@@ -39,8 +41,8 @@ class _LiveStorages(TorchDispatchMode):
     """Follows the storages of all tensors that operations read and make.
 
     Attributes:
-        found: Bytes of what was there before.
-        peak: The most bytes that were alive of what has been made.
+        found: Bytes of storages that were there before.
+        peak: Peak number of bytes of the storages that operations made.
     """
 
     def __init__(self) -> None:
@@ -54,7 +56,7 @@ class _LiveStorages(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        # Without gradients an operation comes here whole that is made of others: then these are what counts.
+        # Without gradients composite operations arrive whole: their parts count.
         if func is not torch.ops.prim.device.default:
             with self:
                 result = func.decompose(*args, **kwargs)

@@ -1,16 +1,15 @@
-"""How long a computation takes."""
+"""Duration of computations and age of the process."""
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import psutil
 
 from soloist.errors import UsageError
 
@@ -22,13 +21,13 @@ _MOST_RUNS = 1000
 
 @dataclass(frozen=True)
 class TimedRuns:
-    """Seconds that the runs of a computation took.
+    """Durations of the runs of a computation, in s.
 
     Attributes:
-        median: Half of them took less.
-        low: A quarter of them took less.
-        high: A quarter of them took more.
-        runs: How many there were.
+        median: Median duration.
+        low: First quartile.
+        high: Third quartile.
+        runs: Number of runs.
     """
 
     median: float
@@ -38,7 +37,7 @@ class TimedRuns:
 
     @classmethod
     def of(cls, seconds: list[float]) -> TimedRuns:
-        """Summarise the runs, of which there is at least one."""
+        """Summarize the durations of one or more runs."""
         low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
         return cls(float(median), float(low), float(high), len(seconds))
 
@@ -55,10 +54,10 @@ def measure_time(
     A first run warms up: it counts only if it alone takes longer than the budget.
 
     Args:
-        run: What is timed.
-        prepare: Makes what `run` is given, anew for each run; not timed, but part of the budget.
+        run: Computation to time.
+        prepare: Makes the argument of `run` anew for each run; not timed, but part of the budget.
         budget: Seconds.
-        wait: Returns when the device has done all that it was asked for.
+        wait: Returns when the device is idle.
 
     Raises:
         UsageError: The budget is not more than 0 s.
@@ -75,14 +74,13 @@ def measure_time(
     return TimedRuns.of(seconds)
 
 
-def process_age() -> float | None:
-    """Seconds since this process was started; None where the system does not say."""
-    with suppress(OSError):
-        # The 22nd field, counted from the end of the name, which may have anything in it.
-        fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-    return None
+def process_age() -> float:
+    """Seconds since the start of this process."""
+    started = psutil.Process().create_time()
+    if sys.platform == "linux":
+        # psutil adds the time of the boot, which Linux rounds to seconds.
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - (started - psutil.boot_time())
+    return time.time() - started
 
 
 def _time_once(run: Callable[[T], object], prepare: Callable[[], T], wait: Callable[[], object]) -> float:

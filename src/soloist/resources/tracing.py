@@ -1,4 +1,4 @@
-"""Whether PyTorch computes, or writes down a graph for other programs."""
+"""Capture of graphs by PyTorch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 
 
 def is_captured() -> bool:
-    """Whether code runs to be written down as a graph: by `torch.export`, `torch.compile` or a trace.
+    """Return True while `torch.export`, `torch.compile` or a trace captures a graph of the running code.
 
-    What makes PyTorch itself faster, and what holds for one size only, has no place in such a graph.
+    Code that makes only PyTorch faster, or that holds for one size only, stays out of such a graph.
     """
     return torch.compiler.is_compiling() or torch.jit.is_tracing()

@@ -3,7 +3,6 @@ from .chunking import separate_blocks as separate_blocks
 from .chunking import separate_chunked as separate_chunked
 from .clustering_separator import ClusteringSeparator as ClusteringSeparator
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
-from .from_config import build_separator as build_separator
 from .oracles import ORACLES as ORACLES
 from .oracles import Oracle as Oracle
 from .presets import SUDORMRF_PRESETS as SUDORMRF_PRESETS
@@ -19,6 +18,7 @@ from .separator import Normalization as Normalization
 from .separator import Note as Note
 from .separator import Optimizable as Optimizable
 from .separator import Separator as Separator
+from .separator import build_separator as build_separator
 from .slicq_separator import SliCQSeparator as SliCQSeparator
 from .spectral_separator import SpectralSeparator as SpectralSeparator
 from .training_free.crossover import Crossover as Crossover
@@ -36,3 +36,4 @@ from .training_free.rpca import RPCA as RPCA
 from .training_free.spatial_clustering import SpatialClustering as SpatialClustering
 from .training_free.timbre_clustering import TimbreClustering as TimbreClustering
 from .training_free.two_stage_hpss import TwoStageHPSS as TwoStageHPSS
+from .transform_separator import TransformSeparator as TransformSeparator

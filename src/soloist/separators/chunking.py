@@ -1,13 +1,13 @@
-r"""Cutting a signal of any length into chunks and gluing their estimates, in bounded memory.
+r"""Chunked separation of signals of any length, in bounded memory.
 
     track      |--------------------------------------------------------|
     chunk 0    |================\\\\~~|
     chunk 1                  |~~////===========\\\\~~|
     chunk 2                                 |~~////=====================|
 
-A chunk's outermost `trim` samples (~) are context: a network's estimate there lacks one of its sides.
-The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. What
-no later chunk touches is emitted at once.
+The outermost `trim` samples (~) of a chunk are context: the network's estimate lacks one side there.
+The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. Samples that
+no later chunk touches are emitted at once.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ Estimate = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Chunking:
-    """How a track is cut into chunks. All lengths are in samples.
+    """Cut of a track into chunks. All lengths are in samples.
 
     Attributes:
-        length: Samples of a chunk.
-        overlap: Samples over which neighbours are cross-faded.
-        trim: Samples of context dropped at either end of a chunk.
-        edges: What a chunk sees beyond its core and beyond the track. "signal": its real neighbours;
-            the first chunk begins and the last one ends with the track. "padded": its real neighbours,
-            and zeros beyond the track, so that every chunk has the full length. "zeros": nothing but
-            zeros beyond its core.
+        length: Length of a chunk.
+        overlap: Length of the cross-fade of neighbours.
+        trim: Context dropped at either end of a chunk.
+        edges: Context of a chunk. "signal": the real neighbours; the first chunk begins and the last one ends
+            with the track. "padded": the real neighbours, and zeros beyond the track; every chunk has the
+            full length. "zeros": zeros everywhere beyond the core.
         stride: Grid on which chunks begin; see `Separator.stride`.
     """
 
@@ -65,11 +64,11 @@ class Chunking:
         return self.length - 2 * self.trim - self.overlap
 
     def count(self, samples: int) -> int:
-        """Chunks that a track of so many samples is cut into."""
+        """Number of chunks of a track."""
         return 1 + max(0, -(-(samples - self.length) // self.step))
 
     def last(self, samples: int) -> int:
-        """Length of the last chunk of a track of so many samples."""
+        """Length of the last chunk of a track."""
         if self.edges != "signal":
             return self.length
         beyond = max(0, samples - self.length)
@@ -80,11 +79,11 @@ class Chunking:
         """The chunking for a separator.
 
         Args:
-            separator: States its best chunk length, its receptive field and its grid.
+            separator: Separator, for its best chunk length, receptive field and stride.
             length: Samples of a chunk; None for the separator's best.
-            overlap: Part of a chunk, in [0, 0.5], that it shares with the next one. None for twice the
-                receptive field, which makes the result that of the whole track; where the field has no
-                bound or is longer than a quarter of the chunk, a quarter.
+            overlap: Part of a chunk, in [0, 0.5], shared with the next one. None for twice the receptive
+                field, which gives the result of the whole track; a quarter if the field is unbounded or
+                longer than a quarter of the chunk.
 
         Raises:
             UsageError: The chunk is too short for the overlap or for the separator's grid.
@@ -116,10 +115,11 @@ def separate_chunked(
     """Separate a mixture in memory chunk by chunk.
 
     Args:
-        separator: A separator, whose `estimate_any_length` is applied to each chunk, or a function.
-        mixture: Audio `(batch, channels, samples)`, normalised if the separator wants that.
-        chunking: How it is cut.
-        ordered: Whether sources keep their order from chunk to chunk; a separator knows itself.
+        separator: A separator, or a function to apply to each chunk.
+        mixture: Audio `(batch, channels, samples)`, normalised if the separator asks for that.
+        chunking: Cut into chunks.
+        ordered: True if sources keep their order from chunk to chunk; ignored for a separator, which states
+            its own.
 
     Returns:
         Estimates `(batch, sources, channels, samples)`.
@@ -139,23 +139,23 @@ def separate_blocks(
     ordered: bool = True,
     follows: bool = False,
 ) -> Iterator[Tensor]:
-    """Separate a stream of blocks into a stream of blocks; memory does not depend on its length.
+    """Separate a stream of blocks into a stream of blocks; memory does not depend on the duration.
 
-    The chunks, and the batches they are estimated in, are the same whatever the blocks.
+    Chunks and batches do not depend on the size of the blocks.
 
     Args:
-        estimate: What is done to a batch of chunks.
+        estimate: Function from a batch of chunks to estimates.
         blocks: Consecutive pieces of the mixture `(batch, channels, samples)`.
-        chunking: How the stream is cut.
-        batch_size: Chunks that are estimated at once.
-        ordered: Whether sources keep their order; if not, each chunk is permuted to agree with the
-            one before where they overlap.
-        follows: Whether it follows sources that have no order by itself, so that chunks are only permuted
-            where their overlap says so clearly.
+        chunking: Cut into chunks.
+        batch_size: Chunks in a batch.
+        ordered: True if sources keep their order; otherwise each chunk is permuted to agree with the one
+            before in the overlap.
+        follows: True if `estimate` follows unordered sources itself: chunks are then permuted only if the
+            overlap is clear.
 
     Yields:
-        Consecutive pieces of the estimates `(batch, sources, channels, samples)`, as long in all as
-        the mixture.
+        Consecutive pieces of the estimates `(batch, sources, channels, samples)`, in all as long as the
+        mixture.
     """
     stream = _Stream(blocks)
     glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
@@ -177,7 +177,7 @@ def separate_blocks(
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A piece of the mixture, and where it and the part of it that counts lie in the track."""
+    """A piece of the mixture, and the positions of the piece and its core in the track."""
 
     mixture: Tensor
     start: int
@@ -201,7 +201,7 @@ def _cut_signal(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     if not last:
         stream.forget(start - chunking.step)
         return _Chunk(stream.read(start, stop), start, core_start, stop - chunking.trim, last)
-    # The last chunk takes as much of what came before as makes it whole: more context, same grid.
+    # The last chunk reaches back to the full length: more context, same grid.
     start = min(start, stream.stop - chunking.last(stream.stop))
     return _Chunk(stream.read(start, stream.stop), start, core_start, stream.stop, last)
 
@@ -228,7 +228,7 @@ def _cut_zeros(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
 
 
 class _Stream:
-    """The part of a stream of blocks that is still needed, addressed by its position in the track."""
+    """Window of a stream of blocks, addressed by the position in the track."""
 
     def __init__(self, blocks: Iterable[Tensor]) -> None:
         self._blocks = iter(blocks)
@@ -237,7 +237,7 @@ class _Stream:
         self.stop = 0
 
     def reaches(self, position: int) -> bool:
-        """Read until `position` samples are known; False if the stream ends before."""
+        """Read up to `position` samples; False if the stream ends before."""
         while self.stop < position:
             block = next(self._blocks, None)
             if block is None:
@@ -247,12 +247,12 @@ class _Stream:
         return True
 
     def forget(self, position: int) -> None:
-        """Let go of what lies before `position`."""
+        """Drop samples before `position`."""
         while self._held and self._start + self._held[0].shape[-1] <= position:
             self._start += self._held.pop(0).shape[-1]
 
     def read(self, start: int, stop: int) -> Tensor:
-        """The samples from `start` to `stop`, zeros where there are none."""
+        """The samples from `start` to `stop`, zeros outside of the track."""
         pieces, position = [], self._start
         for block in self._held:
             low, high = max(start - position, 0), min(stop - position, block.shape[-1])
@@ -265,7 +265,7 @@ class _Stream:
 
 
 class _Glue:
-    """Adds chunk to chunk: fades the seam, keeps the order of the sources, hands out what is done."""
+    """Joins chunks: fades the seam, keeps the order of the sources, returns finished samples."""
 
     def __init__(self, chunking: Chunking, ordered: bool, keeper: OrderKeeper | None) -> None:
         self._chunking = chunking
@@ -277,7 +277,7 @@ class _Glue:
         self._previous: tuple[int, Tensor] | None = None
 
     def add(self, chunk: _Chunk, estimates: Tensor) -> Tensor:
-        """Take a chunk's estimates; return those samples that no later chunk changes."""
+        """Add the estimates of a chunk; return samples that no later chunk changes."""
         if not self._ordered:
             estimates = self._align(chunk.start, estimates)
         core = estimates[..., chunk.core_start - chunk.start : chunk.core_stop - chunk.start]

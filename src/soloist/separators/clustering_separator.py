@@ -1,4 +1,4 @@
-r"""Separators that cluster: points of a spectrogram whose embeddings lie together are one source.
+r"""Separators by clusters of embeddings: neighbouring points of a spectrogram are one source.
 
     transform -> network -> embeddings -> clusters -> masks -> inverse
                         \-> masks (chimera networks)
@@ -19,48 +19,45 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.estimation import Clusterer, Fit, KMeans, Start, loudest
-from soloist.estimation.clustering.counting import fit_some
+from soloist.estimation import Clusterer, ClusterMemory, Fit, KMeans, Start, loudest, measure_confidence
+from soloist.estimation.clustering.cluster_gaps import fit_some
 from soloist.losses import Prediction
 from soloist.networks import SpectralNetwork
 from soloist.networks.layers.convolutions import EMBEDDING_ACTIVATIONS, EmbeddingActivation
-from soloist.separators.cluster_follower import ClusterFollower
-from soloist.separators.separator import Normalization, Note
+from soloist.separators.separator import Finish, Normalization, Note
 from soloist.separators.spectral_separator import Representation, SpectralSeparator
-from soloist.transforms import STFT
+from soloist.transforms import SpectralTransform
 
 MaskActivation = Literal["sigmoid", "softmax", "relu"]
-"""What masks go through; "softmax" is over the sources, whose masks then add up to one."""
+"""Activation of the masks; "softmax" is over the sources: masks add up to one."""
 
 
 class ClusteringSeparator(SpectralSeparator):
     """Gives each point of a spectrogram to the cluster of its embedding.
 
-    Clusters are found among the embeddings of the loudest points, of all channels together; all points are
-    then shared out among them. Training needs no clusters, unless a loss asks for estimates.
+    The clusters are those of the loudest points of all channels; all points are then shared among the
+    clusters. Training needs no clusters, unless a loss asks for estimates.
 
     Args:
-        transform: Analysis and synthesis.
-        network: Maps what it sees of the mixture to planes `(batch, planes, frequency, frames)`: first
-            `channels * embedding_size` of embeddings, those of the first channel first; then, if there is a
-            `mask_activation`, `sources * channels` of masks, those of the first source first.
+        transform: Analysis and synthesis, exact.
+        network: Maps the represented mixture to planes `(batch, planes, frequency, frames)`: first
+            `channels * embedding_size` of embeddings, channel by channel; then, if there is a
+            `mask_activation`, `sources * channels` of masks, source by source.
         sources: Names of the sources.
-        sample_rate: Rate that the network was trained at, in Hz.
+        sample_rate: Sample rate of the network, Hz.
         embedding_size: Dimensions of an embedding.
         channels: Channels of the mixture and of each estimate.
-        clusterer: How clusters are found; k-means if it is not said.
-        embedding_activation: What embeddings go through, one after the other.
-        mask_activation: What masks go through; None for a network without masks (deep clustering).
-        inference: What separates: the clusters, or the network's masks.
-        percentile: Points that are at least as loud as this percentile of all are those that the clusters are
-            found among.
-        hard: Whether each point belongs to one source alone.
-        count_sources: Whether the number of sources is found out, for each item; those that are missing are
-            silent.
-        representation: What the network sees of the mixture; see `SpectralSeparator`.
-        chunk_frames: Frames that are best given at once.
-        normalization: What the audio is normalised by; see `Separator`.
-        ordered: Whether the order of the sources means something. That of clusters does not.
+        clusterer: Clustering algorithm; None for k-means.
+        embedding_activation: Activations of the embeddings, in order.
+        mask_activation: Activation of the masks; None for a network without masks (deep clustering).
+        inference: Separate by the clusters, or by the network's masks.
+        percentile: Percentile of loudness from which points define the clusters.
+        hard: Give each point to one source alone.
+        count_sources: Estimate the number of sources of each item; missing sources are silent.
+        representation: Input of the network; see `SpectralSeparator`.
+        chunk_frames: Best length of a chunk, frames.
+        normalization: Normalisation of the audio; see `Separator`.
+        ordered: True if the order of the sources is fixed; False for clusters.
 
     Raises:
         UsageError: A value is out of range.
@@ -68,7 +65,7 @@ class ClusteringSeparator(SpectralSeparator):
 
     def __init__(
         self,
-        transform: STFT,
+        transform: SpectralTransform,
         network: SpectralNetwork,
         *,
         sources: Sequence[str],
@@ -110,6 +107,8 @@ class ClusteringSeparator(SpectralSeparator):
         self._check_options()
 
     def _check_options(self) -> None:
+        if not self.transform.exact:
+            raise UsageError(f"{type(self.transform).__name__} has no inverse to cluster its points for")
         unknown = [name for name in self.embedding_activation if name not in EMBEDDING_ACTIVATIONS]
         if unknown:
             raise UsageError(
@@ -126,15 +125,15 @@ class ClusteringSeparator(SpectralSeparator):
                 f"{self.embedding_size} be at least 1"
             )
 
-    def _in_samples(self, frames: int | None) -> int | None:
-        # Clusters are found among all that is given.
-        return None if self.inference == "clusters" else super()._in_samples(frames)
+    def _in_samples(self, frames: int | None, around: int) -> int | None:
+        # Clusters depend on the whole input.
+        return None if self.inference == "clusters" else super()._in_samples(frames, around)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`.
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it.
 
-        There are masks and coefficients where the network has masks. The estimates are those of `inference`,
-        and nothing is clustered before a loss asks for them.
+        Masks and coefficients are given if the network has masks. The estimates are those of `inference`,
+        clustered when a loss first asks for them.
         """
         mixed, level = self.analyze(mixture)
         embeddings, masks = self.split_heads(self.network(self.represent(mixed)), mixed)
@@ -152,11 +151,11 @@ class ClusteringSeparator(SpectralSeparator):
         )
 
     def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """What the network's planes make of the mixture.
+        """Estimates of the sources' coefficients.
 
         Args:
-            output: `(batch, planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            output: Output of the network, `(batch, planes, frequency, frames)`.
+            coefficients: Mixture, complex `(batch, channels, frequency, frames)`.
 
         Returns:
             Complex `(batch, sources, channels, frequency, frames)`.
@@ -167,7 +166,7 @@ class ClusteringSeparator(SpectralSeparator):
         return masks * coefficients[:, None]
 
     def follow(self, note: Note | None = None) -> ClusterFollower | None:
-        """What separates a recording chunk by chunk; None where the network's masks do."""
+        """Make a follower for one recording; None if the network's masks separate."""
         return ClusterFollower(self, note) if self.inference == "clusters" else None
 
     def split_heads(self, output: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -175,14 +174,14 @@ class ClusteringSeparator(SpectralSeparator):
 
         Args:
             output: `(batch, planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            coefficients: Mixture, complex `(batch, channels, frequency, frames)`.
 
         Returns:
             Embeddings `(batch, channels, frequency, frames, dimensions)`, and masks `(batch, sources,
             channels, frequency, frames)`, if there are any.
 
         Raises:
-            UsageError: The network has not as many planes as it is to have.
+            UsageError: The network has another number of planes.
         """
         planes = output.to(coefficients.real.dtype)
         first = self.channels * self.embedding_size
@@ -203,19 +202,19 @@ class ClusteringSeparator(SpectralSeparator):
         return embeddings, torch.sigmoid(masks) if self.mask_activation == "sigmoid" else torch.relu(masks)
 
     def find_clusters(self, points: Tensor, counted: Tensor, start: Start | None = None) -> Fit:
-        """Find as many clusters as there are sources, or may be.
+        """Find one cluster a source, or fewer with `count_sources`.
 
         Args:
-            points: What `points` gives, `(batch, points, dimensions)`.
-            counted: Which of them clusters come from, `(batch, points)`.
-            start: What is known of the clusters.
+            points: Points from `points`, `(batch, points, dimensions)`.
+            counted: True for points that define the clusters, `(batch, points)`.
+            start: Initial clusters, if known.
         """
         if self.count_sources:
             return fit_some(self.clusterer, points, counted, len(self.sources), start)
         return self.clusterer.fit(points, counted, len(self.sources), start)
 
     def points(self, embeddings: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
-        """The points of all channels `(batch, points, dimensions)`, and which of them clusters come from."""
+        """Points of all channels `(batch, points, dimensions)`, and the ones `(batch, points)` to cluster."""
         return embeddings.flatten(1, 3), loudest(coefficients.abs().flatten(1), self.percentile)
 
     def share_points(self, fit: Fit, embeddings: Tensor) -> Tensor:
@@ -225,3 +224,56 @@ class ClusteringSeparator(SpectralSeparator):
             sources = torch.arange(posteriors.shape[1], device=posteriors.device)[:, None]
             posteriors = (posteriors.argmax(dim=1, keepdim=True) == sources) * (posteriors > 0)
         return posteriors.to(embeddings.dtype).unflatten(2, embeddings.shape[1:4])
+
+
+class ClusterFollower:
+    """Follows the sources of one recording by the centres of their clusters.
+
+    The network runs on all chunks of a batch at once; the clustering runs chunk by chunk. All groups of
+    channels are clustered together and agree on the sources.
+
+    Args:
+        separator: Separator of the chunks.
+        note: Callback that receives the confidence of each chunk.
+    """
+
+    def __init__(self, separator: ClusteringSeparator, note: Note | None = None) -> None:
+        self.separator = separator
+        self.note = note
+        self.memory = ClusterMemory()
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Analysis; and a callback for clusters and synthesis.
+
+        Args:
+            mixture: Consecutive chunks `(chunks, groups * channels, samples)`.
+
+        Returns:
+            Inputs of the network, and a function from its planes to estimates `(chunks, sources,
+            groups * channels, samples)`.
+        """
+        separator = self.separator
+        groups = mixture.shape[1] // separator.channels
+        mixed = separator.transform(rearrange(mixture, "b (g c) t -> (b g) c t", g=groups))
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            embeddings, _ = separator.split_heads(outputs[0], mixed)
+            embeddings = rearrange(embeddings, "(b g) c f t e -> b (g c) f t e", g=groups)
+            coefficients = rearrange(mixed, "(b g) c f t -> b (g c) f t", g=groups)
+            chunks = zip(embeddings.split(1), coefficients.split(1), strict=True)
+            estimates = torch.cat([self._separate(*chunk) for chunk in chunks])
+            estimates = rearrange(estimates, "b s (g c) f t -> (b g) s c f t", g=groups)
+            audio = separator.synthesize(estimates, mixture.shape[-1])
+            return rearrange(audio, "(b g) s c t -> b s (g c) t", g=groups)
+
+        return (separator.represent(mixed),), finish
+
+    def _separate(self, embeddings: Tensor, coefficients: Tensor) -> Tensor:
+        """Estimated coefficients of one chunk; silent chunks leave the memory as it is."""
+        points, counted = self.separator.points(embeddings, coefficients)
+        fit = self.separator.find_clusters(points, counted, self.memory.start)
+        if counted.any():
+            self.memory.remember(fit, points, counted)
+            if self.note is not None:
+                self.note(measure_confidence(fit, points, counted))
+        return self.separator.share_points(fit, embeddings) * coefficients[:, None]

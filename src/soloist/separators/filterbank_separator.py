@@ -19,7 +19,7 @@ from soloist.transforms import LearnedFilterbank
 
 
 class FilterbankSeparator(Separator):
-    """Estimates each source's features under a learned filterbank and synthesises it from them.
+    """Estimates the features of each source under a learned filterbank, and synthesises the source.
 
         mixture -> analysis -+-> network -> masks -> (x) -> synthesis -> (consistency) -> estimates
                              +----------------------^
@@ -28,19 +28,18 @@ class FilterbankSeparator(Separator):
         filterbank: Analysis and synthesis.
         network: Estimates masks, or the sources' features, from the mixture's features.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate that the network was trained at, in Hz.
+        sample_rate: Sample rate of the network, Hz.
         channels: Channels of the mixture and of each estimate.
-        ordered: Whether the order of the sources means something; that of talkers does not.
-        mode: "masking": the network's output is multiplied with the mixture's features; "mapping": it is
+        ordered: True if the order of the sources is fixed; False for talkers.
+        mode: "masking": the network's output multiplies the features of the mixture; "mapping": the output is
             the features of the sources.
-        consistency: How what the estimates lack of the (normalised) mixture is shared among them; None
-            for not at all.
-        normalization: What the audio is normalised by; see `Separator`.
-        chunk_length: Samples that are best given at once. None for four seconds, on which these
-            networks are usually trained, or four receptive fields where that is longer.
-        pad_multiple: The mixture is padded with zeros to a multiple of so many samples. The zeros take
-            part in the statistics of global normalisations, so that this belongs to the model. None for
-            what the network needs.
+        consistency: Weights that share the rest of the (normalised) mixture among the estimates; None to
+            leave the rest out.
+        normalization: Normalisation of the audio; see `Separator`.
+        chunk_length: Best length of a chunk, samples. None for four seconds, the usual length in training, or
+            four receptive fields if longer.
+        pad_multiple: Length, samples, to a multiple of which the mixture is padded with zeros. Part of the
+            model, because global normalisations count the zeros. None for the network's own stride.
 
     Raises:
         UsageError: Filterbank, network and sources do not fit together.
@@ -87,7 +86,7 @@ class FilterbankSeparator(Separator):
 
     @property
     def chunk_length(self) -> int:
-        """The length asked for, or four seconds, or four receptive fields where that is longer."""
+        """Requested length, or four seconds, or four receptive fields if longer."""
         if self._chunk_length:
             return self._chunk_length
         length = max(4 * self.sample_rate, 4 * (self.receptive_field or 0))
@@ -95,16 +94,15 @@ class FilterbankSeparator(Separator):
 
     @property
     def receptive_field(self) -> int | None:
-        """The network's field and that of the filters on the way in and out; None if unbounded."""
+        """Field of network and filters, samples; None if unbounded."""
         frames = self.network.receptive_field
         return None if frames is None else frames * self.filterbank.hop_length + self.filterbank.reach
 
     @property
     def lookahead(self) -> int | None:
-        """What the network and the filters see of the future; None if unbounded.
+        """Look-ahead of network and filters, samples; None if unbounded.
 
-        There is no bound where the estimates' powers over the whole mixture decide how they are made
-        consistent.
+        Consistency weighted by powers depends on the whole mixture, without bound.
         """
         frames = self.network.lookahead
         if frames is None or self.consistency == "magsq":
@@ -113,7 +111,7 @@ class FilterbankSeparator(Separator):
 
     @property
     def stride(self) -> int:
-        """The grid of frames, and of frames that the network takes together."""
+        """Common grid of the frames and the network's stride, samples."""
         return self.filterbank.hop_length * self.network.frame_multiple
 
     def estimate(self, mixture: Tensor) -> Tensor:
@@ -129,27 +127,27 @@ class FilterbankSeparator(Separator):
 
     @property
     def graph(self) -> nn.Module:
-        """All of it, on whole multiples of `pad_multiple` samples."""
+        """The whole separator, on multiples of `pad_multiple` samples."""
         return _Whole(self)
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """Padding before the graph, and cutting after it."""
+        """Padding; and a callback that cuts the estimates."""
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))
         return (padded,), lambda outputs: outputs[0][..., :samples]
 
     def synthesize(self, mixture: Tensor) -> Tensor:
-        """What the network and the filterbank alone make of a mixture `(batch, channels, samples)`.
+        """Estimates of network and filterbank alone for a mixture `(batch, channels, samples)`.
 
         Returns:
             Estimates `(batch, sources, channels, samples)`, not made consistent.
         """
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))
-        features = channels_last(self.filterbank(padded))
+        features = channels_last(self.filterbank(padded)[:, 0])
         output = self.network(features)
         if self.mode == "masking":
-            # In place where no gradients are wanted: this is the largest tensor of all.
+            # In place without gradients: this is the largest tensor of all.
             output = output * features[:, None] if torch.is_grad_enabled() else output.mul_(features[:, None])
         audio = self.filterbank.inverse(output, samples)
         return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)

@@ -1,9 +1,9 @@
-"""Oracles: what separation could reach that knows the sources, and lower bounds that know nothing.
+"""Oracles: upper bounds of separation that know the true sources, and lower bounds.
 
-An oracle is a rule on the coefficients of any transform: it sees those of the mixture
-`(batch, channels, frequency, ...)` and of the true sources `(batch, sources, channels, frequency, ...)`, and
-estimates the latter. Axes after the frequency are time, be they frames or slices and their coefficients;
-where a transform returns a list of blocks, the rule is applied to each.
+An oracle is a rule on the coefficients of any transform, from the mixture `(batch, channels, frequency, ...)`
+and the true sources `(batch, sources, channels, frequency, ...)` to estimates like the sources. Axes after
+the frequency are time: frames, or slices and their coefficients. For a transform with a list of blocks, the
+rule applies to each block.
 
 [1] E. Vincent, R. Gribonval and M. D. Plumbley, "Oracle estimators for the benchmarking of source separation
 algorithms", Signal Processing 87(8), 2007.
@@ -35,17 +35,17 @@ Rule = Callable[[Tensor, Tensor], Tensor]
 """Coefficients of the mixture and of the sources to those of the estimates, shaped like the sources'."""
 
 _REGULARIZATION = 1e-10
-"""What is added to the covariance of the mixture, relative to its mean power."""
+"""Regularisation of the covariance of the mixture, relative to its mean power."""
 _SILENCE = 1e-30
-"""Power below all that is audible, with which silence still has a covariance that can be inverted."""
+"""Inaudible power that keeps the covariance of silence invertible."""
 
 
 class Oracle:
-    """Estimates sources by a rule that is shown them.
+    """Estimates sources by a rule that knows them.
 
     Args:
         name: Name of the rule, one of `ORACLES`.
-        transform: Analysis and synthesis; the lower bounds do not depend on it.
+        transform: Analysis and synthesis; irrelevant for the lower bounds.
 
     Raises:
         UsageError: There is no such rule.
@@ -76,7 +76,7 @@ class Oracle:
 
 
 def estimate_by_rule(rule: Rule, transform: Transform, mixture: Tensor, references: Tensor) -> Tensor:
-    """Analyse, apply a rule, and synthesise; shapes are those of `Oracle`."""
+    """Analyse, apply a rule, and synthesise; shapes as in `Oracle`."""
     batch, _, _, samples = references.shape
     whole: Any = transform(mixture)
     parts: Any = transform(rearrange(references, "b s c t -> (b s) c t"))
@@ -94,31 +94,31 @@ def _by_block(rule: Rule, mixture: Tensor, sources: Tensor, batch: int) -> Tenso
 
 
 def ideal_binary_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    """Each coefficient of the mixture goes to the loudest source [1], and is shared where several are."""
+    """Each coefficient of the mixture for the loudest source [1]; ties share the coefficient."""
     magnitudes = sources.abs()
     loudest = (magnitudes == magnitudes.amax(dim=1, keepdim=True)).to(magnitudes.dtype)
     return loudest / loudest.sum(dim=1, keepdim=True) * mixture[:, None]
 
 
 def ideal_ratio_mask(mixture: Tensor, sources: Tensor, power: float = 1.0) -> Tensor:
-    """Each coefficient of the mixture is shared in proportion to the sources' magnitudes to a power [2]."""
+    """Each coefficient of the mixture, shared by the sources' magnitudes to a power [2]."""
     return share(sources.abs() ** power) * mixture[:, None]
 
 
 def phase_sensitive_mask(mixture: Tensor, sources: Tensor) -> Tensor:
-    """The real mask in [0, 1] whose product with the mixture is nearest to the source [3]."""
+    """The real mask in [0, 1] that brings the mixture nearest to the source [3]."""
     whole = mixture[:, None]
     return phase_sensitive_ratio(whole, sources) * whole
 
 
 def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:
-    """The sources' true magnitudes with the phase of their sum, which a lossy mixture differs from."""
+    """True magnitudes of the sources with the phase of their sum (not of a lossy mixture)."""
     return with_phase_of(sources.abs(), sources.sum(dim=1, keepdim=True))
 
 
 def multichannel_wiener(mixture: Tensor, sources: Tensor) -> Tensor:
     """The Wiener filter of a local Gaussian model [4] with the sources' own powers and covariances."""
-    # Of a source that is panned, the covariance has rank one: single precision could not invert their sum.
+    # A panned source has a covariance of rank one: single precision cannot invert the sum.
     heard = rearrange(mixture.flatten(3), "b c f t -> b f c t").to(torch.complex128)
     models = rearrange(sources.flatten(4), "b s c f t -> b f s c t").to(torch.complex128)
     floor = (_REGULARIZATION * heard.abs().square().flatten(1).mean(dim=1)).clamp(min=_SILENCE)
@@ -149,10 +149,10 @@ ORACLES: Mapping[str, Rule] = MappingProxyType(
         "silence": silence,
     }
 )
-"""Rules by name; the names are those of the 2018 campaign where it has them [5]."""
+"""Rules by name, after the 2018 campaign [5]."""
 
 
 def share(weights: Tensor, floor: float = 0.0) -> Tensor:
-    """Weights of sources `(batch, sources, ...)` as parts of their sum; equal parts where all are zero."""
+    """Weights of sources `(batch, sources, ...)` as parts of the sum; equal parts if all are zero."""
     total = weights.sum(dim=1, keepdim=True) + floor
     return torch.where(total == 0, 1 / weights.shape[1], weights / total.masked_fill(total == 0, 1))

@@ -1,4 +1,4 @@
-"""Published configurations by name, as separators with fresh weights or as their configuration.
+"""Published configurations by name: separators with fresh weights, or configurations.
 
 sudormrf_preset("improved-u16").build()
 sudormrf_preset("groupcomm-u8", sources=["vocals", "rest"], sample_rate=44100, channels=2).config()
@@ -41,8 +41,8 @@ _SEPARATORS: dict[str, dict[str, Any]] = {
     "groupcomm": {"consistency": "uniform"},
 }
 
-# The original's sizes are those of the paper's table (128 channels); the U36 networks reach their
-# published number of parameters with six resolutions only; the attentive network has its code's defaults.
+# Original: sizes of the paper's table (128 channels). U36: only six resolutions give the published number
+# of parameters. Attentive: defaults of the published code.
 _SUDORMRF: dict[str, tuple[SuDoRMRFVariant, dict[str, int]]] = {
     "original-0.25x": ("original", {"num_blocks": 4}),
     "original-0.5x": ("original", {"num_blocks": 8}),
@@ -63,13 +63,13 @@ SUDORMRF_PRESETS = tuple(_SUDORMRF)
 
 @dataclass(frozen=True)
 class FilterbankDesign:
-    """A `FilterbankSeparator` that is not built yet: its parts' classes and arguments.
+    """Classes and arguments of a `FilterbankSeparator`, before it is built.
 
     Attributes:
         network: Class of the network.
-        network_args: Its arguments.
-        filterbank_args: Those of the `LearnedFilterbank`.
-        separator_args: Those of the `FilterbankSeparator`, without its parts.
+        network_args: Arguments of the network.
+        filterbank_args: Arguments of the `LearnedFilterbank`.
+        separator_args: Arguments of the `FilterbankSeparator`, without its parts.
     """
 
     network: type[MaskNetwork]
@@ -105,7 +105,7 @@ def sudormrf_preset(
     Args:
         name: One of `SUDORMRF_PRESETS`.
         sources: Names of the sources.
-        sample_rate: Rate that the separator works at, in Hz.
+        sample_rate: Sample rate of the separator, Hz.
         channels: Channels of the mixture and of each estimate.
         kernel_size: Samples of a filter; published were 21 at 8000 Hz and 41 at 16000 Hz.
 
@@ -116,7 +116,7 @@ def sudormrf_preset(
         raise UsageError(f"there is no SuDoRM-RF preset {name!r}; known are {', '.join(_SUDORMRF)}")
     variant, sizes = _SUDORMRF[name]
     if variant == "original":
-        # The published numbers of parameters count it.
+        # The published number of parameters counts the unused norm.
         sizes = {**sizes, "unused_norm": True}
     return sudormrf_design(
         variant, sizes, kernel_size=kernel_size, sources=sources, sample_rate=sample_rate, channels=channels
@@ -133,14 +133,14 @@ def sudormrf_design(
     channels: int = 1,
     pad_multiple: int | None = None,
 ) -> FilterbankDesign:
-    """A SuDoRM-RF separator of any size, with the filterbank that belongs to the variant.
+    """A SuDoRM-RF separator of any size, with the filterbank of the variant.
 
     Args:
-        variant: Which of the networks.
-        sizes: Arguments of the network's class (other than `num_outputs`).
+        variant: Name of the network.
+        sizes: Arguments of the network's class, without `num_outputs`.
         kernel_size: Samples of a filter.
         sources: Names of the sources.
-        sample_rate: Rate that the separator works at, in Hz.
+        sample_rate: Sample rate of the separator, Hz.
         channels: Channels of the mixture and of each estimate.
         pad_multiple: See `FilterbankSeparator`.
     """

@@ -1,14 +1,15 @@
-"""The one noun of Soloist: a separator maps a mixture to estimates of its sources."""
+"""The separator, the one noun of Soloist: a map from a mixture to estimates of its sources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from soloist.config import build_object
 from soloist.errors import UsageError
 from soloist.estimation import Confidence
 from soloist.losses import Prediction
@@ -16,10 +17,10 @@ from soloist.losses import Prediction
 Normalization = Literal["none", "track", "chunk"]
 
 Finish = Callable[[Sequence[Tensor]], Tensor]
-"""Makes estimates `(batch, sources, channels, samples)` of what a graph returned."""
+"""Post-processing: outputs of a graph to estimates `(batch, sources, channels, samples)`."""
 
 Note = Callable[[Confidence], None]
-"""Is told how clear a separation was."""
+"""Callback that receives the clustering confidence."""
 
 
 @runtime_checkable
@@ -32,54 +33,52 @@ class Optimizable(Protocol):
 
 @runtime_checkable
 class Measuring(Protocol):
-    """A separator that begins its training with statistics of what it is to separate."""
+    """Separator that begins training with statistics of the mixtures."""
 
     def measure(self, mixtures: Iterable[Tensor]) -> None:
-        """Set these from audio `(batch, channels, samples)`, in pieces."""
+        """Set the statistics from audio `(batch, channels, samples)`, in pieces."""
 
 
 class Follower(Protocol):
-    """Separates consecutive chunks of one recording, and remembers what is what from one to the next.
+    """Separates consecutive chunks of one recording, and keeps the order of the sources.
 
-    It is to the chunks what `Separator.stage` is to a batch of mixtures that have nothing to do with each
-    other.
+    Like `Separator.stage`, for consecutive chunks of one recording.
     """
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """What is done around the separator's `graph`.
+        """Pre-processing, and a post-processing callback.
 
         Args:
-            mixture: The next chunks, in their order: `(chunks, channels, samples)`, with a multiple of the
+            mixture: The next chunks in order, `(chunks, channels, samples)`, with a multiple of the
                 separator's channels.
 
         Returns:
-            What the graph is given, and what makes estimates `(chunks, sources, channels, samples)` of that
-            which it returns.
+            Inputs of the graph, and a function from outputs of the graph to estimates
+            `(chunks, sources, channels, samples)`.
         """
         ...
 
 
 @runtime_checkable
 class Following(Protocol):
-    """A separator of unordered sources that can follow these through a recording."""
+    """Separator of unordered sources that can follow the sources through a recording."""
 
     def follow(self, note: Note | None = None) -> Follower | None:
-        """What separates one recording chunk by chunk.
+        """Make a follower for one recording.
 
         Args:
-            note: Is told how clear each chunk was.
+            note: Callback that receives the confidence of each chunk.
 
         Returns:
-            A new one for each recording; None where nothing is to be remembered.
+            A new follower; None if chunks need no memory.
         """
 
 
 @dataclass(frozen=True)
 class Level:
-    """Mean and standard deviation of a mixture, by which a separator's input is normalised.
+    """Mean and standard deviation of a mixture, for normalisation.
 
-    Both have shape `(batch, 1, 1)`. The deviation is the unbiased one, with a floor, so that silence
-    stays silence.
+    Both have shape `(batch, 1, 1)`. The deviation is unbiased, with a floor: silence stays silence.
     """
 
     mean: Tensor
@@ -102,18 +101,18 @@ class Level:
     def restore(self, estimates: Tensor) -> Tensor:
         """Bring estimates `(batch, sources, channels, samples)` back to the mixture's level.
 
-        The mean is shared equally, so that estimates which add up to the normalised mixture add up
+        Each estimate gets an equal share of the mean: estimates that add up to the normalised mixture add up
         to the mixture.
         """
         share = self.mean / estimates.shape[1]
         return estimates * self.deviation[:, None] + share[:, None]
 
     def restore_coefficients(self, coefficients: Tensor, ones: Tensor) -> Tensor:
-        """`restore` on what a linear transform makes of estimates.
+        """`restore` for coefficients of a linear transform.
 
         Args:
             coefficients: `(batch, sources, channels, ...)`.
-            ones: What it makes of a signal of ones, `(1, 1, ...)`.
+            ones: Coefficients of a signal of ones, `(1, 1, ...)`.
         """
         mean, deviation = (
             values.reshape(-1, *[1] * (coefficients.ndim - 1)) for values in (self.mean, self.deviation)
@@ -124,17 +123,17 @@ class Level:
 class Separator(nn.Module):
     """Maps a mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`.
 
-    A subclass implements `estimate`, or `graph` and `stage`. Everything that works with separators
-    (inference, training, evaluation, export) knows this interface and nothing below it.
+    A subclass implements `estimate`, or `graph` and `stage`. Inference, training, evaluation and export know
+    this interface and nothing below it.
 
     Args:
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate that the separator works at, in Hz.
+        sample_rate: Sample rate of mixture and estimates, Hz.
         channels: Channels of the mixture and of each estimate.
-        ordered: Whether the order of the sources means something (stems), or not (talkers of a model
-            trained with a permutation-invariant loss).
-        normalization: What the input is normalised by to zero mean and unit deviation: nothing, the
-            statistics of the whole track, or those of each chunk.
+        ordered: True if the order of the sources is fixed (stems); False for talkers of a model trained with
+            a permutation-invariant loss.
+        normalization: Statistics for zero mean and unit deviation of the input: none, of the whole track, or
+            of each chunk.
     """
 
     def __init__(
@@ -159,29 +158,29 @@ class Separator(nn.Module):
 
     @property
     def minimum_length(self) -> int:
-        """Samples below which a chunk is padded with zeros before it is estimated."""
+        """Samples of the shortest input of `estimate`; shorter chunks are padded with zeros."""
         return 1
 
     @property
     def chunk_length(self) -> int:
-        """Samples that are best given at once: what the separator was trained on, or a compromise."""
+        """Best length of a chunk in samples: the one of the training, or a compromise."""
         return 10 * self.sample_rate
 
     @property
     def receptive_field(self) -> int | None:
-        """Samples on either side that an output sample can depend on; None where there is no bound."""
+        """Samples on either side that an output sample can depend on; None if unbounded."""
         return None
 
     @property
     def lookahead(self) -> int | None:
-        """Samples of the future that an output sample can depend on; None where there is no bound."""
+        """Samples of the future that an output sample can depend on; None if unbounded."""
         return self.receptive_field
 
     @property
     def stride(self) -> int:
-        """Samples by which an input may be shifted so that the output only shifts with it.
+        """Grid in samples: an input shifted by a multiple gives the same output, shifted.
 
-        Chunks begin on multiples of it, so that they see the grid of frames that the track sees.
+        Chunks begin on multiples of the stride, on the grid of frames of the whole track.
         """
         return 1
 
@@ -197,17 +196,36 @@ class Separator(nn.Module):
         Raises:
             UsageError: The shape is not that of a mixture for this separator.
         """
+        normalized, level = self.normalize(mixture)
+        return self.restore_estimates(self.estimate_any_length(normalized), mixture, level)
+
+    def normalize(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
+        """Bring a mixture `(batch, channels, samples)` to the level that the separator estimates at.
+
+        Returns:
+            The normalised mixture, and the level to restore; None without normalisation.
+
+        Raises:
+            UsageError: The shape is not that of a mixture for this separator.
+        """
         self._check(mixture)
-        if self.normalization == "none":
-            estimates = self.estimate_any_length(mixture)
-        else:
-            level = Level.of(mixture)
-            estimates = level.restore(self.estimate_any_length(level.normalize(mixture)))
+        level = None if self.normalization == "none" else Level.of(mixture)
+        return (mixture if level is None else level.normalize(mixture)), level
+
+    def restore_estimates(self, estimates: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
+        """Estimates at the level of the mixture; digital silence for digital silence.
+
+        Args:
+            estimates: `(batch, sources, channels, samples)` for the normalised mixture.
+            mixture: Audio `(batch, channels, samples)`.
+            level: Level that the mixture was normalised by.
+        """
+        restored = estimates if level is None else level.restore(estimates)
         # A network with biases answers silence with a faint noise.
-        return estimates.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
+        return restored.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`: estimates, and what led to them."""
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it."""
         return Prediction(mixture, lambda: self(mixture))
 
     def estimate(self, mixture: Tensor) -> Tensor:
@@ -224,38 +242,39 @@ class Separator(nn.Module):
         return self.run_staged(*self.stage(mixture))
 
     def run_staged(self, inputs: tuple[Tensor, ...], finish: Finish) -> Tensor:
-        """Run the `graph` between the halves of a `stage`."""
+        """Run the `graph` on its inputs, and finish the outputs."""
         assert self.graph is not None
         outputs = self.graph(*inputs)
         return finish([outputs] if isinstance(outputs, Tensor) else outputs)
 
     @property
     def graph(self) -> nn.Module | None:
-        """What of `estimate` other engines can run: a module from real tensors to one or several such.
+        """The exportable, real-valued part of the separator; None if there is none.
 
-        Analysis and synthesis by complex numbers stay outside of it. None where there is no such module.
+        A module from real tensors to one or several real tensors. Complex analysis and synthesis stay
+        outside.
         """
         return None
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """What `estimate` does around the `graph`.
+        """Pre-processing, and a post-processing callback.
 
         Args:
             mixture: Normalised audio `(batch, channels, samples)` of at least `minimum_length` samples.
 
         Returns:
-            What the graph is given, and what makes estimates of that which it returns.
+            Inputs of the graph, and a function from outputs of the graph to estimates.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement stage")
 
     def estimate_any_length(
         self, mixture: Tensor, estimate: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """`estimate` for any length from one sample: what is too short is padded and cut again.
+        """`estimate` for any length from one sample: short mixtures are padded, their estimates cut.
 
         Args:
             mixture: Normalised audio `(batch, channels, samples)`.
-            estimate: What estimates in place of the separator's own `estimate`.
+            estimate: Function to call in place of the separator's own `estimate`.
         """
         estimate = estimate or self.estimate
         samples = mixture.shape[-1]
@@ -267,8 +286,7 @@ class Separator(nn.Module):
     def optimize(self) -> Separator:
         """Rewrite the separator for fast inference, in place; the estimates stay the same.
 
-        Networks that can fold or fuse something do it in their own `optimize()`; what has been
-        optimised cannot be trained on.
+        Networks fold and fuse layers in their own `optimize()`. An optimised separator cannot be trained.
         """
         self.eval().requires_grad_(False)
         for module in list(self.modules()):
@@ -285,5 +303,18 @@ class Separator(nn.Module):
 
 
 def is_silent(mixture: Tensor) -> Tensor:
-    """Whether each mixture of `(batch, channels, samples)` is digital silence; `(batch,)`."""
+    """True for each mixture of `(batch, channels, samples)` that is digital silence; `(batch,)`."""
     return mixture.eq(0).flatten(1).all(dim=1)
+
+
+def build_separator(config: Mapping[str, Any], where: str) -> Separator:
+    """Build the separator that a configuration describes, with fresh weights, in eval mode.
+
+    Args:
+        config: `class_path` and `init_args`; a part of the separator is another such mapping.
+        where: Owner of the configuration, for messages.
+
+    Raises:
+        ConfigError: As `build_object` does.
+    """
+    return build_object(config, where, Separator).eval()

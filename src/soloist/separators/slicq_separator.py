@@ -3,43 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.estimation import WienerEM
 from soloist.losses import Prediction
 from soloist.networks import BlockShape, MaskDesign, XumxSliCQ
-from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
-from soloist.separators.statistics import mean_and_deviation, moments
+from soloist.separators.separator import Finish, Normalization
+from soloist.separators.transform_separator import TransformSeparator
 from soloist.transforms import SliCQ, overlap_slices
 
 
-class SliCQSeparator(Separator):
-    """Masks the blocks of the mixture's sliCQ with a network for each block.
+class SliCQSeparator(TransformSeparator):
+    """Masks the blocks of a sliCQ with one network a block.
 
     S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop at ISMIR, 2021.
 
     Args:
-        transform: Analysis and synthesis; its blocks decide the sizes of the network.
-        network: How the network of a block is made.
+        transform: Analysis and synthesis; the blocks decide the sizes of the network.
+        network: Design of the network of a block.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate of the transform, in Hz.
+        sample_rate: Sample rate of the transform, Hz.
         channels: Channels of the mixture and of each estimate.
-        bandwidth: Blocks that begin above it, in Hz, have no network: each source gets the mixture there,
-            which only the Wiener filter then shares among them. None for all blocks.
-        wiener_iterations: How often the mixture is filtered by what the masks leave of it, which makes the
-            estimates add up to it; 0 for not at all.
-        soft_mask: Begin with the masks as shares of their sum, in place of the masks as they are.
-        chunk_slices: Slices that are best given at once.
-        normalization: What the audio is normalised by; see `Separator`.
+        bandwidth: Frequency, Hz, above which blocks have no network: each source gets the mixture there, and
+            the Wiener filter shares it. None for a network for every block.
+        wiener_iterations: Iterations of the Wiener filter, which makes the estimates add up to the mixture; 0
+            for no filter.
+        soft_mask: Begin the filter with masks divided by their sum.
+        chunk_slices: Best length of a chunk, slices.
+        normalization: Normalisation of the audio; see `Separator`.
 
     Raises:
-        UsageError: The transform is one for another sample rate, or a number is out of range.
+        UsageError: The transform has another sample rate, or a number is out of range.
     """
+
+    transform: SliCQ
+    network: XumxSliCQ
 
     def __init__(
         self,
@@ -80,14 +81,14 @@ class SliCQSeparator(Separator):
 
     @property
     def chunk_length(self) -> int:
-        """Samples that are analysed into `chunk_slices` slices."""
+        """Samples of `chunk_slices` slices."""
         return max(1, self.chunk_slices - 1) * self.transform.hop_length
 
     @property
     def receptive_field(self) -> int | None:
-        """What a slice and what the network sees beyond it depend on; None where there is no bound.
+        """Field of network and transform, samples; None if unbounded.
 
-        There is none for a Wiener filter, which models all that it is given.
+        A Wiener filter models the whole input, without bound.
         """
         radius = self.network.radius
         if radius is None or self.wiener.iterations:
@@ -96,7 +97,7 @@ class SliCQSeparator(Separator):
 
     @property
     def stride(self) -> int:
-        """The grid of slices."""
+        """Distance of the slices, samples."""
         return self.transform.hop_length
 
     @property
@@ -105,7 +106,7 @@ class SliCQSeparator(Separator):
         return _Masks(self.network)
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """Analysis before the networks; masks, the filter and synthesis after them."""
+        """Analysis; and a callback for masks, the filter and synthesis."""
         mixed = self.transform(mixture)
         seen = tuple(block.abs() for block in mixed[: len(self.network.blocks)])
 
@@ -122,23 +123,13 @@ class SliCQSeparator(Separator):
         return self.wiener.filter_blocks(mixed, magnitudes)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`: blocks of coefficients and masks.
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it: blocks and masks.
 
-        The coefficients are what the masks leave of the mixture, not filtered, and at its level whatever the
-        normalisation.
+        The blocks are the masked mixture before the filter, at the level of the mixture.
         """
-        self._check(mixture)
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
+        mixed, level = self.analyze(mixture)
         masks = self.run_network(mixed)
-        coefficients = apply_masks(masks, mixed)
-        if level is not None:
-            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
-            coefficients = [
-                level.restore_coefficients(block, one) for block, one in zip(coefficients, ones, strict=True)
-            ]
-        silent = is_silent(mixture)[:, None, None, None, None, None]
-        coefficients = [block.masked_fill(silent, 0.0) for block in coefficients]
+        coefficients = self.restore(apply_masks(masks, mixed), mixture, level)
         return Prediction(
             mixture,
             lambda: self.synthesize(coefficients, mixture.shape[-1]),
@@ -159,34 +150,16 @@ class SliCQSeparator(Separator):
         return self._match(self.network([block.abs() for block in mixed]), mixed)
 
     def _match(self, masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
-        # A network may be run in less precision than there are complex numbers in.
+        # Networks may run in a precision without complex numbers.
         return [mask.to(block.real.dtype) for mask, block in zip(masks, mixed, strict=True)]
 
-    def synthesize(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
-        """Audio `(batch, sources, channels, length)` of blocks of the sources' coefficients."""
-        folded = [rearrange(block, "b n c f s t -> b (n c) f s t") for block in coefficients]
-        audio = self.transform.inverse(folded, length)
-        return rearrange(audio, "b (n c) t -> b n c t", c=self.channels)
-
-    @torch.no_grad()
-    def measure(self, mixtures: Iterable[Tensor]) -> None:
-        """Begin with the mean and the deviation of each bin's magnitudes in examples of what comes.
-
-        Args:
-            mixtures: Audio `(batch, channels, samples)`, in pieces.
-        """
-        self.network.set_statistics(*mean_and_deviation(self._moments(mixture) for mixture in mixtures))
-
-    def _moments(self, mixture: Tensor) -> Tensor:
-        """The `moments` of the magnitudes of each bin, `(3, bins)`."""
-        level = None if self.normalization == "none" else Level.of(mixture)
-        mixed = self.transform(mixture if level is None else level.normalize(mixture))
-        spectrograms = (overlap_slices(block.abs()).mean(dim=1) for block in mixed)
-        return torch.cat([moments(rearrange(x, "b f t -> f (b t)")) for x in spectrograms], dim=1)
+    def spectrograms(self, coefficients: Sequence[Tensor]) -> list[Tensor]:
+        """Magnitudes `(batch, channels, frequency, frames)` of each block, overlapping slices added up."""
+        return [overlap_slices(block.abs()) for block in coefficients]
 
 
 class _Masks(nn.Module):
-    """The networks of the blocks below the bandwidth, from and to tensors one by one."""
+    """The networks of the blocks below the bandwidth, with one argument and one output a block."""
 
     def __init__(self, network: XumxSliCQ) -> None:
         super().__init__()
@@ -197,5 +170,5 @@ class _Masks(nn.Module):
 
 
 def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
-    """What masks leave of the mixture's blocks; shapes are those of `SliCQSeparator.run_network`."""
+    """Masked blocks of the mixture; shapes as in `SliCQSeparator.run_network`."""
     return [mask * block[:, None] for mask, block in zip(masks, mixed, strict=True)]

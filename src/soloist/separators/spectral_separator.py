@@ -1,8 +1,9 @@
-"""Separators that work on spectrograms: a transform, a network, a mask or a mapping, and back."""
+"""Separators on spectrograms: a transform, a network, a mask or a mapping, and the inverse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -13,45 +14,50 @@ from soloist.errors import UsageError
 from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
 from soloist.estimation.representations import PlaneOrder, decibels
 from soloist.losses import Prediction
-from soloist.networks import SpectralNetwork, Standardizing, Variational
-from soloist.separators.separator import Finish, Level, Normalization, Separator, is_silent
-from soloist.separators.statistics import mean_and_deviation, moments
-from soloist.transforms import STFT
+from soloist.networks import SpectralNetwork, Variational
+from soloist.separators.separator import Finish, Normalization
+from soloist.separators.transform_separator import TransformSeparator
+from soloist.transforms import SpectralTransform
 
 Representation = Literal["complex", "magnitude", "decibels"]
-"""What a network sees of a spectrogram."""
+"""Input of the network: real and imaginary parts, magnitudes, or levels in dB."""
 
 
-class SpectralSeparator(Separator):
-    """Estimates each source's spectrogram from that of the mixture with a network.
+class SpectralSeparator(TransformSeparator):
+    """Estimates the spectrogram of each source with a network.
 
     Args:
-        transform: Analysis and synthesis.
-        network: Maps what it sees of the mixture to `sources * channels` such spectrograms, those of the
-            first source first.
+        transform: Analysis and synthesis: an `STFT`, a `SliCQMatrix`, a `LearnedFilterbank`, or another
+            `SpectralTransform`.
+        network: Maps the represented mixture to `sources * channels` spectrograms of the same representation,
+            source by source.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate that the network was trained at, in Hz.
+        sample_rate: Sample rate of the network, Hz.
         channels: Channels of the mixture and of each estimate.
-        ordered: Whether the order of the sources means something; that of talkers does not.
-        representation: What the network sees: the real and imaginary parts as channels, magnitudes, or these
-            in dB.
-        plane_order: In which order the parts are stacked.
-        mode: "mapping": the network's output is the estimate; "masking": it is multiplied with the mixture
-            (real and imaginary parts each by their own mask). Magnitudes get the mixture's phase. From levels
-            in dB come masks only.
-        chunk_frames: Frames that are best given at once.
-        normalization: What the audio is normalised by; see `Separator`.
-        wiener: The filter that the magnitudes of the network's estimates, and the mixture, then go through;
-            None for none. With its `residual`, the last source is what the others leave, and the network
-            estimates one source less. Training minimises what is wrong before the filter.
+        ordered: True if the order of the sources is fixed; False for talkers.
+        representation: Input of the network: real and imaginary parts as channels, magnitudes, or magnitudes
+            in dB. Real coefficients have no complex representation.
+        plane_order: Order of the real and imaginary parts.
+        mode: "mapping": the network's output is the estimate; "masking": the output multiplies the mixture
+            (real and imaginary parts each by a mask of their own). Magnitudes get the phase of the mixture,
+            or its sign. Levels in dB allow masks only.
+        chunk_frames: Best length of a chunk, frames.
+        normalization: Normalisation of the audio; see `Separator`.
+        wiener: Filter of the estimated magnitudes and the mixture; None for none. With `wiener.residual`, the
+            last source is the rest, and the network estimates one source less. Losses see the estimates
+            before the filter.
 
     Raises:
-        UsageError: One source alone is to be filtered, or levels in dB are to be mapped.
+        UsageError: A filter for one source, a mapping of levels in dB, or a representation or filter that
+            real coefficients do not have.
     """
+
+    transform: SpectralTransform
+    network: SpectralNetwork
 
     def __init__(
         self,
-        transform: STFT,
+        transform: SpectralTransform,
         network: SpectralNetwork,
         *,
         sources: Sequence[str],
@@ -72,10 +78,6 @@ class SpectralSeparator(Separator):
             ordered=ordered,
             normalization=normalization,
         )
-        if wiener is not None and len(self.sources) < 2:
-            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
-        if representation == "decibels" and mode == "mapping":
-            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
         self.transform = transform
         self.network = network
         self.representation: Representation = representation
@@ -83,34 +85,47 @@ class SpectralSeparator(Separator):
         self.mode = mode
         self.chunk_frames = chunk_frames
         self.wiener = wiener
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        if self.wiener is not None and len(self.sources) < 2:
+            raise UsageError("one source alone cannot be filtered: add another, which may be wiener.residual")
+        if not self.transform.is_complex and (self.representation == "complex" or self.wiener is not None):
+            name = type(self.transform).__name__
+            raise UsageError(
+                f"{name} has real coefficients: set representation to magnitude or decibels, and no wiener"
+            )
+        if self.representation == "decibels" and self.mode == "mapping":
+            raise UsageError("a network that sees decibels estimates masks: set mode to masking")
 
     @property
     def chunk_length(self) -> int:
-        """Samples that are analysed into `chunk_frames` frames."""
-        return max(self.transform.hop_length * (self.chunk_frames - 1), self.transform.n_fft)
+        """Samples of `chunk_frames` frames."""
+        return self.transform.length_of(self.chunk_frames)
 
     @property
     def receptive_field(self) -> int | None:
-        """The network's field, and the window's half on the way in and on the way out; None if unbounded.
+        """Field of network and transform, samples; None if unbounded.
 
-        There is no bound for a Wiener filter, which models all that it is given.
+        A Wiener filter models the whole input, without bound.
         """
-        return self._in_samples(self.network.receptive_field)
+        return self._in_samples(self.network.receptive_field, self.transform.reach)
 
     @property
     def lookahead(self) -> int | None:
-        """What the network sees of the future, and the window's half on the way in and on the way out."""
-        return self._in_samples(self.network.lookahead)
+        """Look-ahead of network and transform, samples; None if unbounded."""
+        return self._in_samples(self.network.lookahead, self.transform.lookahead)
 
-    def _in_samples(self, frames: int | None) -> int | None:
+    def _in_samples(self, frames: int | None, around: int) -> int | None:
         if frames is None or (self.wiener is not None and self.wiener.iterations):
             return None
-        return frames * self.transform.hop_length + self.transform.n_fft
+        return self.transform.widening(frames) + around
 
     @property
     def stride(self) -> int:
-        """The grid of frames, and of frames that the network takes together."""
-        return self.network.stride * self.transform.hop_length
+        """Least common grid of the transform's hops and the network's stride, samples."""
+        per_hop = self.transform.frames_per_hop
+        return math.lcm(self.network.stride, per_hop) // per_hop * self.transform.hop_length
 
     @property
     def graph(self) -> SpectralNetwork:
@@ -118,7 +133,7 @@ class SpectralSeparator(Separator):
         return self.network
 
     def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
-        """Analysis before the network; masks or mappings, the filter and synthesis after it."""
+        """Analysis; and a callback for masks or mappings, the filter and synthesis."""
         mixed = self.transform(mixture)
         seen = self.represent(mixed)
 
@@ -128,124 +143,86 @@ class SpectralSeparator(Separator):
         return (seen,), finish
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What a loss sees of a mixture `(batch, channels, samples)`.
+        """Prediction for a mixture `(batch, channels, samples)`, as losses take it.
 
-        The coefficients are those of the estimates before they are filtered, at the level of the mixture
-        whatever the normalisation; the masks are there where magnitudes are masked.
+        The coefficients are those of the estimates before the filter, at the level of the mixture; masks are
+        given where magnitudes are masked. A transform that is not exact has neither.
         """
         mixed, level = self.analyze(mixture)
-        seen, latent = self.represent(mixed), None
-        if isinstance(self.network, Variational):
-            planes, latent = self.network.explain(seen)
-        else:
-            planes = self.network(seen)
-        output = self.split_sources(planes, mixed)
+        planes, latent = self._explain(self.represent(mixed))
+        output, length = self.split_sources(planes, mixed), mixture.shape[-1]
         coefficients = self.make_estimates(output, mixed)
+        if not self.transform.exact:
+            # Levels come back as audio only, and references have no coefficients to compare with.
+            return Prediction(
+                mixture,
+                lambda: self.restore_estimates(self.synthesize(coefficients, length), mixture, level),
+                latent=latent,
+            )
         residual = self.wiener is not None and self.wiener.residual
         if residual:
             rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
             coefficients = torch.cat([coefficients, rest], dim=1)
-        coefficients = self.restore(coefficients, mixture, level)
+        restored = self.restore(coefficients, mixture, level)
         masked = self.representation != "complex" and self.mode == "masking" and not residual
         return Prediction(
             mixture,
-            lambda: self.synthesize(coefficients, mixture.shape[-1]),
+            lambda: self.synthesize(restored, length),
             analyze=self.transform,
-            coefficients=coefficients,
+            coefficients=restored,
             masks=output if masked else None,
             latent=latent,
         )
 
-    def analyze(self, mixture: Tensor) -> tuple[Tensor, Level | None]:
-        """The coefficients of a mixture `(batch, channels, samples)` at the level that the network sees.
-
-        Returns:
-            Complex `(batch, channels, frequency, frames)`, and what the mixture was normalised by.
-
-        Raises:
-            UsageError: The shape is not that of a mixture for this separator.
-        """
-        self._check(mixture)
-        level = None if self.normalization == "none" else Level.of(mixture)
-        return self.transform(mixture if level is None else level.normalize(mixture)), level
-
-    def restore(self, coefficients: Tensor, mixture: Tensor, level: Level | None) -> Tensor:
-        """Estimated coefficients at the level of the mixture; those of digital silence are zero.
-
-        Args:
-            coefficients: Complex `(batch, sources, channels, frequency, frames)`.
-            mixture: Audio `(batch, channels, samples)`.
-            level: What the mixture was normalised by.
-        """
-        if level is not None:
-            ones = self.transform(mixture.new_ones(1, 1, mixture.shape[-1]))
-            coefficients = level.restore_coefficients(coefficients, ones)
-        return coefficients.masked_fill(is_silent(mixture)[:, None, None, None, None], 0.0)
-
-    @torch.no_grad()
-    def measure(self, mixtures: Iterable[Tensor]) -> None:
-        """Begin with the statistics of examples of what comes, where the network normalises by them.
-
-        Args:
-            mixtures: Audio `(batch, channels, samples)`, in pieces; not read where the network does not.
-        """
-        if isinstance(self.network, Standardizing):
-            pieces = (moments(self._magnitudes(mixture)) for mixture in mixtures)
-            self.network.set_statistics(*mean_and_deviation(pieces))
-
-    def _magnitudes(self, mixture: Tensor) -> Tensor:
-        """The mean over the channels of the magnitudes of a mixture, `(frequency, frames of all items)`."""
-        mixed, _ = self.analyze(mixture)
-        return rearrange(mixed.abs().mean(dim=1), "b f t -> f (b t)")
+    def _explain(self, seen: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Output of the network, and the distribution of its bottleneck if it is variational."""
+        if isinstance(self.network, Variational):
+            return self.network.explain(seen)
+        return self.network(seen), None
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.
 
         Args:
-            coefficients: Complex `(batch, channels, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         return self.finish(self.network(self.represent(coefficients)), coefficients)
 
     def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """What the network's output makes of the mixture.
+        """Filtered estimates of the sources' coefficients.
 
         Args:
-            output: `(batch, sources * planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            output: Output of the network, `(batch, sources * planes, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
         return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
 
-    def synthesize(self, coefficients: Tensor, length: int) -> Tensor:
-        """Audio `(batch, sources, channels, length)` of what `estimate_coefficients` gives."""
-        audio = self.transform.inverse(rearrange(coefficients, "b s c f t -> b (s c) f t"), length)
-        return rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
-
     def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """The network's output `(batch, sources * planes, frequency, frames)` source by source.
+        """Output `(batch, sources * planes, frequency, frames)` of the network, source by source.
 
         Returns:
-            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients: a
-            network may be run in less than there are complex numbers in.
+            `(batch, sources, planes, frequency, frames)`, in the precision of the mixture's coefficients:
+            networks may run in a precision without complex numbers.
         """
-        planes = coefficients.shape[1] * (2 if self.representation == "complex" else 1)
+        planes = self.channels * (2 if self.representation == "complex" else 1)
         return rearrange(output.to(coefficients.real.dtype), "b (s c) f t -> b s c f t", c=planes)
 
     def make_estimates(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """Make estimates of the network's output.
+        """Estimates before the filter.
 
         Args:
-            output: `(batch, sources, planes, frequency, frames)`.
-            coefficients: Those of the mixture, complex `(batch, channels, frequency, frames)`.
+            output: Output of the network, `(batch, sources, planes, frequency, frames)`.
+            coefficients: Mixture `(batch, channels, frequency, frames)`.
 
         Returns:
-            Complex `(batch, sources, channels, frequency, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
         if self.representation == "complex":
             planes = output if self.mode == "mapping" else output * self.represent(coefficients)[:, None]
@@ -253,10 +230,13 @@ class SpectralSeparator(Separator):
             return rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
         if self.mode == "masking":
             return output * coefficients[:, None]
-        return with_phase_of(output, coefficients[:, None])
+        if self.transform.is_complex:
+            return with_phase_of(output, coefficients[:, None])
+        # The sign is the phase of a real coefficient.
+        return torch.where(coefficients[:, None] < 0, -output, output)
 
     def represent(self, coefficients: Tensor) -> Tensor:
-        """What the network sees of complex coefficients `(batch, channels, frequency, frames)`."""
+        """Input of the network for coefficients `(batch, channels, frequency, frames)`."""
         if self.representation == "complex":
             return complex_to_planes(coefficients, self.plane_order)
         magnitudes = torch.abs(coefficients)

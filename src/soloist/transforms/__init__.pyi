@@ -1,4 +1,5 @@
 from .learned_filterbank import LearnedFilterbank as LearnedFilterbank
+from .slicq.matrix import SliCQMatrix as SliCQMatrix
 from .slicq.overlap import overlap_slices as overlap_slices
 from .slicq.scales import SCALES as SCALES
 from .slicq.scales import ScaleName as ScaleName
@@ -7,4 +8,5 @@ from .slicq.slicq import SliCQ as SliCQ
 from .specification import parse_transform as parse_transform
 from .stft import STFT as STFT
 from .stft import Window as Window
+from .transform import SpectralTransform as SpectralTransform
 from .transform import Transform as Transform

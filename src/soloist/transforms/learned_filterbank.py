@@ -1,4 +1,4 @@
-"""A filterbank that is learned: a strided convolution, and a transposed one on the way back."""
+"""Learned filterbank: a strided convolution, and a transposed one for the synthesis."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.transforms.transform import SpectralTransform
 
 
-class LearnedFilterbank(nn.Module):
-    """Analyses audio with learned filters and synthesises the sources from what is left of it.
+class LearnedFilterbank(SpectralTransform):
+    """Analyses audio with learned filters and synthesises sources from estimated features.
 
-    Unlike a `Transform` it promises no reconstruction: it is trained together with the network between
-    its halves. Frame `t` is centred on sample `t * hop_length` (or ends there, if causal). The synthesis
-    looks half a kernel ahead in either case.
+    Not exact: the filters are trained together with the network between analysis and synthesis. The features
+    are real, one plane for all channels together. Frame `t` is centred on sample `t * hop_length` (or ends
+    there, if causal). The synthesis looks half a kernel ahead in either case.
 
     Args:
-        num_filters: Filters, often called bases.
+        num_filters: Number of filters, often called bases.
         kernel_size: Samples of a filter.
-        hop_length: Distance of the frames, samples; at most, and if None, half a kernel.
-        channels: Channels of the audio, on the way in and of each source on the way out.
-        num_sources: Sources that are synthesised.
-        synthesis: "joint": each output is a sum over the features of all of them; "separate": over its
-            own features only; "shared": that too, by the same filters for all outputs.
-        activation: What follows the analysis: nothing, a ReLU, or a ReLU and a gate ("gated"): a sigmoid of
-            what other filters make of the frame, whatever its level [1].
-        bias: Whether filters have biases; those of the gate have none.
-        causal: Whether a frame sees no sample after its own. The filters of the analysis then reach
-            `kernel_size` samples back; as published, they are stored with twice the length, of which the
-            second half is masked out.
+        hop_length: Distance of the frames, samples; at most half a kernel, the default.
+        channels: Channels of the audio and of each source.
+        num_sources: Number of synthesised sources.
+        synthesis: "joint": each output is a sum over the features of all outputs; "separate": over its own
+            features only; "shared": over its own features, with the same filters for all outputs.
+        activation: Activation of the analysis: none, a ReLU, or a ReLU with a gate ("gated"), a sigmoid of
+            other filters of the frame at unit norm [1].
+        bias: Give the filters biases, except those of the gate.
+        causal: Frames see no sample after their own. The filters of the analysis then reach `kernel_size`
+            samples back; as published, they are stored with twice the length, and the second half is masked.
 
     Raises:
-        UsageError: The hop is longer than half a kernel, so that samples would be lost.
+        UsageError: The hop is longer than half a kernel, which loses samples.
 
     [1] Y. Luo and N. Mesgarani, "TasNet: Time-domain audio separation network for real-time, single-channel
-        speech separation", ICASSP 2018. There each frame is brought to unit norm, and what is synthesised
-        back to its level; for a ReLU and a linear synthesis that is the same as to do so for the gate alone.
+        speech separation", ICASSP 2018. The paper normalises each frame and restores the level after the
+        synthesis; for a ReLU and a linear synthesis, normalising the gate alone is equivalent.
     """
 
+    is_complex = False
+    exact = False
     past: Tensor | None
 
     def __init__(
@@ -85,26 +87,35 @@ class LearnedFilterbank(nn.Module):
         nn.init.xavier_uniform_(self.synthesis.weight)
 
     @property
+    def num_bins(self) -> int:
+        """Number of filters."""
+        return self.num_filters
+
+    @property
     def reach(self) -> int:
-        """Samples on either side that analysis followed by synthesis can depend on."""
+        """Samples on either side that analysis and synthesis can depend on."""
         return self.kernel_size // 2 + (self.kernel_size // 2 if self.past is None else self.kernel_size - 1)
 
     @property
     def lookahead(self) -> int:
-        """Samples of the future that analysis followed by synthesis can depend on."""
+        """Samples of the future that analysis and synthesis can depend on."""
         return self.kernel_size // 2 * (2 if self.past is None else 1)
 
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, with at most `frames` frames."""
+        return max(1, self.hop_length * (frames - 1 + self.kernel_size % 2))
+
     def forward(self, audio: Tensor) -> Tensor:
-        """Analyse audio `(batch, channels, samples)` into features `(batch, filters, frames)`."""
+        """Analyse audio `(batch, channels, samples)` into features `(batch, 1, filters, frames)`."""
         features: Tensor = self.activation(self._analyze(audio, self.analysis))
-        return features if self.gate is None else features * self._gate(audio, self.gate)
+        return (features if self.gate is None else features * self._gate(audio, self.gate))[:, None]
 
     def _analyze(self, audio: Tensor, conv: nn.Conv1d) -> Tensor:
         weight = conv.weight if self.past is None else conv.weight * self.past
         return F.conv1d(audio, weight, conv.bias, self.hop_length, int(conv.padding[0]))
 
     def _gate(self, audio: Tensor, conv: nn.Conv1d) -> Tensor:
-        """What a gate lets through of audio `(batch, channels, samples)`: `(batch, filters, frames)`."""
+        """Gates `(batch, filters, frames)` of audio `(batch, channels, samples)`."""
         ones = conv.weight.new_ones(1, *conv.weight.shape[1:])
         ones = ones if self.past is None else ones * self.past
         power = F.conv1d(audio.square(), ones, None, self.hop_length, int(conv.padding[0]))
@@ -112,8 +123,8 @@ class LearnedFilterbank(nn.Module):
 
     def inverse(self, features: Tensor, length: int) -> Tensor:
         """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
-        # The transposed convolution as the matrix product and the overlap-add that it is, which a CPU
-        # does several times faster than conv_transpose1d.
+        # As a matrix product and an overlap-add, a transposed convolution is several times faster on a CPU
+        # than conv_transpose1d.
         weight, bias = self.synthesis.weight, self.synthesis.bias
         if self.joint:
             stacked = rearrange(features, "b o n t -> b (o n) t")

@@ -1,4 +1,4 @@
-"""Transforms by a short text: `stft:4096:1024`, `slicq:bark:262:32.9`."""
+"""Transforms from a short text: `stft:4096:1024`, `slicq:bark:262:32.9`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from soloist.transforms.stft import STFT
 from soloist.transforms.transform import Transform
 
 FORMS = ("stft:n_fft:hop_length:window", "slicq:scale:bins:fmin:slice_length:gamma")
-"""How transforms are written. Values may be left out from the end, or be empty."""
+"""Forms of a transform's text. Values may be left out from the end, or be empty."""
 
 _TYPES: dict[str, Callable[[str], Any]] = {"window": str, "scale": str, "fmin": float, "gamma": float}
 _FIELDS = {name: fields for name, *fields in (form.split(":") for form in FORMS)}
 
 
 def parse_transform(specification: str, sample_rate: int) -> Transform:
-    """Make the transform that a text names.
+    """Make a transform from a text.
 
     Args:
-        specification: As in `FORMS`. What is left out has the default of `SliCQ`; an STFT has 4096 samples
-            and a hop of a quarter.
+        specification: Text as in `FORMS`. Missing values have the defaults of `SliCQ`; an STFT has 4096
+            samples and a hop of a quarter.
         sample_rate: Hz.
 
     Raises:
-        UsageError: There is no such transform, a value is not a number, or out of range.
+        UsageError: Unknown transform, or a value that is not a number or out of range.
     """
     name, *texts = specification.split(":")
     if name not in _FIELDS:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.resources import is_captured
-from soloist.transforms.transform import Transform
+from soloist.transforms.transform import SpectralTransform
 
 Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]
 
 
 def make_window(name: Window, length: int) -> Tensor:
-    """A periodic window `(length,)` by name.
+    """Periodic window `(length,)` by name.
 
     Raises:
         UsageError: There is no such window.
@@ -36,23 +36,23 @@ def make_window(name: Window, length: int) -> Tensor:
     return windows[name](length)
 
 
-class STFT(Transform):
+class STFT(SpectralTransform):
     """Short-time Fourier transform with centred frames, exactly inverted by weighted overlap-add.
 
     Frame `t` is centred on sample `t * hop_length`. The signal is padded on the right to a whole
-    number of hops, so that every sample lies between two frame centres and is reconstructed, whatever
-    the length. A signal of less than a window is padded with zeros.
+    number of hops: every sample lies between two frame centres, and signals of any length are
+    reconstructed. Signals shorter than a window are padded with zeros.
 
     Args:
         n_fft: Length of the window and of the Fourier transform, samples.
-        hop_length: Distance of the frames, samples; at most three quarters of the window, so that no sample
-            is weighed so little that its reconstruction suffers.
+        hop_length: Distance of the frames, samples; at most three quarters of the window, because the inverse
+            divides by the sum of the squared windows.
         window: Name of the (periodic) window.
-        pad_mode: What stands beyond the ends of the signal: its reflection, or zeros ("constant").
-        scaled: Divide the coefficients by the sum of the window, so that a sinusoid's magnitude is
-            half its amplitude whatever the window.
-        window_length: Length of a window that is shorter than the Fourier transform, and stands in the middle
-            of its samples; None for one as long.
+        pad_mode: Padding beyond the ends of the signal: "reflect", or zeros ("constant").
+        scaled: Divide the coefficients by the sum of the window: the magnitude of a sinusoid is half its
+            amplitude for any window.
+        window_length: Length of a window shorter than the Fourier transform, centred in it; None for the same
+            length.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class STFT(Transform):
         before = (n_fft - length) // 2
         taps = nn.functional.pad(make_window(window, length), (before, n_fft - length - before))
         self.register_buffer("window", taps, persistent=False)
-        # A number also where modules are made without memory.
+        # A number even on the meta device.
         with torch.device("cpu"):
             self.scale = 1 / make_window(window, length).sum().item() if scaled else 1.0
 
@@ -86,18 +86,22 @@ class STFT(Transform):
 
     @property
     def num_bins(self) -> int:
-        """Frequencies from 0 Hz to half the sample rate, both included."""
+        """Number of frequencies from 0 Hz to half the sample rate, both included."""
         return self.n_fft // 2 + 1
 
     @property
     def reach(self) -> int:
-        """Half a window on the way in and half a window on the way out."""
+        """Half a window for the analysis and half a window for the synthesis."""
         return self.n_fft
 
     def num_frames(self, length: int) -> int:
-        """Frames that `length` samples are analysed into."""
+        """Number of frames of `length` samples."""
         length = max(length, self.n_fft)
         return -(-length // self.hop_length) + 1
+
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, with at most `frames` frames; at least a window."""
+        return max(self.hop_length * (frames - 1), self.n_fft)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into complex `(batch, channels, frequency, frames)`."""
@@ -131,7 +135,7 @@ class STFT(Transform):
         return rearrange(audio, "(b c) t -> b c t", c=channels)
 
     def _overlap_add(self, spectrum: Tensor, length: int) -> Tensor:
-        """`torch.istft` in steps that a graph for any number of frames can be made of.
+        """`torch.istft` in operations that can be traced for any number of frames.
 
         Args:
             spectrum: Complex `(batch, frequency, frames)`.
@@ -163,7 +167,7 @@ class STFT(Transform):
     def _pad(self, audio: Tensor) -> Tensor:
         half = self.n_fft // 2
         audio = nn.functional.pad(audio, (0, max(0, self.n_fft - audio.shape[-1])))
-        # A window of odd length has one sample more from its centre on than before it.
+        # A window of odd length has one more sample after its centre than before.
         right = half + self.n_fft % 2 + (-audio.shape[-1]) % self.hop_length
         if self.pad_mode == "constant":
             return nn.functional.pad(audio, (half, right))

@@ -1,4 +1,4 @@
-"""What every analysis/synthesis pair promises."""
+"""Contracts of analysis/synthesis pairs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Transform(nn.Module):
 
     Subclasses are differentiable, work on any batch and device, and do not loop over frames or bins.
 
-    A signal of any length can be worked on in pieces: a piece that begins on a multiple of `hop_length` has
-    the coefficients of the whole, only later, except where they see beyond its ends.
+    Signals can be processed in pieces: a piece that begins on a multiple of `hop_length` has the coefficients
+    of the whole signal, shifted, except near the ends of the piece.
 
     Attributes:
-        hop_length: Samples by which a signal may be shifted so that its coefficients only shift.
+        hop_length: Grid in samples: a signal shifted by a multiple has the same coefficients, shifted.
     """
 
     hop_length: int
@@ -41,11 +41,46 @@ class Transform(nn.Module):
         raise NotImplementedError
 
     def spectrogram(self, coefficients: Any, length: int) -> list[Tensor]:
-        """The amplitudes that sinusoids of the coefficients of `length` samples would have.
+        """Amplitudes of sinusoids with the coefficients of `length` samples.
 
         Returns:
-            For each run of bins with a time resolution of its own `(batch, channels, frequency, columns)`.
-            The first column begins with the signal. A whole number of columns makes a `hop_length`, and as
-            many hops as the signal has begun are there.
+            For each run of bins with one time resolution `(batch, channels, frequency, columns)`. The first
+            column begins with the signal. Each begun `hop_length` of the signal has a whole number of
+            columns.
         """
         raise NotImplementedError
+
+
+class SpectralTransform(Transform):
+    """Transform with one tensor of coefficients, `(batch, planes, frequency, frames)`, real or complex.
+
+    Any of these works in a `SpectralSeparator`. `inverse` takes one plane for each channel of each source.
+
+    Attributes:
+        frames_per_hop: Frames for each `hop_length` samples.
+        is_complex: True for coefficients with a phase, one plane for each channel; False for real ones.
+        exact: True if `inverse` undoes `forward`, and both are linear. False for a filterbank that learns
+            both.
+    """
+
+    frames_per_hop: int = 1
+    is_complex: bool = True
+    exact: bool = True
+
+    @property
+    def num_bins(self) -> int:
+        """Frequencies, or filters, of the coefficients."""
+        raise NotImplementedError
+
+    @property
+    def lookahead(self) -> int:
+        """Samples of the future that analysis followed by synthesis can depend on."""
+        return self.reach
+
+    def length_of(self, frames: int) -> int:
+        """Longest signal, in samples, with at most `frames` frames, or the shortest signal worth a chunk."""
+        raise NotImplementedError
+
+    def widening(self, frames: int) -> int:
+        """Samples by which a network with a field of `frames` frames widens `reach` and `lookahead`."""
+        return frames * self.hop_length

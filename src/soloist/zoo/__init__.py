@@ -1,6 +1,6 @@
-"""The zoo: models on disk, the cards that say what they are, importers of published checkpoints.
+"""The zoo: models on disk, their cards, importers of published checkpoints.
 
-What reads or writes weights is imported at its first use, so that listing the cards costs nothing.
+Names are imported at their first use, so that listing the cards loads no weights and no PyTorch.
 """
 
 import lazy_loader

@@ -1,8 +1,9 @@
-"""Cards: what a model is, who made it, under which licence, how good it is, where its file is published."""
+"""Cards of models: system, authors, licence, quality, published files."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from soloist.config import check_keys, construct, nearest, read_yaml
-from soloist.errors import ConfigError, ModelError
-from soloist.zoo.home import check_name, is_name, models_folder
+from soloist.errors import ConfigError, ModelError, UsageError
+from soloist.files import home
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"
@@ -21,12 +22,13 @@ DEFAULT_MODEL = "two-stage-hpss"
 
 _SHIPPED = Path(__file__).parent / "cards"
 _TRAINED = Path(__file__).parent / "trained"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which licences the code and the trained weights were published; empty where not stated."""
+    """Licences of the code and of the trained weights; empty if not stated."""
 
     code: str = ""
     weights: str = ""
@@ -37,9 +39,9 @@ class Quality:
     """One published or measured figure.
 
     Attributes:
-        dataset: What was separated.
-        metric: The measure, with its unit: `"SDR (dB)"`.
-        target: The source that was measured, or `"all"`.
+        dataset: Test data.
+        metric: Measure with its unit: `"SDR (dB)"`.
+        target: Measured source, or `"all"`.
         value: The figure.
     """
 
@@ -54,12 +56,11 @@ class PublishedFile:
     """A checkpoint file as its authors published it.
 
     Attributes:
-        filename: Its name, without a folder.
-        url: Where it is; empty where there is no address to download it from.
-        sha256: Its hash, or what is known of its beginning; empty where nobody could compute it. The first
-            download then records it.
-        size: Its length in bytes, where known.
-        source: The source whose network it holds, where each has a file of its own.
+        filename: Name without a folder.
+        url: Address of the download; empty if there is none.
+        sha256: Hash, or its first digits; empty if unknown. The first download records an unknown hash.
+        size: Length in bytes; None if unknown.
+        source: Source whose network the file holds, if each source has a file of its own.
     """
 
     filename: str
@@ -73,30 +74,30 @@ class PublishedFile:
             raise ConfigError(f"filename {self.filename!r} must be a plain file name")
 
     def is_hash(self, digest: str) -> bool:
-        """Whether a hash may be this file's, as far as that is known; False where nothing is."""
+        """Return True if a hash agrees with the known digits; False if none are known."""
         return bool(self.sha256) and digest.startswith(self.sha256)
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is known about a model; what nobody stated is empty.
+    """Known facts about a model; empty if nobody stated them.
 
     Attributes:
-        name: The name it is asked for by.
-        system: The published system that it belongs to.
-        title: One line that says what it does.
+        name: Name by which users ask for the model.
+        system: Published system that the model belongs to.
+        title: Purpose, in one line.
         sources: Names of the sources, in the order of the estimates.
-        sample_rate: Rate that it works at, in Hz; None where it works at any.
-        channels: Channels that it works on; None where it works on any number.
+        sample_rate: Rate in Hz; None for any.
+        channels: Number of channels; None for any.
         parameters: Number of trained parameters.
-        licence: Of the code and of the weights.
-        training_data: What it was trained on.
+        licence: Licences of the code and of the weights.
+        training_data: Corpora of the training.
         quality: Published and measured figures.
-        citation: The paper to cite.
-        origin: Where its authors publish it, or which file it was imported from.
-        notes: What a user should know before relying on it.
-        files: The published checkpoint that it is imported from, in one file or several.
-        config: `class_path` and `init_args` of a separator without weights; None where there are weights.
+        citation: Paper to cite.
+        origin: Page of the authors, or the imported file.
+        notes: Limits that a user should know.
+        files: Published checkpoint, in one file or several.
+        config: `class_path` and `init_args` of a separator without weights; None for a model with weights.
     """
 
     name: str
@@ -120,17 +121,17 @@ class Card:
 
     @property
     def folder(self) -> Path:
-        """Where the model lies once it is on disk; a shipped one is from the beginning."""
+        """Folder of the model on disk, also before a download."""
         return _TRAINED / self.name if self.shipped else models_folder() / self.name
 
     @property
     def shipped(self) -> bool:
-        """Whether its weights are part of Soloist."""
+        """True if the weights are part of Soloist."""
         return (_TRAINED / self.name / WEIGHTS).is_file()
 
     @property
     def on_disk(self) -> bool:
-        """Whether it can be used as it is: it needs no weights, or they are in its folder."""
+        """True if the model needs no weights, or has them in its folder."""
         return self.config is not None or (self.folder / WEIGHTS).is_file()
 
     @classmethod
@@ -138,8 +139,8 @@ class Card:
         """Build a card from the keys and values of its YAML file.
 
         Args:
-            values: The card's content.
-            where: The file, for messages.
+            values: Content of the card.
+            where: File, for error messages.
 
         Raises:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
@@ -165,13 +166,13 @@ class Card:
         return cls.parse(read_yaml(path), str(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """The card as `parse` takes it: plain values only, without the keys that say nothing."""
+        """Card in the plain values that `parse` takes, without empty ones."""
         plain = asdict(self, dict_factory=_stated)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
 
 def find(name: str) -> Card:
-    """The card of a model by its name: a shipped one, or one in the models folder.
+    """Find the card of a model by name, among the shipped ones and in the models folder.
 
     Raises:
         ModelError: No model has the name.
@@ -186,7 +187,7 @@ def find(name: str) -> Card:
 
 
 def models() -> list[Card]:
-    """The cards that are shipped, then those of other models in the models folder, each by name."""
+    """List the shipped cards, then those in the models folder, each group by name."""
     shipped = _shipped_cards()
     installed = []
     for path in sorted(models_folder().glob(f"*/{CARD}")):
@@ -199,8 +200,31 @@ def models() -> list[Card]:
     return [*shipped.values(), *installed]
 
 
+def models_folder() -> Path:
+    """Folder in which each model has a folder of its own name."""
+    return home() / "models"
+
+
+def is_name(text: str) -> bool:
+    """Return True if a text can name a model: letters, digits, `.`, `_`, `-`; first a letter or digit."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(name: str) -> str:
+    """Return a name that cannot lead out of the folder that it is put in.
+
+    Raises:
+        UsageError: The text is not a name.
+    """
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} cannot name a model: letters, digits, '.', '_' and '-', the first a letter or digit"
+        )
+    return name
+
+
 def _read_installed(folder: Path) -> Card:
-    """The card of a folder in the models folder, under the folder's name."""
+    """Read the card of a folder in the models folder, under the folder's name."""
     return replace(Card.read(folder / CARD), name=folder.name)
 
 
@@ -212,7 +236,7 @@ def _shipped_cards() -> dict[str, Card]:
 
 
 def _stated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The attributes that say something; a zero does where it is a figure."""
+    """Keep stated attributes; a figure of zero is stated."""
     return {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
 
 

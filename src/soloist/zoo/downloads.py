@@ -1,14 +1,14 @@
-"""Downloads of published checkpoints: resumed, checked by hash, in their place only when whole.
+"""Downloads of published checkpoints: resumed, checked by hash, under their final name only when whole.
 
-Where nobody could say what a file's hash is, or only how it begins, the first download that proves to be the
-model records it, and every later one is held to that.
+If a card does not know the full hash of a file, the first download that imports as the model records the
+hash, and every later download must have it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,8 @@ import yaml
 
 from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
-from soloist.files import sha256_of
-from soloist.zoo.cards import Card, PublishedFile, find
-from soloist.zoo.home import downloads_folder, models_folder
+from soloist.files import home, sha256_of, write_whole
+from soloist.zoo.cards import Card, PublishedFile, find, models_folder
 from soloist.zoo.published_checkpoints import import_checkpoint
 
 Progress = Callable[[int, int | None], None]
@@ -30,27 +29,27 @@ Notice = Callable[[str], None]
 
 _ATTEMPTS = 5
 _TIMEOUT = (15, 60)
-# Of a connection that breaks, the bytes since the last whole block are lost.
+# A broken connection loses the bytes since the last whole block.
 _BLOCK = 4096
 _DIGITS = 64
 
 
 def download(name: str, progress: Progress | None = None, notice: Notice | None = None) -> Path:
-    """Download a model's published checkpoint and make it a model folder.
+    """Download a model's published checkpoint and make a model folder of it.
 
-    A file that lies in the downloads folder already, put there by hand, is taken instead.
+    A file that the user put into the downloads folder is not downloaded again.
 
     Args:
-        name: The model's name.
-        progress: Called with the bytes received so far and, where known, their final number.
-        notice: Called with lines that the user should read.
+        name: Name of the model.
+        progress: Callback with the number of received bytes and the final number (None if unknown).
+        notice: Callback with lines that the user should read.
 
     Returns:
         The model folder.
 
     Raises:
-        ModelError: The model is unknown or has no published file, the file cannot be had or is not the
-            right one, or it cannot be written.
+        ModelError: The model is unknown or has no published file; the file cannot be downloaded, is another
+            one, or cannot be written.
     """
     card = find(name)
     if card.config is not None:
@@ -63,10 +62,37 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
     for published in card.files:
         before = sum(file.path.stat().st_size for file in files)
         files.append(_obtain(card, published, _in_all(card, before, progress)))
+    return _import(card, files, notice)
+
+
+def downloads_folder() -> Path:
+    """Folder of published files, downloaded or put there by hand."""
+    return home() / "downloads"
+
+
+@dataclass(frozen=True)
+class _File:
+    """A published file in the downloads folder.
+
+    Attributes:
+        published: Entry of the card.
+        path: Path of the file.
+        by_hand: True if the file was there before the download.
+        certain: True if the full hash was known.
+    """
+
+    published: PublishedFile
+    path: Path
+    by_hand: bool
+    certain: bool
+
+
+def _import(card: Card, files: Sequence[_File], notice: Notice | None) -> Path:
+    """Make a model folder of downloaded files, record unknown hashes, and delete the files."""
     try:
         folder = import_checkpoint([file.path for file in files], card.folder, card.name)
     except ModelError:
-        # Without its hash, this alone tells a model from a page that asks to log in.
+        # Without a hash, the import alone tells a model from a page that asks to log in.
         for file in files:
             if not file.certain and not file.by_hand:
                 file.path.unlink()
@@ -77,23 +103,6 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         if not file.by_hand:
             file.path.unlink()
     return folder
-
-
-@dataclass(frozen=True)
-class _File:
-    """A published file in the downloads folder.
-
-    Attributes:
-        published: What is known of it.
-        path: Where it is.
-        by_hand: Whether it was there before.
-        certain: Whether all of its hash was known.
-    """
-
-    published: PublishedFile
-    path: Path
-    by_hand: bool
-    certain: bool
 
 
 def _obtain(card: Card, published: PublishedFile, progress: Progress | None) -> _File:
@@ -111,7 +120,7 @@ def _obtain(card: Card, published: PublishedFile, progress: Progress | None) -> 
 
 
 def _in_all(card: Card, before: int, progress: Progress | None) -> Progress | None:
-    """The progress of one file as that of all files of a card, of which so many bytes are there already."""
+    """Turn the progress of one file, after `before` bytes of others, into that of all files of a card."""
     if progress is None or len(card.files) == 1:
         return progress
     sizes = [file.size for file in card.files if file.size is not None]
@@ -120,10 +129,9 @@ def _in_all(card: Card, before: int, progress: Progress | None) -> Progress | No
 
 
 class _ResumingDownloader:
-    """Downloads to a file that survives a failure, and goes on from its end the next time.
+    """Downloader whose partial file survives a failure and is continued the next time.
 
-    Only the same version of a file is continued: the server is asked to compare the tag that it gave
-    with the first part.
+    Only the same version of a file is continued: the server compares its tag of the first part.
     """
 
     def __init__(self, part: Path, expected: str, progress: Progress | None) -> None:
@@ -194,18 +202,18 @@ def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progre
     """Download a published file to the downloads folder.
 
     Raises:
-        ModelError: It cannot be had, or is not the one that was expected.
+        ModelError: The download fails, or gives a file of another hash.
     """
     folder, url = downloads_folder(), published.url
     by_hand = _by_hand(card, published, expected)
     if not url:
         raise ModelError(f"no address of {published.filename} is known. {by_hand}")
-    # What it has to say is said here.
+    # The errors below say all of it.
     pooch.get_logger().setLevel(logging.WARNING)
     try:
         pooch.retrieve(
             url,
-            # Of some, no more than the first digits are known: the downloader compares them.
+            # The downloader compares hashes, of which only the first digits may be known.
             known_hash=None,
             fname=published.filename,
             path=folder,
@@ -220,13 +228,13 @@ def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progre
         raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
     except ValueError as error:
         raise ModelError(
-            f"what {url} holds now does not have sha256 {_told(expected)}: it was not kept"
+            f"the file at {url} does not have sha256 {_digits(expected)}: it was not kept"
         ) from error
 
 
 def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
-    """How to do without the network: which file to get, and where to put it."""
-    digest = f" (sha256 {_told(expected)})" if expected else ""
+    """Instruction for a download by hand: file, hash, address and place."""
+    digest = f" (sha256 {_digits(expected)})" if expected else ""
     where = f" from {published.url or card.origin}" if published.url or card.origin else ""
     return (
         f"Get {published.filename}{digest}{where} in another way, put it at "
@@ -236,11 +244,11 @@ def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
 
 def _check_file(path: Path, expected: str) -> None:
     if not (found := sha256_of(path)).startswith(expected):
-        raise ModelError(f"{path} has sha256 {found}, not {_told(expected)}: delete it and try again")
+        raise ModelError(f"{path} has sha256 {found}, not {_digits(expected)}: delete it and try again")
 
 
-def _told(expected: str) -> str:
-    """A hash, or what is known of it."""
+def _digits(expected: str) -> str:
+    """Hash for messages, with dots for unknown digits."""
     return expected if len(expected) == _DIGITS else f"{expected}..."
 
 
@@ -253,15 +261,13 @@ def _trust_file() -> Path:
 
 
 def _recorded() -> dict[str, Any]:
-    """The hashes of first downloads, by address."""
+    """Read the hashes of first downloads, by address."""
     return read_yaml(_trust_file()) if _trust_file().is_file() else {}
 
 
 def _record(published: PublishedFile, digest: str, notice: Notice | None) -> None:
     hashes = {**_recorded(), _key(published): digest}
-    scratch = _trust_file().with_suffix(".part")
-    scratch.write_text(yaml.safe_dump(hashes), encoding="utf-8")
-    scratch.replace(_trust_file())
+    write_whole(_trust_file(), yaml.safe_dump(hashes))
     if notice is not None:
         notice(
             f"the hash of {published.filename} was not known in full: this download is trusted from now on "

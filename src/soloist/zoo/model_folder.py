@@ -1,7 +1,7 @@
 """Model folders: weights as safetensors, configuration and card as YAML, and code of others if needed.
 
-A folder is written next to its place and moved there when it is complete, so what is there is whole. Its code
-is a copy of the files that were imported when the model was made; it runs only with the user's consent.
+A folder appears under its name only when it is complete. The code in it is a copy of the files that were
+imported when the model was made, and runs only with the user's consent.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import TRAINED, check_free, some, whole_folder
 from soloist.separators import Separator, build_separator
-from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, models
-from soloist.zoo.home import is_name
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_name, models
 
 _IMPORTS = "imports"
 
@@ -31,15 +30,15 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
     """Load a separator, in eval mode.
 
     Args:
-        name_or_path: A model's name, or the folder of a model or of its training.
-        trust: Run the code that a model folder holds, if it holds any; see `soloist.config.imports`.
-        **overrides: Arguments of the separator's class in place of those of its configuration
-            (`sample_rate=8000`); only for a separator without weights.
+        name_or_path: Name of a model, or folder of a model or of its training.
+        trust: Run the code in the model folder, if any, without asking; see `soloist.config.imports`.
+        **overrides: Arguments that replace those of the configuration (`sample_rate=8000`); only for a
+            separator without weights.
 
     Raises:
-        ModelError: The model is unknown, not on disk, or its weights are damaged or of another architecture.
-        ConfigError: Its configuration is not valid, or an override is not one of its arguments.
-        UsageError: An override was given for a model that has weights, or its code is not trusted.
+        ModelError: The model is unknown or not on disk, or its weights are damaged or do not fit it.
+        ConfigError: The configuration is not valid, or an override is not an argument of the separator.
+        UsageError: An override was given for a model with weights, or the code is not trusted.
     """
     if (folder := _as_folder(name_or_path)) is None:
         card = find(str(name_or_path))
@@ -68,19 +67,18 @@ def save_model(
     """Write a model folder, whole or not at all.
 
     Args:
-        separator: Gives the weights, and what the card does not say: sources, rate, channels, parameters.
+        separator: Separator with the weights; sources, rate, channels and parameters complete the card.
         config: `class_path` and `init_args` that build the same separator again.
-        card: What is known about the model, by the names of `Card`'s attributes.
-        folder: Where; its name is the model's name unless the card has one.
-        overwrite: Replace a model folder that is there.
-        half: Store the weights in half precision, in half the space; they are loaded in single precision.
+        card: Known facts about the model, by the names of `Card`'s attributes.
+        folder: Folder to write, whose name is the model's name unless the card has one.
+        overwrite: Replace an existing model folder.
+        half: Store the weights in half precision, in half the space; `load` gives single precision.
 
     Returns:
         The folder.
 
     Raises:
-        ModelError: There is something at `folder`, or it cannot be written, or a weight is too large for
-            half precision.
+        ModelError: `folder` exists or cannot be written, or a weight is too large for half precision.
         ConfigError: The configuration or the card is not valid.
     """
     folder = Path(folder)
@@ -92,13 +90,10 @@ def save_model(
     _check_free(folder, overwrite=overwrite)
     try:
         with whole_folder(folder) as whole:
-            # Cloned, because safetensors refuses tensors that share memory (tied weights).
-            state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
-            state = _halved(state, folder.name) if half else state
-            save_file({key: value.contiguous() for key, value in state.items()}, whole / WEIGHTS)
             _write_yaml(whole / CONFIG, {**_entries(code), **config})
             keep_code(code, whole)
             _write_yaml(whole / CARD, full_card.to_dict())
+            _write_weights(whole / WEIGHTS, separator, half=half, name=folder.name)
             # safetensors gives the file to its owner alone; others may read it like the rest.
             (whole / WEIGHTS).chmod((whole / CARD).stat().st_mode)
     except (OSError, SafetensorError) as error:
@@ -114,18 +109,18 @@ def copy_model(
     """Copy a model folder, such as a training leaves, to another place.
 
     Args:
-        source: The model folder.
-        folder: Where; see `save_model`.
-        name: The name of the copy in its card; None for the folder's.
-        overwrite: Replace a model folder that is there.
+        source: Model folder.
+        folder: Folder to write; see `save_model`.
+        name: Name in the card of the copy; if None, the folder's.
+        overwrite: Replace an existing model folder.
         half: Store the weights in half precision.
 
     Returns:
         The folder.
 
     Raises:
-        ModelError: The source is not a model folder, is damaged, or the copy cannot be written.
-        ConfigError: The source's configuration or card is not valid.
+        ModelError: The source is no model folder or is damaged, or the copy cannot be written.
+        ConfigError: The configuration or the card of the source is not valid.
     """
     separator, config = _load_folder(source), read_config(source)
     card = Card.read(source / CARD).to_dict() | {"name": name or folder.name}
@@ -133,7 +128,7 @@ def copy_model(
 
 
 def card_of(name_or_path: str | Path) -> Card:
-    """The card of a model by its name or its folder.
+    """Read the card of a model by its name or its folder.
 
     Raises:
         ModelError: The model is unknown, or the folder has no card.
@@ -148,11 +143,11 @@ def card_of(name_or_path: str | Path) -> Card:
 
 
 def config_of(name_or_path: str | Path) -> dict[str, Any]:
-    """The configuration of a model by its name or its folder: `class_path` and `init_args`.
+    """Read the configuration of a model by its name or its folder: `class_path` and `init_args`.
 
     Raises:
         ModelError: The model is unknown or not on disk.
-        ConfigError: Its configuration is not valid.
+        ConfigError: The configuration is not valid.
     """
     if (folder := _as_folder(name_or_path)) is None:
         card = find(str(name_or_path))
@@ -163,7 +158,7 @@ def config_of(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def resolve_path(name: str) -> Path | None:
-    """The folder of a model that is on disk; None where it is not, or needs none.
+    """Find the folder of a model; return None if the model is not on disk, or needs no weights.
 
     Raises:
         ModelError: No model has the name.
@@ -176,10 +171,10 @@ def remove(name: str) -> Path:
     """Delete a model's folder from the models folder.
 
     Returns:
-        The folder that was there.
+        The deleted folder.
 
     Raises:
-        ModelError: The model is unknown, shipped, has no folder, or the folder holds something else as well.
+        ModelError: The model is unknown, shipped or has no folder, or the folder holds other files as well.
     """
     if find(name).shipped:
         raise ModelError(f"{name} is part of Soloist, and stays")
@@ -195,10 +190,10 @@ def remove(name: str) -> Path:
 
 
 def _as_folder(name_or_path: str | Path) -> Path | None:
-    """The model folder that is meant; None where a name is meant.
+    """Return the model folder of a path; None for the name of a model.
 
-    A known name wins over a folder of that name here: stems are often written to one. The folder of a
-    training stands for the model in it.
+    A known name wins over a folder of that name in the working folder, to which stems are often written. The
+    folder of a training stands for the model in it.
     """
     path = Path(name_or_path).expanduser()
     if isinstance(name_or_path, str) and is_name(name_or_path):
@@ -216,15 +211,15 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
 
 
 def read_config(folder: Path, *, trust: bool = False) -> dict[str, Any]:
-    """Read the configuration of a model folder, and import the code that it needs.
+    """Read the configuration of a model folder, and import its code.
 
     Args:
         folder: The model folder.
         trust: Import the code without asking.
 
     Raises:
-        ConfigError: The configuration is not valid, or its code is missing or was changed.
-        UsageError: Its code is not trusted.
+        ConfigError: The configuration is not valid, or the code is missing or was changed.
+        UsageError: The code is not trusted.
     """
     config = read_yaml(folder / CONFIG)
     entries = config.pop(_IMPORTS, [])
@@ -256,15 +251,21 @@ def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -
     """Refuse weights that are not exactly those of a separator.
 
     Raises:
-        ModelError: Tensors are missing, too many, or of another shape; some of them are named.
+        ModelError: Tensors are missing, left over or of another shape; the message names some.
     """
     expected = separator.state_dict()
     missing, extra = expected.keys() - state.keys(), state.keys() - expected.keys()
     shapes = [key for key in expected.keys() & state.keys() if expected[key].shape != state[key].shape]
     problems = [("missing", missing), ("unexpected", extra), ("of another shape", shapes)]
-    told = [f"{what}: {some(names)}" for what, names in problems if names]
-    if told:
-        raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(told)})")
+    if found := [f"{problem}: {some(names)}" for problem, names in problems if names]:
+        raise ModelError(f"{where} does not fit {type(separator).__name__} ({'; '.join(found)})")
+
+
+def _write_weights(path: Path, separator: Separator, *, half: bool, name: str) -> None:
+    # Cloned, because safetensors refuses tensors that share memory (tied weights).
+    state = {key: value.detach().cpu().clone() for key, value in separator.state_dict().items()}
+    state = _halved(state, name) if half else state
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
 
 
 def _halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -287,13 +288,13 @@ def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
 
 
 def _check_free(folder: Path, *, overwrite: bool) -> None:
-    """Refuse to replace or delete anything but a folder that holds a model and nothing else."""
+    """Refuse to replace or delete a folder that holds more than a model."""
     files = (CARD, CONFIG, WEIGHTS, *_code_files(folder))
     check_free(folder, "a model", files, overwrite=overwrite, signs=(CONFIG, WEIGHTS))
 
 
 def _code_files(folder: Path) -> list[str]:
-    """Names of the files of code that belong to the model in a folder."""
+    """Names of the files with code of the model in a folder."""
     if not (folder / CONFIG).is_file():
         return []
     try:

@@ -1,8 +1,8 @@
-"""Published checkpoint files: read without running what is in them, recognised, and made model folders.
+"""Published checkpoint files: read without running their code, recognised, and made model folders.
 
-Some authors published whole pickled modules, whose pickle names the classes of their code. Nothing of it
-is imported: PyTorch's restricted reader (`weights_only=True`) is given an inert record in the place of
-every class that it does not know, and the weights are taken out of the records.
+Some authors published whole pickled modules, whose pickle names the classes of their code. These classes are
+not imported: PyTorch's restricted reader (`weights_only=True`) gets an inert record in place of every class
+that it does not know, and the weights are taken out of the records.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
-from soloist.zoo.cards import Card, PublishedFile, models
-from soloist.zoo.home import check_name, models_folder
+from soloist.zoo.cards import Card, PublishedFile, check_name, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
 
@@ -40,19 +39,19 @@ def import_checkpoint(
     """Turn a published checkpoint into a model folder.
 
     Args:
-        path: The file, as its authors published it; or all of them, where each source has a file of its own
-            whose name begins with the source's: `vocals-b62c91ce.pth`.
-        folder: Where to write; the model's folder in the models folder if None.
-        name: The model's name; if None, that of the card whose files these are, else the file's own or, of
-            several, that of their folder.
-        overwrite: Replace a model folder that is there.
+        path: File as published; or a list of files, one a source, whose names begin with those of the
+            sources: `vocals-b62c91ce.pth`.
+        folder: Folder to write; if None, the model's folder in the models folder.
+        name: Name of the model; if None, that of the card with these files, else of the file, or of the
+            folder of several files.
+        overwrite: Replace an existing model folder.
 
     Returns:
         The model folder.
 
     Raises:
         ModelError: A file is not a checkpoint, no importer recognises it, or the folder cannot be written.
-        UsageError: The name is not one.
+        UsageError: The name cannot name a model.
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
@@ -60,40 +59,37 @@ def import_checkpoint(
     contents = {each: _read(each) for each in paths}
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
-    told = ", ".join(str(each) for each in paths)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
     model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
         raise ModelError(
-            f"no importer recognises the model in {told} ({len(first)} tensors: {_sample(first)})"
+            f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
         )
-    own = paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name
-    name = name or (known.name if known else _slug(own))
-    if known is not None:
-        _check_parameters(model, known, told)
+    name = name or (known.name if known else _own_name(paths))
+    _check(model, known, name, where)
     card = {**model.card, **(known.to_dict() if known else {}), "name": name}
-    # Its files and its sources are what was found.
+    # Files and sources are those that were found.
     card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
-    check_state(build_separator(model.config, f"configuration of {name}"), model.separator.state_dict(), told)
     target = Path(folder) if folder is not None else models_folder() / name
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a checkpoint file, on the CPU; nothing that is in the file is run.
+    """Read the state dict of a checkpoint file, on the CPU, without running code of the file.
 
     Args:
-        path: What `torch.save` wrote: a state dict, a training checkpoint that holds one, or a module.
+        path: File that `torch.save` wrote: a state dict, a training checkpoint that holds one, or a module.
 
     Raises:
-        ModelError: The file is missing, not such a checkpoint, damaged, or holds no weights.
+        ModelError: The file is missing, damaged, no checkpoint, or holds no weights.
     """
     return _state_in(_read(path), path)
 
 
 def _read(path: Path) -> Any:
-    """What is in a checkpoint file."""
+    """Read the content of a checkpoint file."""
     _check_container(path)
     try:
         return _load_inert(path)
@@ -101,7 +97,7 @@ def _read(path: Path) -> Any:
         raise ModelError(
             f"{path} holds code, not only weights, and is refused: save the state_dict() of its module"
         ) from error
-    # What the reader stumbles over in a damaged file is of many kinds.
+    # A damaged file makes the reader raise errors of many kinds.
     except Exception as error:
         raise ModelError(f"{path} is damaged, or not a PyTorch checkpoint") from error
 
@@ -114,7 +110,7 @@ def _state_in(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 class _Record:
-    """Stands for an object of a class that is not imported: keeps its attributes, does nothing."""
+    """Inert stand-in for an object of a class that is not imported, with its attributes."""
 
     arguments: tuple[Any, ...]
 
@@ -132,7 +128,7 @@ class _Record:
 
 
 def _check_container(path: Path) -> None:
-    """Refuse what is neither of the two kinds of file that `torch.save` writes: a zip archive or pickles."""
+    """Refuse files that are neither a zip archive nor pickles, the two kinds that `torch.save` writes."""
     if not path.is_file():
         raise ModelError(f"there is no checkpoint file {path}")
     try:
@@ -153,7 +149,7 @@ def _load_inert(path: Path) -> Any:
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of whatever a checkpoint file held."""
+    """Names and tensors of the content of a checkpoint file."""
     if isinstance(content, _Record):
         yield from _module_tensors(content, "")
     elif isinstance(content, Mapping):
@@ -169,7 +165,7 @@ def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """The state dict of a module that was read as records."""
+    """State dict of a module that was read as records."""
     attributes = vars(module)
     transient = attributes.get("_non_persistent_buffers_set", ())
     for kind in ("_parameters", "_buffers"):
@@ -182,9 +178,9 @@ def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]
 
 
 def _plain(content: Any, depth: int = 10) -> Any:
-    """What a file says in plain values; weights are left out, and a record is what it was made of.
+    """Plain values of a file, without weights; a record becomes the list of its arguments.
 
-    What lies deeper is left out too: a file can hold a list that holds itself.
+    Values below `depth` levels become None: a file can hold a list that holds itself.
     """
     if depth == 0:
         return None
@@ -206,10 +202,10 @@ def _entries(attributes: Mapping[str, Any], kind: str) -> list[tuple[str, Any]]:
 
 
 def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, PublishedFile], Card | None]:
-    """What is known of each file, in the order of the card that they belong to, and that card.
+    """Entry of each file, in the order of the card that the files belong to, and that card.
 
     Raises:
-        ModelError: They are not the files of the named card, or two of them are of one source.
+        ModelError: The files are not those of the named card, or two are of one source.
     """
     digests = [sha256_of(path) for path in paths]
     known = _known_card(digests, name)
@@ -232,10 +228,10 @@ def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, Publi
 
 
 def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
-    """The card whose files have the hashes, or the named one of whose files nobody knows them yet.
+    """Find the card whose files have the hashes, or the named card if it knows no hashes.
 
     Raises:
-        ModelError: The named card says that its files have other hashes, or how many there are.
+        ModelError: The named card has other hashes, or another number of files.
     """
     cards = [card for card in models() if card.files]
     for card in cards:
@@ -256,9 +252,11 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     return named
 
 
-def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path, told: Any) -> ImportedModel | None:
-    """What an importer makes of one state dict, with what else there is; or of those of several as one."""
-    alone = recognize(next(iter(states.values())), folder, told) if len(states) == 1 else None
+def _recognize(
+    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any
+) -> ImportedModel | None:
+    """Recognise one state dict with folder and metadata, else the state dicts of all sources as one."""
+    alone = recognize(next(iter(states.values())), folder, metadata) if len(states) == 1 else None
     if alone is not None:
         return alone
     return recognize(
@@ -267,19 +265,33 @@ def _recognize(states: Mapping[str, Mapping[str, Tensor]], folder: Path, told: A
 
 
 def _source(path: Path) -> str:
-    """The source that the name of its file begins with, before a piece of its hash."""
+    """Source in the name of a file, which precedes a piece of its hash."""
     return re.sub(r"[-_][0-9a-f]{8,}$", "", path.stem)
 
 
-def _check_parameters(model: ImportedModel, known: Card, told: str) -> None:
-    """Refuse another model than the card's, where no hash tells them apart."""
+def _own_name(paths: Sequence[Path]) -> str:
+    """Name of a model that no card has: that of its file, or of the folder of its files."""
+    return _slug(paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name)
+
+
+def _check(model: ImportedModel, known: Card | None, name: str, where: str) -> None:
+    """Refuse a model other than the card's, and a configuration that does not build the separator.
+
+    Raises:
+        ModelError: The number of parameters is not the card's, or the weights do not fit the configuration.
+    """
     found = sum(parameter.numel() for parameter in model.separator.parameters())
-    if known.parameters and found != known.parameters:
-        raise ModelError(f"{told} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}")
+    # Without hashes, the number of parameters alone tells the models apart.
+    if known is not None and known.parameters and found != known.parameters:
+        raise ModelError(
+            f"{where} is not {known.name}: it has {found:,} parameters, not {known.parameters:,}"
+        )
+    again = build_separator(model.config, f"configuration of {name}")
+    check_state(again, model.separator.state_dict(), where)
 
 
 def _slug(text: str) -> str:
-    """A text as a name: what a name cannot have becomes a dash."""
+    """Turn a text into a name: characters that a name cannot have become dashes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-") or "model"
 
 

@@ -1,4 +1,4 @@
-"""Each defect that is planted in a corpus is found, and nothing else."""
+"""Checks of corpora find each planted defect, and nothing else."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ SONGS = ("train/A", "train/B", "test/C")
 
 @pytest.fixture
 def songs(tmp_path):
-    """Three songs without a flaw."""
+    """Three songs without defects."""
     for seed, name in enumerate(SONGS):
         write_song(tmp_path / name, seed)
     return tmp_path

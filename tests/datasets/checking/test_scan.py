@@ -1,4 +1,4 @@
-"""What is measured of a stem, block by block."""
+"""Block-by-block measurements of a stem."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ RATE = 8000
 
 
 class Array:
-    """A stem that is an array `(channels, samples)`, read in blocks of any length."""
+    """Stem of an array `(channels, samples)`, read in blocks of any length."""
 
     def __init__(self, audio, length=None):
         self.audio = np.asarray(audio, np.float32)

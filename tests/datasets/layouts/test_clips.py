@@ -1,4 +1,4 @@
-"""Folders of single sounds, whose paths say whose they are."""
+"""Folders of single sounds with labels in their paths."""
 
 from __future__ import annotations
 

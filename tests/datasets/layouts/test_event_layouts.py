@@ -1,4 +1,4 @@
-"""ESC-50 and FUSS: trees of a few sounds, made to their layouts."""
+"""ESC-50 and FUSS, by small trees in their layouts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def esc50(tmp_path):
 
 @pytest.fixture
 def fuss(tmp_path):
-    """Examples of one to four sounds."""
+    """Mixtures of one to four sounds."""
     for split, counts in {"train": (1, 4), "validation": (2,), "eval": (3,)}.items():
         lines = []
         for number, count in enumerate(counts):

@@ -22,7 +22,7 @@ INSTRUMENTS = {
 
 @pytest.fixture
 def players():
-    """What each instrument plays, `(samples,)`, in steps of 16 bits."""
+    """Audio of each instrument `(samples,)`, in steps of 16 bits."""
     rng = np.random.default_rng(0)
     return {
         number: (np.round(rng.uniform(-0.1, 0.1, 4000) * 2**15) / 2**15).astype(np.float32)

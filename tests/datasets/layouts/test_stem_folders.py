@@ -1,4 +1,4 @@
-"""Anybody's folders of stems."""
+"""Folders of stems."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""WSJ0-mix, WHAM!, WHAMR! and LibriMix: trees of generated mixtures, made to their layouts."""
+"""WSJ0-mix, WHAM!, WHAMR! and LibriMix, by small trees in their layouts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOISY = {"mix_clean": ("s1", "s2"), "mix_both": ("s1", "s2", "noise"), "mix_sing
 
 
 def in_rooms(suffix):
-    """The mixtures of WHAMR! that are with a room or without."""
+    """Mixtures of WHAMR!, with or without rooms."""
     return {
         mixture + suffix: [signal if signal == "noise" else signal + suffix for signal in signals]
         for mixture, signals in NOISY.items()
@@ -74,7 +74,7 @@ def librimix(tmp_path_factory):
 
 
 def write_tables(folder, machine="/home/somebody/storage/Libri2Mix/wav8k/min"):
-    """Write the tables as the machine that generated the corpus did."""
+    """Write the tables with the paths of another machine."""
     (folder / "metadata").mkdir()
     for split, names in LIBRISPEECH_NAMES.items():
         for mixture, signals in NOISY.items():

@@ -18,7 +18,7 @@ def test_the_loudest_points_reach_numpy_s_percentile(number, percentile, levels,
     magnitudes = np.random.default_rng(seed).integers(1, levels + 1, (2, number)).astype(np.float32)
     cutoff = np.percentile(magnitudes.astype(np.float64), percentile, axis=1, keepdims=True)
     found = loudest(torch.from_numpy(magnitudes), percentile)
-    # Interpolation between equal values may miss them by a rounding.
+    # Interpolation between equal values may be off by a rounding error.
     np.testing.assert_array_equal(found.numpy(), magnitudes >= cutoff - 1e-9)
 
 

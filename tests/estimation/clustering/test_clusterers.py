@@ -1,4 +1,4 @@
-"""Clusterers find what is there, say what is not, and give the same result each time."""
+"""Clusterers: clusters, missing clusters, and repeatable results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def all_of(points):
 
 
 def in_order(found, expected):
-    """The indices of those found that are nearest to those expected."""
+    """Indices of the found centres nearest to the expected ones."""
     return torch.cdist(expected, found).argmin(dim=2)
 
 
@@ -160,7 +160,7 @@ def test_a_start_keeps_its_order_and_what_has_no_points(make):
 @every_clusterer
 def test_a_start_that_was_wrong_does_not_last(make):
     points, centres = blobs(batch=1)
-    # The second source had not been heard yet, and the first one was halved.
+    # The second source was not known yet, and the first one was split.
     halves = torch.stack([centres[0, 0] - 0.05, centres[0, 0] + 0.05, centres[0, 2]])[None]
     start = Start(halves, torch.full((1, 3), 10.0), torch.ones(1, 3, dtype=torch.bool))
     fit = make().fit(points, all_of(points), 3, start)
@@ -199,7 +199,7 @@ def test_a_mixture_is_that_of_scikit_learn(kind):
 
 @pytest.mark.parametrize("kind", ["full", "tied"])
 def test_a_mixture_of_points_that_do_not_fill_their_dimensions(kind):
-    """As the embeddings of a short file, or those of units that are never active."""
+    """Such as embeddings of a short file, or of units that are never active."""
     line = torch.linspace(-3, 3, 301)[None, :, None] * torch.randn(1, 1, 40, generator=generator(0))
     fit = GaussianMixture(kind, restarts=1).fit(line, all_of(line), 2)
     labels = fit.posteriors(line)[0].argmax(dim=1)

@@ -1,4 +1,4 @@
-"""What is wrong with a corpus: every file decoded, every stem measured, splits compared."""
+"""Check of a corpus: decodes every file, measures every stem, and compares the splits."""
 
 from soloist.datasets.checking.corpus_check import check_corpus
 from soloist.datasets.checking.corpus_report import Finding, Report, SplitSummary

@@ -1,4 +1,4 @@
-"""A whole corpus: its tracks by one or several processes, then the splits against each other."""
+"""Check of a whole corpus: all tracks, by one or several processes, then copies and leaks between them."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
-from soloist.datasets.checking.copies import find_copies
 from soloist.datasets.checking.corpus_report import Finding, Report, SplitSummary
-from soloist.datasets.checking.track_check import TrackFacts, judge_track, scan_track
+from soloist.datasets.checking.stem_scan import StemFacts
+from soloist.datasets.checking.track_check import SILENCE, TrackFacts, judge_track, scan_track
 from soloist.datasets.corpus import Corpus
-from soloist.datasets.track import StemTrack
+from soloist.datasets.track import MIXTURE, StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.resources import Processes
 
 Notify = Callable[[str, int, int], None]
-"""Is told the split, how many of its tracks are done, and how many there are."""
+"""Callback that receives the split, its number of finished tracks, and its number of tracks."""
+
+_Heard = tuple[TrackFacts, StemFacts]
 
 
 def check_corpus(
     corpus: Corpus, splits: Sequence[str] = (), *, jobs: int = 1, notify: Notify | None = None
 ) -> Report:
-    """Decode a corpus and tell what is wrong with it. Memory does not depend on the length of its tracks.
+    """Decode a corpus and report its problems; memory does not depend on the length of the tracks.
 
     Args:
-        corpus: What to check.
-        splits: Which of its splits; none for all.
+        corpus: Corpus to check.
+        splits: Names of the splits to check; all if empty.
         jobs: Number of processes that decode.
-        notify: Told after each track.
+        notify: Callback after each track.
 
     Raises:
         UsageError: There is no such split, or no recording at all.
@@ -53,7 +55,7 @@ def check_corpus(
 def _list_tracks(
     corpus: Corpus, split: str, *, asked_for: bool
 ) -> tuple[Sequence[StemTrack], Sequence[Finding]]:
-    """The tracks of a split, and why there are none; one that was asked for must be there."""
+    """List the tracks of a split, with a finding if it has none; a requested split must exist."""
     try:
         tracks = corpus.tracks(split) if asked_for else corpus.find(split)
     except AudioError as error:
@@ -62,7 +64,7 @@ def _list_tracks(
 
 
 def _summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
-    """What a split holds."""
+    """Summarise the contents of a split."""
     stems = [stem for track in tracks for stem in track.stems]
     return SplitSummary(
         name=split,
@@ -76,7 +78,7 @@ def _summarise(split: str, tracks: Sequence[TrackFacts]) -> SplitSummary:
 
 
 def _scan(found: dict[str, Sequence[StemTrack]], jobs: int, notify: Notify) -> Iterator[TrackFacts]:
-    """The facts of all tracks in their order."""
+    """Scan all tracks in order."""
     if jobs == 1:
         yield from _scan_splits(found, map, notify)
         return
@@ -96,3 +98,78 @@ def _scan_splits(
         for done, facts in enumerate(run(partial(scan_track, split=split), tracks), 1):
             notify(split, done, len(tracks))
             yield facts
+
+
+def find_copies(tracks: Sequence[TrackFacts], *, disjoint_labels: bool) -> Iterator[Finding]:
+    """Find duplicates within a split and leaks between splits.
+
+    Args:
+        tracks: Tracks of all splits; later splits are compared with earlier ones.
+        disjoint_labels: True if splits must not share labels.
+    """
+    same_names = list(_same_names(tracks))
+    yield from same_names
+    told = {(finding.split, finding.track) for finding in same_names}
+    yield from _same_audio(tracks, told)
+    if disjoint_labels:
+        yield from _same_labels(tracks)
+
+
+def _same_names(tracks: Iterable[TrackFacts]) -> Iterator[Finding]:
+    """Find tracks with the same name in two splits."""
+    first: dict[str, TrackFacts] = {}
+    for track in tracks:
+        other = first.setdefault(track.name, track)
+        if other.split != track.split:
+            message = f"belongs to {track.name!r}, which is in the split {other.split} too: {other.file}"
+            yield Finding("leak", track.split, track.name, track.file, message)
+
+
+def _same_audio(tracks: Iterable[TrackFacts], told: set[tuple[str, str]]) -> Iterator[Finding]:
+    """Find stems with equal samples; one finding for each pair of tracks."""
+    heard: dict[bytes, list[_Heard]] = {}
+    for track in tracks:
+        pairs: dict[tuple[str, str], list[tuple[StemFacts, _Heard]]] = {}
+        for stem in track.stems:
+            if stem.failure is not None or stem.peak < SILENCE:
+                continue
+            earlier = heard.setdefault(stem.fingerprint, [])
+            if twin := _twin(track, stem, earlier):
+                pairs.setdefault((twin[0].split, twin[0].name), []).append((stem, twin))
+            earlier.append((track, stem))
+        for (split, _), copies in pairs.items():
+            if split == track.split or (track.split, track.name) not in told:
+                yield _copied(track, copies)
+
+
+def _twin(track: TrackFacts, stem: StemFacts, earlier: Sequence[_Heard]) -> _Heard | None:
+    """Choose the stem that a stem is a copy of, preferably of another split, which is worse.
+
+    A mixture of a single stem equals the stem and is no copy.
+    """
+    others = [
+        (other, twin) for other, twin in earlier if not (other is track and MIXTURE in (stem.name, twin.name))
+    ]
+    return next((heard for heard in others if heard[0].split != track.split), others[0] if others else None)
+
+
+def _copied(track: TrackFacts, copies: Sequence[tuple[StemFacts, _Heard]]) -> Finding:
+    stem, (other, twin) = copies[0]
+    leaks = other.split != track.split
+    where = f" of the split {other.split}" if leaks else ""
+    also = f" (and so {', '.join(copy.name for copy, _ in copies[1:])})" if len(copies) > 1 else ""
+    message = f"has the same audio as {twin.file}{where}{also}"
+    return Finding("leak" if leaks else "duplicate", track.split, track.name, stem.file, message)
+
+
+def _same_labels(tracks: Iterable[TrackFacts]) -> Iterator[Finding]:
+    """Find labels that two splits share; one finding for each label and split."""
+    first: dict[str, TrackFacts] = {}
+    told = set()
+    for track in tracks:
+        for label in dict.fromkeys(track.labels):
+            other = first.setdefault(label, track)
+            if other.split != track.split and (label, track.split) not in told:
+                told.add((label, track.split))
+                message = f"has {label!r}, who is heard in the split {other.split} too: {other.file}"
+                yield Finding("leak", track.split, track.name, track.file, message)

@@ -1,4 +1,4 @@
-"""What a check of a corpus tells."""
+"""Report of a check of a corpus."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ Kind = Literal[
 ]
 
 ERRORS = frozenset({"missing", "corrupt", "leak"})
-"""Kinds of findings with which a corpus cannot be trusted; the others may be as they should be."""
+"""Kinds of findings that make a corpus unusable; the others may be intended."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be.
+    """Problem of a corpus.
 
     Attributes:
-        kind: What sort of thing: a file that is `missing` or `corrupt`; a `leak` between splits; a split that
-            is `empty`; stems whose rates, channels or lengths are a `mismatch`; a `residual` between the
+        kind: Kind of the problem: a file that is `missing` or `corrupt`; a `leak` between splits; a split
+            that is `empty`; stems with a `mismatch` of rates, channels or lengths; a `residual` between the
             mixture and the sum of the stems; a stem that is `silent`, `clipped`, or a `duplicate`.
         split: Name of the split.
-        track: Name of the track; empty where it is about the split.
-        file: The file that it is about; empty where it is about the split.
-        message: What is wrong with it.
+        track: Name of the track; empty if the problem concerns the split.
+        file: Path of the file; empty if the problem concerns the split.
+        message: Description of the problem, a predicate of the file or the split.
     """
 
     kind: Kind
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def is_error(self) -> bool:
-        """Whether the corpus cannot be trusted."""
+        """True if the problem makes the corpus unusable."""
         return self.kind in ERRORS
 
     def __str__(self) -> str:
@@ -46,15 +46,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What a split holds, as far as it can be read.
+    """Readable contents of a split.
 
     Attributes:
         name: Name of the split.
-        tracks: Number of its tracks.
-        seconds: Length of them all.
-        sample_rates: Number of files of each rate in Hz.
-        channels: Number of files of each number of channels.
-        stems: Number of tracks that have each stem, or a recorded mixture.
+        tracks: Number of tracks.
+        seconds: Total duration of the tracks.
+        sample_rates: Number of files for each sample rate in Hz.
+        channels: Number of files for each number of channels.
+        stems: Number of tracks for each stem, and for the recorded mixture.
         labels: Number of different labels, such as speakers.
     """
 
@@ -69,13 +69,13 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
-        corpus: What was checked.
-        layout: Name of its layout.
-        splits: What the splits hold.
-        findings: What is wrong, errors first.
+        corpus: Description of the corpus.
+        layout: Name of the layout.
+        splits: Contents of the splits.
+        findings: Problems, errors first.
     """
 
     corpus: str
@@ -85,7 +85,7 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """Number of findings with which the corpus cannot be trusted."""
+        """Number of findings that make the corpus unusable."""
         return sum(finding.is_error for finding in self.findings)
 
     @property
@@ -94,7 +94,7 @@ class Report:
         return len(self.findings) - self.errors
 
     def to_dict(self) -> dict[str, Any]:
-        """The report in plain names, lists and numbers, for JSON."""
+        """Convert the report to names, lists and numbers, for JSON."""
         findings = [
             {"severity": "error" if finding.is_error else "warning", **asdict(finding)}
             for finding in self.findings

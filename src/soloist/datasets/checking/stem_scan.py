@@ -1,4 +1,4 @@
-"""One pass over a stem, block by block: how long, how loud, whether it is clipped, and a fingerprint."""
+"""Block-by-block measurement of a stem: length, peak, clipping, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from soloist.errors import SoloistError
 BLOCK = 65536
 FULL_SCALE = 0.99
 RUN = 3
-"""So many equal samples in a row near full scale are no wave but a cut one."""
+"""Fewest equal samples in a row near full scale that count as clipped."""
 
 
 @dataclass(frozen=True)
 class StemFacts:
-    """What is known of a stem after it was decoded.
+    """Measurements of a decoded stem.
 
     Attributes:
-        name: Its name in the track.
-        file: Where it lies: of several files, the one that cannot be read.
-        sample_rate: Rate in Hz; 0 if it cannot be read.
-        channels: Number of channels; 0 if it cannot be read.
-        samples: Number of samples that could be read.
-        peak: Greatest magnitude.
-        clipped: Number of samples that are stuck near full scale, over all channels.
-        first_clipped: Sample at which the first run of them begins; None without any.
-        fingerprint: The same for two stems only if all of their samples are.
-        failure: What hinders the file from being read; None if nothing does.
-        missing: Whether that is because there is no such file.
+        name: Name in the track.
+        file: Path of the stem; of several files, the unreadable one.
+        sample_rate: Sample rate in Hz; 0 if unreadable.
+        channels: Number of channels; 0 if unreadable.
+        samples: Number of readable samples.
+        peak: Largest magnitude.
+        clipped: Number of samples in runs near full scale, over all channels.
+        first_clipped: First sample of the first run; None without runs.
+        fingerprint: Hash of all samples.
+        failure: Reason why the file cannot be read; None if it can.
+        missing: True if the file does not exist.
     """
 
     name: str
@@ -51,10 +51,10 @@ class StemFacts:
 
 
 class StemScan:
-    """Decodes a stem and takes its measure.
+    """Decoder of a stem that measures each block.
 
     Args:
-        name: Its name in the track.
+        name: Name in the track.
         stem: The stem.
     """
 
@@ -69,7 +69,7 @@ class StemScan:
         self._failure: str | None = None
 
     def next(self) -> Audio | None:
-        """The next block `(channels, samples)`, which is measured; None at the end, and where it breaks."""
+        """Decode and measure the next block `(channels, samples)`; None at the end or after an error."""
         try:
             if self._blocks is None:
                 self._sample_rate = self._stem.sample_rate
@@ -84,7 +84,7 @@ class StemScan:
         return block
 
     def facts(self) -> StemFacts:
-        """What is known of the stem once all of its blocks were taken."""
+        """Return the measurements, after the last block."""
         paths = _paths(self._stem)
         file, failure = str(self._stem), None
         if self._failure is not None:
@@ -105,7 +105,7 @@ class StemScan:
 
     def _measure(self, block: Audio) -> None:
         peak = float(np.abs(block).max(initial=0.0))
-        # Of the two zeros of floating point the addition leaves one.
+        # The addition turns negative zeros into positive ones.
         self._hash.update((block + np.float32(0)).tobytes())
         self._clipping.add(block, peak)
         self._channels = block.shape[0]
@@ -114,11 +114,11 @@ class StemScan:
 
 
 class _Clipping:
-    """Counts the samples near full scale that repeat those before them.
+    """Counter of samples near full scale that repeat the samples before.
 
     Attributes:
-        count: Their number, over all channels.
-        first: Sample at which the first run of them begins; None without any.
+        count: Number of the samples, over all channels.
+        first: First sample of the first run; None without runs.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Clipping:
         self._before: Audio | None = None
 
     def add(self, block: Audio, peak: float) -> None:
-        """Look at the next block `(channels, samples)`, whose greatest magnitude is known."""
+        """Count in the next block `(channels, samples)` with the given peak."""
         before = block[:, :0] if self._before is None else self._before
         audio = np.concatenate([before, block], axis=1)
         if peak >= FULL_SCALE and audio.shape[1] >= RUN:
@@ -147,7 +147,7 @@ class _Clipping:
 
 
 def _blame(failure: str, paths: Sequence[Path]) -> tuple[str, str] | None:
-    """The file that the message of an error begins with, and what it says of it."""
+    """Split the message of an error into the file at its beginning and the rest; None without a file."""
     return next(
         ((str(path), failure.removeprefix(f"{path} ")) for path in paths if failure.startswith(f"{path} ")),
         None,
@@ -155,7 +155,7 @@ def _blame(failure: str, paths: Sequence[Path]) -> tuple[str, str] | None:
 
 
 def _paths(stem: Stem) -> list[Path]:
-    """The files that a stem is read from."""
+    """List the files of a stem."""
     if isinstance(stem, StemSum):
         return [path for part in stem.parts for path in _paths(part)]
     return [stem.path] if isinstance(stem, StemFile) else []

@@ -1,4 +1,4 @@
-"""One track: its stems are decoded side by side and compared with each other and with the mixture."""
+"""Check of one track: decodes its stems in parallel and compares them with each other and the mixture."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from soloist.datasets.checking.stem_scan import StemFacts, StemScan
 from soloist.datasets.track import MIXTURE, StemTrack
 
 SILENCE = 1e-4
-"""Peak below which a stem is silent: -80 dB."""
+"""Lowest peak of a stem that is not silent (-80 dB)."""
 
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What is known of a track after it was decoded.
+    """Measurements of a decoded track.
 
     Attributes:
-        split: Name of its split.
+        split: Name of the split.
         name: Name of the track.
-        labels: Who or what is heard.
-        stems: What is known of each stem, and of the mixture where it is recorded, which is the last.
-        residual: Energy of the mixture minus the stems against that of the mixture, dB; None where there is
-            no mixture, or no difference to be had.
+        labels: Labels of the track.
+        stems: Measurements of each stem and, last, of the recorded mixture, if any.
+        residual: Energy of the mixture minus the stems relative to that of the mixture, dB; None without a
+            mixture, or if the stems cannot be added up.
     """
 
     split: str
@@ -40,17 +40,17 @@ class TrackFacts:
 
     @property
     def file(self) -> str:
-        """A file that stands for the track."""
+        """Path of one file of the track, for messages."""
         return self.stems[-1].file
 
     @property
     def seconds(self) -> float:
-        """Length of what can be read of it."""
+        """Duration of the longest readable stem."""
         return max((stem.samples / stem.sample_rate for stem in self.stems if stem.sample_rate), default=0.0)
 
 
 def scan_track(track: StemTrack, split: str) -> TrackFacts:
-    """Decode a track block by block; what cannot be read is told in its facts."""
+    """Decode and measure a track block by block; the measurements include reasons of failures."""
     scans = [StemScan(name, stem) for name, stem in track.stems.items()]
     if track.mixture is not None:
         scans.append(StemScan(MIXTURE, track.mixture))
@@ -64,14 +64,14 @@ def scan_track(track: StemTrack, split: str) -> TrackFacts:
 
 
 def judge_track(track: TrackFacts, residual_limit: float) -> Iterator[Finding]:
-    """What is wrong with a track by itself.
+    """Find the problems of a single track.
 
     Args:
-        track: The facts.
-        residual_limit: Residual above which it is told, dB.
+        track: Measurements of the track.
+        residual_limit: Largest acceptable residual, dB.
     """
     problems = [_finding(track, stem, *problem) for stem in track.stems if (problem := _judge_stem(stem))]
-    # A file of which several stems are parts is damaged once.
+    # A damaged file with several stems gives one finding.
     yield from dict.fromkeys(problems)
     readable = [stem for stem in track.stems if stem.failure is None]
     for stem in readable[:-1]:
@@ -83,7 +83,7 @@ def judge_track(track: TrackFacts, residual_limit: float) -> Iterator[Finding]:
 
 
 def _side_by_side(scans: Sequence[StemScan]) -> Iterator[list[Audio | None]]:
-    """Blocks of the same place of all stems, until the last has ended; None where a stem has."""
+    """Read parallel blocks of all stems up to the end of the longest; None for stems that have ended."""
     while True:
         blocks = [scan.next() for scan in scans]
         if all(block is None for block in blocks):
@@ -92,13 +92,13 @@ def _side_by_side(scans: Sequence[StemScan]) -> Iterator[list[Audio | None]]:
 
 
 class _Residual:
-    """Energies of a mixture and of what remains of it without the stems."""
+    """Energies of a mixture and of the difference between the mixture and its stems."""
 
     def __init__(self) -> None:
         self._mixture = self._rest = 0.0
 
     def add(self, mixture: Audio | None, stems: Sequence[Audio | None]) -> None:
-        """Add blocks of the same place; what has ended is silent, and what has no sum is passed over."""
+        """Add parallel blocks: ended stems count as silent, blocks with different channels are skipped."""
         signed = [(1, mixture), *((-1, stem) for stem in stems)]
         heard = [(sign, block) for sign, block in signed if block is not None]
         channels, lengths = zip(*(block.shape for _, block in heard), strict=True)
@@ -111,7 +111,7 @@ class _Residual:
         self._mixture += 0.0 if mixture is None else _energy(mixture)
 
     def decibels(self) -> float:
-        """The residual in dB; minus infinity where there is none."""
+        """Residual in dB; minus infinity without a difference."""
         if self._rest == 0:
             return -math.inf
         return 10 * math.log10(self._rest / self._mixture) if self._mixture else math.inf
@@ -122,7 +122,7 @@ def _energy(audio: NDArray[np.floating[Any]]) -> float:
 
 
 def _agree(stems: Sequence[StemFacts]) -> bool:
-    """Whether all could be read and can be added up."""
+    """Tell whether all stems are readable and can be added up."""
     same = len({(stem.sample_rate, stem.channels) for stem in stems}) == 1
     return same and all(stem.failure is None for stem in stems)
 
@@ -139,7 +139,7 @@ def _judge_stem(stem: StemFacts) -> tuple[Kind, str] | None:
 
 
 def _difference(stem: StemFacts, other: StemFacts) -> str | None:
-    """In what a stem differs from another of the track, which is the mixture where that is recorded."""
+    """Describe the difference between a stem and another one of the track; None if they agree."""
     if stem.sample_rate != other.sample_rate:
         return f"has {stem.sample_rate} Hz, but {other.name} {other.sample_rate} Hz"
     if stem.channels != other.channels:

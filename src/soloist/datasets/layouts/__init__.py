@@ -1,1 +1,1 @@
-"""Corpora by their layout on disk, one file a family of layouts."""
+"""Layouts of corpora, one family per file."""

@@ -1,4 +1,4 @@
-"""A folder of single sounds, one a file: talkers, events, notes."""
+"""Folders of single sounds, one per file, such as talkers, events or notes."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
-from soloist.datasets.corpus import ALL, FolderCorpus
-from soloist.datasets.expressions import compile_expression
+from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
 
 
 class ClipCorpus(FolderCorpus):
-    """A corpus of single sounds, one a file, to be mixed when they are drawn.
+    """Corpus of single sounds, one per file, which mixers mix.
 
-    The name of a track is the path of its file below the root, without suffix; it has one stem and one label.
+    The name of a track is the path of its file below the root, without suffix. Each has one stem and label.
     """
 
     companions: ClassVar[tuple[str, ...]] = ()
-    """Files below the root that say something of the clips, and belong to them."""
+    """Files below the root that describe the clips."""
 
 
 class ClipFolder(ClipCorpus):
-    r"""Files that each hold one talker or one sound; their paths say whose.
+    r"""Files of one talker or sound each, with labels in their paths.
 
-    Each is a track with a single stem, called like the group of the pattern that says who it is.
+    Each file is a track with a single stem, named like the group of the pattern that is the label.
 
     Args:
-        root: The folder; files are found at any depth.
-        pattern: A regular expression for the path below the root, with `/` between folders, that has a named
-            group for what the path says: `(?P<digit>\d)_(?P<speaker_name>[a-z]+)_(?P<take>\d+)\.wav`. Files
-            that do not match it are not part of the corpus.
-        label: The group that says who or what is heard.
-        splits: For each split what its files' groups must be, as regular expressions that match all of it:
+        root: Folder of the files, at any depth.
+        pattern: Regular expression for the path below the root, with `/` between folders and named groups:
+            `(?P<digit>\d)_(?P<speaker_name>[a-z]+)_(?P<take>\d+)\.wav`. The corpus ignores other files.
+        label: Name of the group that is the label.
+        splits: Conditions of each split: regular expressions that match the whole of a group,
             `{train: {speaker_name: "anna|ben", take: "[5-9]"}}`. None for one split, `all`.
 
     Raises:
-        ConfigError: An expression is not valid, or names a group that the pattern does not have.
+        ConfigError: An expression is not valid, or the pattern lacks a group.
     """
 
     layout: ClassVar[str] = "clips"
@@ -66,11 +64,11 @@ class ClipFolder(ClipCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits, as given."""
+        """Names of the given splits."""
         return tuple(self._splits)
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The clips of a split; the name of a track is its path below the root, without suffix."""
+        """List the clips of a split by their paths below the root, without suffix."""
         conditions = self._splits[split]
         tracks = []
         for path in sorted(self.root.rglob("*")):

@@ -1,4 +1,4 @@
-"""ESC-50: environmental sounds, and ESC-10, the ten classes of it that are told apart most easily.
+"""ESC-50: environmental sounds, and ESC-10, its ten most distinct classes.
 
 K. J. Piczak, "ESC: dataset for environmental sound classification", ACM Multimedia 2015.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
+from soloist.datasets.corpus import read_table
 from soloist.datasets.layouts.clip_folders import ClipCorpus
-from soloist.datasets.layouts.tables import read_table
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import UsageError
 
@@ -26,13 +26,13 @@ _FOLDER = "audio"
 class ESC50(ClipCorpus):
     """ESC-50: `audio/<fold>-<clip>-<take>-<class>.wav` and `meta/esc50.csv`, 2000 clips of 50 classes.
 
-    Each is a track with a single stem, `category`, and its class as label. Clips of one recording are in one
-    fold. After `soloist data convert` the clips may have another suffix than the table says.
+    Each clip is a track with a single stem, `category`, and the class as label. All clips of a recording are
+    in the same fold. After `soloist data convert` the suffixes of the clips may differ from the table.
 
     Args:
-        root: The folder that has `audio` and `meta` in it.
-        splits: Which folds, 1 to 5, are which split; None for `{train: [1, 2, 3], valid: [4], test: [5]}`.
-        esc10: Whether to take only the ten classes of ESC-10.
+        root: Folder that holds `audio` and `meta`.
+        splits: Folds, 1 to 5, of each split; None for `{train: [1, 2, 3], valid: [4], test: [5]}`.
+        esc10: True for the ten classes of ESC-10 only.
 
     Raises:
         UsageError: There is no such folder, no such fold, or one fold is in two splits.
@@ -59,11 +59,11 @@ class ESC50(ClipCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits, as given."""
+        """Names of the given splits."""
         return tuple(self._splits)
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The clips of a split; the name of a track is its path below the root, without suffix.
+        """List the clips of a split by their paths below the root, without suffix.
 
         Raises:
             AudioError: The table is damaged or lacks a column.

@@ -1,4 +1,4 @@
-"""FUSS: mixtures of up to four sounds of any kind, in rooms.
+"""FUSS: mixtures of up to four arbitrary sounds in rooms.
 
 S. Wisdom et al., "What's all the FUSS about free universal sound separation data?", ICASSP 2021.
 """
@@ -19,12 +19,11 @@ _FOLDERS = ("train", "validation", "eval")
 class FUSS(FolderCorpus):
     """FUSS: `train_example_list.txt` and `train/example00000{.wav,_sources/background0_sound.wav}`, 16 kHz.
 
-    Every example has the stem `background0_sound` and none to three of `foreground0_sound`,
-    `foreground1_sound` and `foreground2_sound`; those that it does not have are silent in an example for
-    training.
+    Every track has the stem `background0_sound` and none to three of `foreground0_sound`,
+    `foreground1_sound` and `foreground2_sound`; missing stems are silent in training.
 
     Args:
-        root: The folder `ssdata_reverb` (in rooms) or `ssdata` (dry), which has the lists in it.
+        root: Folder `ssdata_reverb` (in rooms) or `ssdata` (dry), which holds the lists.
 
     Raises:
         UsageError: There is no such folder, or no list in it.
@@ -40,11 +39,11 @@ class FUSS(FolderCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The corpus' folders, as far as there are lists of them."""
+        """Names of the folders that have a list."""
         return tuple(split for split in _FOLDERS if (self.root / _list_of(split)).is_file())
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The examples of a split, called by folder and number.
+        """List the tracks of a split by folder and number.
 
         Raises:
             AudioError: The list is damaged.

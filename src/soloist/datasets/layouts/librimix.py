@@ -1,4 +1,4 @@
-"""LibriMix: talkers of LibriSpeech, with the noise of WHAM!.
+"""LibriMix: talkers of LibriSpeech with the noise of WHAM!.
 
 J. Cosentino, M. Pariente, S. Cornell, A. Deleforge and E. Vincent, "LibriMix: an open-source dataset for
 generalizable speech separation", 2020, arXiv:2005.11262.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from soloist.datasets.layouts.tables import read_table
+from soloist.datasets.corpus import read_table
 from soloist.datasets.layouts.talker_mixtures import NOISE, Length, MixtureKind, TalkerMixtures
 from soloist.datasets.track import StemFile, StemTrack
 
@@ -19,16 +19,16 @@ from soloist.datasets.track import StemFile, StemTrack
 class LibriMix(TalkerMixtures):
     """Libri2Mix and Libri3Mix: `wav8k/min/{train-100,train-360,dev,test}/{mix_clean,mix_both,s1,s2,noise}`.
 
-    The tables in `wav8k/min/metadata` say which mixtures belong to a split; without a table it is all of its
-    folder. Their paths are those of the machine that generated the corpus: of each, the last three parts are
-    looked up in this one. The noise is a stem too.
+    Tables in `wav8k/min/metadata` list the mixtures of a split; without a table, a split is its whole folder.
+    The paths in a table belong to the machine that generated the corpus; only their last three parts are
+    used. The noise is a stem too.
 
     Args:
-        root: The folder `Libri2Mix` or `Libri3Mix`, which has `wav8k` or `wav16k` in it.
+        root: Folder `Libri2Mix` or `Libri3Mix`, which holds `wav8k` or `wav16k`.
         mixture: `mix_clean` to separate all talkers, `mix_both` to separate them in noise, `mix_single` to
-            enhance one. None for the first that is there of `mix_both`, `mix_clean` and `mix_single`.
-        sample_rate: Which rate to take, Hz; None for 8000 where that is there, or else 16000.
-        length: Which lengths to take; None for `min` where that is there, or else `max`.
+            enhance one. None for the first existing one of `mix_both`, `mix_clean` and `mix_single`.
+        sample_rate: Sample rate in Hz; None for 8000 if it exists, else 16000.
+        length: Lengths of the mixtures; None for `min` if it exists, else `max`.
 
     Raises:
         UsageError: There is no such folder, or not with this mixture, rate and these lengths.
@@ -50,7 +50,7 @@ class LibriMix(TalkerMixtures):
         self._take(mixture)
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The mixtures of a split, with the talkers as labels.
+        """List the mixtures of a split, with the talkers as labels.
 
         Raises:
             AudioError: The table of the split is damaged or lacks a column.
@@ -70,9 +70,9 @@ class LibriMix(TalkerMixtures):
         return tracks
 
     def speakers(self, name: str) -> tuple[str, ...]:
-        """Who talks in `<speaker>-<chapter>-<utterance>_<speaker>-<chapter>-<utterance>`."""
+        """Talkers of a mixture `<speaker>-<chapter>-<utterance>_<speaker>-<chapter>-<utterance>`."""
         return tuple(re.findall(r"(\d+)-\d+-\d+", name))
 
     def _file(self, recorded: str) -> StemFile:
-        """The file `<split>/<signal>/<mixture>.wav` of a path that may be of another machine."""
+        """Find the file `<split>/<signal>/<mixture>.wav` of a path on another machine."""
         return StemFile(self.folder.joinpath(*PurePosixPath(recorded.replace("\\", "/")).parts[-3:]))

@@ -1,4 +1,4 @@
-"""MIR-1K: a thousand clips of amateurs who sing to karaoke.
+"""MIR-1K: a thousand clips of amateur karaoke singers.
 
 C.-L. Hsu and J.-S. R. Jang, "On the improvement of singing voice separation for monaural recordings using the
 MIR-1K dataset", IEEE TASLP 18(2), 2010.
@@ -14,16 +14,16 @@ from soloist.datasets.corpus import FolderCorpus
 from soloist.datasets.track import StemFile, StemTrack
 
 TRAINED_SINGERS = frozenset({"abjones", "amy"})
-"""One man and one woman, whose 175 clips are the training set since P.-S. Huang et al., ISMIR 2014."""
+"""One man and one woman; their 175 clips are the training set of P.-S. Huang et al., ISMIR 2014."""
 
 
 class MIR1K(FolderCorpus):
     """MIR-1K: `Wavfile/<singer>_<song>_<clip>.wav` with the accompaniment left and the voice right, 16 kHz.
 
-    Each stem is one channel; the mixture is their sum.
+    Each stem is one channel; the mixture is the sum of both.
 
     Args:
-        root: The folder that has `Wavfile` in it.
+        root: Folder that holds `Wavfile`.
     """
 
     layout: ClassVar[str] = "mir-1k"
@@ -31,11 +31,11 @@ class MIR1K(FolderCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Two singers train, the other seventeen test."""
+        """Names of the splits: two singers in `train`, the other seventeen in `test`."""
         return ("train", "test")
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The clips of a split, with the singer as label."""
+        """List the clips of a split, with the singer as label."""
         clips = [_open_clip(path) for path in sorted((self.root / "Wavfile").glob("*_*.wav"))]
         return [clip for clip in clips if (clip.labels[0] in TRAINED_SINGERS) == (split == "train")]
 

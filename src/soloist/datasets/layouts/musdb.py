@@ -35,21 +35,21 @@ VALIDATION = frozenset(
         "Young Griffo - Pennies",
     }
 )
-"""The tracks of the folder `train` that validate, as the corpus' own parser has them."""
+"""Tracks of the folder `train` in the split `valid`, as in the corpus' own parser."""
 
 _SUFFIX = ".stem.mp4"
 
 
 class _Musdb(FolderCorpus):
-    """What both versions share: the splits."""
+    """Splits of both versions."""
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The 86 and 14 tracks of the folder `train` that train and validate, and the 50 of `test`."""
+        """Names of the splits: 86 and 14 tracks of the folder `train`, and the 50 of `test`."""
         return ("train", "valid", "test")
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The tracks of a split, called by artist and title."""
+        """List the tracks of a split by artist and title."""
         if split == "test":
             return self._open_folder(self.root / "test")
         tracks = self._open_folder(self.root / "train")
@@ -57,17 +57,17 @@ class _Musdb(FolderCorpus):
 
     @abstractmethod
     def _open_folder(self, folder: Path) -> list[StemTrack]:
-        """All tracks of a folder, in the order of their names."""
+        """List all tracks of a folder in the order of their names."""
 
 
 class MUSDB18(_Musdb):
     """MUSDB18: `train/*.stem.mp4` and `test/*.stem.mp4` of five AAC streams.
 
     Excerpts of AAC are decoded from the beginning of the file: convert the corpus before training on it.
-    The streams were encoded each for itself, so that the stems do not quite add up to the mixture.
+    Because each stream was encoded separately, the stems add up to the mixture only approximately.
 
     Args:
-        root: The folder that has `train` and `test` in it.
+        root: Folder that holds `train` and `test`.
     """
 
     layout: ClassVar[str] = "musdb18"
@@ -78,10 +78,10 @@ class MUSDB18(_Musdb):
 
 
 class MUSDB18HQ(_Musdb):
-    """MUSDB18-HQ: `train/<track>/vocals.wav` and so on; or the same in FLAC.
+    """MUSDB18-HQ: `train/<track>/vocals.wav` and so on, or the same in FLAC.
 
     Args:
-        root: The folder that has `train` and `test` in it.
+        root: Folder that holds `train` and `test`.
     """
 
     layout: ClassVar[str] = "musdb18-hq"
@@ -97,7 +97,7 @@ def _open_streams(path: Path) -> StemTrack:
 
 
 def _open_files(folder: Path) -> StemTrack:
-    """A track of all five files, there or not: what is missing is told when it is read."""
+    """Track of all five files, whether they exist or not; reading raises errors for missing ones."""
     suffix = ".flac" if (folder / f"{MIXTURE}.flac").is_file() else ".wav"
     stems = {name: StemFile(folder / f"{name}{suffix}") for name in STEMS}
     return StemTrack(folder.name, stems, StemFile(folder / f"{MIXTURE}{suffix}"))

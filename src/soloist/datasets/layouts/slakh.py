@@ -1,4 +1,4 @@
-"""Slakh2100: 2100 songs, played by sampled instruments from MIDI files.
+"""Slakh2100: 2100 songs, synthesised from MIDI files with sampled instruments.
 
 E. Manilow, G. Wichern, P. Seetharaman and J. Le Roux, "Cutting music source separation some Slakh: a dataset
 to study the impact of training data quality and quantity", WASPAA 2019.
@@ -18,7 +18,7 @@ from soloist.errors import AudioError
 
 _FOLDERS = ("train", "validation", "test", "omitted")
 _METADATA = "metadata.yaml"
-# libyaml, where PyYAML was built with it, is ten times faster.
+# libyaml, if PyYAML was built with it, is ten times faster.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -26,22 +26,22 @@ class Slakh2100(FolderCorpus):
     """Slakh2100: `train/Track00001/{mix.flac, metadata.yaml, stems/S00.flac, ...}`.
 
     The stems of a track are the classes of its instruments in lower case (`bass`, `drums`, `guitar`, `piano`,
-    `strings`, ...), each the sum of its instruments; a track has those that play in it.
+    `strings`, ...), each the sum of its instruments.
 
     Args:
-        root: The folder that has `train`, `validation` and `test` in it. In the version without duplicates
-            (`redux`) there is also `omitted`, with the tracks of a song that is there already.
+        root: Folder that holds `train`, `validation` and `test`. The version without duplicates (`redux`) has
+            also `omitted`, with further tracks of the same songs.
     """
 
     layout: ClassVar[str] = "slakh2100"
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The corpus' folders, as far as they are there."""
+        """Names of the existing folders."""
         return tuple(name for name in _FOLDERS if (self.root / name).is_dir())
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The tracks of a split, called by their numbers.
+        """List the tracks of a split by number.
 
         Raises:
             AudioError: The description of a track is damaged.
@@ -60,7 +60,7 @@ def _open_track(folder: Path) -> StemTrack:
 
 
 def _instruments(path: Path) -> Iterator[tuple[str, str]]:
-    """Number and class of each instrument that plays: a few have no sound, and no file."""
+    """Number and class of each instrument with a file; a few silent ones have none."""
     try:
         described: dict[str, dict[str, Any]] = yaml.load(path.read_bytes(), _Loader)["stems"]
         for number, stem in sorted(described.items()):
@@ -72,5 +72,5 @@ def _instruments(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _bare(instrument: str) -> str:
-    """The class of an instrument; General MIDI's second group of strings is called "Strings (continued)"."""
+    """Class of an instrument, without the suffix of General MIDI's "Strings (continued)"."""
     return instrument.lower().removesuffix("(continued)").strip()

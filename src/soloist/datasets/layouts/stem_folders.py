@@ -1,4 +1,4 @@
-"""Anybody's folders of stems, one folder a song."""
+"""Folders of stems of any origin, one folder per song."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from soloist.datasets.corpus import ALL, FolderCorpus
-from soloist.datasets.expressions import compile_expression
+from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
 from soloist.datasets.stem_tracks import TrackPath, find_stem_tracks
 from soloist.datasets.track import StemTrack
 
@@ -19,11 +18,10 @@ class StemFolders(FolderCorpus):
     """Folders of stems, `song/vocals.wav`, with or without a mixture, and files `*.stem.mp4`, at any depth.
 
     Args:
-        root: The folder.
-        splits: For each split the regular expression that the names of its tracks match as a whole:
-            `{train: "hydrogen|sodium", test: lithium}`. The name of a track is its path below the root.
-            None for the folders `train`, `valid` and `test`, below which names are counted then; where there
-            are none of these, for one split, `all`.
+        root: Folder of the tracks.
+        splits: Regular expression of each split that matches the whole name of its tracks, the path below the
+            root: `{train: "hydrogen|sodium", test: lithium}`. If None, the splits are the existing folders of
+            `train`, `valid` and `test`, with names of tracks relative to them, or else one split, `all`.
 
     Raises:
         UsageError: There is no such folder.
@@ -40,23 +38,23 @@ class StemFolders(FolderCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names of the splits: as given, or of the folders that there are."""
+        """Names of the given splits, or of the existing folders."""
         return tuple(self._rules or self._folders or [ALL])
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The tracks of a split.
+        """List the tracks of a split.
 
         Raises:
-            UsageError: There is no track at all where it looks.
-            AudioError: A track has a mixture only, or two files for the same stem.
+            UsageError: There is no track in the folder.
+            AudioError: A track has only a mixture, or two files for the same stem.
         """
         return [track.open() for track in self.find_paths(split)]
 
     def find_paths(self, split: str) -> list[TrackPath]:
-        """Where the tracks of a split lie, damaged or not.
+        """List the paths of the tracks of a split, damaged or not.
 
         Raises:
-            UsageError: There is no track at all where it looks.
+            UsageError: There is no track in the folder.
         """
         if not self._rules:
             return find_stem_tracks(self.root / split if self._folders else self.root)

@@ -1,4 +1,4 @@
-"""Corpora without files: they are synthesised when they are read, the same in every process."""
+"""Corpora without files: synthesised when they are read, equal in every process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class SynthesizedStem:
-    """A stem that is computed as a whole when it is first read.
+    """Stem that is synthesised as a whole when it is first read.
 
     Attributes:
-        name: What it is called in messages.
-        samples: Its length.
-        sample_rate: Rate in Hz.
-        render: Gives the audio `(channels, samples)`, and the same array whenever it is asked.
+        name: Name in messages.
+        samples: Length in samples.
+        sample_rate: Sample rate in Hz.
+        render: Function that returns the audio `(channels, samples)`, always the same array.
     """
 
     name: str
@@ -39,7 +39,7 @@ class SynthesizedStem:
         return self.samples / self.sample_rate
 
     def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
-        """A stretch of the audio `(channels, samples)` and its rate in Hz; see `Stem.read`."""
+        """Read an excerpt `(channels, samples)` and the rate in Hz; see `Stem.read`."""
         first = round(start * self.sample_rate)
         if first >= self.samples:
             raise AudioError(f"{self.name} ends before {start:.3f} s: it lasts {self.duration:.3f} s")
@@ -47,7 +47,7 @@ class SynthesizedStem:
         return self.render()[:, first:last], self.sample_rate
 
     def blocks(self, length: int) -> Iterator[Audio]:
-        """The whole audio in blocks; see `Stem.blocks`."""
+        """Read the whole stem in blocks; see `Stem.blocks`."""
         audio = self.render()
         for first in range(0, self.samples, length):
             yield audio[:, first : first + length]
@@ -59,15 +59,15 @@ class SynthesizedStem:
 class SyntheticBand(Corpus):
     """Songs of the synthetic band: `vocals`, `drums`, `bass` and `other`, in stereo.
 
-    Every process keeps the songs that it has heard: at 44.1 kHz 1.4 MB for each of their seconds.
+    Every process keeps its songs in memory: 1.4 MB per second at 44.1 kHz.
 
     Args:
-        songs: How many there are in the split `train`; `valid` and `test` have a quarter of it each.
+        songs: Number of songs in the split `train`; `valid` and `test` have a quarter of that each.
         seconds: Length of each song.
-        sample_rate: In Hz; the songs are the same at every rate.
+        sample_rate: Sample rate in Hz; the songs are the same at every rate.
 
     Raises:
-        UsageError: There is less than one song, or no length.
+        UsageError: The number of songs or their length is not positive.
     """
 
     layout: ClassVar[str] = "synthetic-band"
@@ -79,11 +79,11 @@ class SyntheticBand(Corpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Songs of one split are in no other."""
+        """Names of the splits, which share no songs."""
         return _SPLITS
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The songs of a split."""
+        """List the songs of a split."""
         return [self._song(seed) for seed in _seeds(split, self._counts[split])]
 
     def _song(self, seed: int) -> StemTrack:
@@ -101,19 +101,19 @@ class SyntheticBand(Corpus):
 
 
 class SyntheticTalkers(Corpus):
-    """Clips of synthetic talkers, one a clip, with the talker as label.
+    """Clips of one synthetic talker each, with the talker as label.
 
-    Every process keeps the clips that it has heard: at 8 kHz 32 kB for each of their seconds.
+    Every process keeps its clips in memory: 32 kB per second at 8 kHz.
 
     Args:
-        talkers: How many there are in the split `train`; `valid` and `test` have a quarter of it each, at
+        talkers: Number of talkers in the split `train`; `valid` and `test` have a quarter of that each, at
             least three.
-        utterances: Clips of each talker.
+        utterances: Number of clips of each talker.
         seconds: Length of each clip.
-        sample_rate: In Hz.
+        sample_rate: Sample rate in Hz.
 
     Raises:
-        UsageError: There is less than one talker or utterance, or no length.
+        UsageError: The number of talkers, utterances or their length is not positive.
     """
 
     layout: ClassVar[str] = "synthetic-talkers"
@@ -131,11 +131,11 @@ class SyntheticTalkers(Corpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Talkers of one split are in no other."""
+        """Names of the splits, which share no talkers."""
         return _SPLITS
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The clips of a split, talker by talker."""
+        """List the clips of a split, talker by talker."""
         talkers = _seeds(split, self._counts[split])
         return [self._clip(talker, number) for talker in talkers for number in range(self._utterances)]
 
@@ -161,7 +161,7 @@ def _length(seconds: float, sample_rate: int) -> int:
 
 
 def _seeds(split: str, count: int) -> range:
-    """Numbers of the songs or talkers of a split: every third, so that more of one meet no other's."""
+    """Numbers of the songs or talkers of a split: every third, so that splits of any size are disjoint."""
     first = _SPLITS.index(split)
     return range(first, first + len(_SPLITS) * count, len(_SPLITS))
 
@@ -185,6 +185,6 @@ def _talk(talker: int, utterance: int, samples: int, sample_rate: int) -> Audio:
 
 
 def _frozen(audio: Audio) -> Audio:
-    """Audio that whoever reads it cannot change for the next."""
+    """Make audio read-only, because all readers share it."""
     audio.setflags(write=False)
     return audio

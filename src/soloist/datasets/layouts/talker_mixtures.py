@@ -1,4 +1,4 @@
-"""Mixtures of talkers that were generated once: what WSJ0-mix, WHAM!, WHAMR! and LibriMix have in common."""
+"""Pre-generated mixtures of talkers: common layout of WSJ0-mix, WHAM!, WHAMR! and LibriMix."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import UsageError
 
 Length = Literal["min", "max"]
-"""Mixtures as long as the shortest of their signals, or as the longest."""
+"""Length of the mixtures: that of the shortest signal, or of the longest."""
 
 MixtureKind = Literal["mix_clean", "mix_both", "mix_single"]
-"""All talkers, all talkers and noise, or the first talker and noise: the corpora's own names."""
+"""Names in the corpora of: all talkers, all talkers and noise, the first talker and noise."""
 
 KINDS: tuple[MixtureKind, ...] = ("mix_both", "mix_clean", "mix_single")
 NOISE = "noise"
@@ -29,21 +29,21 @@ class TalkerMixtures(FolderCorpus):
     """Files `wav8k/min/<split>/<signal>/<mixture>.wav`, with the same name for all signals of a mixture.
 
     Args:
-        root: The folder that has `wav8k` or `wav16k` in it.
-        sample_rate: Which rate to take, Hz; None for 8000 where that is there, or else 16000.
-        length: Which lengths to take; None for `min` where that is there, or else `max`.
+        root: Folder that holds `wav8k` or `wav16k`.
+        sample_rate: Sample rate in Hz; None for 8000 if it exists, else 16000.
+        length: Lengths of the mixtures; None for `min` if it exists, else `max`.
 
     Attributes:
-        folder: The folder of the rate and lengths that were taken.
-        mixture: The signal that is the mixture.
-        signals: The signal that is each stem; they add up to the mixture.
+        folder: Folder of the chosen rate and lengths.
+        mixture: Name of the signal that is the mixture.
+        signals: Name of the signal of each stem; the signals add up to the mixture.
 
     Raises:
         UsageError: There is no such folder, or not with this rate and these lengths.
     """
 
     folders: ClassVar[tuple[str, ...]]
-    """The folders of the splits."""
+    """Names of the folders of the splits."""
 
     def __init__(
         self, root: str | Path, *, sample_rate: int | None = None, length: Length | None = None
@@ -61,15 +61,15 @@ class TalkerMixtures(FolderCorpus):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The corpus' folders, as far as they are there."""
+        """Names of the existing folders."""
         return tuple(name for name in self.folders if (self.folder / name).is_dir())
 
     @abstractmethod
     def speakers(self, name: str) -> tuple[str, ...]:
-        """Who talks in a mixture, in the order of the talkers; empty where its name does not say so."""
+        """Talkers of a mixture by its name, in the order of the stems; empty if unknown."""
 
     def find(self, split: str) -> Sequence[StemTrack]:
-        """The mixtures of a split, with the talkers as labels; a missing file tells when it is read."""
+        """List the mixtures of a split, with the talkers as labels; reading fails if a file is missing."""
         folder = self.folder / split
         found = (folder / signal for signal in (self.mixture, *self.signals.values()))
         files = {path.name for signal in found for path in signal.glob("*.wav")}
@@ -86,7 +86,7 @@ class TalkerMixtures(FolderCorpus):
         return StemTrack(name, stems, mixture, self.speakers(name)[: len(stems.keys() - {NOISE})])
 
     def _take(self, kind: MixtureKind | None, suffix: str = "") -> None:
-        """Take the signals of a kind of mixture, by default of the first that is there."""
+        """Choose the signals of a kind of mixture, by default of the first existing one."""
         there = [name for name in KINDS if self._has(name + suffix)]
         kind = kind or (there or KINDS)[0]
         talkers = self._talkers(suffix)
@@ -102,7 +102,7 @@ class TalkerMixtures(FolderCorpus):
         self.mixture, self.signals = mixture, signals
 
     def _talkers(self, suffix: str = "") -> list[str]:
-        """Names of the talkers: two, or as many more as there are."""
+        """Names of the talkers, at least two."""
         more = (f"s{number}" for number in count(3))
         return ["s1", "s2", *takewhile(lambda name: self._has(name + suffix), more)]
 

@@ -1,4 +1,4 @@
-"""Talkers of the Wall Street Journal corpus: WSJ0-2mix and -3mix, and with noise and rooms WHAM! and WHAMR!.
+"""Talkers of the Wall Street Journal corpus: WSJ0-2mix and -3mix; WHAM! (with noise); WHAMR! (in rooms).
 
 J. R. Hershey, Z. Chen, J. Le Roux and S. Watanabe, "Deep clustering: discriminative embeddings for
 segmentation and separation", ICASSP 2016.
@@ -15,20 +15,20 @@ from typing import ClassVar
 
 from soloist.datasets.layouts.talker_mixtures import Length, MixtureKind, TalkerMixtures
 
-# Each talker's utterance, whose first three characters are the talker, and level in dB.
+# Utterance and level in dB of each talker; the first three characters of an utterance are the talker.
 _UTTERANCE = re.compile(r"([0-9a-z]{3})[0-9a-z]{5}_[-+.e\d]+(?:_|$)")
 
 
 class _WSJ0(TalkerMixtures):
-    """What all of them share: the splits and the names.
+    """Splits and names of all of these corpora.
 
-    By the corpora's own definition `cv` validates on the talkers of `tr`; those of `tt` are heard in neither.
+    By definition of the corpora, `cv` has the talkers of `tr`, and `tt` has others.
     """
 
     folders: ClassVar[tuple[str, ...]] = ("tr", "cv", "tt")
 
     def speakers(self, name: str) -> tuple[str, ...]:
-        """Who talks in `<utterance 1>_<level>_<utterance 2>_<level>`."""
+        """Talkers of a mixture `<utterance 1>_<level>_<utterance 2>_<level>`."""
         return tuple(_UTTERANCE.findall(name))
 
 
@@ -36,9 +36,9 @@ class WSJ0Mix(_WSJ0):
     """WSJ0-2mix and -3mix: `wav8k/min/{tr,cv,tt}/{mix,s1,s2,s3}`.
 
     Args:
-        root: The folder `2speakers` or `3speakers`, which has `wav8k` or `wav16k` in it.
-        sample_rate: Which rate to take, Hz; None for 8000 where that is there, or else 16000.
-        length: Which lengths to take; None for `min` where that is there, or else `max`.
+        root: Folder `2speakers` or `3speakers`, which holds `wav8k` or `wav16k`.
+        sample_rate: Sample rate in Hz; None for 8000 if it exists, else 16000.
+        length: Lengths of the mixtures; None for `min` if it exists, else `max`.
 
     Raises:
         UsageError: There is no such folder, or not with this rate and these lengths.
@@ -56,14 +56,14 @@ class WSJ0Mix(_WSJ0):
 class WHAM(_WSJ0):
     """WHAM!: `wav8k/min/{tr,cv,tt}/{mix_clean,mix_both,mix_single,s1,s2,noise}`.
 
-    The noise is a stem too. To enhance both talkers together, take the sources `no_noise` and `noise`.
+    The noise is a stem too. To enhance both talkers together, use the sources `no_noise` and `noise`.
 
     Args:
-        root: The folder that has `wav8k` or `wav16k` in it.
+        root: Folder that holds `wav8k` or `wav16k`.
         mixture: `mix_clean` to separate two talkers, `mix_both` to separate them in noise, `mix_single` to
-            enhance one. None for the first that is there of `mix_both`, `mix_clean` and `mix_single`.
-        sample_rate: Which rate to take, Hz; None for 8000 where that is there, or else 16000.
-        length: Which lengths to take; None for `min` where that is there, or else `max`.
+            enhance one. None for the first existing one of `mix_both`, `mix_clean` and `mix_single`.
+        sample_rate: Sample rate in Hz; None for 8000 if it exists, else 16000.
+        length: Lengths of the mixtures; None for `min` if it exists, else `max`.
 
     Raises:
         UsageError: There is no such folder, or not with this mixture, rate and these lengths.
@@ -84,14 +84,14 @@ class WHAM(_WSJ0):
 
 
 class WHAMR(_WSJ0):
-    """WHAMR!: as WHAM!, with `_anechoic` or `_reverb` after the names of all signals but the noise.
+    """WHAMR!: like WHAM!, with `_anechoic` or `_reverb` after the names of all signals but the noise.
 
     Args:
-        root: The folder that has `wav8k` or `wav16k` in it.
-        mixture: As for `WHAM`.
-        reverberant: Whether the talkers are heard in a room; the stems then are, too.
-        sample_rate: Which rate to take, Hz; None for 8000 where that is there, or else 16000.
-        length: Which lengths to take; None for `min` where that is there, or else `max`.
+        root: Folder that holds `wav8k` or `wav16k`.
+        mixture: Kind of mixture; see `WHAM`.
+        reverberant: True for talkers in rooms, in the mixture and in the stems.
+        sample_rate: Sample rate in Hz; None for 8000 if it exists, else 16000.
+        length: Lengths of the mixtures; None for `min` if it exists, else `max`.
 
     Raises:
         UsageError: There is no such folder, or not with this mixture, rate and these lengths.

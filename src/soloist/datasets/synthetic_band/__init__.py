@@ -1,7 +1,7 @@
-"""The synthetic band: songs from a seed, with their true stems, for tests, toy trainings and the example.
+"""Synthetic band: songs with their stems, from a seed, for tests, toy trainings and the example.
 
-Four players (a voice-like lead, drums, a bass, chords) play a song that is composed from the seed: another
-seed is another tempo, key, progression, kit and singer. Nothing is sampled; all of it is NumPy.
+Four players (a voice-like lead, drums, a bass, chords) play a song composed from the seed, which determines
+tempo, key, progression, drum kit and singer. Songs are synthesised in NumPy, without recorded sounds.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from soloist.audio import Audio
 from soloist.datasets.synthetic_band.drums import play_drums
-from soloist.datasets.synthetic_band.dsp import Clock, Signal
+from soloist.datasets.synthetic_band.dsp import Clock
 from soloist.datasets.synthetic_band.harmony import play_bass, play_chords
 from soloist.datasets.synthetic_band.song import compose
 from soloist.datasets.synthetic_band.voice import play_voice
@@ -20,27 +21,25 @@ __all__ = ["SOURCES", "synthesize_band"]
 
 SOURCES = ("vocals", "drums", "bass", "other")
 
-MINIMUM_RATE = 1000  # Hz, below which there is no music left
+MINIMUM_RATE = 1000  # Hz
 PEAK = 0.95
 FADERS = {"vocals": 1.45, "drums": 0.37, "bass": 0.5, "other": 0.37}
 
 
-def synthesize_band(
-    duration: float, *, sample_rate: int = 44100, seed: int = 0
-) -> dict[str, NDArray[np.float32]]:
+def synthesize_band(duration: float, *, sample_rate: int = 44100, seed: int = 0) -> dict[str, Audio]:
     """Compose and play a song.
 
-    The same seed gives the same samples, and the same song at every sample rate and duration: a longer one
-    goes on where a shorter one ends, at a lower level if what comes is too loud.
+    The same seed gives the same samples, and the same song at every sample rate and duration: a shorter song
+    is the beginning of a longer one, whose level may be lower to prevent clipping.
 
     Args:
-        duration: In seconds; rounded to whole samples, at least one.
-        sample_rate: In Hz, at least 1000.
-        seed: Which song, not negative.
+        duration: Length in seconds, rounded to whole samples, at least one.
+        sample_rate: Sample rate in Hz, at least 1000.
+        seed: Number of the song, not negative.
 
     Returns:
-        The stems by name, in the order of `SOURCES`, each `(2, samples)`. The mixture is their sum; it stays
-        within [-0.95, 0.95].
+        Stems by name, in the order of `SOURCES`, each `(2, samples)`. The mixture, their sum, stays within
+        [-0.95, 0.95].
 
     Raises:
         UsageError: The duration, the rate or the seed is out of range.
@@ -65,8 +64,8 @@ def synthesize_band(
     return _mix(stems, np.random.default_rng([seed, 5]))
 
 
-def _mix(stems: dict[str, Signal], rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-    """Balance the stems, differently in each song, and hold the peak of their sum below full scale."""
+def _mix(stems: dict[str, NDArray[np.float64]], rng: np.random.Generator) -> dict[str, Audio]:
+    """Balance the stems, differently in each song, and limit the peak of the mixture by one gain."""
     faders = {name: FADERS[name] * 10 ** (rng.uniform(-2, 2) / 20) for name in SOURCES}
     peak = float(np.abs(sum(faders[name] * stems[name] for name in SOURCES)).max())
     gain = min(1.0, PEAK / max(peak, PEAK))

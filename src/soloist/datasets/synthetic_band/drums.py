@@ -1,4 +1,4 @@
-"""The drum kit: membranes that drop in pitch, rattles of noise, inharmonic metal."""
+"""Drum kit: membranes with falling pitch, filtered noise, inharmonic metal."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, noise, reverberate
+from soloist.datasets.synthetic_band.dsp import Bus, Clock, noise, reverberate
 from soloist.datasets.synthetic_band.song import Hit
 
-# Partials of metal plates, relative to the lowest: what is left of harmony in a cymbal.
+# Frequencies of the inharmonic partials of cymbals, relative to the lowest.
 METAL_PARTIALS = np.array([1.0, 1.342, 1.499, 1.721, 1.943, 2.211, 2.637, 3.117])
 
 
 class DrumPart(Protocol):
-    """What sounds in a piece of the kit when it is struck."""
+    """Interface of the parts of a piece's sound."""
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
-        """The sound `(samples,)` at times in seconds after the stroke."""
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Synthesise the sound `(samples,)` at times in seconds after the stroke."""
 
 
 @dataclass(frozen=True)
 class Membrane:
-    """A drum head that drops from a struck pitch to its own, in Hz; drop and decay in seconds."""
+    """Drum head with a pitch that falls from `struck` to `pitch` Hz; drop and decay in seconds."""
 
     struck: float
     pitch: float
     drop: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
-        """The tone `(samples,)` at times in seconds after the stroke."""
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Synthesise the tone `(samples,)` at times in seconds after the stroke."""
         bend = (self.struck - self.pitch) * self.drop * (1 - np.exp(-times / self.drop))
         attack = np.minimum(times / 0.001, 1.0)
         return np.sin(2 * np.pi * (self.pitch * times + bend)) * np.exp(-times / self.decay) * attack
@@ -40,26 +45,30 @@ class Membrane:
 
 @dataclass(frozen=True)
 class Rattle:
-    """Noise from `low` to `high` Hz that decays in seconds: snares, sticks, the hiss of cymbals."""
+    """Noise from `low` to `high` Hz, for snares, sticks and the hiss of cymbals; decay in seconds."""
 
     low: float
     high: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
-        """The noise `(samples,)` at times in seconds after the stroke."""
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Synthesise the noise `(samples,)` at times in seconds after the stroke."""
         return noise(rng, clock, len(times), self.low, self.high) * np.exp(-times / self.decay)
 
 
 @dataclass(frozen=True)
 class Metal:
-    """A plate with its lowest partial in Hz that decays in seconds: the ring of cymbals."""
+    """Ring of cymbals: inharmonic partials from `lowest` Hz up; decay in seconds."""
 
     lowest: float
     decay: float
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
-        """The ring `(samples,)` at times in seconds after the stroke."""
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Synthesise the ring `(samples,)` at times in seconds after the stroke."""
         partials = self.lowest * METAL_PARTIALS
         partials = partials[partials < 0.95 * clock.nyquist]
         ring = np.sin(2 * np.pi * partials[:, None] * times).sum(axis=0)
@@ -68,14 +77,16 @@ class Metal:
 
 @dataclass(frozen=True)
 class DrumPiece:
-    """One piece of the kit: from where it sounds, for how many seconds, and its parts with their levels."""
+    """Piece of the kit: its panorama (-1 to 1), its length in seconds, and its parts with their levels."""
 
     pan: float
     length: float
     parts: tuple[tuple[float, DrumPart], ...]
 
-    def sound(self, times: Signal, clock: Clock, rng: np.random.Generator) -> Signal:
-        """One stroke `(samples,)` at full velocity."""
+    def sound(
+        self, times: NDArray[np.float64], clock: Clock, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Synthesise a stroke `(samples,)` at full velocity."""
         sound = np.zeros_like(times)
         for level, part in self.parts:
             sound += level * part.sound(times, clock, rng)
@@ -83,7 +94,7 @@ class DrumPiece:
 
 
 def build_kit(rng: np.random.Generator) -> dict[str, DrumPiece]:
-    """Draw the kit of a song: the pieces by name."""
+    """Draw the pieces of a song's kit, by name."""
     kick, snare, tom = rng.uniform(44, 62), rng.uniform(165, 225), rng.uniform(85, 110)
     hiss, ring = rng.uniform(5500, 8000), rng.uniform(3600, 5200)
     rattle, boom = rng.uniform(0.07, 0.14), rng.uniform(0.12, 0.24)
@@ -108,7 +119,7 @@ def build_kit(rng: np.random.Generator) -> dict[str, DrumPiece]:
     }
 
 
-def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> Signal:
+def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     """Render strokes `(2, samples)` on a kit drawn for the song, in a small room."""
     kit = build_kit(rng)
     bus = Bus(clock)
@@ -119,6 +130,6 @@ def play_drums(hits: Sequence[Hit], clock: Clock, rng: np.random.Generator) -> S
         first, times = clock.place(hit.start, piece.length)
         if first < clock.samples:
             bus.add(first, hit.velocity * piece.sound(times, clock, strokes), pan=piece.pan)
-    # Tape: what is loud is pressed together, as on records.
+    # Compression of loud parts, as by tape.
     pressed = np.tanh(1.3 * bus.audio) / 1.3
     return reverberate(pressed, clock, rng, decay=decay, amount=0.02)

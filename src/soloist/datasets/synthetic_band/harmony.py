@@ -1,15 +1,15 @@
-"""Bass, pads and plucked keys: tables of one period, brighter where they are struck."""
+"""Bass, pads and plucked keys, by wavetables with bright attacks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soloist.datasets.synthetic_band.dsp import (
     Bus,
     Clock,
-    Signal,
     fade,
     frequency_of,
     harmonics_below,
@@ -20,12 +20,12 @@ from soloist.datasets.synthetic_band.dsp import (
 )
 from soloist.datasets.synthetic_band.song import Chord, Note
 
-BASS_TOP = 4000.0  # Hz, above which a bass has nothing to say
+BASS_TOP = 4000.0  # Hz
 KEYS_TOP = 12000.0
 
 
-def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> Signal:
-    """Render bass notes `(2, samples)`: saw or square through a filter that closes, over a sine."""
+def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Render bass notes `(2, samples)`: a saw or square through a closing filter, plus a sine."""
     odd_only = bool(rng.random() < 0.3)
     sub = float(rng.uniform(0.25, 0.6))
     opening = float(rng.uniform(350, 900))
@@ -49,7 +49,7 @@ def play_bass(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> 
     return bus.audio
 
 
-def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -> Signal:
+def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -> NDArray[np.float64]:
     numbers = harmonics_below(frequency, top)
     amplitudes = lowpass_gain(numbers * frequency, cutoff, resonance=1.1) / numbers
     if odd_only:
@@ -59,8 +59,8 @@ def _filtered_saw(frequency: float, cutoff: float, top: float, odd_only: bool) -
 
 def play_chords(
     chords: Sequence[Chord], keys: Sequence[Note], clock: Clock, rng: np.random.Generator
-) -> Signal:
-    """Render pads and plucked keys `(2, samples)`, wide and in a hall."""
+) -> NDArray[np.float64]:
+    """Render pads and plucked keys `(2, samples)`, wide and reverberant."""
     balance = float(rng.uniform(0.3, 0.7))
     pad = _play_pad(chords, clock, rng)
     plucked = _play_keys(keys, clock, rng)
@@ -68,7 +68,7 @@ def play_chords(
     return reverberate(dry, clock, rng, decay=float(rng.uniform(0.6, 1.4)), amount=0.08)
 
 
-def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -> Signal:
+def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     cutoff = float(rng.uniform(700, 2500))
     slope = float(rng.uniform(0.8, 1.4))
     detune = float(rng.uniform(0.002, 0.005))
@@ -86,13 +86,13 @@ def _play_pad(chords: Sequence[Chord], clock: Clock, rng: np.random.Generator) -
             frequency = frequency_of(pitch)
             numbers = harmonics_below(frequency, min(KEYS_TOP, 0.97 * clock.nyquist))
             table = make_table(lowpass_gain(numbers * frequency, cutoff) / numbers**slope)
-            # One voice a little low on the left, one a little high on the right: width without a chorus.
+            # Width: slightly flat on the left, slightly sharp on the right.
             sides = [play_table(table, frequency * (1 + cents) * times) for cents in (-detune, detune)]
             bus.add(first, 0.16 * envelope * np.stack(sides))
     return bus.audio
 
 
-def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> Signal:
+def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     pluck_point = float(rng.uniform(0.11, 0.45))
     brightness = float(rng.uniform(1500, 6000))
     decay = float(rng.uniform(0.2, 0.7))
@@ -105,7 +105,7 @@ def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) ->
             continue
         frequency = frequency_of(note.pitch)
         numbers = harmonics_below(frequency, min(KEYS_TOP, 0.97 * clock.nyquist))
-        # A string plucked at a point has no partials with a node there.
+        # A plucked string lacks the partials with a node at the plucking point.
         amplitudes = np.abs(np.sin(np.pi * numbers * pluck_point)) / numbers
         struck = make_table(amplitudes * lowpass_gain(numbers * frequency, brightness * note.velocity))
         settled = make_table(amplitudes * lowpass_gain(numbers * frequency, 2.0 * frequency))
@@ -114,7 +114,7 @@ def _play_keys(notes: Sequence[Note], clock: Clock, rng: np.random.Generator) ->
         tone = 0.5 * np.exp(-times / (0.3 * decay)) * play_table(struck, cycles)
         tone += 0.5 * np.exp(-times / decay) * play_table(settled, cycles)
         tone *= note.velocity * fade(times, note.duration, 0.003, 0.06)
-        # Low notes on the left, high ones on the right, as they lie under the hands.
+        # Low notes on the left, high notes on the right, as on a keyboard.
         pan = float(np.clip(width * (note.pitch - 69) / 12, -0.9, 0.9))
         bus.add(first, 0.45 * tone, pan=pan)
     return bus.audio

@@ -1,7 +1,7 @@
-"""What the band plays: a song composed from a seed, in seconds, whatever the sample rate.
+"""Composition of a song from a seed, in seconds, independent of the sample rate.
 
-A song is written bar by bar, each part from a generator of its own, so that a longer song begins with the
-shorter one.
+Each part is composed bar by bar from its own random generator, so that a shorter song is the beginning of a
+longer one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STEPS = 16  # of a bar of four beats
-SECTION = 4  # bars after which the chords come again and the drums fill
+STEPS = 16  # Steps of a bar of four beats.
+SECTION = 4  # Bars of a section, which repeats the chords and ends with a drum fill.
 
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 PROGRESSIONS = {
@@ -37,7 +37,7 @@ LEAD_RHYTHMS = (
 
 @dataclass(frozen=True)
 class Note:
-    """A note: start and duration in seconds, MIDI pitch, velocity from 0 to 1."""
+    """Note: start and duration in seconds, MIDI pitch, velocity from 0 to 1."""
 
     start: float
     duration: float
@@ -47,7 +47,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Hit:
-    """A stroke on one piece of the drum kit: its name, start in seconds, velocity from 0 to 1."""
+    """Stroke on a piece of the drum kit: name of the piece, start in seconds, velocity from 0 to 1."""
 
     piece: str
     start: float
@@ -56,7 +56,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord for one bar: start and duration in seconds, the MIDI pitches of its root and of its voicing."""
+    """Chord of one bar: start and duration in seconds, MIDI pitches of the root and of the voicing."""
 
     start: float
     duration: float
@@ -66,15 +66,15 @@ class Chord:
 
 @dataclass(frozen=True)
 class Song:
-    """All that is played.
+    """Score of a song.
 
     Args:
-        tempo: Beats a minute.
-        chords: One a bar.
+        tempo: Beats per minute.
+        chords: Chords, one per bar.
         hits: Strokes of the drums.
         bass: Notes of the bass.
-        keys: Notes of the plucked keys, that come on top of the chords.
-        phrases: Notes of the lead, those of one breath together.
+        keys: Notes of the plucked keys.
+        phrases: Phrases of the lead, each a sequence of notes.
     """
 
     tempo: float
@@ -86,7 +86,7 @@ class Song:
 
 
 def compose(seed: int, duration: float) -> Song:
-    """Compose a song of at least `duration` seconds; another seed is another song."""
+    """Compose a song of at least `duration` seconds from a seed."""
     rng = np.random.default_rng([seed, 0])
     tempo = float(rng.uniform(90, 140))
     bar = 240 / tempo
@@ -108,14 +108,14 @@ def compose(seed: int, duration: float) -> Song:
 
 
 def _pitch(degree: int, key: int, scale: tuple[int, ...]) -> int:
-    """Semitones above C of a degree of the scale, in whichever octave it falls."""
+    """Semitones above C of a degree of the scale; degrees continue into other octaves."""
     octave, step = divmod(degree, len(scale))
     return key + 12 * octave + scale[step]
 
 
 def _chord(degree: int, key: int, scale: tuple[int, ...], start: float, duration: float) -> Chord:
     tones = [_pitch(degree + third, key, scale) for third in (0, 2, 4)]
-    # Inversions that stay around middle C move little from chord to chord, as hands do.
+    # Inversions around middle C move little from chord to chord.
     voicing = sorted(55 + (tone - 55) % 12 for tone in tones)
     return Chord(start, duration, root=28 + (tones[0] - 28) % 12, pitches=(*voicing, voicing[0] + 12))
 
@@ -183,7 +183,7 @@ def _keys(rng: np.random.Generator, chords: tuple[Chord, ...], bar: float) -> li
 def _lead(
     rng: np.random.Generator, degrees: list[int], key: int, scale: tuple[int, ...], bar: float
 ) -> list[tuple[Note, ...]]:
-    """One phrase for two bars, on rhythms that come again; some songs leave the last two bars of eight."""
+    """Compose one phrase per two bars, with recurring rhythms; some songs rest in two bars of eight."""
     step = bar / STEPS
     lowest = int(rng.choice([45, 50, 55, 58]))
     rhythms = [LEAD_RHYTHMS[index] for index in rng.permutation(len(LEAD_RHYTHMS))[:2]]
@@ -204,7 +204,7 @@ def _lead(
                     degree, degrees[min(first + position // STEPS, len(degrees) - 1)]
                 )
             pitch = lowest + (_pitch(0, key, scale) - lowest) % 12 + _pitch(degree, 0, scale)
-            # A held note stops before the next: a syllable is seldom longer than three beats.
+            # Notes last at most three beats, as most syllables do.
             length = min(end - position, 12) * step
             phrase.append(Note(first * bar + position * step, length, pitch, float(rng.uniform(0.75, 1.0))))
         if not (rests and first % 8 == 6):

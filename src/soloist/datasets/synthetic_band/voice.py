@@ -1,28 +1,29 @@
-"""The lead: a voice of pulses and breath through formants that move from vowel to vowel.
+"""Lead voice: pulses and breath through moving formants.
 
-A source-filter voice (Fant, Acoustic Theory of Speech Production, 1960) with band-limited pulses (Stilson and
-Smith, Alias-Free Digital Synthesis of Classic Analog Waveforms, ICMC 1996). What moves (pitch, formants,
-level) is drawn on a grid of its own, so that the same is sung at every sample rate.
+The voice is a source-filter model (Fant, Acoustic Theory of Speech Production, 1960) with band-limited pulses
+(Stilson and Smith, Alias-Free Digital Synthesis of Classic Analog Waveforms, ICMC 1996). Pitch, formants and
+level are drawn on a control grid, so that the performance is the same at every sample rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soloist.datasets.synthetic_band.dsp import Bus, Clock, Signal, fade, noise, reverberate
+from soloist.datasets.synthetic_band.dsp import Bus, Clock, fade, noise, reverberate
 from soloist.datasets.synthetic_band.song import Note
 
-CONTROL_RATE = 200  # Hz, of what moves
-FRAME = 0.032  # seconds over which the formants stand still
-MARGIN = 0.2  # seconds around a phrase, for consonants and releases
+CONTROL_RATE = 200  # Hz, rate of pitch, formants and level.
+FRAME = 0.032  # Seconds of constant formants.
+MARGIN = 0.2  # Seconds around a phrase, for consonants and releases.
 VOICE_TOP = 12000.0  # Hz
 
 # Formants of a, e, i, o, u in Hz, after Peterson and Barney, Control Methods Used in a Study of the Vowels,
-# 1952, with two more that hardly move.
+# 1952, with two more, nearly constant ones.
 VOWELS = np.array(
     [
         [730.0, 1150.0, 2500.0, 3400.0, 4400.0],
@@ -33,18 +34,18 @@ VOWELS = np.array(
     ]
 )
 BANDWIDTHS = np.array([90.0, 110.0, 160.0, 220.0, 300.0])
-# Of opposite signs in turn, so that two neighbours do not cancel between their peaks.
+# Alternating signs: neighbours do not cancel between their peaks.
 LEVELS = np.array([1.0, -0.7, 0.45, -0.3, 0.15])
 
 
 @dataclass(frozen=True)
 class Consonant:
-    """What leads into a note: noise from `low` to `high` Hz, over what is left of the voice.
+    """Consonant before a note: noise from `low` to `high` Hz over an attenuated voice.
 
     Args:
-        length: In seconds, before the note.
-        voiced: Level of the voice meanwhile, against that of the note.
-        level: Of the noise.
+        length: Length before the note in seconds.
+        voiced: Level of the voice during the consonant, relative to the note.
+        level: Level of the noise.
         low: Lower end of the noise, Hz.
         high: Upper end of the noise, Hz.
     """
@@ -68,9 +69,9 @@ CONSONANTS = (
 
 @dataclass(frozen=True)
 class Singer:
-    """Who sings: size of the throat, vibrato in Hz and semitones, breath, and how dark the voice is.
+    """Voice of a singer: size of the throat, vibrato in Hz and semitones, breath, and spectral tilt.
 
-    The voice glides from pitch to pitch as a step does that a Gaussian of `glide` seconds smooths.
+    A Gaussian of `glide` seconds smooths the steps from pitch to pitch.
     """
 
     throat: float
@@ -82,7 +83,7 @@ class Singer:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, pitch: float) -> Singer:
-        """Draw a singer for songs around a MIDI pitch: the higher, the shorter the throat."""
+        """Draw a singer for a mean MIDI pitch; higher voices have shorter throats."""
         throat = 1 + 0.012 * (pitch - 55) + rng.uniform(-0.05, 0.05)
         vibrato, depth = rng.uniform(4.8, 6.4), rng.uniform(0.15, 0.45)
         breath, tilt = rng.uniform(0.02, 0.08), rng.uniform(0.7, 1.1)
@@ -91,26 +92,28 @@ class Singer:
 
 @dataclass(frozen=True)
 class Contour:
-    """What moves in a phrase, on a grid of control times `(points,)` in seconds.
+    """Pitch, level and formants of a phrase over control times `(points,)` in seconds.
 
     Args:
-        times: The grid.
+        times: Control times.
         pitch: MIDI pitch `(points,)`.
-        level: Of the voice `(points,)`.
-        formants: Their frequencies in Hz `(5, points)`.
+        level: Level of the voice `(points,)`.
+        formants: Frequencies of the formants in Hz `(5, points)`.
     """
 
-    times: Signal
-    pitch: Signal
-    level: Signal
-    formants: Signal
+    times: NDArray[np.float64]
+    pitch: NDArray[np.float64]
+    level: NDArray[np.float64]
+    formants: NDArray[np.float64]
 
-    def formants_at(self, times: Signal) -> Signal:
-        """Formants `(5, times)` at times in seconds."""
+    def formants_at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate the formants `(5, times)` at times in seconds."""
         return np.stack([np.interp(times, self.times, track) for track in self.formants])
 
 
-def play_voice(phrases: Sequence[Sequence[Note]], clock: Clock, rng: np.random.Generator) -> Signal:
+def play_voice(
+    phrases: Sequence[Sequence[Note]], clock: Clock, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Render the phrases of the lead `(2, samples)`, in the middle, with a little reverberation."""
     singer = Singer.draw(rng, float(np.mean([note.pitch for note in phrases[0]])))
     bus = Bus(clock)
@@ -131,15 +134,15 @@ def perform(
     *,
     pan: float = 0.0,
 ) -> None:
-    """Add a phrase to a bus, as far as it begins within it.
+    """Add a phrase to a bus, unless the phrase begins after its end.
 
     Args:
-        bus: What it is added to.
-        phrase: Its syllables, in the order of time.
-        singer: Who performs it.
-        words: Source of vowels and consonants.
-        air: Source of breath and hiss.
-        pan: From -1 (left) to 1 (right).
+        bus: Bus of the song.
+        phrase: Syllables of the phrase, in the order of time.
+        singer: Voice of the phrase.
+        words: Random generator of vowels and consonants.
+        air: Random generator of breath and hiss.
+        pan: Panorama from -1 (left) to 1 (right).
     """
     consonants = [CONSONANTS[kind] for kind in words.integers(len(CONSONANTS), size=len(phrase))]
     contour = _draw_contour(phrase, consonants, singer, words)
@@ -154,7 +157,7 @@ def _draw_contour(
     starts = np.array([note.start for note in phrase])
     begin, end = starts[0] - MARGIN, phrase[-1].start + phrase[-1].duration + MARGIN
     times = begin + np.arange(int((end - begin) * CONTROL_RATE) + 1) / CONTROL_RATE
-    # The voice sets out for a note a little early and arrives when the note begins.
+    # Transitions begin slightly before a note, and end with its beginning.
     index = np.maximum(np.searchsorted(starts, times + 0.02, side="right") - 1, 0)
     since = times - starts[index]
     pitch = _smooth(np.array([note.pitch for note in phrase], dtype=np.float64)[index], singer.glide)
@@ -166,9 +169,9 @@ def _draw_contour(
 
 
 def _draw_formants(
-    phrase: Sequence[Note], index: NDArray[np.intp], since: Signal, rng: np.random.Generator
-) -> Signal:
-    """Formants `(5, points)` of a vowel for each note; some notes move on to a second one half-way."""
+    phrase: Sequence[Note], index: NDArray[np.intp], since: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw the formants `(5, points)` of a vowel for each note; some notes change the vowel half-way."""
     first = rng.integers(len(VOWELS), size=len(phrase))
     second = np.where(rng.random(len(phrase)) < 0.3, rng.integers(len(VOWELS), size=len(phrase)), first)
     half = np.array([note.duration / 2 for note in phrase])[index]
@@ -178,24 +181,24 @@ def _draw_formants(
 def _level(
     phrase: Sequence[Note],
     consonants: Sequence[Consonant],
-    times: Signal,
+    times: NDArray[np.float64],
     index: NDArray[np.intp],
-    since: Signal,
-) -> Signal:
-    """Level `(points,)`: the notes' velocities, with a swell and a fall, dipped where a consonant is."""
+    since: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Level `(points,)`: velocities of the notes with a swell, lowered during consonants."""
     velocities = np.array([note.velocity for note in phrase])[index]
     durations = np.array([note.duration for note in phrase])[index]
     sounding = (since > -0.01) & (since < durations)
     level = velocities * sounding * (0.75 + 0.25 * np.sin(np.pi * np.clip(since / durations, 0, 1)))
     for note, consonant in zip(phrase, consonants, strict=True):
-        # Even the shortest closes the mouth for a moment.
+        # Even the shortest consonant closes the mouth briefly.
         closed = max(consonant.length, 0.03)
         level[(times > note.start - closed) & (times < note.start)] *= consonant.voiced
     return level
 
 
-def _smooth(values: Signal, deviation: float) -> Signal:
-    """Smooth `(..., points)` along time with a Gaussian of a deviation in seconds."""
+def _smooth(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
+    """Smooth `(..., points)` along time with a Gaussian; its deviation is in seconds."""
     reach = int(np.ceil(3 * deviation * CONTROL_RATE))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (deviation * CONTROL_RATE)) ** 2)
     padding = [(0, 0)] * (values.ndim - 1) + [(reach, reach)]
@@ -215,10 +218,10 @@ def _sing(bus: Bus, contour: Contour, singer: Singer, rng: np.random.Generator, 
     bus.add(first, 0.2 * voice, pan=pan)
 
 
-def _pulses(frequency: Signal, clock: Clock) -> Signal:
-    """A train of pulses `(samples,)` at a moving frequency in Hz: all harmonics below the top, and no more.
+def _pulses(frequency: NDArray[np.float64], clock: Clock) -> NDArray[np.float64]:
+    """Synthesise band-limited pulses `(samples,)` at a moving frequency in Hz.
 
-    The sum of M cosines has a closed form, that of Dirichlet's kernel.
+    Dirichlet's kernel is the closed form of the sum of M cosines.
     """
     half_phase = np.pi * (np.cumsum(frequency) / clock.sample_rate % 1.0)
     count = np.floor(min(VOICE_TOP, 0.95 * clock.nyquist) / frequency)
@@ -226,19 +229,21 @@ def _pulses(frequency: Signal, clock: Clock) -> Signal:
     near = np.abs(below) < 1e-6
     kernel = np.sin((2 * count + 1) * half_phase) / np.where(near, 1.0, below)
     pulses = (np.where(near, 2 * count + 1, kernel) - 1) / 2
-    # Equal energy whatever the pitch is what an even loudness of the notes asks for.
+    # Equal energy at all pitches, for even loudness.
     return pulses * np.sqrt(frequency / 200)
 
 
-def _filter(source: Signal, begin: float, contour: Contour, tilt: float, clock: Clock) -> Signal:
-    """Send a source `(samples,)` through the moving formants, frame by frame with windows that sum to one."""
+def _filter(
+    source: NDArray[np.float64], begin: float, contour: Contour, tilt: float, clock: Clock
+) -> NDArray[np.float64]:
+    """Filter a source `(samples,)` by the moving formants, in frames with windows that sum to one."""
     half = max(1, round(FRAME * clock.sample_rate / 2))
     count = -(-len(source) // half) + 1
     padded = np.pad(source, (half, (count + 1) * half - half - len(source)))
     window = 0.5 - 0.5 * np.cos(np.pi * np.arange(2 * half) / half)
     halves = padded.reshape(count + 1, half)
     frames = np.concatenate([halves[:-1], halves[1:]], axis=1) * window
-    # Twice the length leaves room for the filter to ring on both sides.
+    # Padding to twice the length makes room for the filter's response on both sides.
     frequencies = np.fft.rfftfreq(4 * half, 1 / clock.sample_rate)
     centres = begin + np.arange(count) * half / clock.sample_rate
     response = _formant_response(frequencies, contour.formants_at(centres).T, tilt)
@@ -250,8 +255,10 @@ def _filter(source: Signal, begin: float, contour: Contour, tilt: float, clock: 
     return output.reshape(-1)[2 * half : 2 * half + len(source)]
 
 
-def _formant_response(frequencies: Signal, formants: Signal, tilt: float) -> NDArray[np.complex128]:
-    """Response `(frames, bins)` of formants `(frames, 5)` in Hz after the fall of the glottal source."""
+def _formant_response(
+    frequencies: NDArray[np.floating[Any]], formants: NDArray[np.float64], tilt: float
+) -> NDArray[np.complex128]:
+    """Frequency response `(frames, bins)` of formants `(frames, 5)` in Hz and of the glottal source."""
     distance = (frequencies[None, :, None] - formants[:, None, :]) / (BANDWIDTHS / 2)
     resonance = (LEVELS / (1 + 1j * distance)).sum(axis=-1)
     glottis = 1 / (1 + 1j * frequencies / 350.0) ** tilt
@@ -264,7 +271,7 @@ def _speak_consonants(
 ) -> None:
     for note, consonant in zip(phrase, consonants, strict=True):
         if consonant.level:
-            # It runs a little into the vowel.
+            # The noise overlaps the vowel slightly.
             duration = consonant.length + 0.015
             first, times = bus.clock.place(note.start - consonant.length, duration)
             hiss = noise(rng, bus.clock, len(times), consonant.low, consonant.high)

@@ -1,4 +1,4 @@
-"""The points that a clustering looks at, and which of a spectrogram's these are."""
+"""Weighted points for clustering, and the choice of the loudest points."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 _EQUAL = 1e-5
-"""Points closer to each other than this part of their length are the same point in single precision."""
+"""Distance, relative to the length, below which points are equal in single precision."""
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Weighted points around their mean, so that distances between them keep their precision.
+    """Weighted points relative to their mean, for precise distances.
 
     Attributes:
-        points: `(batch, points, dimensions)`; those beyond an item's last one have no weight.
+        points: Points minus the mean, `(batch, points, dimensions)`; padding has no weight.
         weights: `(batch, points)`.
         squares: Squared distances from the mean, `(batch, points)`.
-        mean: What has been subtracted, `(batch, 1, dimensions)`.
+        mean: Weighted mean of the points, `(batch, 1, dimensions)`.
         resolution: Squared distance up to which two points count as equal, `(batch,)`.
     """
 
@@ -32,13 +32,13 @@ class Cloud:
 
     @classmethod
     def of(cls, points: Tensor, weights: Tensor) -> Cloud:
-        """The points `(batch, points, dimensions)` whose weight, `(batch, points)`, is not zero."""
+        """Make a cloud of points `(batch, points, dimensions)` with non-zero weights `(batch, points)`."""
         points, weights = _compact(points, weights)
         total = weights.sum(dim=1).clamp(min=torch.finfo(weights.dtype).tiny)
         mean = (weights[:, None] @ points) / total[:, None, None]
         around = points - mean
         squares = around.square().sum(dim=-1)
-        # The longest of them is at most so long.
+        # Upper bound of the length of the longest point.
         lengths = squares.amax(dim=1).sqrt() + mean[:, 0].norm(dim=1)
         return cls(around, weights, squares, mean, (_EQUAL * lengths).square())
 
@@ -50,7 +50,7 @@ class Cloud:
 
 
 def _compact(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Only what has a weight; where another item has more, the first point again, without weight."""
+    """Keep points with a weight; pad shorter items with their first point, without weight."""
     present = weights > 0
     item, place = present.nonzero(as_tuple=True)
     slot = present.cumsum(dim=1)[item, place] - 1
@@ -62,7 +62,7 @@ def _compact(points: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loudest(magnitudes: Tensor, percentile: float) -> Tensor:
-    """Which points of each item are at least as loud as a percentile of all; silent ones never are.
+    """Select the points of each item at or above a percentile of magnitude, without silent points.
 
     The percentile is that of NumPy, with linear interpolation between the points.
 
@@ -73,7 +73,7 @@ def loudest(magnitudes: Tensor, percentile: float) -> Tensor:
     Returns:
         Boolean `(batch, points)`.
     """
-    # A point reaches an interpolated value exactly if it reaches the next one above.
+    # A point reaches an interpolated value if and only if it reaches the next larger point.
     above = math.ceil((magnitudes.shape[1] - 1) * (percentile / 100) - 1e-9)
     cutoff = magnitudes.kthvalue(above + 1, dim=1, keepdim=True).values
     return (magnitudes >= cutoff) & (magnitudes > 0)

@@ -1,4 +1,4 @@
-"""What all ways of clustering share: where they begin, what they look at, and what comes out."""
+"""Contracts of clustering: the clusterer and its result."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from soloist.estimation.clustering.partition_search import Partition, Search, St
 
 @dataclass(frozen=True)
 class Fit(ABC):
-    """Clusters that were found in a cloud of points.
+    """Clusters in a cloud of points.
 
     Attributes:
         centres: `(batch, clusters, dimensions)`.
-        used: Which clusters there are, boolean `(batch, clusters)`. There are fewer than were asked for where
-            there are not as many different points.
-        mass: Weight of the points that are nearest to each centre, `(batch, clusters)`.
+        used: True for clusters that exist, `(batch, clusters)`. There are fewer than requested if there are
+            fewer different points.
+        mass: Weight of the points nearest to each centre, `(batch, clusters)`.
     """
 
     centres: Tensor
@@ -29,13 +29,13 @@ class Fit(ABC):
     mass: Tensor
 
     def posteriors(self, points: Tensor) -> Tensor:
-        """How much of each point belongs to each cluster: one in all, or nothing where there are no clusters.
+        """Posterior probabilities of the clusters for each point.
 
         Args:
-            points: `(batch, points, dimensions)`; not only those that were fitted.
+            points: Any points `(batch, points, dimensions)`, fitted or not.
 
         Returns:
-            `(batch, points, clusters)`, in [0, 1].
+            `(batch, points, clusters)`, in [0, 1], with a sum of one over the clusters; 0 without clusters.
         """
         scores = self.scores(points).masked_fill(~self.used[:, :, None], -torch.inf)
         nothing = ~self.used.any(dim=1)[:, None, None]
@@ -44,20 +44,20 @@ class Fit(ABC):
 
     @abstractmethod
     def scores(self, points: Tensor) -> Tensor:
-        """Logarithms of what the posteriors are proportional to, `(batch, clusters, points)`."""
+        """Unnormalised log posteriors, `(batch, clusters, points)`."""
 
 
 class Clusterer(ABC):
-    """Finds clusters in clouds of points: several clouds, and several attempts at each, at once.
+    """Clustering of batches of point clouds, with several attempts for each.
 
-    The same points give the same clusters each time, whatever else is in the batch.
+    Equal points give equal clusters, independent of the rest of the batch.
 
     Args:
-        restarts: Attempts, each from other seeds; the best one counts. With 0, only from the start given.
-        iterations: Steps after which an attempt ends that does not come to rest.
-        tolerance: An attempt has come to rest when the centres move by less: the sum of their squared moves,
-            as a part of the points' mean squared distance from their mean.
-        seed: Of the attempts.
+        restarts: Attempts from different random centres; the best one counts. With 0, only the given start.
+        iterations: Most steps of an attempt.
+        tolerance: Convergence threshold: sum of the centres' squared moves, relative to the mean squared
+            distance of the points from their mean.
+        seed: Seed of the random centres.
 
     Raises:
         UsageError: A number is out of range.
@@ -86,13 +86,13 @@ class Clusterer(ABC):
 
         Args:
             points: `(batch, points, dimensions)`.
-            counted: The weight of each point, or whether it counts at all, `(batch, points)`.
-            clusters: How many clusters, if there are as many different points.
-            start: What is known before.
-            limit: How many of the clusters may be used in each item, `(batch,)`; None for all.
+            counted: Weight of each point, or True for points that count, `(batch, points)`.
+            clusters: Number of clusters; fewer are found if there are fewer different points.
+            start: Prior knowledge of the clusters.
+            limit: Most clusters in each item, `(batch,)`. If None, `clusters`.
 
         Returns:
-            The clusters, in no particular order; with a start, in its order.
+            The clusters, in the order of the start; without a start, in any order.
 
         Raises:
             UsageError: The shapes do not fit.
@@ -113,4 +113,4 @@ class Clusterer(ABC):
 
     @abstractmethod
     def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> Fit:
-        """What this way of clustering makes of the best partition of the points."""
+        """Fit the model of this clusterer, from the best partition of the points."""

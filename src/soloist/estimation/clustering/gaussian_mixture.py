@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians, fitted by expectation and maximisation.
+"""Gaussian mixtures, fitted by expectation maximisation.
 
 A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from incomplete data via the EM algorithm",
 Journal of the Royal Statistical Society B 39(1), 1977.
@@ -19,21 +19,21 @@ from soloist.estimation.clustering.clusterer import Clusterer, Fit
 from soloist.estimation.clustering.partition_search import Partition, Start, means_of
 
 Covariance = Literal["full", "tied", "diagonal", "spherical"]
-"""Of each cluster its own; one for all; each without correlations; or each the same in all directions."""
+"""Covariance of each cluster: "full"; "tied", one for all; "diagonal"; or "spherical"."""
 
 _JITTER = 1e-5
-"""Part of a covariance's trace that single precision needs on top of its diagonal."""
+"""Regularisation of the diagonal for single precision, relative to the trace of a covariance."""
 
 
 @dataclass(frozen=True)
 class GaussianFit(Fit):
-    """Clusters that are Gaussians.
+    """Gaussian clusters.
 
     Attributes:
         logs: Logarithms of the clusters' shares of all points, `(batch, clusters)`.
         covariances: `(batch, clusters, dimensions, dimensions)`.
-        whitening: What brings each cluster to unit covariance: the inverses of the covariances' Cholesky
-            factors, of the same shape.
+        whitening: Inverses of the Cholesky factors of the covariances, `(batch, clusters, dimensions,
+            dimensions)`.
     """
 
     logs: Tensor
@@ -44,15 +44,15 @@ class GaussianFit(Fit):
     def of(
         cls, centres: Tensor, covariances: Tensor, shares: Tensor, used: Tensor, mass: Tensor
     ) -> GaussianFit:
-        """Gaussians of positive definite covariances that have such shares of all points."""
+        """Make Gaussians from positive definite covariances and shares of all points."""
         factors = torch.linalg.cholesky(covariances)
         eye = torch.eye(centres.shape[-1]).to(centres)
         whitening = torch.linalg.solve_triangular(factors, eye, upper=False)
         return cls(centres, used, mass, shares.clamp(min=1e-12).log(), covariances, whitening)
 
     def scores(self, points: Tensor) -> Tensor:
-        """Logarithms of the clusters' densities times their shares, `(batch, clusters, points)`."""
-        # From the middle of the centres, lest large numbers hide small differences.
+        """Log densities of the clusters plus logs of their shares, `(batch, clusters, points)`."""
+        # Relative to the mean of the centres, for precision of small differences.
         middle = self.centres.mean(dim=1, keepdim=True)
         white = self.whitening.flatten(1, 2) @ (points.to(middle) - middle).mT
         white = white.unflatten(1, self.whitening.shape[1:3])
@@ -63,19 +63,19 @@ class GaussianFit(Fit):
 
 
 class GaussianMixture(Clusterer):
-    """A Gaussian for each cluster, from the best partition of k-means on.
+    """Mixture of Gaussians, initialised with the best partition of k-means.
 
     Args:
-        covariance: What the Gaussians may look like.
+        covariance: Constraint on the covariances; see `Covariance`.
         regularization: Added to the variances.
-        likelihood_tolerance: The fit rests when the mean logarithm of the likelihood rises by less.
-        restarts: Attempts at the partition that it begins with; see `Clusterer`.
-        iterations: Steps of an attempt, and of what follows.
-        tolerance: When an attempt rests.
-        seed: Of the attempts.
+        likelihood_tolerance: Convergence threshold of the fit: rise of the mean log likelihood.
+        restarts: Attempts at the initial partition; see `Clusterer`.
+        iterations: Most steps of an attempt, and of the fit.
+        tolerance: Convergence threshold of an attempt; see `Clusterer`.
+        seed: Seed of the attempts.
 
     Raises:
-        UsageError: There is no such covariance, or a number is out of range.
+        UsageError: The covariance is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class GaussianMixture(Clusterer):
         self.likelihood_tolerance = likelihood_tolerance
 
     def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> GaussianFit:
-        """Fit Gaussians to the partition, share the points among them by their posteriors, and again."""
+        """Alternate fits of the Gaussians and posteriors of the points, from the partition on."""
         fit = self._maximize(cloud, found.shares, found.used, prior)
         total = cloud.weights.sum(dim=1).clamp(min=1e-8)
         before = torch.full_like(total, -torch.inf)
@@ -116,14 +116,14 @@ class GaussianMixture(Clusterer):
         return replace(fit, centres=fit.centres + cloud.mean)
 
     def _maximize(self, cloud: Cloud, shares: Tensor, used: Tensor, prior: Start | None) -> GaussianFit:
-        """The likeliest Gaussians for points that belong to them by shares `(batch, clusters, points)`."""
+        """Most likely Gaussians for points with shares `(batch, clusters, points)`."""
         centres = means_of(cloud, shares[:, None], prior)[:, 0]
         mass = shares.sum(dim=-1)
         apart = (cloud.points[:, None] - centres[:, :, None]) * shares.sqrt()[..., None]
         scatter = apart.mT @ apart
         held = mass
         if prior is not None:
-            # What is held on to has moved, and is as wide as the clusters are on average.
+            # Remembered points contribute their move, and the average width of the clusters.
             moves = centres - prior.centres
             pooled = scatter.sum(dim=1, keepdim=True) / mass.sum(dim=1).clamp(min=1e-8)[:, None, None, None]
             outer = moves[..., :, None] * moves[..., None, :] + pooled
@@ -137,7 +137,7 @@ class GaussianMixture(Clusterer):
         return GaussianFit.of(centres, covariances, shares_of_all, used, mass)
 
     def _constrain(self, scatter: Tensor, mass: Tensor) -> Tensor:
-        """Covariances of the kind asked for, from sums of squares and the masses that they are of."""
+        """Constrained covariances from scatter matrices and masses."""
         if self.covariance == "tied":
             total = mass.sum(dim=1).clamp(min=1e-8)[:, None, None, None]
             return (scatter.sum(dim=1, keepdim=True) / total).expand_as(scatter)
@@ -151,7 +151,7 @@ class GaussianMixture(Clusterer):
 
 
 def _choose(moving: Tensor, new: GaussianFit, old: GaussianFit) -> GaussianFit:
-    """The new Gaussians for the items that have not come to rest."""
+    """Select the new Gaussians for items that still move, and the old ones for the others."""
     chosen = {}
     for name in ("centres", "mass", "logs", "covariances", "whitening"):
         values = getattr(new, name)

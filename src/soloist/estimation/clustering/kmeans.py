@@ -1,4 +1,4 @@
-"""K-means, and k-means whose points belong to several clusters at once."""
+"""K-means and soft k-means."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from soloist.estimation.clustering.partition_search import Partition, Start, mea
 
 @dataclass(frozen=True)
 class DistanceFit(Fit):
-    """Clusters that points belong to by their distance `d` from the centres.
+    """Clusters with posteriors by the distance `d` of a point from the centres.
 
-    The posteriors are `exp(-exponent * d) + floor`, or `exp(-exponent * d ** 2) + floor`, over their sum.
+    Posteriors are proportional to `exp(-exponent * d) + floor`, or `exp(-exponent * d ** 2) + floor`.
 
     Attributes:
-        exponent: How fast a point's share falls with its distance.
-        squared: Whether by the squared distance.
-        floor: What every cluster has a share by.
+        exponent: Decay of the posteriors with the distance.
+        squared: Use the squared distance.
+        floor: Added to the unnormalised posterior of each cluster.
     """
 
     exponent: float
@@ -30,8 +30,8 @@ class DistanceFit(Fit):
     floor: float = 0.0
 
     def scores(self, points: Tensor) -> Tensor:
-        """Minus the distances, `(batch, clusters, points)`."""
-        # Not by products of matrices: differences of large squares have no small distances.
+        """Log of the unnormalised posteriors, `(batch, clusters, points)`."""
+        # No matrix products: differences of large squares lose small distances.
         distances = torch.cdist(self.centres.to(points), points, compute_mode="donot_use_mm_for_euclid_dist")
         scores = -self.exponent * (distances.square() if self.squared else distances)
         return scores if not self.floor else scores.exp().add(self.floor).log()
@@ -41,12 +41,12 @@ class KMeans(Clusterer):
     """K-means: each point counts for the cluster of its nearest centre.
 
     Args:
-        exponent: Of the posteriors: how fast a point's share falls with its distance from a centre.
-        floor: Added to what the posteriors are shares of.
+        exponent: Decay of the posteriors with the distance from a centre.
+        floor: Added to the unnormalised posteriors.
         restarts: Attempts; see `Clusterer`.
-        iterations: Steps of an attempt.
-        tolerance: When an attempt rests.
-        seed: Of the attempts.
+        iterations: Most steps of an attempt.
+        tolerance: Convergence threshold; see `Clusterer`.
+        seed: Seed of the attempts.
 
     Raises:
         UsageError: A number is out of range.
@@ -68,23 +68,23 @@ class KMeans(Clusterer):
         self.floor = floor
 
     def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> DistanceFit:
-        """The partition as it is."""
+        """Return the centres of the partition."""
         mass = found.shares.sum(dim=-1)
         return DistanceFit(found.centres + cloud.mean, found.used, mass, self.exponent, False, self.floor)
 
 
 class SoftKMeans(Clusterer):
-    """Soft k-means: each point counts for all clusters by its posteriors, with squared distances.
+    """Soft k-means: each point counts for all clusters, by posteriors of squared distances.
 
     Y. Isik, J. Le Roux, Z. Chen, S. Watanabe and J. R. Hershey, "Single-channel multi-speaker separation
     using deep clustering", Interspeech 2016.
 
     Args:
-        exponent: How hard the clusters are: the inverse of twice the variance of a cluster, as it were.
-        restarts: Attempts at the hard partition that it begins with; see `Clusterer`.
-        iterations: Steps of an attempt, and of what follows.
-        tolerance: When the centres rest.
-        seed: Of the attempts.
+        exponent: Hardness of the clusters, the inverse of twice the variance of a cluster.
+        restarts: Attempts at the initial hard partition; see `Clusterer`.
+        iterations: Most steps of an attempt, and of the soft iteration.
+        tolerance: Convergence threshold; see `Clusterer`.
+        seed: Seed of the attempts.
 
     Raises:
         UsageError: A number is out of range.
@@ -104,7 +104,7 @@ class SoftKMeans(Clusterer):
         self.exponent = exponent
 
     def refine(self, cloud: Cloud, found: Partition, prior: Start | None) -> DistanceFit:
-        """Move the centres to the means of all points, weighted by their posteriors, until they rest."""
+        """Move the centres to the posterior-weighted means of all points, until convergence."""
         still = self.search.tolerance * cloud.variance
         moving = torch.ones_like(still, dtype=torch.bool)
         fit = DistanceFit(found.centres, found.used, found.shares.sum(dim=-1), self.exponent, True)

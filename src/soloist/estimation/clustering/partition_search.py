@@ -1,9 +1,9 @@
-"""The search for the partition of points into clusters of least squared distances.
+"""Search for the partition of points with the least squared distances from the centres.
 
 [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28(2), 1982.
 [2] D. Arthur and S. Vassilvitskii, "k-means++: The advantages of careful seeding", SODA 2007.
 
-Attempts lie beside each other on an axis of their own: centres are `(batch, attempts, clusters, dimensions)`.
+Attempts run together along an axis: centres are `(batch, attempts, clusters, dimensions)`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from soloist.metrics import best_order
 
 @dataclass(frozen=True)
 class Start:
-    """What is known of clusters before their points are seen.
+    """Prior knowledge of clusters.
 
     Attributes:
         centres: `(batch, clusters, dimensions)`.
-        mass: Weight of points that a centre holds on to its place with, `(batch, clusters)`. With none, it is
-            only where the search begins.
-        known: Which centres there are, boolean `(batch, clusters)`; the others are found in the points.
+        mass: Weight of the prior centre, in points, `(batch, clusters)`. With 0, the centre is only the start
+            of the search.
+        known: True for known centres, `(batch, clusters)`; the search finds the others.
     """
 
     centres: Tensor
@@ -34,23 +34,23 @@ class Start:
 
     @classmethod
     def at(cls, centres: Tensor) -> Start:
-        """A search that begins at centres `(batch, clusters, dimensions)`, and may go anywhere."""
+        """Start a search at centres `(batch, clusters, dimensions)`, without weight."""
         mass = centres.new_zeros(centres.shape[:2])
         return cls(centres, mass, torch.ones_like(mass, dtype=torch.bool))
 
     def around(self, mean: Tensor) -> Start:
-        """The same in points that a mean `(batch, 1, dimensions)` has been subtracted from."""
+        """Subtract a mean `(batch, 1, dimensions)` from the centres."""
         return Start((self.centres - mean).to(mean), (self.mass * self.known).to(mean), self.known)
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The best centres that were found, and the points that belong to them.
+    """Best centres of a search, and the points of each.
 
     Attributes:
-        centres: Around the cloud's mean, `(batch, clusters, dimensions)`.
-        used: Which of them there are, boolean `(batch, clusters)`.
-        shares: The weight of each point, at its nearest centre, `(batch, clusters, points)`.
+        centres: Centres relative to the mean of the cloud, `(batch, clusters, dimensions)`.
+        used: True for centres that exist, `(batch, clusters)`.
+        shares: Weight of each point at its nearest centre, else 0, `(batch, clusters, points)`.
     """
 
     centres: Tensor
@@ -60,7 +60,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Search:
-    """Attempts from several seeds; the best one counts. The arguments are those of `Clusterer`."""
+    """Search from several random starts; attributes are the arguments of `Clusterer`."""
 
     restarts: int
     iterations: int
@@ -68,11 +68,10 @@ class Search:
     seed: int
 
     def __call__(self, cloud: Cloud, clusters: int, limit: Tensor, start: Start | None) -> Partition:
-        """The best partition into at most `limit` `(batch,)` of `clusters` clusters.
+        """Find the best partition into `clusters` clusters, at most `limit` `(batch,)` of them used.
 
-        With a start, the clusters that are found without it are brought into its order, and are tried beside
-        those that the start itself leads to: a centre that has lost its points is not drawn to others, and
-        one that was wrong does not stay so.
+        With a start, the search also runs without it, and brings the result into the order of the start. So a
+        centre that lost its points is not drawn to others, and a wrong centre does not persist.
         """
         generator = torch.Generator().manual_seed(self.seed)
         draws = torch.rand(max(1, self.restarts), clusters, generator=generator).to(cloud.points)
@@ -86,14 +85,14 @@ class Search:
         return self._best(cloud, centres, used, start)
 
     def _best(self, cloud: Cloud, centres: Tensor, used: Tensor, start: Start | None) -> Partition:
-        """Bring all attempts to rest and take the one of least squared distances."""
+        """Run all attempts to convergence, and return the one with the least squared distances."""
         centres, used = self._settle(cloud, centres, used, start)
         shares, least = share_points(cloud, centres, used)
         distances = (least * cloud.weights[:, None]).sum(dim=2)
         if start is not None:
             moves = (centres - start.centres[:, None]).square().sum(dim=-1)
             distances = distances + (start.mass[:, None] * moves).sum(dim=-1)
-        # Without points there is no distance either, and no attempt is better than another.
+        # Without points all distances are NaN, and any attempt will do.
         best = distances.nan_to_num(nan=0.0).argmin(dim=1)
         item = torch.arange(len(best), device=best.device)
         return Partition(centres[item, best], used[item, best], shares[item, best])
@@ -101,7 +100,7 @@ class Search:
     def _settle(
         self, cloud: Cloud, centres: Tensor, used: Tensor, start: Start | None
     ) -> tuple[Tensor, Tensor]:
-        """Move centres to the means of their points until they rest; what rests does not move again."""
+        """Move centres to the means of their points until convergence; converged attempts stay."""
         still = self.tolerance * cloud.variance[:, None]
         moving = torch.ones_like(used[..., 0])
         for _ in range(self.iterations):
@@ -120,11 +119,11 @@ class Search:
 
 
 def share_points(cloud: Cloud, centres: Tensor, used: Tensor) -> tuple[Tensor, Tensor]:
-    """Give each point to its nearest centre, or to all of the nearest.
+    """Assign each point to its nearest centre, or to all nearest centres equally.
 
     Returns:
-        The weight of each point at its centre and zero elsewhere, `(batch, attempts, clusters, points)`, and
-        its squared distance less that from the mean, `(batch, attempts, points)`.
+        Weight of each point at its centre, else 0, `(batch, attempts, clusters, points)`; and squared
+        distance from the centre minus that from the mean, `(batch, attempts, points)`.
     """
     scores = _distances(cloud, centres, used)
     least = scores.amin(dim=2, keepdim=True)
@@ -134,7 +133,7 @@ def share_points(cloud: Cloud, centres: Tensor, used: Tensor) -> tuple[Tensor, T
 
 
 def means_of(cloud: Cloud, shares: Tensor, start: Start | None) -> Tensor:
-    """Weighted means of points, `(batch, attempts, clusters, dimensions)`, with what a start adds to them."""
+    """Weighted means of points and prior centres, `(batch, attempts, clusters, dimensions)`."""
     sums = (shares.flatten(1, 2) @ cloud.points).unflatten(1, shares.shape[1:3])
     mass = shares.sum(dim=-1, keepdim=True)
     if start is not None:
@@ -144,17 +143,17 @@ def means_of(cloud: Cloud, shares: Tensor, start: Start | None) -> Tensor:
 
 
 def seed_centres(cloud: Cloud, draws: Tensor, limit: Tensor, start: Start | None) -> tuple[Tensor, Tensor]:
-    """Draw centres among the points, each with a chance that grows with its squared distance from the others.
+    """Draw centres among the points, with probability proportional to the squared distance from others [2].
 
     Args:
         cloud: The points.
         draws: Uniform numbers in [0, 1), `(attempts, clusters)`.
-        limit: How many centres each item may have, `(batch,)`.
-        start: Centres that there are already.
+        limit: Most centres of each item, `(batch,)`.
+        start: Known centres.
 
     Returns:
-        Centres `(batch, attempts, clusters, dimensions)`, and which of them there are: no more than there are
-        different points.
+        Centres `(batch, attempts, clusters, dimensions)`, and True for centres that exist, at most as many as
+        there are different points, `(batch, attempts, clusters)`.
     """
     (batch, _, dimensions), (attempts, clusters) = cloud.points.shape, draws.shape
     centres = cloud.points.new_zeros(batch, attempts, clusters, dimensions)
@@ -178,18 +177,22 @@ def seed_centres(cloud: Cloud, draws: Tensor, limit: Tensor, start: Start | None
 
 
 def _draw(chances: Tensor, draws: Tensor) -> Tensor:
-    """For each attempt a point, drawn in proportion to `(batch, attempts, points)`; `(batch, attempts)`."""
-    heaped = chances.cumsum(dim=2)
-    # Just below the sum, so that rounding never draws what comes after the last chance.
-    targets = draws[None] * (1 - 1e-6) * heaped[..., -1]
-    drawn = torch.searchsorted(heaped, targets[..., None], right=True)[..., 0]
+    """Draw a point for each attempt in proportion to `chances` `(batch, attempts, points)`.
+
+    Returns:
+        Indices `(batch, attempts)`.
+    """
+    cumulative = chances.cumsum(dim=2)
+    # Just below the sum, so that rounding never draws a point after the last chance.
+    targets = draws[None] * (1 - 1e-6) * cumulative[..., -1]
+    drawn = torch.searchsorted(cumulative, targets[..., None], right=True)[..., 0]
     return drawn.clamp(max=chances.shape[2] - 1)
 
 
 def _distances(cloud: Cloud, centres: Tensor, used: Tensor) -> Tensor:
-    """Squared distances less the points' own squares, `(batch, attempts, clusters, points)`.
+    """Squared distances minus the points' own squares, `(batch, attempts, clusters, points)`.
 
-    Centres that are not used are infinitely far away.
+    Unused centres are infinitely far away.
     """
     flat = centres.flatten(1, 2)
     squares = flat.square().sum(dim=-1).masked_fill_(~used.flatten(1), torch.inf)
@@ -198,7 +201,7 @@ def _distances(cloud: Cloud, centres: Tensor, used: Tensor) -> Tensor:
 
 
 def _seed_again(cloud: Cloud, centres: Tensor, used: Tensor, empty: Tensor) -> tuple[Tensor, Tensor]:
-    """Put centres that have lost all their points at those that are farthest from any other centre."""
+    """Move centres without points to the points farthest from any other centre."""
     distances = _distances(cloud, centres, used & ~empty).amin(dim=2) + cloud.squares[:, None]
     distances = distances.masked_fill_(cloud.weights[:, None] == 0, 0.0)
     count = min(centres.shape[2], distances.shape[2])
@@ -212,12 +215,12 @@ def _seed_again(cloud: Cloud, centres: Tensor, used: Tensor, empty: Tensor) -> t
 
 
 def _in_order_of(start: Start, found: Partition) -> tuple[Tensor, Tensor]:
-    """The centres of a partition in the order that fits a start best, as one attempt."""
+    """Return the centres of a partition in the order that fits a start best, as one attempt."""
     distances = torch.cdist(start.centres, found.centres).square()
-    # What was not found is no match for what is known, but for the last of all.
+    # Unused centres match a known one last.
     far = 10 * distances.amax(dim=(1, 2), keepdim=True)
     distances = torch.where(found.used[:, None], distances, far)
-    # What is known without being held on to still says which order is nearest.
+    # Known centres without mass still decide the order, with a small weight.
     held = start.mass + 1e-3 * start.known
     order = best_order(-held[:, :, None] * distances)
     centres = torch.take_along_dim(found.centres, order[..., None], dim=1)

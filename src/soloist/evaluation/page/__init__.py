@@ -1,4 +1,4 @@
-"""The report: one page of HTML that needs nothing else, neither files nor a network."""
+"""Report of an evaluation as one HTML page that needs neither other files nor a network."""
 
 from soloist.evaluation.page.report_page import render_page
 

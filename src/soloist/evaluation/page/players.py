@@ -8,14 +8,14 @@ from html import escape
 from pathlib import Path
 
 from soloist.audio import read_audio
-from soloist.datasets.track import MIXTURE
+from soloist.datasets import MIXTURE
 from soloist.evaluation.listening_excerpts import ESTIMATE, REFERENCE
 from soloist.evaluation.page.spectrogram_picture import spectrogram_uri
 from soloist.evaluation.results import SystemResults, all_targets
 
 
 def render_players(systems: Sequence[SystemResults]) -> str:
-    """A player for each track with excerpts; empty where no system has any."""
+    """Render a player for each track with excerpts; empty without excerpts."""
     tracks = dict.fromkeys(track for system in systems for track in system.excerpts)
     return "\n".join(
         _player(track, [system for system in systems if track in system.excerpts]) for track in tracks
@@ -24,16 +24,7 @@ def render_players(systems: Sequence[SystemResults]) -> str:
 
 def _player(track: str, systems: Sequence[SystemResults]) -> str:
     first = systems[0].excerpts[track]
-    files = {
-        (REFERENCE, target): path
-        for system in systems
-        for target, path in _of(system, track, REFERENCE).items()
-    }
-    files |= {
-        (system.name, target): path
-        for system in systems
-        for target, path in _of(system, track, ESTIMATE).items()
-    }
+    files = _files_by_column(systems, track)
     targets = [target for target in all_targets(systems) if (REFERENCE, target) in files]
     columns = [REFERENCE, *(system.name for system in systems)]
     heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
@@ -56,13 +47,15 @@ def _player(track: str, systems: Sequence[SystemResults]) -> str:
     )
 
 
-def _of(system: SystemResults, track: str, kind: str) -> dict[str, Path]:
-    prefix = f"{kind}-"
-    return {
-        name.removeprefix(prefix): path
-        for name, path in system.excerpts[track].items()
-        if name.startswith(prefix)
-    }
+def _files_by_column(systems: Sequence[SystemResults], track: str) -> dict[tuple[str, str], Path]:
+    """Files of a track by column (`REFERENCE` or the name of a system) and target."""
+    files = {}
+    for system in systems:
+        for name, path in system.excerpts[track].items():
+            kind, _, target = name.partition("-")
+            if kind in (REFERENCE, ESTIMATE):
+                files[REFERENCE if kind == REFERENCE else system.name, target] = path
+    return files
 
 
 def _clip(path: Path | None, label: str, *, pressed: bool = False) -> str:

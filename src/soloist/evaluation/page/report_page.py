@@ -1,4 +1,4 @@
-"""The page: figures, plots, players and tables of one or more systems."""
+"""HTML page with figures, plots, players and tables of systems."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from soloist.evaluation.comparison import compare_with_best
 from soloist.evaluation.page.players import render_players
 from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
-from soloist.evaluation.result_tables import NO_VALUE, SUMMARY_HEADINGS, decibels, summary_rows
+from soloist.evaluation.result_tables import decibels, summary_table
 from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
 from soloist.metrics import summarize
+from soloist.table_files import NO_VALUE
 
 _HERE = Path(__file__).parent
 _NAMES = ("track", "target", "system")
@@ -23,11 +24,11 @@ _WORDS = (*_NAMES, "best", "other")
 
 
 def render_page(systems: Sequence[SystemResults], title: str = "Separation results") -> str:
-    """One HTML page that needs no other file and no network: style, script, pictures and sound are in it.
+    """Render one HTML page with style, script, pictures and sound, which needs no other file and no network.
 
     Args:
-        systems: The results; their order gives the colours.
-        title: The page's title.
+        systems: The results, coloured in their order.
+        title: Title of the page.
     """
     sections = {
         "Summary": _summary(systems),
@@ -68,14 +69,15 @@ def _summary(systems: Sequence[SystemResults]) -> str:
     told = (
         "Medians over tracks of medians over windows, with the 95 % confidence interval of the SDR where "
         f"there are tracks enough; {' and '.join(TRACK_METRICS)} are of whole tracks. s/s: seconds of "
-        "separating for a second of audio; MB: the most memory that the separating process has held."
+        "separating for a second of audio; MB: peak memory of the separating process."
     )
-    table = _table(SUMMARY_HEADINGS, summary_rows(systems))
+    summary = summary_table(systems)
+    table = _table(summary.headings, summary.rows)
     return f'<ul class="legend">{legend}</ul><p class="soft">{told}</p>{table}'
 
 
 def _values(systems: Sequence[SystemResults], target: str, metric: str) -> dict[str, list[float]]:
-    """What a box is drawn of: a value for each track, or each window where there are few tracks."""
+    """Values of the boxes of a target: one for each track, or for each window if there are few tracks."""
     by_track = not _few_tracks(systems)
     return {
         system.name: system.tracks(target, metric)
@@ -86,7 +88,7 @@ def _values(systems: Sequence[SystemResults], target: str, metric: str) -> dict[
 
 
 def _colours(systems: Sequence[SystemResults]) -> dict[str, str]:
-    """For each system a class of the style sheet, which has eight colours."""
+    """Style class of each system; the style sheet has eight colours."""
     return {system.name: f"c{index % 8}" for index, system in enumerate(systems)}
 
 
@@ -138,7 +140,7 @@ def _differences(systems: Sequence[SystemResults]) -> str:
     except UsageError as error:
         return f'<p class="soft">{escape(str(error))}</p>'
     told = (
-        "The best system beside each other one, on the tracks that both have: median difference of SDR, "
+        "The best system and each other one on the tracks of both: median difference of SDR, "
         "Wilcoxon's signed-rank test with Holm's correction, and rank-biserial effect size (1: better on "
         "every track)."
     )
@@ -212,7 +214,7 @@ def _remarks(record: TrackRecord) -> list[str]:
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns of numbers are right-aligned, and that the page's script sorts."""
+    """Render a table with right-aligned numbers, which the script of the page sorts."""
     kinds = [' class="words"' if heading in _WORDS else "" for heading in headings]
     head = "".join(
         f'<th scope="col"{kind}><button type="button">{escape(heading)}</button></th>'

@@ -1,4 +1,4 @@
-"""Spectrograms as PNG, drawn without a plotting library."""
+"""Spectrograms as PNG, without a plotting library."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soloist.transforms import STFT
+from soloist.audio import Audio
+from soloist.plots.stft_levels import stft_levels
 
 WIDTH, HEIGHT = 480, 128
 _LOWEST = 50.0
 _FLOOR_DB = -80.0
-# Dark to bright with steadily growing lightness, so that it reads in grey and for the colour-blind.
+# Dark to bright with steadily growing lightness, to be read in grey and by the colour-blind.
 _ANCHORS = (
     (7, 6, 26),
     (62, 16, 101),
@@ -27,12 +28,12 @@ _ANCHORS = (
 )
 
 
-def spectrogram_uri(audio: NDArray[np.float32], sample_rate: int) -> str:
-    """A picture of audio `(channels, samples)` as a data URI: time to the right, log frequency upwards.
+def spectrogram_uri(audio: Audio, sample_rate: int) -> str:
+    """Draw audio `(channels, samples)` as a data URI: time to the right, log frequency upwards.
 
-    Levels from -80 dB of the full scale of a sinusoid (dark) to 0 dB.
+    Levels reach from -80 dB of a full-scale sinusoid (dark) to 0 dB.
     """
-    return "data:image/png;base64," + base64.b64encode(encode_png(_levels(audio, sample_rate))).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(_pixels(audio, sample_rate))).decode()
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -49,18 +50,14 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
-def _levels(audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
-    n_fft = 2048 if sample_rate >= 32000 else 1024
-    hop = max(1, min(n_fft // 4, audio.shape[1] // WIDTH))
-    mono = torch.from_numpy(np.ascontiguousarray(audio.mean(axis=0)))[None, None]
-    power = STFT(n_fft, hop, scaled=True)(mono)[0, 0].abs().square().numpy()
-    columns = np.linspace(0, power.shape[1] - 1, WIDTH).round().astype(int)
-    frequencies = np.geomspace(_LOWEST, sample_rate / 2, HEIGHT + 1)
-    edges = np.clip(np.round(frequencies * n_fft / sample_rate).astype(int), 0, power.shape[0] - 1)
+def _pixels(audio: Audio, sample_rate: int) -> NDArray[np.uint8]:
+    """Indices into the palette `(HEIGHT, WIDTH)`, the highest frequency first."""
+    levels = stft_levels(torch.from_numpy(audio), sample_rate, WIDTH)
+    columns = np.linspace(0, levels.shape[1] - 1, WIDTH).round().astype(int)
+    places = np.geomspace(2 * _LOWEST / sample_rate, 1, HEIGHT + 1) * (levels.shape[0] - 1)
     # reduceat gives the value at an edge where two edges meet: the nearest bin, at low frequencies.
-    rows = np.maximum.reduceat(power[:, columns], edges[:-1], axis=0)[::-1]
-    levels = 10 * np.log10(4 * rows + 1e-12)
-    return (255 * np.clip(1 - levels / _FLOOR_DB, 0, 1)).astype(np.uint8)
+    rows = np.maximum.reduceat(levels[:, columns], places[:-1].round().astype(int), axis=0)[::-1]
+    return (255 * np.clip(1 - rows / _FLOOR_DB, 0, 1)).astype(np.uint8)
 
 
 def _palette() -> bytes:

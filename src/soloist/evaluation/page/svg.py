@@ -1,4 +1,4 @@
-"""Plots as plain SVG: boxes and distributions of scores, coloured by the page's style sheet."""
+"""Plots as plain SVG: boxes and distributions of scores, coloured by the style sheet of the page."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _GRID_POINTS = 120
 def box_plot(
     panels: Mapping[str, Mapping[str, Sequence[float]]], colours: Mapping[str, str], title: str
 ) -> str:
-    """Boxes of scores: a panel for each metric, a row for each system, all panels with the same rows.
+    """Draw boxes of scores: a panel for each metric, a row for each system.
 
-    A box reaches from the first to the third quartile, with the median in it; whiskers reach to the last
+    A box reaches from the first to the third quartile, with a line at the median; whiskers reach to the last
     value within 1.5 times the height of the box, dots are values beyond (Tukey).
 
     Args:
-        panels: For each metric, and each system in it, the values in dB; what is not finite is left out.
-        colours: For each system the class of its colour.
-        title: What is shown, for those who cannot see it.
+        panels: Values in dB by metric and system; values that are not finite are left out.
+        colours: Style class of each system.
+        title: Description for screen readers.
     """
     systems = list(next(iter(panels.values())))
     height = _HEAD + _ROW * len(systems) + _FOOT
@@ -42,14 +42,14 @@ def box_plot(
 
 
 def density_plot(values: Mapping[str, Sequence[float]], colours: Mapping[str, str], title: str) -> str:
-    """Distributions of scores, one curve for each system, each as high as the others.
+    """Draw distributions of scores, a curve for each system, all of one height.
 
-    Gaussian kernels of Silverman's bandwidth.
+    The kernels are Gaussian, with Silverman's bandwidth.
 
     Args:
-        values: For each system its values in dB; what is not finite is left out.
-        colours: For each system the class of its colour.
-        title: What is shown; stands above the plot too.
+        values: Values in dB by system; values that are not finite are left out.
+        colours: Style class of each system.
+        title: Title of the plot.
     """
     rows = 6
     finite = {name: _finite(scores) for name, scores in values.items()}
@@ -72,7 +72,7 @@ def density_plot(values: Mapping[str, Sequence[float]], colours: Mapping[str, st
 
 
 class _Axis:
-    """A horizontal axis in dB, from `low` to `high`, `_WIDTH` wide."""
+    """Horizontal axis in dB, from `low` to `high`, `_WIDTH` wide."""
 
     def __init__(self, low: float, high: float, left: float) -> None:
         self.step = _nice_step((high - low) / 5)
@@ -82,14 +82,14 @@ class _Axis:
 
     @classmethod
     def around(cls, groups: Sequence[NDArray[np.float64]], left: float) -> _Axis:
-        """An axis that holds all values but the most extreme hundredth on either side."""
+        """Make an axis for all values except the most extreme hundredth on either side."""
         values = np.concatenate([*groups, np.zeros(0)])
         low, high = np.percentile(values, (1, 99)) if values.size else (0.0, 1.0)
         margin = 0.08 * max(high - low, 1.0)
         return cls(float(low - margin), float(high + margin), left)
 
     def x(self, value: float) -> float:
-        """Where a value is drawn; beyond the axis at its end."""
+        """Place of a value, or of the nearer end for a value beyond the axis."""
         part = (value - self.low) / (self.high - self.low)
         return self.left + _WIDTH * min(1.0, max(0.0, part))
 

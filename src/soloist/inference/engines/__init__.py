@@ -10,9 +10,7 @@ from typing import Literal, get_args
 
 from soloist.errors import UsageError
 from soloist.inference.engines.engine import Engine, Estimate
-from soloist.inference.engines.graph_engine import GraphEngine
-from soloist.inference.engines.onnxruntime import OnnxRuntimeEngine
-from soloist.inference.engines.openvino import OpenVINOEngine
+from soloist.inference.engines.graph_engines import GraphEngine, OnnxRuntimeEngine, OpenVINOEngine
 from soloist.inference.engines.pytorch import TorchEngine, find_device
 from soloist.separators import Separator
 

@@ -1,1 +1,1 @@
-"""Augmentations: variations of the sources of an example, before they are mixed; one family a file."""
+"""Augmentations: variations of the sources of an example before mixing, one family per file."""

@@ -1,4 +1,4 @@
-"""What every augmentation promises."""
+"""Interface of augmentations."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from soloist.mixing.example import generator
 
 
 class Augmentation(ABC):
-    """Varies the sources of an example; the mixture is made afterwards, so it stays their sum.
+    """Variation of the sources of an example, before they are added up to the mixture.
 
-    What is done to example number `n` is a function of the augmentation and `n`: in a batch or alone, in
-    whichever process, as often as one likes. Augmentations of one class and one seed draw the same.
+    The variation of example number `n` is a function of the augmentation and `n`: equal in every batch,
+    process and repetition. Augmentations of the same class and seed draw the same numbers.
 
     Args:
-        p: Probability that something is varied: each source by itself, or all of an example alike, as the
-            class says.
-        seed: Another seed draws other variations.
+        p: Probability of a variation, of each source or of the whole example, depending on the class.
+        seed: Seed of the variations.
 
     Raises:
         UsageError: `p` is not a probability.
     """
 
     reach: float = 1.0
-    """How many times as long as what is wanted an excerpt must be, so that nothing is missing at its end."""
+    """Factor by which the excerpts that are read must be longer than the examples."""
 
     def __init__(self, *, p: float = 1.0, seed: int = 0) -> None:
         if not 0 <= p <= 1:
@@ -41,34 +40,34 @@ class Augmentation(ABC):
         """Vary the sources of an example.
 
         Args:
-            references: `(sources, channels, samples)`; it is left as it is.
+            references: `(sources, channels, samples)`; not modified.
             index: Number of the example.
 
         Returns:
-            Of the same shape.
+            Varied references of the same shape.
         """
         return self.apply(references, generator(self, self.seed, index))
 
     def batch(self, references: Audio, indices: Sequence[int]) -> Audio:
-        """Vary a batch `(batch, sources, channels, samples)` of examples with these numbers."""
+        """Vary a batch `(batch, sources, channels, samples)` of the examples with numbers `indices`."""
         return np.stack([self(example, index) for example, index in zip(references, indices, strict=True)])
 
     @abstractmethod
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
-        """Vary sources `(sources, channels, samples)`, which are left as they are, as the generator says."""
+        """Return varied sources `(sources, channels, samples)`, and leave the given ones unmodified."""
 
     def chosen(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Which of `count` things are varied."""
+        """Draw a mask `(count,)` of the sources or examples to vary."""
         return rng.random(count) < self.p
 
 
 def augment(augmentations: Sequence[Augmentation], references: Audio, index: int) -> Audio:
-    """Apply augmentations one after the other to the sources `(sources, channels, samples)` of an example."""
+    """Apply augmentations in turn to the sources `(sources, channels, samples)` of an example."""
     for augmentation in augmentations:
         references = augmentation(references, index)
     return references
 
 
 def samples_to_read(augmentations: Sequence[Augmentation], samples: int) -> int:
-    """Samples that an excerpt must have for `samples` of it to be whole after all augmentations."""
+    """Length of the excerpts that give `samples` samples after all augmentations."""
     return math.ceil(samples * math.prod(augmentation.reach for augmentation in augmentations))

@@ -1,4 +1,4 @@
-"""Variations of level, sign and place between the loudspeakers."""
+"""Augmentations of level, polarity and channels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from soloist.mixing.augment.augmentation import Augmentation
 
 
 class Gain(Augmentation):
-    """Makes each source louder or softer by itself.
+    """Random gain of each source.
 
     Args:
-        decibels: The change of level is drawn evenly from this range, dB.
-        p: Probability with which each source is varied.
-        seed: Another seed draws other levels.
+        decibels: Range of the gain, dB, drawn uniformly.
+        p: Probability of a gain for each source.
+        seed: Seed of the gains.
 
     Raises:
-        UsageError: The range is upside down, or `p` is not a probability.
+        UsageError: The range is reversed, or `p` is not a probability.
     """
 
     def __init__(self, decibels: tuple[float, float] = (-6.0, 6.0), *, p: float = 1.0, seed: int = 0) -> None:
@@ -35,11 +35,11 @@ class Gain(Augmentation):
 
 
 class Polarity(Augmentation):
-    """Turns the sign of each source by itself.
+    """Random inversion of the polarity of each source.
 
     Args:
-        p: Probability with which a source is turned.
-        seed: Another seed turns other sources.
+        p: Probability of an inversion for each source.
+        seed: Seed of the choice.
 
     Raises:
         UsageError: `p` is not a probability.
@@ -49,17 +49,17 @@ class Polarity(Augmentation):
         super().__init__(p=p, seed=seed)
 
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
-        """Turn signs; see `Augmentation.apply`."""
+        """Invert sources; see `Augmentation.apply`."""
         signs = np.where(self.chosen(rng, len(references)), -1, 1).astype(np.float32)
         return references * signs[:, None, None]
 
 
 class ChannelSwap(Augmentation):
-    """Exchanges left and right of each source by itself; one channel stays as it is.
+    """Random exchange of the left and right channel of each source; mono stays unchanged.
 
     Args:
-        p: Probability with which the channels of a source are exchanged.
-        seed: Another seed chooses other sources.
+        p: Probability of an exchange for each source.
+        seed: Seed of the choice.
 
     Raises:
         UsageError: `p` is not a probability.
@@ -69,6 +69,6 @@ class ChannelSwap(Augmentation):
         super().__init__(p=p, seed=seed)
 
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
-        """Put the channels of some sources in reverse order; see `Augmentation.apply`."""
+        """Reverse the order of channels; see `Augmentation.apply`."""
         swapped = self.chosen(rng, len(references))[:, None, None]
         return np.where(swapped, references[:, ::-1], references)

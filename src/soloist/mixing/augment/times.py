@@ -1,4 +1,4 @@
-"""Variations of when and how fast things happen."""
+"""Augmentations of time, tempo and pitch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from soloist.resources import import_extra
 
 
 class TimeShift(Augmentation):
-    """Moves each source by itself to an earlier or a later time; silence comes in where it leaves.
+    """Random shift of each source in time; gaps are filled with silence.
 
     Args:
-        seconds: By how much at most.
-        sample_rate: Rate of the sources, Hz.
-        p: Probability with which each source is moved.
-        seed: Another seed draws other times.
+        seconds: Largest shift, earlier or later, seconds.
+        sample_rate: Sample rate of the sources, Hz.
+        p: Probability of a shift for each source.
+        seed: Seed of the shifts.
 
     Raises:
         UsageError: The time is negative, or `p` is not a probability.
@@ -32,7 +32,7 @@ class TimeShift(Augmentation):
         self.most = round(seconds * sample_rate)
 
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
-        """Move the sources; see `Augmentation.apply`."""
+        """Shift the sources; see `Augmentation.apply`."""
         most = min(self.most, references.shape[-1])
         shifts = rng.integers(-most, most + 1, len(references))
         shifts[~self.chosen(rng, len(references))] = 0
@@ -41,22 +41,22 @@ class TimeShift(Augmentation):
 
 
 class PitchTempo(Augmentation):
-    """Changes pitch and tempo of an example, of all sources alike, so that they still play together.
+    """Random change of pitch and tempo, the same for all sources of an example.
 
-    Each source is stretched by itself with Signalsmith Stretch (the package python-stretch, which
-    `pip install 'soloist[train]'` adds). It keeps time: what sounded together does so afterwards. A second of
-    stereo at 44.1 kHz takes about 20 ms of a core for each source, more than it takes to read it.
+    Signalsmith Stretch (the package python-stretch of `pip install 'soloist[train]'`) stretches each source
+    and keeps the sources synchronous. A second of stereo at 44.1 kHz takes about 20 ms of a core per source,
+    longer than reading.
 
     Args:
-        semitones: The change of pitch is drawn evenly from this range.
-        tempo: The tempo, as a multiple of what it is, is drawn evenly from this range.
-        sample_rate: Rate of the sources, Hz.
-        p: Probability with which an example is varied.
-        seed: Another seed draws other changes.
+        semitones: Range of the change of pitch, semitones, drawn uniformly.
+        tempo: Range of the factor of the tempo, drawn uniformly.
+        sample_rate: Sample rate of the sources, Hz.
+        p: Probability of a variation of an example.
+        seed: Seed of the changes.
 
     Raises:
-        UsageError: A range is upside down or a tempo not positive, `p` is not a probability, or the package
-            is not installed.
+        UsageError: A range is reversed or a tempo not positive, `p` is not a probability, or the package is
+            not installed.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PitchTempo(Augmentation):
         self.reach = max(1.0, tempo[1])
 
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
-        """Stretch and transpose, and cut the end or leave it silent; see `Augmentation.apply`."""
+        """Stretch and transpose, and cut or pad to the same length; see `Augmentation.apply`."""
         semitones, tempo = rng.uniform(*self.semitones), rng.uniform(*self.tempo)
         if not self.chosen(rng, 1)[0]:
             return references
@@ -93,7 +93,7 @@ class PitchTempo(Augmentation):
         return varied
 
     def _stretcher(self, channels: int, semitones: float, tempo: float) -> Any:
-        """A stretcher without a past: the library's own randomness is seeded alike each time."""
+        """Make a new stretcher with a fixed seed of the library's random numbers."""
         stretcher = import_extra("python_stretch", "train").Signalsmith.Stretch(0)
         stretcher.preset(channels, self.sample_rate)
         stretcher.setTransposeSemitones(semitones)
@@ -102,7 +102,7 @@ class PitchTempo(Augmentation):
 
 
 def _shifted(source: Audio, shift: int) -> Audio:
-    """A source `(channels, samples)` that comes `shift` samples later."""
+    """Delay a source `(channels, samples)` by `shift` samples, or advance it if negative."""
     samples = source.shape[1]
     moved = np.zeros_like(source)
     moved[:, max(0, shift) : samples + min(0, shift)] = source[:, max(0, -shift) : samples - max(0, shift)]

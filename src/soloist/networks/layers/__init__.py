@@ -1,1 +1,1 @@
-"""Layers and contracts that several networks share."""
+"""Shared layers, and the contracts of networks."""

@@ -1,4 +1,4 @@
-"""Networks for the features of a filterbank, on the bins of a transform."""
+"""Adapter from networks on filterbank features to networks on spectrograms."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import pad
 
-from soloist.networks.layers.mask_network import MaskNetwork
-from soloist.networks.layers.spectral_network import SpectralNetwork
+from soloist.networks.layers.contracts import MaskNetwork, SpectralNetwork
 
 
 class BinsAsFilters(SpectralNetwork):
-    """Lets a network take the bins of a spectrogram for the filters of a filterbank.
+    """Mask network on a spectrogram, whose bins stand in for the filters of a filterbank.
 
-    With the STFT in the place of the learned filterbank, a `SpectralSeparator` so becomes the baseline of the
-    TasNet papers: its representation and its mode say what the network sees and what its output is for.
+    A `SpectralSeparator` with this network and the STFT is the baseline of the TasNet papers. The
+    representation of the separator decides the input of the network; its mode decides the use of the output.
 
     Args:
-        network: Made for as many filters as the spectrogram has planes times bins, and for as many outputs as
-            there are sources.
+        network: Mask network with `planes * bins` filters and one output for each source.
     """
 
     def __init__(self, network: MaskNetwork) -> None:
@@ -27,19 +25,22 @@ class BinsAsFilters(SpectralNetwork):
 
     @property
     def receptive_field(self) -> int | None:
-        """That of the network."""
+        """Receptive field of the network, in frames; None if unbounded."""
         return self.network.receptive_field
 
     @property
     def stride(self) -> int:
-        """Frames that the network takes together."""
+        """Shift of the input, in frames, that shifts the output by as many."""
         return self.network.frame_multiple
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Planes of all sources `(batch, sources * planes, bins, frames)`.
+        """Estimate the planes of all sources.
 
         Args:
             spectrogram: `(batch, planes, bins, frames)`.
+
+        Returns:
+            `(batch, sources * planes, bins, frames)`.
         """
         planes, frames = spectrogram.shape[1], spectrogram.shape[-1]
         features = pad(rearrange(spectrogram, "b p f t -> b (p f) t"), (0, -frames % self.stride))

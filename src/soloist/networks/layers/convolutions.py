@@ -1,4 +1,4 @@
-"""Layers that several networks share."""
+"""Activations, whitening, and convolutions with BatchNorm that fold for inference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soloist.errors import UsageError
 Activation = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
 
 EmbeddingActivation = Literal["sigmoid", "tanh", "relu", "softmax", "unit", "l1"]
-"""What a vector goes through; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
+"""Activation of an embedding; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
 
 EMBEDDING_ACTIVATIONS: dict[EmbeddingActivation, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
@@ -25,18 +25,18 @@ EMBEDDING_ACTIVATIONS: dict[EmbeddingActivation, Callable[[Tensor], Tensor]] = {
     "unit": lambda vectors: F.normalize(vectors, dim=-1),
     "l1": lambda vectors: F.normalize(vectors, p=1.0, dim=-1),
 }
-"""On vectors `(..., dimensions)`."""
+"""Functions of vectors `(..., dimensions)`."""
 
 
 def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
-    """An activation by its name; the leaky ReLU's slope is 0.01.
+    """Make an activation from its name; the slope of the leaky ReLU is 0.01.
 
     Args:
-        name: Its name.
-        inplace: Overwrite the input where the activation can.
+        name: Name of the activation.
+        inplace: Overwrite the input, if the activation can.
 
     Raises:
-        UsageError: There is no such activation.
+        UsageError: The name is unknown.
     """
     if name == "relu":
         return nn.ReLU(inplace)
@@ -50,7 +50,7 @@ def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
 
 @torch.no_grad()
 def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """The gain and the shift `(channels,)` that a BatchNorm applies in evaluation mode."""
+    """Gain and shift `(channels,)` of a BatchNorm in evaluation mode."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     gain = torch.rsqrt(norm.running_var + norm.eps)
@@ -60,13 +60,13 @@ def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Te
 
 
 class Whitening(nn.Module):
-    """Shifts and scales each bin, for each source by values of its own.
+    """Trainable shift and scale of each bin, separate for each source.
 
-    They begin as the statistics of a corpus, or as nothing, and are trained.
+    Initial values are the statistics of a corpus (`set_statistics`) or the identity.
 
     Args:
-        num_sources: Sources.
-        bins: Frequencies.
+        num_sources: Number of sources.
+        bins: Number of frequencies.
     """
 
     def __init__(self, num_sources: int, bins: int) -> None:
@@ -81,9 +81,9 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Begin with the mean and the standard deviation of each bin, both `(frequency,)`.
+        """Initialise with the mean and the standard deviation of each bin, both `(frequency,)`.
 
-        Bins in which next to nothing sounds are not blown up: the least deviation is 1e-4 of the largest.
+        The least deviation is 1e-4 of the largest, so that nearly silent bins are not amplified.
         """
         self.shift.copy_((-mean).expand_as(self.shift))
         floor = (1e-4 * deviation.max()).clamp(min=torch.finfo(deviation.dtype).tiny)
@@ -91,11 +91,11 @@ class Whitening(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A 2-D (transposed) convolution, BatchNorm and an activation, on `(batch, channels, frequency, frames)`.
+    """Convolution or transposed one, BatchNorm and activation, on `(batch, channels, frequency, frames)`.
 
     Args:
         conv: The convolution.
-        activation: Name of what follows the norm.
+        activation: Name of the activation.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: Activation = "identity") -> None:
@@ -106,39 +106,39 @@ class ConvNorm(nn.Module):
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, normalise, activate."""
+        """Map `(batch, in_channels, frequency, frames)` to `(batch, out_channels, frequency, frames)`."""
         return self.activation(self.norm(self.conv(x)))
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the convolution with the norm (in evaluation mode) folded into them."""
+        """Return weight and bias of the convolution with the norm (in evaluation mode) folded in."""
         weight = self.conv.weight.detach()
         bias = weight.new_zeros(self.conv.out_channels) if self.conv.bias is None else self.conv.bias.detach()
         if not isinstance(self.norm, nn.BatchNorm2d):
             return weight, bias
         gain, shift = batch_norm_affine(self.norm)
         if isinstance(self.conv, nn.ConvTranspose2d):
-            # The weight has an axis of the inputs of all groups, and one of the outputs of a group.
+            # First axis of the weight: inputs of all groups. Second axis: outputs of one group.
             groups = self.conv.groups
             gains = rearrange(gain, "(g o) -> g 1 o 1 1", g=groups)
             return (weight.unflatten(0, (groups, -1)) * gains).flatten(0, 1), bias * gain + shift
         return weight * gain.view(-1, 1, 1, 1), bias * gain + shift
 
     def optimize(self) -> None:
-        """Fold the norm into the convolution, lay its weight out for channels-last, activate in place."""
+        """Fold the norm into the convolution, store the weight channels-last, activate in place."""
         set_weight(self.conv, *self.folded())
         self.norm = nn.Identity()
         self.activation = make_activation(self.activation_name, inplace=True)
 
 
 def set_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> None:
-    """Give a convolution other weights, fixed and laid out for channels-last inference."""
+    """Replace the weights of a convolution by fixed ones, stored channels-last for inference."""
     weight = weight.contiguous(memory_format=torch.channels_last)
     conv.weight = nn.Parameter(weight, requires_grad=False)
     conv.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
 
 def swap_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Make a convolution take what it took with its last two axes swapped."""
+    """Transpose a convolution, for inputs with swapped last two axes."""
     conv.weight = nn.Parameter(conv.weight.detach().transpose(-1, -2), requires_grad=False)
     for name in ("kernel_size", "stride", "padding", "output_padding", "dilation"):
         setattr(conv, name, getattr(conv, name)[::-1])
@@ -147,11 +147,11 @@ def swap_axes(conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
 def initialize(
     module: nn.Module, activation: Activation, *, rule: Literal["xavier", "kaiming", "layer"]
 ) -> None:
-    """Draw every weight of two axes or more from a normal distribution; biases stay as they are.
+    """Draw every weight of two axes or more from a normal distribution; leave biases alone.
 
     Args:
-        module: Its parameters and those of its parts are drawn anew.
-        activation: What the layers are followed by, which decides for the rule "layer".
+        module: Module whose parameters are drawn.
+        activation: Activation after the layers, which decides for the rule "layer".
         rule: Xavier (Glorot and Bengio 2010), Kaiming (He et al. 2015), or, for "layer", Kaiming before
             a (leaky) ReLU and Xavier otherwise.
     """

@@ -1,9 +1,9 @@
-"""Layers on features `(batch, channels, frames)` that keep the layout of their input in memory.
+"""Layers on features `(batch, channels, frames)` that keep the memory layout of their input.
 
-PyTorch's one-dimensional layers lay out their results with the frames of a channel next to each other.
-The other layout, with the channels of a frame next to each other ("channels last"), suits a CPU better:
-a convolution over one frame is a single matrix product, and a depthwise one takes a fraction of the time.
-The two-dimensional layers know it, so the ones here treat the frames as the columns of a single row.
+One-dimensional layers of PyTorch return the frames of a channel next to each other. The other layout, with
+the channels of a frame next to each other ("channels last"), suits a CPU better: a convolution over one frame
+is a single matrix product, and a depthwise one takes a fraction of the time. Two-dimensional layers keep that
+layout, so the layers here treat the frames as the columns of an image with one row.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from soloist.resources import is_captured
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same `(batch, channels, frames)`, with the channels of a frame next to each other where that pays.
+    """Return `(batch, channels, frames)` with the channels of a frame next to each other in memory.
 
-    That is on a CPU and without gradients.
+    On other devices than a CPU, with gradients, and in graphs, return the tensor as it is.
     """
     pays = x.device.type == "cpu" and not torch.is_grad_enabled() and not is_captured()
     return x.transpose(1, 2).contiguous().transpose(1, 2) if pays else x
@@ -31,7 +31,7 @@ def channels_last(x: Tensor) -> Tensor:
 def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
     """Add a coarse `(batch, channels, frames / 2)`, each frame twice, to a fine `(batch, channels, frames)`.
 
-    The fine one is overwritten where no gradients are wanted.
+    Without gradients, `fine` is overwritten.
     """
     if torch.is_grad_enabled() or is_captured():
         return fine + F.interpolate(coarse, scale_factor=2.0)
@@ -40,7 +40,7 @@ def add_repeated(fine: Tensor, coarse: Tensor) -> Tensor:
 
 
 class FrameConv(nn.Conv1d):
-    """A one-dimensional convolution that keeps its input's layout in memory."""
+    """One-dimensional convolution that keeps the memory layout of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `(batch, channels, frames)`."""
@@ -60,16 +60,16 @@ class FrameConv(nn.Conv1d):
 
 
 class Slope(nn.PReLU):
-    """A PReLU that overwrites its input once it is optimised, and that is trained faster on a CPU.
+    """PReLU with a fast gradient on a CPU, and in place after `optimize`.
 
     Args:
-        num_parameters: One slope for all channels, or one for each.
+        num_parameters: 1 for one slope, or the number of channels for one slope each.
     """
 
     slope: float | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply what is negative in `(batch, channels, frames)` by the slope."""
+        """Multiply the negative values of `(batch, channels, frames)` by the slope."""
         if self.slope is not None:
             return F.leaky_relu_(x, self.slope)
         if self.num_parameters == 1 and x.is_cpu and torch.is_grad_enabled():
@@ -78,12 +78,12 @@ class Slope(nn.PReLU):
         return super().forward(x)
 
     def optimize(self) -> None:
-        """Fix a slope that is the same for all channels."""
+        """Fix the slope, if all channels share one."""
         self.slope = self.weight.item() if self.num_parameters == 1 else None
 
 
 class _LearnedSlope(torch.autograd.Function):
-    """A PReLU with one slope for all, without the gradient of the slope at every sample by itself."""
+    """PReLU with one slope, whose gradient is one inner product instead of a value for each sample."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The last layer of networks that make masks of what they know of each frame."""
+"""Last layer of mask networks: from the features of each frame to masks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MaskActivation = Literal["sigmoid", "relu", "softmax"]
 
 
 class MaskHead(nn.Module):
-    """A linear layer and an activation, from the channels of a frame to masks for its filters.
+    """Linear layer and activation, from the channels of a frame to masks for its filters.
 
     Args:
         channels: Channels of a frame.
         num_filters: Filters of the filterbank.
         num_outputs: Channels of all sources.
-        activation: "sigmoid" for masks in [0, 1], "relu" for masks that may exceed one, "softmax" for masks
-            that add up to one over the outputs.
+        activation: "sigmoid" for masks in [0, 1], "relu" for masks from 0 up, "softmax" for masks that sum
+            to one over the outputs.
 
     Raises:
-        UsageError: There is no such activation.
+        UsageError: The activation is unknown.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class MaskHead(nn.Module):
         self.linear = FrameConv(channels, num_outputs * num_filters, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` from `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to masks `(batch, outputs, filters, frames)`."""
         logits = rearrange(self.linear(x), "b (o n) t -> b o n t", o=self.num_outputs)
         if self.activation == "softmax":
             return logits.softmax(dim=1)

@@ -1,4 +1,4 @@
-"""Frequencies of a spectrogram gathered into mel bands, and brought back from them.
+"""Projection of a spectrogram onto mel bands, and back.
 
 M. Slaney, "Auditory Toolbox", technical report 1998-010, Interval Research Corporation, 1998.
 """
@@ -14,36 +14,36 @@ from soloist.errors import UsageError
 
 LINEAR_BELOW = 1000.0  # Hz
 MEL_PER_HZ = 3 / 200
-MEL_PER_E = 27 / np.log(6.4)  # mel for a factor of e, above
+MEL_PER_E = 27 / np.log(6.4)  # mel for a factor of e above 1 kHz
 
 
 def hz_to_mel(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Frequencies in Hz on Slaney's mel scale, which is linear up to 1 kHz and logarithmic from there."""
+    """Convert Hz to Slaney's mel scale: linear up to 1 kHz, logarithmic above."""
     linear = frequencies * MEL_PER_HZ
     above = np.maximum(frequencies, LINEAR_BELOW) / LINEAR_BELOW
     return np.where(frequencies < LINEAR_BELOW, linear, LINEAR_BELOW * MEL_PER_HZ + MEL_PER_E * np.log(above))
 
 
 def mel_to_hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of `hz_to_mel`."""
+    """Convert Slaney's mel scale to Hz."""
     knee = LINEAR_BELOW * MEL_PER_HZ
     above = LINEAR_BELOW * np.exp(np.maximum(mels - knee, 0) / MEL_PER_E)
     return np.where(mels < knee, mels / MEL_PER_HZ, above)
 
 
 def mel_filters(num_bins: int, num_mels: int, sample_rate: int) -> NDArray[np.float64]:
-    """Triangles over the bins of a Fourier transform, each between the peaks of its neighbours.
+    """Triangular mel filters over the bins of a Fourier transform, each between its neighbours' peaks.
 
     Args:
         num_bins: Frequencies from 0 Hz to half the sample rate, both included.
-        num_mels: Bands, whose peaks divide that range evenly in mel.
-        sample_rate: In Hz.
+        num_mels: Bands, with peaks evenly spaced in mel over that range.
+        sample_rate: Hz.
 
     Returns:
-        `(num_mels, num_bins)`; the weights of a band add up to one.
+        `(num_mels, num_bins)`; the weights of a band sum to one.
 
     Raises:
-        UsageError: A band is so narrow that no bin lies in it.
+        UsageError: A band is too narrow to hold a bin.
     """
     nyquist = sample_rate / 2
     bins = np.linspace(0, nyquist, num_bins)
@@ -59,19 +59,19 @@ def mel_filters(num_bins: int, num_mels: int, sample_rate: int) -> NDArray[np.fl
 
 
 class MelProjection(nn.Module):
-    """Gathers the bins of `(..., num_bins, frames)` into mel bands, and brings bands back to bins.
+    """Projection of bins `(..., num_bins, frames)` onto mel bands, and of bands onto bins.
 
-    Back goes the pseudo-inverse of the way there, so that what lies in the bands is kept. Once trained, the
-    two ways are independent of each other.
+    The inverse begins as the pseudo-inverse, so that bands survive the way to bins and back. Training changes
+    both projections independently.
 
     Args:
         num_bins: Frequencies from 0 Hz to half the sample rate, both included.
-        num_mels: Bands.
-        sample_rate: In Hz.
-        trainable: Whether training changes the projections.
+        num_mels: Number of bands.
+        sample_rate: Hz.
+        trainable: Train the projections.
 
     Raises:
-        UsageError: A band is so narrow that no bin lies in it.
+        UsageError: A band is too narrow to hold a bin.
     """
 
     def __init__(self, num_bins: int, num_mels: int, sample_rate: int, *, trainable: bool = False) -> None:
@@ -84,9 +84,9 @@ class MelProjection(nn.Module):
         self.scatter = nn.Parameter(back, requires_grad=trainable)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        """Bands `(..., num_mels, frames)` of bins `(..., num_bins, frames)`."""
+        """Map bins `(..., num_bins, frames)` to bands `(..., num_mels, frames)`."""
         return self.gather @ spectrogram
 
     def inverse(self, bands: Tensor) -> Tensor:
-        """Bins `(..., num_bins, frames)` of bands `(..., num_mels, frames)`."""
+        """Map bands `(..., num_mels, frames)` to bins `(..., num_bins, frames)`."""
         return self.scatter @ bands

@@ -1,25 +1,29 @@
-"""Normalisations that networks on one-dimensional features share."""
+"""Normalisations of features and of spectrograms."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.errors import UsageError
 from soloist.resources import is_captured
+
+InputNormalization = Literal["none", "batch", "bins", "instance"]
 
 
 class GlobalNorm(nn.Module):
-    """Normalises each item over all of its channels and frames; a gain and a shift for each channel.
+    """Global layer norm: each item over all channels and frames, with a gain and a shift for each channel.
 
-    The "global layer norm" of Conv-TasNet (Luo and Mesgarani 2019, eq. 10-12), which is a group norm
-    with a single group.
+    A group norm with one group (Conv-TasNet, Luo and Mesgarani 2019, eq. 10-12).
 
     Args:
         channels: Channels of the input `(batch, channels, frames)`.
         eps: Added to the (biased) variance.
-        inplace: Whether the input may be overwritten where no gradients are wanted.
+        inplace: Overwrite the input if there are no gradients.
     """
 
     def __init__(self, channels: int, eps: float = 1e-8, inplace: bool = False) -> None:
@@ -30,30 +34,30 @@ class GlobalNorm(nn.Module):
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `(batch, channels, frames)`; without gradients its layout in memory is kept."""
+        """Normalise `(batch, channels, frames)`; without gradients, keep the memory layout."""
         plain = torch.is_grad_enabled() or is_captured()
         if plain or x.dtype not in (torch.float32, torch.float64):
             return nn.functional.group_norm(x, 1, self.gain, self.shift, self.eps)
         return self._overwrite(x if self.inplace else x.clone())
 
     def _overwrite(self, x: Tensor) -> Tensor:
-        # Fresh memory for a result costs more than the arithmetic.
+        # Allocating a result costs more than the arithmetic.
         x.sub_(x.mean(dim=(1, 2), keepdim=True))
         gain = self.gain * torch.rsqrt(_power(x) + self.eps)[:, None]
         return torch.addcmul(self.shift[:, None], x, gain[:, :, None], out=x)
 
 
 class CumulativeNorm(nn.Module):
-    """Normalises each frame over the channels of all frames up to it; a gain and a shift for each channel.
+    """Cumulative layer norm: each frame over all frames so far, with a gain and a shift for each channel.
 
-    The "cumulative layer norm" of causal Conv-TasNet (Luo and Mesgarani 2019, eq. 13-15).
+    The causal normalisation of Conv-TasNet (Luo and Mesgarani 2019, eq. 13-15).
 
     Args:
         channels: Channels of the input `(batch, channels, frames)`.
-        step: Frames that are known at once: each is normalised over all frames up to the end of its step.
-            The number of frames is a multiple of it.
+        step: Frames that arrive together: each is normalised over all frames up to the end of its step. The
+            number of frames is a multiple of `step`.
         eps: Added to the (biased) variance.
-        inplace: Whether the input may be overwritten where no gradients are wanted.
+        inplace: Overwrite the input if there are no gradients.
     """
 
     def __init__(self, channels: int, step: int = 1, eps: float = 1e-8, inplace: bool = False) -> None:
@@ -65,7 +69,7 @@ class CumulativeNorm(nn.Module):
         self.inplace = inplace
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise `(batch, channels, frames)`; its layout in memory is kept."""
+        """Normalise `(batch, channels, frames)`; keep the memory layout."""
         mean, scale = self._statistics(x)
         gain, shift = self.gain[:, None], self.shift[:, None]
         if torch.is_grad_enabled() or not self.inplace:
@@ -73,8 +77,8 @@ class CumulativeNorm(nn.Module):
         return torch.addcmul(shift, x.sub_(mean).mul_(scale), gain, out=x)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and one by the deviation of what each frame knows, both `(batch, 1, frames)`."""
-        # A sum over all frames so far exceeds what half precision can hold.
+        """Mean and inverse standard deviation up to each frame, both `(batch, 1, frames)`."""
+        # Sums over all frames overflow half precision.
         wide = x if x.dtype == torch.float64 else x.float()
         mean, power = (
             values.mean(dim=1).unflatten(-1, (-1, self.step)).mean(dim=-1) for values in (wide, wide.square())
@@ -88,10 +92,36 @@ class CumulativeNorm(nn.Module):
         return of_steps.repeat_interleave(self.step, -1)[:, None]
 
 
+class InputNorm(nn.Module):
+    """Normalisation of a spectrogram `(batch, channels, num_bins, frames)` to zero mean and unit deviation.
+
+    Args:
+        kind: Scope of the statistics; see `RecurrentNetwork`.
+        num_bins: Number of frequencies.
+
+    Raises:
+        UsageError: The kind is unknown.
+    """
+
+    def __init__(self, kind: InputNormalization, num_bins: int) -> None:
+        super().__init__()
+        if kind not in get_args(InputNormalization):
+            known = ", ".join(get_args(InputNormalization))
+            raise UsageError(f"normalization {kind!r} is none of {known}")
+        self.groups = num_bins if kind == "bins" else 1
+        self.norm = nn.InstanceNorm1d(1) if kind == "instance" else nn.BatchNorm1d(self.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(batch, channels, num_bins, frames)`."""
+        rows = rearrange(x, "b c (g f) t -> b g (c f t)", g=self.groups)
+        shape = {"c": x.shape[1], "t": x.shape[3]}
+        return rearrange(self.norm(rows), "b g (c f t) -> b c (g f) t", **shape)
+
+
 def _power(x: Tensor) -> Tensor:
     """Mean square `(batch,)` of `(batch, channels, frames)`.
 
-    Summed over some hundred neighbours first, so that rounding errors do not add up.
+    Sums over some hundred neighbours come first, so that rounding errors stay small.
     """
     channels, frames = x.shape[1:]
     neighbours = math.gcd(frames, -(-512 // channels)) * channels

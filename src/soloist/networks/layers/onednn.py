@@ -1,6 +1,6 @@
-"""What oneDNN, in which PyTorch computes on a CPU, can do beyond PyTorch's own functions.
+"""Operations of oneDNN, the CPU library of PyTorch, without a function of their own in PyTorch.
 
-These are the operations to which `torch.compile` translates a network. They have no gradients.
+`torch.compile` translates networks into the same operations. None of them has gradients.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from soloist.resources import is_captured
 
 
 def has_onednn(x: Tensor) -> bool:
-    """Whether the functions here can be used with a tensor: in single precision, without gradients."""
+    """Return True if the functions here accept a tensor: on a CPU, in float32, without gradients."""
     here = x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
     return here and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or is_captured())
 
 
 def add_convolution(total: Tensor, x: Tensor, weight: Tensor, padding: Sequence[int]) -> None:
-    """Add the convolution of `(batch, channels, height, width)` to what there is, as it is computed.
+    """Add a convolution to a sum, without a tensor for the result.
+
+    All tensors are stored channels-last.
 
     Args:
-        total: `(batch, out_channels, height, width)`; all three tensors are laid out channels-last.
-        x: What is convolved.
+        total: Sum `(batch, out_channels, height, width)`, changed in place.
+        x: Input of the convolution, `(batch, channels, height, width)`.
         weight: `(out_channels, channels, height, width)`.
         padding: Zeros above and below, and at the left and at the right.
     """
@@ -35,6 +37,6 @@ def add_convolution(total: Tensor, x: Tensor, weight: Tensor, padding: Sequence[
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A linear layer `(..., inputs)` to `(..., outputs)`, whose bias costs no pass over the result."""
+    """Linear layer from `(..., inputs)` to `(..., outputs)`, whose bias costs no pass over the result."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return result

@@ -1,1 +1,1 @@
-"""SuDoRM-RF in its five variants."""
+"""SuDoRM-RF: improved, original, causal, attentive, and with group communication."""

@@ -1,6 +1,6 @@
-"""Attentive SuDoRM-RF: a finer resolution asks the coarser one by attention, instead of adding it.
+"""Attentive SuDoRM-RF: attention from each resolution to the next coarser one, in place of a sum.
 
-From github.com/etzinis/sudo_rm_rf (third version of the attentive network).
+Published as code only: github.com/etzinis/sudo_rm_rf (third version of the attentive network).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from soloist.networks.sudormrf.improved import ReluMaskNetwork, UBlock, normaliz
 def sinusoidal_positions(frames: int, channels: int, like: Tensor) -> Tensor:
     """Positional code `(channels, frames)`: sines in even, cosines in odd channels.
 
-    Vaswani et al., "Attention is all you need", 2017. Computed for any number of frames and channels.
+    Vaswani et al., "Attention is all you need", 2017.
 
     Args:
         frames: Number of positions.
-        channels: Number of channels.
-        like: Tensor whose type and device the code takes.
+        channels: Number of channels, even or odd.
+        like: Tensor with the type and device of the result.
     """
     pairs = torch.arange(0, channels, 2, device=like.device, dtype=torch.float32)
     rates = torch.exp(pairs * (-math.log(10000.0) / channels))
@@ -35,13 +35,13 @@ def sinusoidal_positions(frames: int, channels: int, like: Tensor) -> Tensor:
 
 
 class AttentiveResampler(nn.Module):
-    """Brings what a coarse resolution knows into a finer one by attention.
+    """Transformer layer with attention from a fine to a coarse resolution.
 
     Args:
         channels: Channels of both resolutions.
         num_heads: Attention heads.
         head_size: Channels of a head.
-        dropout: Part of the coarse resolution that is dropped in training.
+        dropout: Dropout probability of the coarse resolution.
     """
 
     def __init__(self, channels: int, num_heads: int, head_size: int, dropout: float) -> None:
@@ -57,28 +57,30 @@ class AttentiveResampler(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`, knowing a coarser `(batch, channels, fewer)`."""
+        """Map fine features `(batch, channels, frames)` to the same shape, given coarser ones."""
         code = sinusoidal_positions(coarse.shape[-1], coarse.shape[1], like=coarse)
-        asked = self.attention_norm(fine + self.attend(fine, self.dropout(coarse + code)))
-        return self.output_norm(asked + self.feedforward(asked))
+        x = self.attention_norm(fine + self.attend(fine, self.dropout(coarse + code)))
+        return self.output_norm(x + self.feedforward(x))
 
     def attend(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Multi-head attention of `(batch, channels, frames)` to `(batch, channels, fewer)`."""
+        """Multi-head attention from `(batch, channels, frames)` to `(batch, channels, fewer)`."""
         query = self._heads(self.query, fine)
         key, value = self._heads(self.key, coarse), self._heads(self.value, coarse)
-        found = nn.functional.scaled_dot_product_attention(query, key, value)
-        return rearrange(self.output(rearrange(found, "b h t d -> b t (h d)")), "b t c -> b c t")
+        attended = nn.functional.scaled_dot_product_attention(query, key, value)
+        return rearrange(self.output(rearrange(attended, "b h t d -> b t (h d)")), "b t c -> b c t")
 
     def _heads(self, project: nn.Linear, x: Tensor) -> Tensor:
+        """Project `(batch, channels, frames)` to heads `(batch, heads, frames, head_size)`."""
         return rearrange(project(rearrange(x, "b c t -> b t c")), "b t (h d) -> b h t d", h=self.num_heads)
 
 
 class AttentivePyramid(nn.Module):
-    """Convolves features at halving resolutions; from the coarsest on, each is asked by the next finer one.
+    """Convolutions at halving resolutions, joined by attention from the coarsest to the finest.
 
     Args:
-        levels: Map `(batch, channels, frames)` to as many channels; all but the first halve the frames.
-        resamplers: One for each pair of neighbours, the coarsest first.
+        levels: Modules on `(batch, channels, frames)` that keep the channels; all but the first halve the
+            frames.
+        resamplers: One for each pair of neighbouring resolutions, the coarsest first.
     """
 
     def __init__(self, levels: Sequence[nn.Module], resamplers: Sequence[nn.Module]) -> None:
@@ -87,7 +89,7 @@ class AttentivePyramid(nn.Module):
         self.resamplers = nn.ModuleList(resamplers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`, any number of frames."""
+        """Map `(batch, channels, frames)` to the same shape, for any number of frames."""
         resolutions = []
         for level in self.levels:
             x = level(x)
@@ -99,7 +101,7 @@ class AttentivePyramid(nn.Module):
 
 
 class AttentiveSuDoRMRF(ReluMaskNetwork):
-    """The improved network whose resolutions are brought together by attention.
+    """Improved network with attention between the resolutions.
 
     Memory and time grow with the square of the number of frames.
 
@@ -112,7 +114,7 @@ class AttentiveSuDoRMRF(ReluMaskNetwork):
         num_outputs: Channels of all sources.
         num_heads: Attention heads.
         head_size: Channels of a head.
-        dropout: Part of the coarser resolution that is dropped in training.
+        dropout: Dropout probability of the coarser resolutions.
     """
 
     def __init__(
@@ -127,23 +129,13 @@ class AttentiveSuDoRMRF(ReluMaskNetwork):
         head_size: int = 256,
         dropout: float = 0.1,
     ) -> None:
-        super().__init__(
-            [
-                UBlock(
-                    channels,
-                    hidden_channels,
-                    AttentivePyramid(
-                        normalized_levels(hidden_channels, depth),
-                        [
-                            AttentiveResampler(hidden_channels, num_heads, head_size, dropout)
-                            for _ in range(depth - 1)
-                        ],
-                    ),
-                )
-                for _ in range(num_blocks)
-            ],
-            num_filters,
-            channels,
-            num_outputs,
-        )
+        def pyramid() -> AttentivePyramid:
+            levels = normalized_levels(hidden_channels, depth)
+            resamplers = [
+                AttentiveResampler(hidden_channels, num_heads, head_size, dropout) for _ in range(depth - 1)
+            ]
+            return AttentivePyramid(levels, resamplers)
+
+        blocks = [UBlock(channels, hidden_channels, pyramid()) for _ in range(num_blocks)]
+        super().__init__(blocks, num_filters, channels, num_outputs)
         self.frame_multiple = 2 ** (depth - 1)

@@ -1,6 +1,6 @@
-"""Causal SuDoRM-RF: no normalisation, longer filters that see only the past.
+"""Causal SuDoRM-RF: no normalisation, and longer filters over past frames.
 
-Without normalisations the network keeps its input's level; the blocks begin as the identity ("SkipInit",
+Without normalisations the network preserves the level of the input. Blocks start as the identity ("SkipInit",
 De and Smith 2020).
 """
 
@@ -10,20 +10,20 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.sudormrf.improved import Pyramid
 
 
 class CausalConv(FrameConv):
-    """A centred convolution whose taps on the future are masked out.
+    """Depthwise, centred convolution whose taps on future frames are masked out.
 
-    The taps are stored all the same, as in the published weights and counts.
+    The masked taps are parameters too, as in the published weights and counts.
 
     Args:
-        channels: Channels of input and output; each is convolved by itself.
-        kernel_size: Frames, odd; half of them and the present one count.
-        stride: Distance of the output's frames.
+        channels: Channels of input and output.
+        kernel_size: Taps, odd; half of them and the present one count.
+        stride: Distance of output frames.
     """
 
     past: Tensor
@@ -35,18 +35,18 @@ class CausalConv(FrameConv):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to `(batch, channels, frames / stride)`."""
         return self.convolve(x, self.weight * self.past)
 
 
 class CausalUBlock(nn.Module):
-    """A U-block without normalisations, with a learned gain of its change that begins at zero.
+    """U-block without normalisations, with a learned gain of the residual that starts at zero.
 
     Args:
         channels: Channels of input and output.
         hidden_channels: Channels of the resolutions.
         depth: Number of resolutions.
-        kernel_size: Frames of the convolutions, the masked ones included.
+        kernel_size: Taps of the convolutions, the masked ones included.
     """
 
     def __init__(self, channels: int, hidden_channels: int, depth: int, kernel_size: int) -> None:
@@ -62,14 +62,12 @@ class CausalUBlock(nn.Module):
         self.gain = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to the same shape."""
         return x + self.gain * self.narrow(self.pyramid(self.widen(x)))
 
 
 class CausalSuDoRMRF(MaskNetwork):
-    """The causal network. It estimates the sources' features themselves, not masks.
-
-    An output frame depends on no later frame.
+    """Causal network, which estimates the features of the sources instead of masks.
 
     Args:
         num_filters: Filters of the filterbank.
@@ -78,7 +76,7 @@ class CausalSuDoRMRF(MaskNetwork):
         num_blocks: Number of blocks.
         depth: Resolutions in a block, each half of the one before.
         num_outputs: Channels of all sources.
-        kernel_size: Frames of the convolutions in a block, odd, the masked future included.
+        kernel_size: Taps of the convolutions in a block, odd, the masked ones included.
     """
 
     def __init__(
@@ -104,21 +102,21 @@ class CausalSuDoRMRF(MaskNetwork):
 
     @property
     def receptive_field(self) -> int:
-        """Frames of the past that an output frame can depend on; of the future there are none.
+        """Past frames that an output frame can depend on; there are no future ones.
 
-        In a block the resolutions reach `kernel_size // 2` of their input's frames back, one after the
-        other: `kernel_size // 2 * 2 ** (depth - 1)` together. The coarsest one stands still for
-        `2 ** (depth - 1)` frames, which counts once, since the next block begins on the same grid.
+        In a block each resolution reaches `kernel_size // 2` input frames back, together
+        `kernel_size // 2 * 2 ** (depth - 1)`. The coarsest resolution holds its value for `2 ** (depth - 1)`
+        frames, which counts once, since the next block has the same grid.
         """
         coarsest = 2 ** (self.depth - 1)
         return len(self.blocks) * (self.kernel_size // 2) * coarsest + coarsest - 1
 
     @property
     def lookahead(self) -> int:
-        """None of the future."""
+        """Frames of look-ahead: 0."""
         return 0
 
     def forward(self, features: Tensor) -> Tensor:
-        """The sources' features `(batch, outputs, filters, frames)` from `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to source features `(batch, outputs, filters, frames)`."""
         x = self.estimate(self.blocks(self.bottleneck(channels_last(features))))
         return rearrange(x, "b (o n) t -> b o n t", o=self.num_outputs)

@@ -1,4 +1,4 @@
-"""SuDoRM-RF with group communication: one small block shared by groups of channels that exchange means.
+"""SuDoRM-RF with group communication: groups of channels share one small block and exchange their mean.
 
 Tzinis et al., "Compute and memory efficient universal sound source separation", 2022, after Luo, Han and
 Mesgarani, "Group communication with context codec for lightweight source separation", TASLP 2021.
@@ -21,14 +21,14 @@ def _dense(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class TransformAverageConcatenate(nn.Module):
-    """Lets groups of channels know each other: each one sees its own features and the mean of all.
+    """Exchange between groups of channels: each group takes its own features and the mean of all.
 
     Luo et al., "End-to-end microphone permutation and number invariant multi-channel speech separation",
     ICASSP 2020.
 
     Args:
         channels: Channels of a group.
-        hidden_channels: Channels in which the mean is taken.
+        hidden_channels: Channels of the mean.
     """
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
@@ -39,7 +39,7 @@ class TransformAverageConcatenate(nn.Module):
         self.norm = GlobalNorm(channels, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, groups, channels, frames)`."""
+        """Map `(batch, groups, channels, frames)` to the same shape."""
         groups = x.shape[1]
         flat = rearrange(x, "b g c t -> (b g) c t")
         own = self.transform(flat)
@@ -49,7 +49,7 @@ class TransformAverageConcatenate(nn.Module):
 
 
 class GroupCommunicationBlock(nn.Module):
-    """Communication between the groups, then one U-block for all of them.
+    """Communication between groups, then one U-block shared by all groups.
 
     Args:
         channels: Channels of all groups.
@@ -70,14 +70,14 @@ class GroupCommunicationBlock(nn.Module):
         self.block = UBlock(channels // num_groups, hidden, Pyramid(normalized_levels(hidden, depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to the same shape."""
         groups = self.communication(rearrange(x, "b (g c) t -> b g c t", g=self.num_groups))
-        changed = self.block(rearrange(groups, "b g c t -> (b g) c t"))
-        return rearrange(changed, "(b g) c t -> b (g c) t", g=self.num_groups)
+        x = self.block(rearrange(groups, "b g c t -> (b g) c t"))
+        return rearrange(x, "(b g) c t -> b (g c) t", g=self.num_groups)
 
 
 class GroupCommSuDoRMRF(ReluMaskNetwork):
-    """The improved network with group communication blocks: a tenth of the parameters.
+    """Improved network with group communication: a tenth of the parameters.
 
     Args:
         num_filters: Filters of the filterbank.
@@ -86,7 +86,7 @@ class GroupCommSuDoRMRF(ReluMaskNetwork):
         num_blocks: Number of blocks.
         depth: Resolutions in a block, each half of the one before.
         num_outputs: Channels of all sources.
-        num_groups: Groups that the channels are split into.
+        num_groups: Number of groups of channels.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
-"""SuDoRM-RF: successive down-sampling and resampling of multi-resolution features.
+"""SuDoRM-RF++: successive down-sampling and resampling of multi-resolution features.
+
+    features - norm - bottleneck - U-block - ... - U-block - slope - 1 x 1 convolution - ReLU - masks
 
 Tzinis, Wang, Jiang and Smaragdis, "Compute and memory efficient universal sound source separation",
-Journal of Signal Processing Systems 94, 2022 (the improved network, "SuDoRM-RF++"); the original one
-lies in `sudormrf_original`.
+Journal of Signal Processing Systems 94, 2022. The original network is in `original`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, add_repeated, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import GlobalNorm
 
 
 class Pyramid(nn.Module):
-    """Convolves features at halving resolutions and sums all of them at the highest.
+    """Convolutions at halving resolutions, whose outputs are summed at the highest.
 
         x -> level 0 -> level 1 (half the frames) -> level 2 (a quarter) ...
                 |           |                           |
                 +<- twice --+<--------- twice ----------+
 
     Args:
-        levels: Map `(batch, channels, frames)` to as many channels; all but the first halve the frames.
+        levels: Modules on `(batch, channels, frames)` that keep the channels; all but the first halve the
+            frames.
     """
 
     def __init__(self, levels: Sequence[nn.Module]) -> None:
@@ -34,7 +36,7 @@ class Pyramid(nn.Module):
         self.levels = nn.ModuleList(levels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`.
+        """Map `(batch, channels, frames)` to the same shape.
 
         Raises:
             UsageError: The number of frames is not a multiple of `2 ** (levels - 1)`.
@@ -56,7 +58,7 @@ class Pyramid(nn.Module):
 
 
 def normalized_levels(channels: int, depth: int) -> list[nn.Module]:
-    """Resolutions that are depthwise convolutions over five frames, each with its normalisation."""
+    """Levels of a pyramid: depthwise convolutions over five frames, each with a normalisation."""
     strides = [1] + [2] * (depth - 1)
     return [
         nn.Sequential(
@@ -68,13 +70,13 @@ def normalized_levels(channels: int, depth: int) -> list[nn.Module]:
 
 
 class UBlock(nn.Module):
-    """Widens features, looks at them in many resolutions, narrows them and adds them to its input.
+    """Residual block: 1 x 1 convolution to more channels, pyramid of resolutions, 1 x 1 convolution back.
 
     Args:
         channels: Channels of input and output.
-        hidden_channels: Channels of the resolutions.
-        pyramid: What looks at `(batch, hidden_channels, frames)` in many resolutions.
-        slopes_per_channel: Whether an activation has a slope for each channel, or one for all.
+        hidden_channels: Channels of the pyramid.
+        pyramid: Module on `(batch, hidden_channels, frames)` with many resolutions.
+        slopes_per_channel: Give activations a slope for each channel, instead of one for all.
     """
 
     def __init__(
@@ -91,22 +93,22 @@ class UBlock(nn.Module):
         self.narrow = FrameConv(hidden_channels, channels, 1)
 
     def change(self, x: Tensor) -> Tensor:
-        """What is added to the input `(batch, channels, frames)`."""
+        """Compute the residual of `(batch, channels, frames)`, of the same shape."""
         wide = self.widen_activation(self.widen_norm(self.widen(x)))
         return self.narrow(self.activation(self.norm(self.pyramid(wide))))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to the same shape."""
         return self.change(x).add_(x)
 
 
 class ReluMaskNetwork(MaskNetwork):
-    """A normalisation, a bottleneck, blocks, and ReLU masks.
+    """Normalisation, bottleneck, blocks, and ReLU masks.
 
-    The mask of a source may exceed one, and masks need not add up.
+    Masks may exceed one, and need not sum to one.
 
     Args:
-        blocks: Map `(batch, channels, frames)` to the same shape, one after the other.
+        blocks: Sequence of modules on `(batch, channels, frames)` that keep the shape.
         num_filters: Filters of the filterbank.
         channels: Channels between the blocks.
         num_outputs: Channels of all sources.
@@ -124,14 +126,14 @@ class ReluMaskNetwork(MaskNetwork):
         self.mask = FrameConv(channels, num_outputs * num_filters, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
         x = self.blocks(self.bottleneck(self.norm(channels_last(features))))
         masks = self.mask(self.mask_activation(x)).relu_()
         return rearrange(masks, "b (o n) t -> b o n t", o=self.num_outputs)
 
 
 class SuDoRMRF(ReluMaskNetwork):
-    """The improved network.
+    """SuDoRM-RF++, the improved network.
 
     Args:
         num_filters: Filters of the filterbank.

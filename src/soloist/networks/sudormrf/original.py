@@ -1,4 +1,4 @@
-"""The first SuDoRM-RF, with softmax masks.
+"""Original SuDoRM-RF, with softmax masks.
 
 Tzinis, Wang and Smaragdis, "Sudo rm -rf: Efficient networks for universal audio source separation",
 MLSP 2020.
@@ -11,14 +11,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
-from soloist.networks.layers.mask_network import MaskNetwork
 from soloist.networks.layers.normalization import GlobalNorm
 from soloist.networks.sudormrf.improved import Pyramid, UBlock, normalized_levels
 
 
 class OriginalUBlock(UBlock):
-    """A U-block that normalises its change before, and the sum with its input after the addition.
+    """U-block with norms before and after the addition of residual and input.
 
     Args:
         channels: Channels of input and output.
@@ -34,12 +34,12 @@ class OriginalUBlock(UBlock):
         self.sum_activation = Slope(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, frames)`."""
+        """Map `(batch, channels, frames)` to the same shape."""
         return self.sum_activation(self.sum_norm(self.narrow_norm(self.change(x)).add_(x)))
 
 
 class MaskAlongFilters(nn.Module):
-    """For each output a convolution along the axis of the filters, as long as that axis.
+    """Convolution along the axis of the filters for each output, as long as that axis.
 
     Args:
         num_filters: Filters of the filterbank.
@@ -56,8 +56,8 @@ class MaskAlongFilters(nn.Module):
         count = x.shape[1]
         if not self.training:
             return self.conv(x[:, None])[:, :, :count]
-        # For training as the product with the matrix whose rows are the shifted taps, which needs a fraction
-        # of the time and memory of a convolution that is as long as its input.
+        # In training, the product with a Toeplitz matrix of the taps needs a fraction of the time and memory
+        # of a convolution as long as its input.
         offset = int(self.conv.padding[0])
         taps = pad(self.conv.weight[:, 0, :, 0], (count - 1 - offset, offset - 1))
         logits = torch.einsum("o n i, b i t -> b o n t", taps.unfold(-1, count, 1).flip(1), x)
@@ -65,18 +65,18 @@ class MaskAlongFilters(nn.Module):
 
 
 class OriginalSuDoRMRF(MaskNetwork):
-    """The original network: masks that add up to one over the sources (a sigmoid for a single one).
+    """Original network: softmax masks over the sources, or a sigmoid mask for a single source.
 
     Args:
         num_filters: Filters of the filterbank.
-        channels: Channels between the blocks; where they are not as many as filters, another layer makes as
-            many of them for the masks.
+        channels: Channels between the blocks; if different from `num_filters`, another layer expands them
+            before the masks.
         hidden_channels: Channels inside the blocks.
         num_blocks: Number of blocks.
         depth: Resolutions in a block, each half of the one before.
         num_outputs: Channels of all sources.
-        unused_norm: Carry the normalisation that the published code has and never applies, for the sake
-            of the published number of parameters. It is not trained.
+        unused_norm: Keep the untrained normalisation that the published code never applies, for the published
+            number of parameters.
     """
 
     def __init__(
@@ -104,19 +104,19 @@ class OriginalSuDoRMRF(MaskNetwork):
             self.unused_norm = GlobalNorm(num_filters).requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Masks `(batch, outputs, filters, frames)` for features `(batch, filters, frames)`."""
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
         x = self.expand(self.blocks(self.bottleneck(self.norm(channels_last(features)))))
         logits = self.mask(x)
         return logits.sigmoid() if self.num_outputs == 1 else logits.softmax(dim=1)
 
     @torch.no_grad()
     def optimize(self) -> None:
-        """Make one convolution over one frame of the expansion and the masks, which are both linear."""
+        """Merge expansion and masks, both linear, into one convolution over one frame."""
         if not isinstance(self.mask, MaskAlongFilters):
             return
         weight, bias = self._expansion()
         num_filters, channels = weight.shape
-        # The columns of the weight pass for frames; the masks' own bias is no part of the product.
+        # The columns of the weight serve as frames; the bias of the masks is no part of the product.
         weight = self.mask(weight[None]) - self.mask(bias.new_zeros(1, num_filters, 1))
         merged = FrameConv(channels, self.num_outputs * num_filters, 1)
         merged.load_state_dict(
@@ -129,7 +129,7 @@ class OriginalSuDoRMRF(MaskNetwork):
         self.mask = nn.Unflatten(1, (self.num_outputs, num_filters))
 
     def _expansion(self) -> tuple[Tensor, Tensor]:
-        """Weight `(filters, channels)` and bias `(filters,)` of what the masks are made from."""
+        """Weight `(filters, channels)` and bias `(filters,)` of the layer before the masks."""
         if isinstance(self.expand, FrameConv) and self.expand.bias is not None:
             return self.expand.weight[:, :, 0], self.expand.bias
         weight = torch.eye(self.bottleneck.out_channels).to(self.bottleneck.weight)

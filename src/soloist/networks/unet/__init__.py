@@ -1,1 +1,1 @@
-"""The U-Net on spectrograms and its intermediate blocks."""
+"""U-Net on spectrograms, with intermediate blocks of several designs."""

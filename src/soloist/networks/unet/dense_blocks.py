@@ -1,4 +1,4 @@
-"""Dense blocks: convolutions that each see the outputs of all before them."""
+"""Dense blocks: convolutions on the concatenated outputs of all convolutions before."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from soloist.networks.layers.onednn import add_convolution, has_onednn
 
 
 class DenseConvolution(nn.Module):
-    """Convolutions that each see all outputs before them, newest first, and the input.
+    """Dense block: each convolution takes all outputs so far, newest first, and the input.
+
+    The output is that of the last convolution.
 
     Args:
         in_channels: Channels of the input.
-        growth: Channels of each convolution, and so of the output, which is the last one's.
+        growth: Output channels of each convolution.
         layers: Number of convolutions.
-        kernel: Bins and frames that each sees, odd.
-        activation: What follows each convolution and its norm.
+        kernel: Bins and frames of a kernel, odd.
+        activation: Activation after each convolution and norm.
     """
 
     def __init__(
@@ -46,26 +48,26 @@ class DenseConvolution(nn.Module):
         return newest
 
     def optimize(self) -> None:
-        """Fold the norms and compute the layers in pairs."""
+        """Fold the norms, and compute the layers in pairs."""
         if self.paired is None:
             self.paired = PairedConvolutions([cast(ConvNorm, layer) for layer in self.layers])
             self.layers = nn.ModuleList()
 
 
 class PairedConvolutions(nn.Module):
-    """The convolutions of a dense block for inference: two at a time, without their norms.
+    """Convolutions of a dense block for inference: two at a time, with folded norms.
 
-    Both layers of a pair see everything before the pair, so one convolution computes their shares of that
-    together, with enough output channels to fill the processor's registers. The second layer then adds its
-    share of the first.
+    Both layers of a pair take all outputs before the pair, so one convolution computes this part of both,
+    with enough output channels to fill the registers of the processor. A second convolution adds the part of
+    the second layer that depends on the first.
 
     Args:
-        layers: The layers of the dense block, in evaluation mode.
+        layers: Layers of the dense block, in evaluation mode.
     """
 
     def __init__(self, layers: list[ConvNorm]) -> None:
         super().__init__()
-        # An odd one out is the first, which costs least.
+        # With an odd number, the first layer stays alone: it costs least.
         odd = len(layers) % 2
         pairs = list(zip(layers[odd::2], layers[odd + 1 :: 2], strict=True))
         self.in_channels = layers[0].conv.in_channels
@@ -89,7 +91,7 @@ class PairedConvolutions(nn.Module):
         return seen[-1]
 
     def _shared(self, first: ConvNorm, second: ConvNorm | None = None) -> PartedConvolution:
-        """The shares of one or two layers in what lies before the first of them."""
+        """Convolution of one or two layers over everything before the first of them."""
         weight, bias = first.folded()
         in_channels = first.conv.in_channels
         if second is not None:
@@ -100,20 +102,20 @@ class PairedConvolutions(nn.Module):
         return PartedConvolution(weight, bias, [self.in_channels, *[self.growth] * before])
 
     def _between(self, first: ConvNorm, second: ConvNorm) -> PartedConvolution:
-        """The share of the second layer in the first one's output, which it sees before all else."""
+        """Convolution of the second layer over the output of the first, its newest input."""
         weight, _ = second.folded()
         return PartedConvolution(weight[:, : self.growth], None, [self.growth])
 
 
 class PartedConvolution(nn.Module):
-    """A convolution with fixed weights of several tensors, as if they were concatenated.
+    """Convolution with fixed weights over several tensors, as if concatenated, the last one first.
 
-    Nothing is concatenated on a CPU: there the convolution of each part adds to the sum as it is computed.
+    On a CPU nothing is concatenated: the convolution of each part adds to the sum in place.
 
     Args:
         weight: `(out_channels, in_channels, height, width)`, for an output as large as the input.
         bias: `(out_channels,)`.
-        sizes: Channels of each part; the weights are in the order of the last part to the first.
+        sizes: Channels of each part, the first one first.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, sizes: list[int]) -> None:
@@ -126,7 +128,7 @@ class PartedConvolution(nn.Module):
         )
 
     def forward(self, parts: Sequence[Tensor]) -> Tensor:
-        """Convolve parts `(batch, channels, height, width)`, the last of which come first."""
+        """Convolve parts `(batch, channels, height, width)` to `(batch, out_channels, height, width)`."""
         if len(parts) > 1 and not has_onednn(parts[0]):
             weight = torch.cat(list(reversed(self.weights)), dim=1)
             return conv2d(torch.cat(list(reversed(parts)), dim=1), weight, self.bias, 1, self.padding)

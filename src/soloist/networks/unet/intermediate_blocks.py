@@ -1,10 +1,10 @@
-"""The intermediate blocks of Choi et al. (ISMIR 2020): what a U-Net does at each of its levels.
+"""Intermediate blocks of Choi et al. (ISMIR 2020), for the levels of a U-Net.
 
-A *design* (TFC, TDC, TDF, TFC-TDF, TDC-RNN) says how a block is made, and builds one for given
-channels and bins; the blocks themselves are modules on `(batch, channels, frequency, frames)`.
+A *design* (TFC, TDC, TDF, TFC-TDF, TDC-RNN) holds the options of a block and builds one for given channels
+and bins. Blocks are modules on `(batch, channels, frequency, frames)`.
 
-W. Choi, M. Kim, J. Chung, D. Lee, S. Jung: "Investigating U-Nets with various Intermediate Blocks for
-Spectrogram-based Singing Voice Separation", ISMIR 2020.
+W. Choi, M. Kim, J. Chung, D. Lee and S. Jung, "Investigating U-Nets with various intermediate blocks for
+spectrogram-based singing voice separation", ISMIR 2020.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from soloist.resources import is_captured
 
 
 class BlockDesign:
-    """How the blocks of a U-Net are made.
+    """Design of the blocks of a U-Net.
 
     Attributes:
         activation: Name of the activation inside the blocks.
-        frame_radius: Frames on either side that an output frame depends on; None where there is no bound.
+        frame_radius: Frames on either side that an output frame depends on; None if unbounded.
     """
 
     activation: Activation
     frame_radius: int | None = 0
 
     def build(self, in_channels: int, channels: int, num_bins: int) -> nn.Module:
-        """A block from `in_channels` to `channels`, for spectrograms of `num_bins` bins."""
+        """Build a block from `in_channels` to `channels`, for spectrograms of `num_bins` bins."""
         raise NotImplementedError
 
 
@@ -42,9 +42,9 @@ class TFC(BlockDesign):
 
     Args:
         layers: Convolutions of a block.
-        kernel_frequency: Bins that a convolution sees, odd.
-        kernel_time: Frames that a convolution sees, odd.
-        activation: What follows each convolution and its norm.
+        kernel_frequency: Bins of a kernel, odd.
+        kernel_time: Frames of a kernel, odd.
+        activation: Activation after each convolution and norm.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class TFC(BlockDesign):
         self.frame_radius = layers * (kernel_time // 2)
 
     def build(self, in_channels: int, channels: int, num_bins: int) -> nn.Module:
-        """A dense block."""
+        """Build a dense block."""
         return DenseConvolution(in_channels, channels, self.layers, self.kernel, self.activation)
 
 
 class TDC(TFC):
-    """Time-distributed convolutions: a dense block along frequency that treats each frame alone.
+    """Time-distributed convolutions: a dense block along frequency, separate for each frame.
 
     Args:
         layers: Convolutions of a block.
-        kernel_frequency: Bins that a convolution sees, odd.
-        activation: What follows each convolution and its norm.
+        kernel_frequency: Bins of a kernel, odd.
+        activation: Activation after each convolution and norm.
     """
 
     def __init__(self, layers: int = 5, kernel_frequency: int = 3, activation: Activation = "relu") -> None:
@@ -86,13 +86,12 @@ class TDF(BlockDesign):
     """Time-distributed fully connected layers: dependencies between all frequencies of a frame.
 
     Args:
-        bottleneck_factor: The bins are mapped to `1 / bottleneck_factor` of them and back; None for a
-            single layer without a bottleneck.
-        minimum_units: Least units of the bottleneck.
-        bias: Give the layers a bias, and their norms a gain and a shift of their own.
-        activation: What follows each layer and its norm.
+        bottleneck_factor: Ratio of bins to units of the bottleneck. If None, one layer without a bottleneck.
+        minimum_units: Fewest units of the bottleneck.
+        bias: Give the layers a bias, and their norms a gain and a shift.
+        activation: Activation after each layer and norm.
         keep_bands: Start from weights that average neighbouring bins into a unit and spread a unit over
-            its bins, in place of random ones.
+            its bins, instead of random weights.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class TDF(BlockDesign):
     def build_layers(
         self, channels: int, in_bins: int, out_bins: int, affine: bool | None = None
     ) -> nn.Sequential:
-        """The layers alone, which keep the channels; the norms' gains follow `bias` if `affine` is None."""
+        """Build the layers, which keep the channels; `affine` gives the norms gains, None means as `bias`."""
         widths = [in_bins, out_bins]
         if self.bottleneck_factor is not None:
             widths.insert(1, max(out_bins // self.bottleneck_factor, self.minimum_units))
@@ -132,7 +131,7 @@ class TDF(BlockDesign):
         )
 
     def build(self, in_channels: int, channels: int, num_bins: int) -> nn.Module:
-        """The layers, and a 1 x 1 convolution where the channels change."""
+        """Build the layers, and a 1 x 1 convolution if the channels change."""
         layers = self.build_layers(in_channels, num_bins, num_bins)
         if in_channels == channels:
             return layers
@@ -140,16 +139,16 @@ class TDF(BlockDesign):
 
 
 class TFCTDF(BlockDesign):
-    """Time-frequency convolutions, to which a frequency transformation of their output is added.
+    """Time-frequency convolutions plus a frequency transformation of their output.
 
     Args:
         layers: Convolutions of a block.
-        kernel_frequency: Bins that a convolution sees, odd.
-        kernel_time: Frames that a convolution sees, odd.
+        kernel_frequency: Bins of a kernel, odd.
+        kernel_time: Frames of a kernel, odd.
         bottleneck_factor: See `TDF`.
         minimum_units: See `TDF`.
         bias: See `TDF`.
-        activation: What follows each layer and its norm.
+        activation: Activation after each layer and norm.
         keep_bands: See `TDF`.
     """
 
@@ -170,26 +169,26 @@ class TFCTDF(BlockDesign):
         self.frame_radius = self.tfc.frame_radius
 
     def build(self, in_channels: int, channels: int, num_bins: int) -> nn.Module:
-        """A dense block and its frequency transformation."""
+        """Build a dense block and the frequency transformation of its output."""
         dense = self.tfc.build(in_channels, channels, num_bins)
         return DenseTransform(dense, self.tdf.build_layers(channels, num_bins, num_bins))
 
 
 class TDCRNN(BlockDesign):
-    """Time-distributed convolutions, to which a recurrent network along time is added.
+    """Time-distributed convolutions plus a recurrent network along time on their output.
 
-    Each channel's spectrogram is a sequence of its own; the weights are shared by the channels.
+    The spectrogram of each channel is a sequence of its own; channels share the weights.
 
     Args:
         layers: Convolutions of a block.
-        kernel_frequency: Bins that a convolution sees, odd.
-        rnn_factor: The hidden units, in each direction, are `1 / rnn_factor` of the bins.
+        kernel_frequency: Bins of a kernel, odd.
+        rnn_factor: Ratio of bins to hidden units, in each direction.
         rnn_layers: Layers of the (bidirectional) GRU.
-        rnn_minimum_units: Least hidden units.
+        rnn_minimum_units: Fewest hidden units.
         rnn_bias: Give the GRU biases.
-        bottleneck_factor: See `TDF`, for the layers that bring the hidden units back to the bins.
-        bias: Give these layers a bias.
-        activation: What follows each layer and its norm.
+        bottleneck_factor: See `TDF`, for the layers from the hidden units back to the bins.
+        bias: Give the layers back to the bins a bias.
+        activation: Activation after each layer and norm.
     """
 
     frame_radius = None
@@ -215,24 +214,24 @@ class TDCRNN(BlockDesign):
         self.activation = activation
 
     def build(self, in_channels: int, channels: int, num_bins: int) -> nn.Module:
-        """A dense block and its recurrent transformation."""
+        """Build a dense block and the recurrent transformation of its output."""
         hidden = max(num_bins // self.rnn_factor, self.rnn_minimum_units)
         rnn = nn.GRU(
             num_bins, hidden, self.rnn_layers, bias=self.rnn_bias, batch_first=True, bidirectional=True
         )
-        # Unlike those of a TDF block, these norms keep their gains whether or not there is a bias.
+        # Norms have gains with and without a bias, unlike the norms of a TDF block.
         transform = self.tdf.build_layers(channels, 2 * hidden, num_bins, affine=True)
         return RecurrentTransform(self.tdc.build(in_channels, channels, num_bins), channels, rnn, transform)
 
 
 class BandLayer(nn.Module):
-    """A fully connected layer over frequency, shared by all channels and frames, its norm and activation.
+    """Fully connected layer over frequency, shared by all channels and frames, with norm and activation.
 
     Args:
-        channels: Channels of input and output, which the norm tells apart.
+        channels: Channels of input and output; the norm has statistics for each.
         in_bins: Bins of the input.
         out_bins: Bins of the output.
-        activation: What follows the norm.
+        activation: Activation after the norm.
         bias: Give the layer a bias.
         affine: Give the norm a gain and a shift.
         keep_bands: Start from the weights of `band_weight`.
@@ -259,7 +258,7 @@ class BandLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, in_bins, frames)` to `(batch, channels, out_bins, frames)`."""
-        # The weight from the left: frequency stays where it is and nothing is transposed.
+        # The weight on the left: no axis is transposed.
         if self.channels_last and not is_captured():
             columns = torch.matmul(self.linear.weight, rearrange(x, "b c f t -> b f (t c)"))
             x = rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
@@ -270,7 +269,7 @@ class BandLayer(nn.Module):
         return self.activation(self.norm(x))
 
     def optimize(self) -> None:
-        """Expect spectrograms that are laid out channels-last; activate in place."""
+        """Expect spectrograms stored channels-last; activate in place."""
         self.channels_last = True
         self.activation = make_activation(self.activation_name, inplace=True)
 
@@ -281,11 +280,11 @@ class BandLayer(nn.Module):
 
 
 class DenseTransform(nn.Module):
-    """A dense block, and a frequency transformation of its output added to it.
+    """Dense block plus a frequency transformation of its output.
 
     Args:
-        dense: The dense block.
-        transform: The transformation, which keeps the shape.
+        dense: Dense block.
+        transform: Transformation that keeps the shape.
     """
 
     def __init__(self, dense: nn.Module, transform: nn.Module) -> None:
@@ -300,13 +299,13 @@ class DenseTransform(nn.Module):
 
 
 class RecurrentTransform(nn.Module):
-    """A dense block, and a transformation of its output that runs along time added to it.
+    """Dense block plus a recurrent transformation of its output along time.
 
     Args:
-        dense: The dense block.
-        channels: Channels of its output.
-        rnn: Runs over `(sequences, frames, bins)`, one sequence for each channel.
-        transform: Brings the hidden units back to the bins.
+        dense: Dense block.
+        channels: Output channels of the dense block.
+        rnn: GRU on `(sequences, frames, bins)`, one sequence for each channel.
+        transform: Layers from the hidden units back to the bins.
     """
 
     def __init__(self, dense: nn.Module, channels: int, rnn: nn.GRU, transform: nn.Module) -> None:
@@ -326,9 +325,8 @@ class RecurrentTransform(nn.Module):
 def band_weight(out_bins: int, in_bins: int) -> Tensor:
     """Weights `(out_bins, in_bins)` that keep the order of bands.
 
-    Fewer outputs than inputs: an output adds up the inputs of its band; more: an input is spread over
-    the outputs of its band. Scaled so that the energy of white noise is about kept; the identity for
-    equal numbers.
+    With fewer outputs than inputs, an output sums the inputs of a band; with more, an input is spread over
+    the outputs of a band. The scale roughly keeps the energy of white noise. The identity for equal numbers.
     """
     fan = max(-(-out_bins // in_bins), -(-in_bins // out_bins))
     outputs, inputs = torch.arange(out_bins)[:, None], torch.arange(in_bins)

@@ -1,11 +1,11 @@
-"""The U-Net on spectrograms that carries the intermediate blocks of Choi et al. (ISMIR 2020).
+"""U-Net on spectrograms with the intermediate blocks of Choi et al. (ISMIR 2020).
 
     spectrogram - entry - block --------------------------------- block - exit - mask or spectrogram
                             down - block ----------------- block - up
                                      down - ... block ... - up
 
-A transform of even length has an odd number of bins: the two taps of the entry make one less of them,
-those of the exit one more.
+A Fourier transform of even length has an odd number of bins: the two taps of the entry remove one, those of
+the exit add one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import (
     Activation,
     ConvNorm,
@@ -28,31 +29,30 @@ from soloist.networks.layers.convolutions import (
     set_weight,
     swap_axes,
 )
-from soloist.networks.layers.spectral_network import SpectralNetwork
 from soloist.networks.unet.dense_blocks import DenseConvolution
 from soloist.networks.unet.intermediate_blocks import BandLayer, BlockDesign
 from soloist.resources import is_captured
 
 
 class UNet(SpectralNetwork):
-    """A U-Net whose blocks are of one design, at any number of levels.
+    """U-Net with blocks of one design, at any number of levels.
 
     Args:
-        block: The design of the blocks.
-        input_channels: Channels of the spectrogram (for a stereo complex one: four).
-        output_channels: Channels of the output; None for those of the input.
-        internal_channels: Channels inside.
-        num_blocks: Blocks on the way down, in the middle and on the way up; odd.
+        block: Design of the blocks.
+        input_channels: Channels of the spectrogram (four for a complex stereo one).
+        output_channels: Channels of the output. If None, as many as `input_channels`.
+        internal_channels: Channels of the blocks.
+        num_blocks: Blocks of encoder, middle and decoder together; odd.
         num_bins: Frequencies of the spectrogram.
-        time_levels: Levels, from 0 at the top, whose down-sampling halves the frames; None for all.
-        frequency_levels: Levels whose down-sampling halves the bins; None for all.
-        first_activation: What follows the entry and its norm.
-        last_activation: What follows the exit.
-        initialization: How weights are drawn: by one rule for all ("xavier", "kaiming"), or for each
-            layer the one that suits its activation.
+        time_levels: Levels, from 0 at the top, that halve the frames. If None, all.
+        frequency_levels: Levels that halve the bins. If None, all.
+        first_activation: Activation after the entry and its norm.
+        last_activation: Activation after the exit.
+        initialization: Rule for the weights: "xavier" or "kaiming" for all layers, or "layer" for the rule
+            that suits the activation of each.
 
     Raises:
-        UsageError: An even number of blocks, or a level that does not exist.
+        UsageError: The number of blocks is even, or a level does not exist.
     """
 
     def __init__(
@@ -100,25 +100,25 @@ class UNet(SpectralNetwork):
 
     @property
     def receptive_field(self) -> int | None:
-        """Frames on either side that an output frame can depend on; None where there is no bound."""
+        """Frames on either side that an output frame can depend on; None if unbounded."""
         if self.frame_radius is None:
             return None
         radius = self.frame_radius
         for scale in reversed(self.time_scales):
-            # A coarse frame stands for `scale` fine ones: the farther neighbour of a pair counts.
+            # A coarse frame covers `scale` fine ones: the farther neighbour of a pair counts.
             radius = scale * radius + (scale - 1) + 2 * self.frame_radius
         return radius
 
     @property
     def stride(self) -> int:
-        """Frames by which an input may be shifted so that the output only shifts with it."""
+        """Shift of the input, in frames, that shifts the output by as many."""
         return 2 ** self.time_scales.count(2)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """Map `(batch, input_channels, num_bins, frames)` to `(batch, output_channels, num_bins, frames)`.
 
         Raises:
-            UsageError: Another number of bins than the network was made for.
+            UsageError: The number of bins differs from `num_bins`.
         """
         bins, frames = spectrogram.shape[-2:]
         if bins != self.num_bins:
@@ -130,10 +130,10 @@ class UNet(SpectralNetwork):
         return torch.cat([self._map(part) for part in parts], dim=-1)
 
     def optimize(self) -> None:
-        """Lay the spectrogram out for a CPU.
+        """Choose the fastest memory layout on a CPU: channels last.
 
-        The channels are last. If no frame sees another, their bins are next to each other, and as many are
-        taken at a time as stay in the cache.
+        If frames are independent, store the bins of a frame next to each other as well, and process as many
+        frames at a time as fit in the cache.
         """
         self.memory_format = torch.channels_last
         if self.receptive_field == 0 and self.stride == 1:
@@ -142,6 +142,7 @@ class UNet(SpectralNetwork):
         set_weight(self.exit, self.exit.weight.detach(), cast(Tensor, self.exit.bias).detach())
 
     def _map(self, spectrogram: Tensor) -> Tensor:
+        """Map `(batch, input_channels, num_bins, frames)` to `(batch, output_channels, num_bins, frames)`."""
         bins, frames = spectrogram.shape[-2:]
         # Zeros above the highest bin and after the last frame make both divisible.
         missing = (0, -frames % self.stride, 0, -(bins - 1) % self.frequency_stride)
@@ -158,11 +159,11 @@ class UNet(SpectralNetwork):
             x = decoder(torch.cat([up(x), skips.pop()], dim=1))
         x = self.last_activation(self.exit(x))
         x = (x.transpose(-1, -2) if self.frames_first else x)[..., :bins, :]
-        # A slice would tie a graph to whether there was something to cut.
+        # In a graph, a slice would be fixed to the case of the example: frames to cut, or none.
         return pad(x, (0, frames - x.shape[-1])) if is_captured() else x[..., :frames]
 
     def _put_frames_first(self) -> None:
-        """Have all layers map `(batch, channels, frames, frequency)`, if they are convolutions alone."""
+        """Let all layers map `(batch, channels, frames, frequency)`, if all of them are convolutions."""
         blocks = [*self.encoders, self.middle, *self.decoders]
         if not self.frames_first and all(isinstance(block, DenseConvolution) for block in blocks):
             self.frames_first = True
@@ -189,7 +190,7 @@ class UNet(SpectralNetwork):
 
 
 def _scales(name: str, levels: Sequence[int] | None, depth: int) -> list[int]:
-    """By how much each level divides its axis: two where it is listed (or nothing is), else one."""
+    """Divisor of an axis at each level: 2 if the level is listed or `levels` is None, else 1."""
     if levels is None:
         return [2] * depth
     if not set(levels) <= set(range(depth)):

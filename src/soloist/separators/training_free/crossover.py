@@ -1,4 +1,4 @@
-"""Low and high frequencies."""
+"""Separation into low and high frequencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from soloist.transforms import Window
 
 
 class Crossover(MaskSeparator):
-    """Splits a mixture at a frequency: the plainest of all separators, to compare others with.
+    """Splits a mixture at a frequency: the plainest separator, a baseline for others.
 
     Memory is flat: an output sample depends on `receptive_field` samples on either side, and a separation in
     chunks equals that of the whole track.
@@ -22,7 +22,7 @@ class Crossover(MaskSeparator):
         n_fft: Length of the window, samples; None for the power of two nearest to 46 ms.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        frequency: Where it is split, Hz. The nearest bin is the first one that is high.
+        frequency: Frequency of the split, Hz. The nearest bin is the first high one.
     """
 
     def __init__(

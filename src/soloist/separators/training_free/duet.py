@@ -16,41 +16,39 @@ _RELEASED_FLOOR = 1e-16
 
 
 class Duet(StereoSeparator):
-    """Gives each point of a stereo spectrogram to the source whose attenuation and delay explain it best [1].
+    """Gives each point of a stereo spectrogram to the source with the best attenuation and delay [1].
 
-    Where few sources sound at the same time and frequency, each point tells the level and the time at which
-    its source reaches the second channel relative to the first. A weighted histogram of both has a peak for
-    each source; a point then goes to the most likely peak. There may be more sources than channels. The
-    estimates are what a source gives to both channels, and add up to the mixture. Sources that have no peak
-    are silent.
+    If few sources sound at the same time and frequency, each point shows level and delay of one source in the
+    second channel relative to the first. A weighted histogram of both has a peak for each source; each point
+    goes to the most likely peak. There may be more sources than channels. The estimates are the images of
+    the sources in both channels, and add up to the mixture. Sources without a peak are silent.
 
-    Attenuation `a` is counted as `a - 1 / a`, and delay in samples of the second channel after the first.
-    Frequencies at which the largest delay is more than half a period, where a phase does not tell the delay,
-    are left out of the histogram; they are separated like all others.
+    The axes of the histogram are `a - 1 / a` of the attenuation `a`, and the delay of the second channel in
+    samples. Frequencies at which the largest delay exceeds half a period are left out, because phases are
+    ambiguous there, and separated like all others.
 
-    The histogram is that of what is given at once: in chunks, which is how files are separated, that of each
-    chunk, whose sources are then matched to those of the one before.
+    Each chunk of a file has a histogram of its own; the sources are matched to the chunk before.
 
     Args:
-        num_sources: How many sources to look for.
+        num_sources: Number of sources.
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture: two.
         n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        attenuations: Range of the histogram in symmetric attenuation; 3 is 10.4 dB. What is panned further
-            counts at its ends.
-        delays: Range in delay, samples.
+        attenuations: Range of the histogram in symmetric attenuation; 3 is 10.4 dB. Points outside count at
+            the ends.
+        delays: Range of the histogram in delay, samples.
         bins: Bins of the histogram along attenuation and delay. Odd numbers have one for the middle.
         peak_threshold: Least height of a peak in [0, 1], where 0 is the lowest and 1 the highest bin.
         peak_distance: Least distance of peaks, in bins along attenuation and delay.
         smoothing: Side, in bins, of the square over which the histogram is averaged; odd.
-        p: Exponent of the product of both channels' magnitudes, by which points are weighted.
-        q: Exponent of the frequency, likewise.
-        as_released: Follow nussl where it differs: delays are divided by another 2 pi, so that their range is
-            that much wider; all frequencies count, and no attenuation out of range; a peak's place is the
-            lower edge of its bin; flanks of a peak beyond `peak_distance` count as peaks; and the masks of
-            three sources or more overlap.
+        p: Exponent of the product of both magnitudes in the weight of a point.
+        q: Exponent of the frequency in the weight of a point.
+        as_released: Follow nussl: delays are divided by 2 pi once more, so that their range is wider by that
+            factor; all frequencies count, and no attenuation out of range; a peak lies at the lower edge of
+            its bin; flanks of a peak beyond `peak_distance` count as peaks; and the masks of three sources or
+            more overlap.
 
     References:
         [1] Ö. Yilmaz and S. Rickard, "Blind separation of speech mixtures via time-frequency masking", IEEE
@@ -102,7 +100,7 @@ class Duet(StereoSeparator):
 
     def spectrum_masks(self, spectrum: Tensor) -> Tensor:
         """Masks `(batch, sources, 1, frequency, frames)` of zeros and ones; see `MaskSeparator`."""
-        # In double precision, so that a bin of the histogram does not hang on the rounding of a phase.
+        # In double precision: rounding of a phase must not change a bin of the histogram.
         spectrum = spectrum.to(torch.complex128)
         attenuation, delay, found = self.locate(spectrum)
         scores = self._scores(spectrum, attenuation, delay).masked_fill(~found[..., None, None], torch.inf)
@@ -120,7 +118,7 @@ class Duet(StereoSeparator):
             spectrum: Complex, in double precision, `(batch, 2, frequency, frames)`.
 
         Returns:
-            Attenuation and delay, in samples, of each source, and whether there is one: `(batch, sources)`.
+            Attenuation, delay in samples, and True if found, for each source: `(batch, sources)`.
         """
         rows, columns, found = self._peaks(self.histogram(spectrum))
         places = []
@@ -130,7 +128,7 @@ class Duet(StereoSeparator):
         return (symmetric + (symmetric.square() + 4).sqrt()) / 2, delay, found
 
     def histogram(self, spectrum: Tensor) -> Tensor:
-        """The smoothed histogram `(batch, *bins)` of attenuation and delay, relative to its highest bin.
+        """Smoothed histogram `(batch, *bins)` of attenuation and delay, relative to the highest bin.
 
         Args:
             spectrum: Complex, in double precision, `(batch, 2, frequency, frames)`.
@@ -165,7 +163,7 @@ class Duet(StereoSeparator):
             return symmetric, delay, weights * _within(delay, self.delays)
         cues = Cues.of(spectrum, frequencies)
         unambiguous = (frequencies > 0) & (frequencies * max(map(abs, self.delays)) <= torch.pi)
-        # Zero, which does not count, has no power below 0.
+        # The bin at 0 Hz has no weight, and zero has no negative power.
         frequencies = frequencies.clamp(min=frequencies[1])
         weights = weights * frequencies**self.q * unambiguous
         return cues.symmetric_attenuation, cues.delay, weights * _within(cues.delay, self.delays)
@@ -180,7 +178,7 @@ class Duet(StereoSeparator):
         return avg_pool2d(padded, self.smoothing, stride=1)[:, 0]
 
     def _peaks(self, histogram: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows and columns of the highest peaks, and whether they are peaks at all: `(batch, sources)`."""
+        """Rows and columns of the highest peaks, and True for real peaks: `(batch, sources)`."""
         heights = histogram - histogram.amin(dim=(1, 2), keepdim=True)
         heights = heights / heights.amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(heights.dtype).tiny)
         left = heights.masked_fill(heights < self.peak_threshold, 0)
@@ -201,7 +199,7 @@ class Duet(StereoSeparator):
         return rows, columns, found
 
     def _scores(self, spectrum: Tensor, attenuation: Tensor, delay: Tensor) -> Tensor:
-        """Squared error of each source alone, which is minus its log-likelihood, `(batch, sources, f, t)`."""
+        """Squared error of each source alone, the negative log-likelihood, `(batch, sources, f, t)`."""
         first, second = spectrum[:, None].unbind(2)
         attenuation, delay = attenuation[..., None, None], delay[..., None, None]
         phase = -self._frequencies(spectrum) * delay
@@ -209,7 +207,7 @@ class Duet(StereoSeparator):
         return (expected * first - second).abs().square() / (1 + attenuation.square())
 
     def _frequencies(self, spectrum: Tensor) -> Tensor:
-        """In radians a sample, `(frequency, 1)`."""
+        """Radians a sample, `(frequency, 1)`."""
         frequencies = self.angular_frequencies(spectrum)
         if not self.as_released:
             return frequencies
@@ -221,7 +219,7 @@ def _within(values: Tensor, limits: tuple[float, float]) -> Tensor:
 
 
 def _overlapping_masks(scores: Tensor) -> Tensor:
-    """The masks of nussl: a later source's where it beats all before it, even if a third one beats both."""
+    """Masks of nussl: a source gets a point if it beats all sources before, even if a later one beats it."""
     before = scores.cummin(dim=1).values[:, :-1]
     later = scores[:, 1:] < before
     first = later.sum(dim=1, keepdim=True) % 2 == 0

@@ -1,4 +1,4 @@
-"""One separator of several: points that most of them judge alike are clusters."""
+"""Ensemble of separators: clusters of the points that most separators judge alike."""
 
 from __future__ import annotations
 
@@ -20,31 +20,29 @@ from soloist.transforms import Window
 
 
 class EnsembleClustering(MaskSeparator):
-    """Clusters the points of a spectrogram by what several separators make of them [1, 2].
+    """Clusters the points of a spectrogram by the masks of several separators [1, 2].
 
-    Each separator gives each point a mask for each of its sources. All masks together are the coordinates of
-    the point; the sources of the ensemble are clusters in this space, and the posteriors of these are its
-    masks. So a cue counts where it agrees with others, and one that tells nothing about a recording spreads
-    the points less than one that does.
+    Each separator gives each point one mask a source. All masks together are the coordinates of the point;
+    the sources of the ensemble are clusters of points, and the posteriors are the masks. A cue counts if it
+    agrees with others; an uninformative cue spreads the points less than an informative one.
 
-    Where all separators have the same sources, these are the ensemble's: its clusters begin at the points
-    that all give to one of them. Otherwise the clusters are sources in no particular order.
+    If all separators have the same sources, the ensemble has these too: clusters begin at points that all
+    separators give to one source. Otherwise the clusters are sources in no particular order.
 
-    The clusters are those of what is given at once: in chunks, which is how files are separated, those of
-    each chunk.
+    Each chunk of a file has clusters of its own.
 
     Args:
         separators: The separators; None for four cues of voice and accompaniment (two-stage HPSS, REPET,
             REPET-SIM, 2DFT).
-        sources: Names of the sources; None for those that all separators have.
+        sources: Names of the sources; None for the common sources of all separators.
         sample_rate: Rate of the mixture, Hz, and of the separators.
-        channels: Channels of the mixture, and of the separators; each is separated by itself.
+        channels: Channels of the mixture and of the separators; each channel is separated by itself.
         n_fft: Length of the window, samples; None for the power of two nearest to 46 ms.
         hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
-        weights: How much each separator counts; None for all alike.
-        clusterer: How clusters are found; None for k-means, from the points where all agree if there are any.
-        percentile: Percent of the points that are too soft to look for clusters in.
+        weights: Weight of each separator; None for equal weights.
+        clusterer: Clustering algorithm; None for k-means, from the points of agreement if there are any.
+        percentile: Percentile of loudness below which points do not define the clusters.
 
     Raises:
         UsageError: The separators do not fit the ensemble, or its sources cannot be named.
@@ -101,12 +99,12 @@ class EnsembleClustering(MaskSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """What the separators need, of which one may need much."""
+        """Longest best length of all separators."""
         return max(separator.chunk_length for separator in self.members)
 
     @property
     def minimum_length(self) -> int:
-        """What all separators can do with."""
+        """Largest minimum length of all separators."""
         return max(separator.minimum_length for separator in self.members)
 
     @property
@@ -132,10 +130,10 @@ class EnsembleClustering(MaskSeparator):
         return self.synthesize((spectrum * share for share in shares.unbind(1)), mixture.shape[-1])
 
     def cue(self, separator: Separator, mixture: Tensor) -> Tensor:
-        """The masks `(batch, sources, channels, frequency, frames)` of a separator, which sum to one.
+        """Masks `(batch, sources, channels, frequency, frames)` of one separator, with sum one.
 
         Args:
-            separator: One of the ensemble's.
+            separator: Separator of the ensemble.
             mixture: `(batch, channels, samples)`.
         """
         estimates = separator(mixture)
@@ -146,7 +144,7 @@ class EnsembleClustering(MaskSeparator):
         return torch.where(total > 0, spectra / total.masked_fill(total == 0, 1), 1 / sources)
 
     def _start(self, points: Tensor) -> Start:
-        """Clusters that begin where all separators agree on a source."""
+        """Initial clusters at the points of agreement of all separators."""
         agreed = torch.eye(len(self.sources)).repeat(1, len(self.scales))
         centres = agreed * self.scales.repeat_interleave(len(self.sources))
         return Start.at(centres.to(points).expand(len(points), -1, -1))

@@ -15,11 +15,10 @@ from soloist.transforms import Window
 
 
 class FT2D(RepetitionSeparator):
-    """Takes the peaks of the magnitudes' 2-D Fourier transform for accompaniment: they are what repeats [1].
+    """Accompaniment is the peaks of the magnitudes' 2-D Fourier transform, which repeat in time [1].
 
-    Memory grows with what is given at once. In chunks, which is how files are separated, the transform is
-    that of the chunk; the neighbourhood of a peak is counted in its bins, which are the wider in Hz the
-    shorter the chunk.
+    Memory grows with the length of a chunk. Files are separated in chunks, each with a transform of its own;
+    the neighbourhood of a peak is in bins of the transform, which are wider in Hz for shorter chunks.
 
     Args:
         sample_rate: Rate of the mixture, Hz.
@@ -29,18 +28,16 @@ class FT2D(RepetitionSeparator):
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none.
-        neighborhood: Size of the neighbourhood in which a peak is the largest, in bins of the transform
-            along frequency and time.
+        neighborhood: Neighbourhood of a peak, in bins of the transform along frequency and time.
         peaks: "threshold" keeps local maxima whose neighbourhood spans more than the deviation of the
-            whole transform [1]; "prominence" weights each local maximum by how many deviations of its
-            neighbourhood it stands above its mean, relative to the most prominent one [2].
-        quadrants: Which quadrants of the transform are kept: 0 and 2 hold what rises in frequency with
-            time, 1 and 3 what falls.
-        model: Which part's magnitudes make the mask, the peaks' ("background") or the rest's
-            ("foreground").
-        as_released: Follow the authors' program where it differs: peaks are mirrored about the middle
-            column (one off where their number is even), magnitudes are raised by 1e-7, and the mask is
-            divided by its largest value.
+            whole transform [1]; "prominence" weights each local maximum by its distance from the mean of the
+            neighbourhood, in deviations, relative to the most prominent one [2].
+        quadrants: Quadrants of the transform to keep: 0 and 2 hold sounds that rise in frequency with time, 1
+            and 3 sounds that fall.
+        model: Magnitudes that make the mask: of the peaks ("background") or of the rest ("foreground").
+        as_released: Follow the authors' program: peaks are mirrored about the middle column (off by one for
+            an even number of columns), magnitudes are raised by 1e-7, and the mask is divided by its largest
+            value.
 
     References:
         [1] P. Seetharaman, F. Pishdadian and B. Pardo, "Music/voice separation using the 2D Fourier
@@ -88,7 +85,7 @@ class FT2D(RepetitionSeparator):
         return 30 * self.sample_rate
 
     def background(self, magnitudes: Tensor) -> Tensor:
-        """The soft mask of the peaks; see `RepetitionSeparator`."""
+        """Soft mask of the peaks; see `RepetitionSeparator`."""
         transform = torch.fft.fft2(magnitudes)
         kept = self._weights(transform)
         if self.model == "foreground":
@@ -101,7 +98,7 @@ class FT2D(RepetitionSeparator):
         return mask if self.model == "background" else 1 - mask
 
     def _weights(self, transform: Tensor) -> Tensor:
-        """How much of a peak each bin of the transform `(..., frequency, frames)` is, in [0, 1]."""
+        """Weight of each bin of the transform `(..., frequency, frames)` as a peak, in [0, 1]."""
         size = torch.fft.fftshift(transform.abs(), dim=(-2, -1)).double()
         size = size / (size.amax(dim=(-2, -1), keepdim=True) + 1e-7)
         largest = self._largest(size)

@@ -12,11 +12,11 @@ from soloist.transforms import Window
 
 
 class HPSS(MaskSeparator):
-    """Tells tones from strokes by the direction in which a spectrogram is smooth.
+    """Separates tones from strokes by the direction in which a spectrogram is smooth.
 
-    A median along time keeps what lasts (harmonic), one along frequency keeps what is broad
+    A median along time keeps long sounds (harmonic), a median along frequency keeps broad ones
     (percussive) [1]. With a margin above one a source must exceed the other by that factor to get a bin;
-    what neither gets is a third source, the residual, so that the sources still add up to the mixture [2].
+    the rest is a third source, the residual: the sources always add up to the mixture [2].
 
     Memory is flat: an output sample depends on `receptive_field` samples on either side, and a
     separation in chunks equals that of the whole track.
@@ -31,7 +31,7 @@ class HPSS(MaskSeparator):
         harmonic_kernel: Length of the median along time, frames.
         percussive_kernel: Length of the median along frequency, bins.
         harmonic_margin: Factor, at least 1, by which the harmonic part must exceed the percussive one.
-        percussive_margin: The reverse.
+        percussive_margin: Factor, at least 1, by which the percussive part must exceed the harmonic one.
         mask: "soft" shares a bin between the sources, "hard" gives it to one.
         power: Exponent of the soft mask; 2 makes it a Wiener filter.
 
@@ -78,7 +78,7 @@ class HPSS(MaskSeparator):
 
     @property
     def receptive_field(self) -> int:
-        """A window on either side, and the frames that the median along time sees."""
+        """A window on either side, and half the median along time."""
         return self.stft.n_fft + self.harmonic_kernel // 2 * self.stft.hop_length
 
     def masks(self, magnitudes: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class HPSS(MaskSeparator):
         return torch.stack([harmonic_mask, percussive_mask, 1 - harmonic_mask - percussive_mask], dim=1)
 
     def harmonic_mask(self, magnitudes: Tensor) -> Tensor:
-        """The mask of the harmonic part alone, of the shape of the magnitudes."""
+        """Mask of the harmonic part alone, with the shape of the magnitudes."""
         harmonic, percussive = self._medians(magnitudes)
         return self._mask(harmonic, percussive.mul_(self.harmonic_margin))
 
@@ -103,9 +103,9 @@ class HPSS(MaskSeparator):
         )
 
     def _mask(self, wanted: Tensor, other: Tensor) -> Tensor:
-        """Where the wanted part exceeds the other, or its share; one half where both are silent."""
+        """Mask of the wanted part against the other; one half if both are silent."""
         if self.mask == "hard":
             return (wanted > other).to(wanted)
-        # In place, because these are the largest tensors of all; 0 / 0 is told apart from the rest by NaN.
+        # In place, because these are the largest tensors of all; NaN marks 0 / 0.
         share = other.div(wanted).pow_(self.power).add_(1).reciprocal_()
         return share.masked_fill_(share.isnan(), 0.5)

@@ -15,29 +15,29 @@ from soloist.separators.separator import Separator
 from soloist.separators.training_free.mask_separator import numbered_sources
 
 _LEAST_SHARE = 1e-10
-"""Power of a principal component, as a part of all, below which it is the rounding of the others."""
+"""Share of the power below which a principal component is a rounding error."""
 
 
 class ICA(Separator):
     """Undoes an instantaneous mixture of as many sources as channels by making them independent [1].
 
-    Each channel is taken for a weighted sum of the same sources, without delays and echoes: a mixing desk's,
-    not a room's. FastICA finds the weights by which the sources are least Gaussian. A source's estimate is
-    what it gives to each channel, so that there is no question of its scale or sign, and all add up to the
-    mixture. Where channels depend on each other there are fewer sources, and the others are silent.
+    The model of each channel is a weighted sum of the same sources, without delays and echoes: a mixing desk,
+    not a room. FastICA finds the weights that make the sources least Gaussian. An estimate is the image of a
+    source in each channel, with a defined scale and sign; all add up to the mixture. Linearly dependent
+    channels have fewer sources, and the others are silent.
 
-    Weights are those of what is given at once: in chunks, which is how files are separated, those of each
-    chunk, whose sources are then matched to those of the one before. Needs scikit-learn.
+    Each chunk of a file has weights of its own; the sources are matched to the chunk before. Needs
+    scikit-learn.
 
     Args:
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture, at least two, and number of the sources.
         iterations: Most iterations.
         tolerance: Change of the weights at which to stop.
-        seed: Of the weights that the search begins with.
+        seed: Seed of the initial weights.
 
     Raises:
-        UsageError: There is one channel only, or scikit-learn is not installed.
+        UsageError: Only one channel, or scikit-learn is not installed.
 
     References:
         [1] A. Hyvärinen and E. Oja, "Independent component analysis: algorithms and applications", Neural
@@ -70,7 +70,7 @@ class ICA(Separator):
 
     @property
     def chunk_length(self) -> int:
-        """Half a minute, in which each source is likely to be heard."""
+        """Half a minute: long enough to hear each source."""
         return 30 * self.sample_rate
 
     def estimate(self, mixture: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class ICA(Separator):
         return torch.from_numpy(np.stack(estimates)).to(mixture)
 
     def _separate(self, mixture: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What each source gives to each channel `(sources, channels, samples)`."""
+        """Image of each source in each channel, `(sources, channels, samples)`."""
         centred = mixture - mixture.mean(axis=1, keepdims=True)
         powers, axes = np.linalg.eigh(centred @ centred.T)
         # The last ones are the strongest.
@@ -104,7 +104,7 @@ class ICA(Separator):
             whiten="unit-variance", max_iter=self.iterations, tol=self.tolerance, random_state=self.seed
         )
         with warnings.catch_warnings():
-            # Noise has no independent components: whatever was found by then is as good as any.
+            # Noise has no independent components: any result is as good as another.
             warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
             ica.fit(components.T)
         return np.asarray(ica.components_)

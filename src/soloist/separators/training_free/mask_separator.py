@@ -1,4 +1,4 @@
-"""What separators without training share: STFT, a rule that makes masks of magnitudes, inverse STFT."""
+"""Bases of the separators without training: STFT, masks by a rule, inverse STFT."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def frame_length(sample_rate: int, seconds: float) -> int:
 
 
 def numbered_sources(count: int) -> tuple[str, ...]:
-    """Names of sources that nobody can name: `source1`, `source2`, ...
+    """Names of anonymous sources: `source1`, `source2`, ...
 
     Raises:
-        UsageError: There is none.
+        UsageError: Fewer than one source.
     """
     if count < 1:
         raise UsageError(f"num_sources {count} must be at least 1")
@@ -34,9 +34,9 @@ def numbered_sources(count: int) -> tuple[str, ...]:
 
 
 class MaskSeparator(Separator):
-    """Masks the mixture's STFT by a rule on its magnitudes; the mixture's phase is kept.
+    """Masks the STFT of the mixture by a rule on magnitudes; the phase stays.
 
-    A subclass implements `masks`, or `spectrum_masks` where phases matter to its rule.
+    A subclass implements `masks`, or `spectrum_masks` for a rule that needs phases.
 
     Args:
         sources: Names of the sources, in the order of the masks.
@@ -45,7 +45,7 @@ class MaskSeparator(Separator):
         n_fft: Length of the window, samples.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        ordered: Whether the order of the sources means something.
+        ordered: True if the order of the sources is fixed.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class MaskSeparator(Separator):
         return torch.stack([self.stft.inverse(spectrum, length) for spectrum in spectra], dim=1)
 
     def predict(self, mixture: Tensor) -> Prediction:
-        """What there is to see of a mixture `(batch, channels, samples)`: masks, and what they leave.
+        """Prediction for a mixture `(batch, channels, samples)`: masks and masked coefficients.
 
-        There are none where a subclass estimates in another way than by one of the rules.
+        Estimates only, if a subclass overrides `estimate`.
         """
         if type(self).estimate is not MaskSeparator.estimate:
             return super().predict(mixture)
@@ -96,14 +96,14 @@ class MaskSeparator(Separator):
         )
 
     def spectrum_masks(self, spectrum: Tensor) -> Tensor:
-        """The rule where it needs more than magnitudes.
+        """The rule on complex spectra; by default on magnitudes.
 
         Args:
             spectrum: Complex `(batch, channels, frequency, frames)`.
 
         Returns:
-            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`; of one channel where all share
-            theirs.
+            Masks in [0, 1], `(batch, sources, channels, frequency, frames)`; one channel if all share a
+            mask.
         """
         return self.masks(spectrum.abs())
 
@@ -120,7 +120,7 @@ class MaskSeparator(Separator):
 
 
 class RepetitionSeparator(MaskSeparator):
-    """Takes for accompaniment what repeats or is redundant in the mixture, and the rest for vocals.
+    """Accompaniment is the repeating or redundant part of the mixture, vocals are the rest.
 
     A subclass implements `background`.
 
@@ -131,8 +131,8 @@ class RepetitionSeparator(MaskSeparator):
         hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
-        high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none. Its nearest bin is
-            the first one that may be vocals.
+        high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none. Vocals begin at the
+            nearest bin.
     """
 
     def __init__(
@@ -169,20 +169,20 @@ class RepetitionSeparator(MaskSeparator):
         return torch.stack([1 - background, background], dim=1)
 
     def background(self, magnitudes: Tensor) -> Tensor:
-        """The soft mask of what repeats, a new tensor of the shape of `magnitudes`."""
+        """Soft mask of the repeating part, a new tensor of the shape of `magnitudes`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement background")
 
 
 def nearest_bin(stft: STFT, frequency: float, sample_rate: int) -> int:
-    """The bin that is nearest to a frequency in Hz; of two, the lower one."""
+    """Nearest bin to a frequency in Hz; the lower one of two."""
     return min(math.ceil(frequency * stft.n_fft / sample_rate - 0.5), stft.num_bins - 1)
 
 
 def ratio_mask(part: Tensor, whole: Tensor) -> Tensor:
-    """How much of a magnitude is explained by a part of it, in [0, 1]; silence is all explained.
+    """Share of a modelled part in a magnitude, in [0, 1]; 1 for silence.
 
     Args:
-        part: Magnitudes of a model of the part, of any size.
+        part: Magnitudes of the model of the part.
         whole: Magnitudes, of the same shape.
     """
     silent = whole <= 0

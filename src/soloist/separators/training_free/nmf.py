@@ -1,4 +1,4 @@
-"""Factorisation of magnitudes into what sounds and when."""
+"""Non-negative factorisation of magnitudes into templates and activations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _FLOOR = 1e-8
 
 
 def divergence_gradients(observed: Tensor, model: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """The two parts of the gradient of a beta-divergence with respect to a model.
+    """Negative and positive part of the gradient of a beta-divergence with respect to a model.
 
-    The gradient is the second minus the first; multiplying a factor of the model by what it gets of the
-    first, over what it gets of the second, makes the divergence smaller and keeps the factor positive [1].
+    The gradient is the second minus the first. A factor of the model times the ratio of first to second, both
+    projected on the factor, lowers the divergence and stays positive [1].
 
     Args:
-        observed: What is modelled, not negative, any shape.
+        observed: Observed values, not negative, any shape.
         model: Of the same shape.
         beta: 2 is the squared distance, 1 Kullback and Leibler's divergence, 0 Itakura and Saito's.
 
@@ -34,17 +34,17 @@ def divergence_gradients(observed: Tensor, model: Tensor, beta: float) -> tuple[
 def factorize(
     magnitudes: Tensor, components: int, *, iterations: int = 200, beta: float = 1.0, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Non-negative factorisation: magnitudes as sums of templates that come and go.
+    """Non-negative factorisation: magnitudes as sums of templates with activations.
 
     Args:
-        magnitudes: `(batch, frequency, frames)`; each item is factorised by itself.
-        components: How many templates.
+        magnitudes: `(batch, frequency, frames)`; each item has factors of its own.
+        components: Number of templates.
         iterations: Multiplicative updates.
-        beta: Order of the divergence that is minimised; see `divergence_gradients`.
-        seed: Of the random factors to begin with, which are the same for each item.
+        beta: Order of the minimised divergence; see `divergence_gradients`.
+        seed: Seed of the initial factors, which are the same for each item.
 
     Returns:
-        Templates `(batch, frequency, components)`, each of which adds up to one, and activations
+        Templates `(batch, frequency, components)`, each with sum one, and activations
         `(batch, components, frames)`.
     """
     _, frequency, frames = magnitudes.shape

@@ -1,4 +1,4 @@
-"""PROJET: sources by the mixture's projections on directions of the stereo image."""
+"""PROJET: sources by projections of the mixture on directions of the stereo image."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from soloist.separators.training_free.stereo import StereoSeparator
 from soloist.transforms import Window
 
 _GROUP = 2**18
-"""Values that are modelled at once: what stays in the cache is twice as fast."""
+"""Values in a block: few enough for the cache, which is twice as fast."""
 _TURNS = 2
-"""How often the place that each source begins at is looked for, given those of the others."""
+"""Searches for the initial place of each source, given the places of the others."""
 _ELSEWHERE = 1e-3
-"""How much of a source is at all other places to begin with."""
+"""Initial share of a source at each other place."""
 
 
 class Projet(StereoSeparator):
-    """Explains what is heard of a stereo mixture in many directions by sources at many places [1, 2].
+    """Models the projections of a stereo mixture on many directions by sources at many places [1, 2].
 
-    The mixture is projected on directions, each of which cancels one place of the stereo image. The magnitude
-    of a projection is modelled as a sum over sources: the source's magnitude at a time and frequency, times
-    how much of what lies at its places is heard in that direction. Both are found by multiplicative updates,
-    and the projections are shared between the sources in these proportions and brought back to channels.
-    The updates begin with each source at one place, so that together they explain most of the mixture; from
-    random places, sources that differ in delay alone do not part. The estimates add up to the mixture. There
-    may be more sources than channels, and a source may lie at several places, or be wide.
+    Each direction cancels one place of the stereo image. The model of the magnitude of a projection is a sum
+    over sources: the magnitude of the source at a time and frequency, times the gain of the source's places
+    in that direction. Multiplicative updates find both; the sources share the projections in proportion to
+    the model, and the shares are brought back to channels. The updates begin with each source at the one
+    place that explains most of the mixture together with the others: random places cannot separate sources
+    that differ in delay alone. The estimates add up to the mixture. There may be more sources than channels,
+    and a source may lie at several places, or be wide.
 
-    Time and memory grow with the number of projections. Sources are modelled in what is given at once: in
-    chunks, which is how files are separated, anew in each, and then matched to those of the one before.
+    Time and memory grow with the number of projections. Each chunk of a file has a model of its own; the
+    sources are matched to the chunk before.
 
     Args:
-        num_sources: How many sources to look for.
+        num_sources: Number of sources.
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture: two.
         n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        places: Places where a source can be: levels from the first channel to the second, and delays. Of one
-            level it is that of both channels alike.
-        projections: Directions of projection, likewise.
-        max_delay: Largest delay of a place or direction, samples; delays are from minus that to that.
+        places: Number of levels, from the first channel to the second, and of delays of the places of
+            sources. A single level is equal in both channels.
+        projections: Number of levels and of delays of the directions of projection.
+        max_delay: Largest delay of a place or direction in either sense, samples.
         iterations: Updates.
-        beta: Order of the divergence between projections and model that is minimised: 2 is the squared
-            distance, 1 Kullback and Leibler's divergence, 0 Itakura and Saito's.
-        alpha: Exponent of the magnitudes that are taken to add up.
+        beta: Order of the minimised divergence between projections and model: 2 is the squared distance, 1
+            Kullback and Leibler's divergence, 0 Itakura and Saito's.
+        alpha: Exponent of the magnitudes in the sum over sources.
 
     References:
         [1] D. FitzGerald, A. Liutkus and R. Badeau, "PROJET: spatial audio separation using projections",
@@ -96,7 +96,7 @@ class Projet(StereoSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """A quarter of a minute, whose projections take some ten megabytes each."""
+        """A quarter of a minute: some ten megabytes a projection."""
         return 15 * self.sample_rate
 
     def estimate(self, mixture: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Projet(StereoSeparator):
         return rearrange(torch.cat(estimates), "f s c t -> s c f t") * level
 
     def _begin(self, mixture: Tensor) -> tuple[Tensor, Tensor]:
-        """Magnitudes `(frequency, sources, frames)` and places `(places, sources)` to begin with."""
+        """Initial magnitudes `(frequency, sources, frames)` and places `(places, sources)`."""
         frequency, _, frames = mixture.shape
         count = len(self.sources)
         magnitudes = mixture.real.new_ones(frequency, count, frames)
@@ -129,9 +129,9 @@ class Projet(StereoSeparator):
         return magnitudes, places
 
     def _explain(self, mixture: Tensor, others: list[int]) -> Tensor:
-        """How much of a mixture is explained by each place beside others, `(places,)`.
+        """Amount of the mixture that each place explains, together with others, `(places,)`.
 
-        Each point counts for the place that explains it best.
+        Each point counts for its best place.
         """
         frequencies = self.angular_frequencies(mixture)[:, 0]
         places = self._grid(self.places, 0.0, torch.pi / 2).to(frequencies)
@@ -140,7 +140,7 @@ class Projet(StereoSeparator):
             point, place = mixture[part], _steering(places, frequencies[part]).conj()
             power = _energy(point).sum(dim=1, keepdim=True)
             cosine = _energy(place @ (point * torch.rsqrt(power.clamp(min=_tiny(power)))))
-            # To the eighth power: what lies a little beside a place is not explained by it.
+            # To the eighth power: a place does not explain points a little beside it.
             fit = cosine.square_().square_().square_()
             best = fit.maximum(fit[:, others].amax(dim=1, keepdim=True)) if others else fit
             explained += (best * power.sqrt()).sum(dim=(0, 2))
@@ -179,13 +179,13 @@ class Projet(StereoSeparator):
 
 @dataclass(frozen=True)
 class _Block:
-    """A group of frequencies, and what is heard there in each direction.
+    """A group of frequencies, and the projections there.
 
     Attributes:
-        bins: Which frequencies.
-        directions: By which a mixture is multiplied to be projected, `(frequency, projections, 2)`.
-        gains: What is heard of each place, `(frequency, projections, places)`.
-        observed: What is heard of the mixture, `(frequency, projections, frames)`.
+        bins: Frequencies of the group.
+        directions: Projection matrices, `(frequency, projections, 2)`.
+        gains: Gain of each place in each projection, `(frequency, projections, places)`.
+        observed: Magnitudes of the projected mixture, `(frequency, projections, frames)`.
     """
 
     bins: slice
@@ -194,7 +194,7 @@ class _Block:
     observed: Tensor
 
     def share(self, mixture: Tensor, magnitudes: Tensor, places: Tensor) -> Tensor:
-        """What each source gives to both channels.
+        """Image of each source in both channels.
 
         Args:
             mixture: `(frequency, 2, frames)`.
@@ -211,18 +211,18 @@ class _Block:
             back @ (projected * (heard[:, :, [source]] * magnitudes[:, [source]] / total))
             for source in range(places.shape[1] - 1)
         ]
-        # The last one is the rest, so that all add up where nothing is modelled too.
+        # The last source is the rest: estimates add up even if the model is zero.
         return torch.stack([*estimates, mixture - sum(estimates)], dim=1)
 
 
 def _groups(count: int, values: int) -> Iterator[slice]:
-    """Groups of frequencies, with so many values of each."""
+    """Groups of frequencies, for a number of values of each frequency."""
     size = max(1, _GROUP // values)
     return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _steering(points: Tensor, frequencies: Tensor) -> Tensor:
-    """Both channels `(frequency, points, 2)` of a source at each point, an angle of level and a delay."""
+    """Both channels `(frequency, points, 2)` of a source at each point (angle of level, delay)."""
     angles, delays = points.unbind(1)
     phases = -frequencies[:, None] * delays
     first = torch.complex(angles.cos(), torch.zeros_like(angles)).expand(phases.shape)

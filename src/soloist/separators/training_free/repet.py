@@ -1,4 +1,4 @@
-"""REPET: repetition found by its period."""
+"""REPET: repetition by its period."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Repet(RepetitionSeparator):
     """Models the accompaniment by the median of a pattern's repetitions at one period [1].
 
     The period is the lag of the largest value of the beat spectrum, the autocorrelation of the power
-    spectrogram averaged over frequency and channels [2]; it is at most a third of what is heard.
-    (In [1] candidates are also scored by their multiples; the authors' later programs do without.)
+    spectrogram averaged over frequency and channels [2]; it is at most a third of the mixture.
+    (In [1] candidates are also scored by their multiples, but not in the authors' later programs.)
 
-    Memory grows with what is given at once. In chunks, which is how files are separated, the period is
-    found for each chunk and the median is taken within it: a pattern may change from chunk to chunk. What
-    is shorter than three of the shortest periods cannot repeat and is all accompaniment.
+    Memory grows with the length of a chunk. Each chunk of a file has a period and medians of its own: the
+    pattern may change from chunk to chunk. A mixture shorter than three of the shortest periods is all
+    accompaniment.
 
     Args:
         sample_rate: Rate of the mixture, Hz.
@@ -33,9 +33,9 @@ class Repet(RepetitionSeparator):
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none.
-        min_period: Shortest period looked for, s.
-        max_period: Longest period looked for, s.
-        period: The period, s, where it is known; None to find it.
+        min_period: Shortest period of the search, s.
+        max_period: Longest period of the search, s.
+        period: Known period, s; None to search.
 
     References:
         [1] Z. Rafii and B. Pardo, "REpeating Pattern Extraction Technique (REPET): a simple method for
@@ -81,7 +81,7 @@ class Repet(RepetitionSeparator):
         return 30 * self.sample_rate
 
     def background(self, magnitudes: Tensor) -> Tensor:
-        """The soft mask of what repeats; see `RepetitionSeparator`."""
+        """Soft mask of the repeating part; see `RepetitionSeparator`."""
         return torch.stack([self._background_of_item(item) for item in magnitudes])
 
     def _frames(self, seconds: float) -> int:
@@ -102,7 +102,7 @@ class Repet(RepetitionSeparator):
         return ratio_mask(model, magnitudes)
 
     def _find_period(self, magnitudes: Tensor) -> int | None:
-        """The period of `(channels, frequency, frames)` in frames; None where none would repeat thrice."""
+        """Period of `(channels, frequency, frames)` in frames; None if too short for three repetitions."""
         longest = min(self.max_period, math.ceil((magnitudes.shape[-1] - 1) / 3))
         if longest < self.min_period:
             return None

@@ -1,4 +1,4 @@
-"""REPET-SIM: repetition found by similarity."""
+"""REPET-SIM: repetition by similarity."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from soloist.transforms import Window
 
 
 class RepetSim(RepetitionSeparator):
-    """Models the accompaniment in each frame by the median of the frames that are most like it.
+    """Models the accompaniment in each frame by the median of the most similar frames.
 
     The similarity of two frames is the cosine of their magnitudes, averaged over channels; the similar
     frames are the highest local maxima of a frame's similarities to all others, itself included [1].
 
-    Memory grows with the square of the duration that is given at once. In chunks, which is how files are
-    separated, the similar frames are looked for within the chunk.
+    Memory grows with the square of the length of a chunk. Similar frames of a file come from the same chunk.
 
     Args:
         sample_rate: Rate of the mixture, Hz.
@@ -32,13 +31,13 @@ class RepetSim(RepetitionSeparator):
         window: Name of the window.
         mask: "soft", or "hard": each bin goes to the source with the larger soft mask.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none.
-        threshold: Least similarity of a frame that counts as similar, in [0, 1].
+        threshold: Least similarity of similar frames, in [0, 1].
         min_distance: Least distance of similar frames from one another, s.
-        max_frames: Most frames that a median is taken of.
-        picking: How similar frames are picked. "maxima": as described. "greedy": the most similar frame
-            again and again, its neighbours struck out, until nothing is left; similarities are first
-            rescaled to [0, 1] for each frame, and the first pick, taken for the frame itself, is left
-            out. Frames without a similar one are all accompaniment then. That is what nussl does.
+        max_frames: Most frames of a median.
+        picking: Choice of similar frames. "maxima": local maxima, as described. "greedy", as nussl does:
+            repeatedly the most similar frame without the neighbours of earlier picks; similarities are
+            rescaled to [0, 1] for each frame, and the first pick, presumably the frame itself, is dropped.
+            Frames without a similar one are then all accompaniment.
 
     References:
         [1] Z. Rafii and B. Pardo, "Music/voice separation using the similarity matrix", ISMIR 2012.
@@ -83,7 +82,7 @@ class RepetSim(RepetitionSeparator):
         return 30 * self.sample_rate
 
     def background(self, magnitudes: Tensor) -> Tensor:
-        """The soft mask of what repeats; see `RepetitionSeparator`."""
+        """Soft mask of the repeating part; see `RepetitionSeparator`."""
         return torch.stack([self._background_of_item(item) for item in magnitudes])
 
     def _background_of_item(self, magnitudes: Tensor) -> Tensor:
@@ -99,14 +98,14 @@ class RepetSim(RepetitionSeparator):
         """Indices `(frames, largest count)` of similar frames, best first, and their counts `(frames,)`."""
         size = 2 * int(self.min_distance) + 1
         peak = (similarity >= sliding_maximum(similarity, size, dim=1)) & (similarity >= self.threshold)
-        # A frame is always similar to itself, though another one may be louder in the rounding.
+        # A frame is always similar to itself; rounding may rank another one higher.
         peak |= torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
         counts = peak.sum(dim=1).clamp(max=self.max_frames)
         ranked = similarity.masked_fill(~peak, -torch.inf)
         return ranked.topk(int(counts.max()), dim=1).indices, counts
 
     def _pick_greedily(self, similarity: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, in the way of nussl."""
+        """`_pick_maxima` in the way of nussl."""
         left = rescaled_rows(similarity)
         left = left.masked_fill(left < self.threshold, 0)
         position = torch.arange(len(left), device=left.device)
@@ -125,13 +124,13 @@ class RepetSim(RepetitionSeparator):
 
 
 def cosine_similarity(magnitudes: Tensor) -> Tensor:
-    """Cosines `(frames, frames)` of the frames of `(frequency, frames)`; silence is like nothing."""
+    """Cosines `(frames, frames)` of the frames of `(frequency, frames)`; 0 for silence."""
     frames = normalize(magnitudes.T, dim=1, eps=torch.finfo(magnitudes.dtype).tiny)
     return frames @ frames.T
 
 
 def rescaled_rows(values: Tensor) -> Tensor:
-    """Each row of `(rows, columns)` brought to the range [0, 1]; a constant row becomes zero."""
+    """Rows of `(rows, columns)` rescaled to [0, 1]; constant rows become zero."""
     values = values - values.amin(dim=1, keepdim=True)
     largest = values.amax(dim=1, keepdim=True)
     return values / largest.masked_fill(largest <= 0, 1)

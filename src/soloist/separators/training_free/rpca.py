@@ -11,14 +11,13 @@ from soloist.transforms import Window
 
 
 class RPCA(RepetitionSeparator):
-    """Splits the magnitudes into a matrix of low rank, the accompaniment, and a sparse one, the vocals [1].
+    """Splits magnitudes into a low-rank matrix, the accompaniment, and a sparse one, the vocals [1].
 
     The split minimises the nuclear norm of the one and `1 / sqrt(largest dimension)` times the absolute
     sum of the other, by the inexact augmented Lagrange multiplier method [2].
 
-    Memory and, faster, time grow with what is given at once; this is by far the slowest of the
-    separators without training. In chunks, which is how files are separated, the low rank is that of the
-    chunk.
+    Memory and, faster, time grow with the length of a chunk; RPCA is by far the slowest separator without
+    training. Each chunk of a file has a low-rank matrix of its own.
 
     Args:
         sample_rate: Rate of the mixture, Hz.
@@ -26,10 +25,10 @@ class RPCA(RepetitionSeparator):
         n_fft: Length of the window, samples; None for the power of two nearest to 40 ms.
         hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
-        mask: "hard" gives a bin to the larger of the two matrices [1]; "soft" shares it by their ratio.
+        mask: "hard" gives a bin to the larger of the two matrices [1]; "soft" shares it in proportion.
         high_pass: Frequency, Hz, below which everything is accompaniment; 0 for none.
         max_iterations: Most iterations.
-        tolerance: Relative error of the sum of the two matrices at which to stop.
+        tolerance: Relative error of the sum of the two matrices that ends the iterations.
 
     References:
         [1] P.-S. Huang, S. D. Chen, P. Smaragdis and M. Hasegawa-Johnson, "Singing-voice separation from
@@ -66,7 +65,7 @@ class RPCA(RepetitionSeparator):
         self.tolerance = tolerance
 
     def background(self, magnitudes: Tensor) -> Tensor:
-        """The share of the low-rank matrix; see `RepetitionSeparator`."""
+        """Share of the low-rank matrix; see `RepetitionSeparator`."""
         return torch.stack([torch.stack([self._share(channel) for channel in item]) for item in magnitudes])
 
     def _share(self, magnitudes: Tensor) -> Tensor:
@@ -77,12 +76,12 @@ class RPCA(RepetitionSeparator):
 
 
 def decompose(matrix: Tensor, max_iterations: int = 100, tolerance: float = 1e-7) -> tuple[Tensor, Tensor]:
-    """Split a matrix into one of low rank and a sparse one that add up to it; see `RPCA`.
+    """Split a matrix into a sum of a low-rank and a sparse one; see `RPCA`.
 
     Args:
         matrix: Real `(rows, columns)`, in double precision.
         max_iterations: Most iterations.
-        tolerance: Relative error of the sum at which to stop.
+        tolerance: Relative error of the sum that ends the iterations.
     """
     sparse = torch.zeros_like(matrix)
     norm = torch.linalg.matrix_norm(matrix)
@@ -109,8 +108,8 @@ def decompose(matrix: Tensor, max_iterations: int = 100, tolerance: float = 1e-7
 def shrink_singular_values(matrix: Tensor, amount: Tensor) -> Tensor:
     """Lower the singular values of `(rows, columns)` by an amount, down to zero.
 
-    They come from the smaller of the two Gram matrices, which takes a fraction of the time of a singular
-    value decomposition; in double precision what that loses lies far below any amount used here.
+    The smaller Gram matrix gives the singular values in a fraction of the time of a decomposition; in double
+    precision, its error lies far below any amount used here.
     """
     if matrix.shape[0] < matrix.shape[1]:
         return shrink_singular_values(matrix.T, amount).T

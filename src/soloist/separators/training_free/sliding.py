@@ -1,9 +1,9 @@
 """Exact order statistics on tensors: sliding medians and maxima, medians of gathered values.
 
-A set's values are held as one tensor for each rank, and sets are merged from sorted runs by comparators
-that act on all positions at once (Batcher's odd-even merge; D. E. Knuth, The Art of Computer Programming
-3, 5.3.4). Neighbouring windows share their runs, so that a sliding median of 31 costs about 90 vectorised
-comparisons an element, several times less than a selection in each window.
+A set is one tensor for each rank. Comparators on all positions at once merge sorted runs (Batcher's odd-even
+merge; D. E. Knuth, The Art of Computer Programming 3, 5.3.4). Neighbouring windows share runs: a sliding
+median of 31 costs about 90 vectorised comparisons an element, several times less than a selection in each
+window.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Elements that are filtered at once: all ranks of a run stay in the cache of one core.
+# Elements of a block: all ranks of a run stay in the cache of one core.
 _BLOCK_ELEMENTS = 32_768
 
 
 def sliding_median(values: Tensor, size: int, dim: int) -> Tensor:
     """Median of the window of `size` values around each value, along one axis.
 
-    Beyond its ends the axis is mirrored, the value at the end included. A window of even size reaches
+    The axis is mirrored beyond its ends, the value at the end included. A window of even size reaches
     one further back than ahead, and its median is the upper of the two in the middle.
 
     Args:
@@ -27,7 +27,7 @@ def sliding_median(values: Tensor, size: int, dim: int) -> Tensor:
         dim: The axis.
 
     Returns:
-        A tensor of the shape of `values`. What is in memory besides is a small block.
+        A tensor of the shape of `values`. Working memory is a small block.
     """
     columns = values.movedim(dim, 0)
     shape = columns.shape
@@ -82,11 +82,11 @@ def median_of_frames(frames: Tensor, indices: Tensor, counts: Tensor) -> Tensor:
 
     Args:
         frames: Real tensor `(frames, bins)`.
-        indices: Members of each set `(sets, largest count)`; only the first of a row count.
-        counts: How many of a row count `(sets,)`, at least 1.
+        indices: Members of each set `(sets, largest count)`, the first `counts` of a row.
+        counts: Number of members of each set `(sets,)`, at least 1.
 
     Returns:
-        `(sets, bins)`; the mean of the two middle values where a count is even.
+        `(sets, bins)`; the mean of the two middle values for an even count.
     """
     medians = frames.new_empty(len(indices), frames.shape[1])
     absent = torch.arange(indices.shape[1], device=indices.device) >= counts[:, None]
@@ -118,7 +118,7 @@ def _mirrored_indices(length: int, size: int, device: torch.device) -> Tensor:
 
 
 def _window_median(values: Tensor, size: int) -> Tensor:
-    """Medians of all windows that lie wholly in `values` `(length, columns)`, along the first axis."""
+    """Medians of all whole windows in `values` `(length, columns)`, along the first axis."""
     if size == 1:
         return values
     runs = {1: [values]}
@@ -130,7 +130,7 @@ def _window_median(values: Tensor, size: int) -> Tensor:
 
 
 def _sorted_windows(runs: dict[int, list[Tensor]], size: int) -> list[Tensor]:
-    """The values of each window of `size`, one tensor for each rank; `runs` keeps what was sorted."""
+    """Sorted values of each window of `size`, one tensor for each rank; `runs` caches them."""
     if size not in runs:
         first = _power_of_two_below(size)
         windows = runs[1][0].shape[0] - size + 1
@@ -160,7 +160,7 @@ def _merge(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
 
 
 def _select(first: list[Tensor], second: list[Tensor], rank: int) -> Tensor:
-    """The value of a rank, counted from 1, in the union of two sorted runs."""
+    """Value of a rank, counted from 1, in the union of two sorted runs."""
     candidates = []
     for taken in range(max(0, rank - len(second)), min(rank, len(first)) + 1):
         bounds = first[taken - 1 : taken] if taken else []

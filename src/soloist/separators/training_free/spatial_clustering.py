@@ -1,4 +1,4 @@
-"""Sources as clusters of points that differ alike between two channels."""
+"""Sources as clusters of points with the same difference between two channels."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ from soloist.separators.training_free.stereo import Cues, StereoSeparator
 from soloist.transforms import Window
 
 _LEVEL = 6.0
-"""Difference of level, dB, that counts as much as the largest delay."""
+"""Difference of level, dB, with the weight of the largest delay."""
 _LARGEST_LEVEL = 30.0
-"""Difference of level, dB, beyond which all are alike."""
+"""Largest difference of level, dB; larger ones are clipped."""
 
 
 class SpatialClustering(StereoSeparator):
     """Clusters the points of a stereo spectrogram by their differences of level and phase [1].
 
-    Where few sources sound at the same time and frequency, the points of each lie close together: its level
-    in one channel relative to the other, and the delay that explains its phase. The clusters are those of
-    the loudest points; all others go to them by their posteriors, which are the masks. The estimates add up
-    to the mixture. Clusters of which there are too few points are silent.
+    If few sources sound at the same time and frequency, the points of a source have similar relative levels
+    and delays. The loudest points define the clusters; the masks are the posteriors of all points. The
+    estimates add up to the mixture. Clusters with too few points are silent.
 
-    The clusters are those of what is given at once: in chunks, which is how files are separated, those of
-    each chunk, which are then matched to those of the one before.
+    Each chunk of a file has clusters of its own, matched to the chunk before.
 
     Args:
-        num_sources: How many sources to look for.
+        num_sources: Number of sources.
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture: two.
         n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
         hop_length: Distance of the frames, samples; None for a quarter of the window.
         window: Name of the window.
-        clusterer: How clusters are found; None for k-means.
-        percentile: Percent of the points that are too soft to look for clusters in.
-        max_delay: Largest delay between the channels, samples. Frequencies at which it is more than half a
-            period, so that several delays explain a phase, are not searched for clusters; a cluster then
-            takes each of their points for the delay that is nearest to its own.
+        clusterer: Clustering algorithm; None for k-means.
+        percentile: Percentile of loudness below which points do not define the clusters.
+        max_delay: Largest delay between the channels, samples. Frequencies at which that is more than half a
+            period have ambiguous phases and do not define clusters; each cluster then assumes the delay of a
+            point nearest to its own.
 
     References:
         [1] S. Araki, H. Sawada, R. Mukai and S. Makino, "Underdetermined blind sparse source separation for
@@ -91,7 +89,7 @@ class SpatialClustering(StereoSeparator):
         return self._posteriors(fit, points, periods)[:, :, None]
 
     def _posteriors(self, fit: Fit, points: Tensor, periods: Tensor) -> Tensor:
-        """Of points `(batch, frequency, frames, 2)`: `(batch, sources, frequency, frames)`."""
+        """Posteriors `(batch, sources, frequency, frames)` of points `(batch, frequency, frames, 2)`."""
         levels, delays = points.unbind(-1)
         scores = []
         for index in range(len(self.sources)):
@@ -99,7 +97,7 @@ class SpatialClustering(StereoSeparator):
             nearest = torch.stack([levels, delays + turns * periods], dim=-1)
             scores.append(fit.scores(nearest.flatten(1, 2))[:, index])
         used = fit.used.clone()
-        # Where nothing tells sources apart, there is one.
+        # Without any cluster, there is one source.
         used[:, 0] |= ~used.any(dim=1)
         known = torch.stack(scores, dim=1).nan_to_num(0.0).masked_fill(~used[:, :, None], -torch.inf)
         return known.softmax(dim=1).unflatten(2, levels.shape[1:])

@@ -1,4 +1,4 @@
-"""What separators by place in the stereo image share: two channels, cues of where a sound comes from."""
+"""Base of the separators by place in the stereo image: two channels, and spatial cues."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from soloist.transforms import Window
 
 
 class StereoSeparator(MaskSeparator):
-    """Tells sources by how their second channel differs from the first; their order is arbitrary.
+    """Separates sources by the difference of two channels; the order is arbitrary.
 
     A subclass implements `spectrum_masks`.
 
     Args:
-        num_sources: How many sources to look for.
+        num_sources: Number of sources.
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture: two.
         n_fft: Length of the window, samples; None for the power of two nearest to 64 ms.
@@ -26,7 +26,7 @@ class StereoSeparator(MaskSeparator):
         window: Name of the window.
 
     Raises:
-        UsageError: There are not two channels, or no sources.
+        UsageError: The mixture is not stereo, or no source is asked for.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class StereoSeparator(MaskSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Half a minute, in which each source is likely to be heard."""
+        """Half a minute: long enough to hear each source."""
         return 30 * self.sample_rate
 
     def angular_frequencies(self, like: Tensor) -> Tensor:
-        """Of each bin, radians a sample, `(frequency, 1)`, in the precision and on the device of a tensor."""
+        """Radians a sample of each bin, `(frequency, 1)`, with precision and device of a tensor."""
         bins = torch.arange(self.stft.num_bins, device=like.device, dtype=like.real.dtype)
         return (bins * (2 * torch.pi / self.stft.n_fft))[:, None]
 
 
 @dataclass(frozen=True)
 class Cues:
-    """Of each point of a stereo spectrogram, how its second channel differs from the first.
+    """Differences of the second channel from the first, at each point of a stereo spectrogram.
 
     Attributes:
         attenuation: Ratio of the magnitudes `(batch, frequency, frames)`.
-        delay: In samples, from the smallest phase that explains it, `(batch, frequency, frames)`; 0 at 0 Hz.
+        delay: Samples, from the smallest phase difference, `(batch, frequency, frames)`; 0 at 0 Hz.
     """
 
     attenuation: Tensor
@@ -83,7 +83,7 @@ class Cues:
 
         Args:
             spectrum: Complex `(batch, 2, frequency, frames)`.
-            frequencies: In radians a sample, `(frequency, 1)`.
+            frequencies: Radians a sample, `(frequency, 1)`.
         """
         first, second = spectrum.unbind(1)
         tiny = torch.finfo(frequencies.dtype).tiny ** 0.5

@@ -16,34 +16,33 @@ from soloist.transforms import Window
 
 _MELS = 40
 _SOFTEST = 1e-2
-"""Level of a mel band, relative to the loudest of its template, below which all are alike."""
+"""Least level of a mel band, relative to the loudest band of the template; lower ones are clipped."""
 
 
 class TimbreClustering(MaskSeparator):
-    """Factorises a spectrogram into templates, and takes those of similar timbre for one source [1].
+    """Factorises a spectrogram into templates; templates of similar timbre are one source [1].
 
     Each template of the factorisation is a note or a stroke. Mel-frequency cepstral coefficients describe
-    the shape of its spectrum, whatever its pitch; clusters of these are the sources. A source's mask is its
+    the shape of the spectrum, whatever the pitch; their clusters are the sources. The mask of a source is its
     share of the model, the same for all channels. The estimates add up to the mixture.
 
-    Templates and clusters are those of what is given at once: in chunks, which is how files are separated,
-    those of each chunk, whose sources are then matched to those of the one before. What the clusters tell
-    apart is not always what a listener would: expect drums from tones, rather than one singer from another.
+    Each chunk of a file has templates and clusters of its own; the sources are matched to the chunk before.
+    Clusters rather separate drums from tones than one singer from another.
 
     Args:
-        num_sources: How many sources to look for.
+        num_sources: Number of sources.
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture.
         n_fft: Length of the window, samples; None for the power of two nearest to 46 ms.
         hop_length: Distance of the frames, samples; None for half the window.
         window: Name of the window.
-        components: Templates.
-        coefficients: Cepstral coefficients of a template; the one that says how loud it is is not among them.
-        clusterer: How clusters are found; None for k-means.
+        components: Number of templates.
+        coefficients: Number of cepstral coefficients of a template, without the loudness.
+        clusterer: Clustering algorithm; None for k-means.
         iterations: Updates of the factorisation.
-        beta: Divergence that is minimised: 2 is the squared distance, 1 Kullback and Leibler's, 0 Itakura and
+        beta: Minimised divergence: 2 is the squared distance, 1 Kullback and Leibler's, 0 Itakura and
             Saito's.
-        seed: Of the random factors to begin with.
+        seed: Seed of the initial factors.
 
     References:
         [1] M. Spiertz and V. Gnann, "Source-filter based clustering for monaural blind source separation",
@@ -95,11 +94,11 @@ class TimbreClustering(MaskSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Half a minute, in which each source is likely to be heard."""
+        """Half a minute: long enough to hear each source."""
         return 30 * self.sample_rate
 
     def masks(self, magnitudes: Tensor) -> Tensor:
-        """Masks `(batch, sources, 1, frequency, frames)` that sum to one; see `MaskSeparator`."""
+        """Masks `(batch, sources, 1, frequency, frames)` with sum one; see `MaskSeparator`."""
         templates, activations = factorize(
             magnitudes.mean(dim=1),
             self.components,
@@ -122,7 +121,7 @@ class TimbreClustering(MaskSeparator):
         return levels @ self.cosines
 
     def _cluster(self, templates: Tensor) -> Tensor:
-        """How much of each component belongs to each source, `(batch, components, sources)`."""
+        """Share of each source in each component, `(batch, components, sources)`."""
         points = self.cepstra(templates)
         spread = points.std(dim=1, keepdim=True, correction=0).square().sum(dim=2, keepdim=True).sqrt()
         points = points / spread.masked_fill(spread == 0, 1)
@@ -131,7 +130,7 @@ class TimbreClustering(MaskSeparator):
 
 
 def _cosines(coefficients: int, bands: int) -> Tensor:
-    """The discrete cosine transform `(bands, coefficients)` but for its first, constant function."""
+    """Discrete cosine transform `(bands, coefficients)` without the constant function."""
     orders = torch.arange(1, coefficients + 1)
     places = torch.arange(bands)[:, None] + 0.5
     return (torch.pi / bands * orders * places).cos() * math.sqrt(2 / bands)

@@ -14,11 +14,11 @@ from soloist.separators.training_free.mask_separator import frame_length
 
 
 class TwoStageHPSS(Separator):
-    """Takes for vocals what is a stroke to a long window and a tone to a short one [1, 2].
+    """Vocals are strokes to a long window and tones to a short one [1, 2].
 
     A voice is never still: in a window of three quarters of a second its partials spread like strokes,
-    while held chords and basses stay lines. HPSS with that window takes those away, HPSS with a short
-    window then takes the drums from the voice. Solo instruments that glide or tremble count as voices.
+    while held chords and basses stay lines. HPSS with that window removes chords and basses, HPSS with a
+    short window then removes the drums. Solo instruments that glide or tremble count as voices.
 
     Memory is flat: an output sample depends on `receptive_field` samples on either side, and a
     separation in chunks equals that of the whole track.
@@ -26,8 +26,8 @@ class TwoStageHPSS(Separator):
     Args:
         sample_rate: Rate of the mixture, Hz.
         channels: Channels of the mixture; each is separated by itself.
-        long_window: Window of the first stage, s; the nearest power of two in samples is taken.
-        short_window: Window of the second stage, s, likewise.
+        long_window: Window of the first stage, s, rounded to a power of two in samples.
+        short_window: Window of the second stage, s, rounded to a power of two in samples.
         long_kernel: Length of the first stage's medians, frames and bins.
         time_kernel: Length of the second stage's median along time, frames.
         frequency_kernel: Length of the second stage's median along frequency, bins.
@@ -74,7 +74,7 @@ class TwoStageHPSS(Separator):
 
     @property
     def chunk_length(self) -> int:
-        """Several receptive fields, so that little is computed twice."""
+        """Several receptive fields: little is computed twice."""
         return 15 * self.sample_rate
 
     @property
@@ -94,7 +94,7 @@ class TwoStageHPSS(Separator):
         return torch.stack([vocals, mixture - vocals], dim=1)
 
     def _harmonic(self, stage: HPSS, mixture: Tensor, first_bin: int = 0) -> Tensor:
-        """What a stage takes for harmonic, `(batch, channels, samples)`, without what lies below a bin."""
+        """Harmonic part of a stage, `(batch, channels, samples)`, from a bin up."""
         spectrum = stage.stft(mixture)
         mask = stage.harmonic_mask(spectrum.abs())
         mask[..., :first_bin, :] = 0

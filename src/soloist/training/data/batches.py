@@ -232,8 +232,8 @@ def _pass_over_closed_pipes(
 ) -> None:
     """Ignore broken pipes after the training process exits.
 
-    The thread of ``multiprocessing`` that hands tensors over reports errors through ``sys.excepthook``. PyTorch
-    raises errors of preparing a batch in the training process, not here.
+    The thread of ``multiprocessing`` that hands tensors over reports errors through ``sys.excepthook``.
+    PyTorch raises errors of preparing a batch in the training process, not here.
     """
     if not issubclass(kind, (ConnectionError, EOFError)):
         sys.__excepthook__(kind, error, trace)

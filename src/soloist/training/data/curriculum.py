@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from operator import mul
 
-from soloist.mixing import Example, Mixer
-from soloist.mixing.example import arguments_of
+from soloist.mixing import Example, Mixer, arguments_of
 from soloist.training.recipe.sections import DataConfig
 
 

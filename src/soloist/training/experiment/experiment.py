@@ -10,8 +10,9 @@ from pathlib import Path
 
 from soloist.errors import SoloistError, UsageError
 from soloist.files import write_whole
-from soloist.inspection import look_at, write_look
+from soloist.inspection import visualize, write_visualization
 from soloist.plots import draw_curves, save_figure
+from soloist.table_files import write_table
 from soloist.training.data.mixers import fill_cache
 from soloist.training.experiment.preparation import check_corpora
 from soloist.training.loop.training_run import train
@@ -19,7 +20,6 @@ from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.finish import finish
 from soloist.training.results.run_comparison import Run, find_runs, read_run, sort_runs
 from soloist.training.results.run_folder import RunFolder
-from soloist.training.results.table_files import write_table
 from soloist.training.results.testing import Advance, draw_excerpt
 from soloist.training.sweep.trials import ERROR, state, sweep
 from soloist.training.sweep.trials import RECIPE as SWEEP
@@ -123,7 +123,7 @@ class Experiment:
         files: list[Path] = []
         for number in range(watch.examples):
             excerpt = draw_excerpt(self.recipe, number, duration=watch.seconds)
-            files += write_look(look_at(separator, excerpt).separation, folder / str(number)).values()
+            files += write_visualization(visualize(separator, excerpt), folder / str(number)).values()
         return files
 
     def analyze(self) -> list[Path]:

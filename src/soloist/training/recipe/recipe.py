@@ -79,11 +79,11 @@ class Recipe:
         checkpoint_every: Steps between two checkpoints within an epoch; None for one at the end of each.
         seed: Seed of the weights and of all examples.
         watch: Figures, sounds and pictures to record.
-        imports: Files (`mine.py`, beside the recipe) and packages that define classes of the recipe. Files are
-            kept with the run and with the model.
+        imports: Files (`mine.py`, beside the recipe) and packages that define classes of the recipe; run and
+            model keep the files.
         card: Entries of the trained model's card, by the names of `Card`'s attributes.
-        sweep: Values that a sweep tries.
-        stages: Stages of an experiment; none for all.
+        sweep: Values that `soloist train --sweep` tries.
+        stages: Stages of `soloist train --stages all`; none for every stage.
 
     Raises:
         ConfigError: A value is out of range.
@@ -199,7 +199,7 @@ class Recipe:
         return build_object(self.separator, f"separator of the recipe {self.name}", Separator).train()
 
     def _inherit(self, value: Any, where: str) -> Any:
-        """Fill in the seed, rate, ... that parts do not state; roots of corpora are relative to `data.root`."""
+        """Fill in the seed, rate, ... that parts do not state, and make roots of corpora absolute."""
         if isinstance(value, (list, tuple)):
             return [self._inherit(part, where) for part in value]
         if not isinstance(value, Mapping):

@@ -59,8 +59,8 @@ class DataConfig:
     """Examples of a training.
 
     Attributes:
-        train: Mixer of the training examples. `valid` and `test` state mixers, too, or only the arguments that
-            differ from it: `{split: valid}`.
+        train: Mixer of the training examples. `valid` and `test` state mixers, too, or only the arguments
+            that differ from it: `{split: valid}`.
         root: Folder of the corpora; the `root` of a corpus is relative to it.
         valid: Mixer of the validation examples; None for no validation.
         test: Mixers of the test sets, by name.
@@ -140,7 +140,7 @@ class WatchConfig:
         wandb: Send the figures to Weights & Biases as well; needs the extra `wandb`.
         norms_every: Steps between two norms of each layer's weights and gradients; 0 for none.
         histograms_every: Epochs between two histograms of each layer's weights and gradients; 0 for none.
-        examples_every: Epochs between two recordings of validation examples (sounds and pictures); 0 for none.
+        examples_every: Epochs between two records of validation examples (sounds and pictures); 0 for none.
         examples: Number of recorded validation examples, always the first ones.
         seconds: Length of each, s.
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soloist.plots.panels import show_levels, show_points, show_waveform
+from soloist.plots import show_levels, show_points, show_waveform
 
 DPI = 100
 

@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from soloist.inspection.visualization import loud_points
+from soloist.inspection import loud_embeddings
 from soloist.losses import Prediction
 from soloist.metrics import permuted, si_sdr
 from soloist.separators import Separator
@@ -106,7 +106,7 @@ class Examples(Callback):
             tag, step = f"example{self._seen}", trainer.global_step
             self._write(writer, tag, look, separator.sample_rate, step)
             if prediction.embeddings is not None and prediction.analyze is not None:
-                embeddings, dominant = loud_points(prediction, references)
+                embeddings, dominant = loud_embeddings(prediction, references)
                 picture = to_pixels(draw_embeddings(embeddings, dominant, separator.sources))
                 writer.add_image(f"{tag}/embeddings", picture, step, dataformats="HWC")
 

@@ -1,4 +1,4 @@
-"""From the spectrum of a slice to the windowed bands of its bins, and back."""
+"""Windowed bands of the spectrum of a slice, one a bin, and the way back."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from soloist.transforms.slicq.windows import BinWindows, fft_offsets
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """A run of neighbouring bins that have as many coefficients each.
+    """Run of neighbouring bins with equally many coefficients.
 
     Attributes:
-        first_bin: Number of its first bin.
-        bins: How many there are.
+        first_bin: Index of the first bin.
+        bins: Number of bins.
         width: Coefficients of each bin in a slice.
-        start: Where their bands begin among all bands, one after the other.
+        start: Index of the first coefficient among the concatenated bands.
     """
 
     first_bin: int
@@ -32,20 +32,20 @@ class BlockPlan:
 
     @property
     def stop(self) -> int:
-        """Where their bands end."""
+        """Index after the last coefficient among the concatenated bands."""
         return self.start + self.bins * self.width
 
 
 class BandMap:
-    """Cuts the spectra of slices into windowed bands, one after the other, and adds bands up to spectra.
+    """Cuts the spectra of slices into concatenated windowed bands, and adds bands up to spectra.
 
-    A band that reaches below 0 Hz or beyond half the sample rate goes on in the mirror image of the spectrum,
-    and is added back from there: only so every setting is inverted exactly.
+    A band that reaches below 0 Hz or beyond half the sample rate continues in the mirror image of the
+    spectrum and is added back from there, which makes every setting exact.
 
     Args:
-        windows: The window of each bin.
-        widths: Coefficients of each bin: at least the length of its window; the rest of the band is zero.
-        mirrored: Whether what was cut from the mirror image is added back.
+        windows: Windows of the bins.
+        widths: Coefficients of each bin, at least the length of the window; the rest of the band is zero.
+        mirrored: Add back the parts that come from the mirror image.
     """
 
     def __init__(self, windows: BinWindows, widths: NDArray[np.int64], *, mirrored: bool = True) -> None:
@@ -56,7 +56,7 @@ class BandMap:
         synthesis = np.repeat(widths, widths) * gains / windows.frame(widths)[places % windows.slice_length]
         self.mirrored = mirrored
         if mirrored:
-            # The bins at 0 Hz and at half the sample rate are their own mirror images, which `join` adds.
+            # The bins at 0 Hz and at half the sample rate are their own mirror images; `join` adds both.
             synthesis[: widths[0]] /= 2
             synthesis[-widths[-1] :] /= 2
         self._places = torch.from_numpy(places + self.margin)
@@ -70,12 +70,12 @@ class BandMap:
         below = spectrum[..., 1 : self.margin + 1].flip(-1).conj()
         above = spectrum[..., -self.margin - 1 : -1].flip(-1).conj()
         extended = torch.cat([below, spectrum, above], dim=-1)
-        # Twice as fast as index_select, which is made for whole rows.
+        # Twice as fast as index_select, which is optimised for whole rows.
         bands = extended.gather(-1, places.expand(*spectrum.shape[:-1], -1))
         return weigh(bands, analysis)
 
     def join(self, bands: Tensor) -> Tensor:
-        """Spectra `(..., num_bins)` of bands `(..., all coefficients)`, which may be overwritten."""
+        """Spectra `(..., num_bins)` of bands `(..., all coefficients)`; may overwrite the bands."""
         places, _, synthesis = self._on(bands)
         extended = bands.new_zeros(*bands.shape[:-1], self.num_bins + 2 * self.margin)
         extended = extended.index_add(-1, places, weigh(bands, synthesis))
@@ -95,7 +95,7 @@ class BandMap:
         if is_captured():
             return self._move(*key)
         if key not in self._tables:
-            # Tables that were made in inference mode could not be trained with later.
+            # Tables made in inference mode cannot be used in training.
             with torch.inference_mode(False):
                 self._tables[key] = self._move(*key)
         return self._tables[key]
@@ -105,7 +105,7 @@ class BandMap:
 
 
 def weigh(signals: Tensor, gains: Tensor) -> Tensor:
-    """The product; in place where no gradient is wanted, which saves the largest tensor of all."""
+    """Product; in place without gradients, which saves the largest tensor of all."""
     return signals * gains if torch.is_grad_enabled() and signals.requires_grad else signals.mul_(gains)
 
 
@@ -118,10 +118,9 @@ def _plan(widths: NDArray[np.int64]) -> list[BlockPlan]:
 
 
 def _bands(windows: BinWindows, widths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where each coefficient's bin of the spectrum lies, and with which gain it enters.
+    """Index in the spectrum, and gain, of each coefficient.
 
-    The order within a band is that of an FFT. A band's sign makes up for its centre not being at 0 Hz when
-    the slice begins before its middle.
+    Bands are in FFT order. The sign of a band refers phases to the middle of the slice.
     """
     places, gains = [], []
     for center, window, width in zip(windows.centers, windows.windows, widths, strict=True):
@@ -136,6 +135,6 @@ def _bands(windows: BinWindows, widths: NDArray[np.int64]) -> tuple[NDArray[np.i
 
 
 def _wrap(places: NDArray[np.int64], slice_length: int) -> NDArray[np.int64]:
-    """Places no further out than the mirror images go: a window may be longer than the spectrum."""
+    """Places within the mirror images: a window may be longer than the spectrum."""
     places = np.where(places < -(slice_length // 2), places + slice_length, places)
     return np.where(places < slice_length, places, places - slice_length)

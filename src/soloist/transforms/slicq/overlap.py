@@ -1,4 +1,4 @@
-"""Slices that overlap by half, added up."""
+"""Overlap-add of slices half a slice apart."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 
 def overlap_slices(block: Tensor) -> Tensor:
-    """Add up slices that each begin half a slice after the one before.
+    """Add up slices that begin half a slice apart.
 
-    Of a block's magnitudes this makes a spectrogram with one axis of time; of a signal's slices the signal.
+    Magnitudes of a block become a spectrogram with one time axis; slices of a signal become the signal.
 
     Args:
-        block: `(..., slices, coefficients)`, an even number of coefficients.
+        block: `(..., slices, coefficients)`, with an even number of coefficients.
 
     Returns:
         `(..., (slices + 1) * coefficients / 2)`.

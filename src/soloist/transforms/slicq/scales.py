@@ -1,4 +1,4 @@
-"""Frequency scales of non-stationary Gabor transforms: where the bins lie, and how narrow they are.
+"""Frequency scales of non-stationary Gabor transforms: centres and bandwidths of the bins.
 
 N. Holighaus, M. Dörfler, G. A. Velasco and T. Grill, "A framework for invertible, real-time constant-Q
 transforms", IEEE TASLP 21(4), 2013.
@@ -35,17 +35,17 @@ class FrequencyScale:
 
     Attributes:
         frequencies: Hz, ascending.
-        qualities: Half the centre frequency over the distance of neighbouring bins.
+        qualities: Half the centre frequency divided by the distance of neighbouring bins.
     """
 
     frequencies: NDArray[np.float64]
     qualities: NDArray[np.float64]
 
     def suggested_slice(self, sample_rate: int) -> int:
-        """The shortest slice, in samples, that resolves every bin; a multiple of 4.
+        """Length of the shortest slice that resolves every bin, samples; a multiple of 4.
 
         Raises:
-            UsageError: It is longer than any that is supported.
+            UsageError: The slice exceeds the longest supported one.
         """
         samples = np.ceil(np.max(8 * self.qualities * sample_rate / self.frequencies))
         if not samples <= MAX_SLICE:
@@ -71,15 +71,15 @@ def make_scale(
         name: "bark" (6 asinh(f / 600)), "mel" (2595 log10(1 + f / 700)), "constant-q" (logarithmic),
             "variable-q" (logarithmic, and shifted upwards by `gamma`) or "octave" (logarithmic, `bins` for
             each octave).
-        bins: Number of bins, both ends counted; for "octave" of each octave.
+        bins: Number of bins, both ends counted; for "octave" in each octave.
         fmin: Lowest centre, Hz.
-        sample_rate: In Hz. What lies at half of it or above is left out.
+        sample_rate: Sample rate, Hz. Centres at half the rate or above are left out.
         gamma: Shift of all centres of "variable-q", Hz.
-        as_released: Let rounding decide, as the published code does, whether the last bin lies below half the
-            sample rate.
+        as_released: Let rounding decide if the last bin lies below half the sample rate, as the published
+            code does.
 
     Raises:
-        UsageError: There is no such scale, or no room for it below half the sample rate.
+        UsageError: Unknown scale, or no room below half the sample rate.
     """
     _check(name, bins, fmin, sample_rate, gamma)
     nyquist = sample_rate / 2
@@ -92,15 +92,8 @@ def make_scale(
     place = _places(name, bins, fmin, nyquist, gamma)
     positions = np.arange(bins, dtype=np.float64)
     frequencies = place(positions)
-    if name in ("constant-q", "octave"):
-        ratio = 2 ** (octaves / (bins - 1))
-        qualities = np.full(bins, math.sqrt(ratio) / (2 * (ratio - 1)))
-    else:
-        # A difference quotient, noise and all: the slice lengths of published models follow from it. Bins
-        # that rounding cannot tell apart have an infinite quality, and ask for an infinite slice.
-        with np.errstate(divide="ignore"):
-            qualities = frequencies * STEP / (place(positions + STEP) - place(positions - STEP))
-    # Half the sample rate has a bin of its own; whether the last one reaches it must not hang on rounding.
+    qualities = _qualities(name, place, positions, octaves)
+    # Half the sample rate has a bin of its own; rounding must not decide about a second one.
     limit = nyquist if as_released else nyquist - NYQUIST_MARGIN
     kept = (frequencies > 0) & (frequencies < limit)
     if not kept.any():
@@ -108,12 +101,33 @@ def make_scale(
     return FrequencyScale(frequencies[kept], qualities[kept])
 
 
+def _qualities(
+    name: ScaleName,
+    place: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    positions: NDArray[np.float64],
+    octaves: float,
+) -> NDArray[np.float64]:
+    """Half the centre frequency over the distance of neighbours, at each position of a scale."""
+    bins = len(positions)
+    if name in ("constant-q", "octave"):
+        ratio = 2 ** (octaves / (bins - 1))
+        return np.full(bins, math.sqrt(ratio) / (2 * (ratio - 1)))
+    # A difference quotient with its rounding noise: slice lengths of published models depend on it. Bins that
+    # rounding makes equal have an infinite quality, and ask for an infinite slice.
+    with np.errstate(divide="ignore"):
+        quotients: NDArray[np.float64] = (
+            place(positions) * STEP / (place(positions + STEP) - place(positions - STEP))
+        )
+    return quotients
+
+
 def _places(
     name: ScaleName, bins: int, fmin: float, nyquist: float, gamma: float
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The frequency at each position of a scale, whole or between two bins.
+    """Frequency at each position of a scale, whole or between two bins.
 
-    NumPy's own functions differ in the last bits from processor to processor, and with them could slices.
+    Python's functions, because the last bits of NumPy's differ between processors, and slice lengths depend
+    on them.
     """
     if name in ("bark", "mel"):
         to_scale, to_hertz = _SCALES[name]
@@ -133,7 +147,7 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
         lambda place: 700 * (math.pow(10, place / 2595) - 1),
     ),
 }
-"""From Hz to a scale, and back."""
+"""Maps from Hz to a scale, and back."""
 
 
 def _check(name: str, bins: int, fmin: float, sample_rate: int, gamma: float) -> None:

@@ -1,4 +1,4 @@
-"""The transform itself: slices, their spectra, the bands of the bins, and back."""
+"""The sliced constant-Q transform: slices, spectra, bands of the bins, and the inverse."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from soloist.transforms.slicq.scales import MAX_SLICE, MIN_SLICE, ScaleName, mak
 from soloist.transforms.slicq.windows import BinWindows, transition_window
 from soloist.transforms.transform import Transform
 
-GROUP = 32  # slices that are transformed at once where no gradient is wanted
+GROUP = 32  # slices transformed at once without gradients
 
 
 class SliCQ(Transform):
     """Sliced constant-Q transform: resolution in time and frequency follows a scale, with an exact inverse.
 
-    The signal is cut into slices, each half a slice after the one before, whose windows add up to one. The
-    spectrum of a slice is cut into a band for each bin of the scale, and each band becomes a short signal of
-    its own: wide bands have many coefficients in a slice, narrow ones few. Neighbouring bins with equally
-    many form a block.
+    The signal is cut into slices, each half a slice after the one before, with windows that add up to one.
+    The spectrum of a slice is cut into one band a bin, and each band becomes a short signal: wide bands have
+    many coefficients in a slice, narrow ones few. Neighbouring bins with equally many form a block.
+    `SliCQMatrix` has one tensor for all bins.
 
     Slice `j` holds the samples from `(j - 1) * hop_length` to `(j + 1) * hop_length`. In a piece of a longer
-    signal that begins on a multiple of `hop_length` only the first and the last two slices see beyond it.
+    signal that begins on a multiple of `hop_length`, only the first and the last two slices see beyond the
+    piece.
 
-    `torch.export` takes either way for a given length. ONNX has no complex numbers: there the transform stays
-    outside of the graph, which begins and ends with the real and imaginary parts of the blocks.
+    `torch.export` takes forward and inverse for a given length. ONNX has no complex numbers: the transform
+    stays outside of the graph.
 
     N. Holighaus, M. Dörfler, G. A. Velasco and T. Grill, "A framework for invertible, real-time constant-Q
     transforms", IEEE TASLP 21(4), 2013. S. Hanssian, "Music demixing with the sliCQ transform", MDX workshop,
@@ -45,15 +46,15 @@ class SliCQ(Transform):
         scale: Name of the frequency scale; see `make_scale`.
         bins: Bins of the scale. Two more are at 0 Hz and at half the sample rate.
         fmin: Lowest centre of the scale, Hz.
-        sample_rate: In Hz.
+        sample_rate: Sample rate, Hz.
         gamma: Shift of the centres of "variable-q", Hz.
         slice_length: Samples of a slice, a multiple of 4; None for the shortest that resolves the scale.
         transition: Samples over which one slice gives way to the next, even; None for a quarter of a slice.
-        form: "ragged": a block for each run of bins with equally many coefficients. "matrix": one block, in
-            which all bins have as many as the widest.
-        as_released: Synthesise as the published code does, without what the lowest and highest bands reach
-            beyond 0 Hz and half the sample rate: not exact where they do, as in one of three settings. There
-            may be a second bin at half the sample rate; see `make_scale`.
+        form: "ragged": one block for each run of bins with equally many coefficients. "matrix": one block, in
+            which all bins have as many coefficients as the widest.
+        as_released: Synthesise as the published code does, without the parts of the lowest and highest bands
+            beyond 0 Hz and half the sample rate: not exact in one of three settings. There may be a second
+            bin at half the sample rate; see `make_scale`.
 
     Raises:
         UsageError: A setting is out of range, or a slice cannot hold the scale.
@@ -88,7 +89,7 @@ class SliCQ(Transform):
         widths = windows.lengths if form == "ragged" else np.full_like(windows.lengths, widest)
         self._bands = BandMap(windows, widths, mirrored=not as_released)
         self._frequencies = (0.0, *frequencies.frequencies.tolist(), sample_rate / 2)
-        # No buffer: it would not stay in double precision when the module is converted.
+        # No buffer: conversions of the module would change the double precision.
         self._window = torch.from_numpy(transition_window(slice_length, transition))
 
     @property
@@ -98,16 +99,16 @@ class SliCQ(Transform):
 
     @property
     def blocks(self) -> tuple[BlockPlan, ...]:
-        """Which bins each block of coefficients holds."""
+        """Plan of each block of coefficients: bins and widths."""
         return tuple(self._bands.blocks)
 
     @property
     def reach(self) -> int:
-        """From an end of a slice to the far end of its window."""
+        """Distance from an end of a slice to the far end of its window."""
         return 3 * (self.slice_length // 4) + self.transition // 2
 
     def num_slices(self, length: int) -> int:
-        """Slices that `length` samples are analysed into."""
+        """Number of slices of `length` samples."""
         return -(-length // self.hop_length) + 1
 
     def forward(self, audio: Tensor) -> list[Tensor]:
@@ -120,7 +121,7 @@ class SliCQ(Transform):
         padded = F.pad(audio, (self.hop_length, slices * self.hop_length - audio.shape[-1]))
         if is_captured() or (torch.is_grad_enabled() and audio.requires_grad):
             return self._analyze(padded)
-        # In groups, and straight to where they belong: nothing but the result is as long as the signal.
+        # In groups, straight into the result: no other tensor is as long as the signal.
         dtype = torch.promote_types(audio.dtype, torch.complex64)
         blocks = [
             torch.empty(*audio.shape[:2], block.bins, slices, block.width, dtype=dtype, device=audio.device)
@@ -133,10 +134,10 @@ class SliCQ(Transform):
         return blocks
 
     def inverse(self, coefficients: Sequence[Tensor], length: int) -> Tensor:
-        """Synthesise `(batch, channels, length)` from blocks as `forward` returns them.
+        """Synthesise `(batch, channels, length)` from blocks like those of `forward`.
 
         Raises:
-            UsageError: The blocks are not those of this transform for that length.
+            UsageError: Blocks of another transform or length.
         """
         slices = self._check(coefficients, length)
         recorded = torch.is_grad_enabled() and any(block.requires_grad for block in coefficients)
@@ -144,7 +145,7 @@ class SliCQ(Transform):
         step = slices if whole else GROUP
         batch, channels = coefficients[0].shape[:2]
         audio = coefficients[0].real.new_zeros(batch, channels, (slices + 1) * self.hop_length)
-        # A graph for any number of slices cannot count them.
+        # A graph for any number of slices cannot loop over them.
         for first in [0] if whole else range(0, slices, GROUP):
             group = [block[..., first : first + step, :] for block in coefficients]
             part = overlap_slices(self._synthesize(group))
@@ -155,20 +156,20 @@ class SliCQ(Transform):
         """Centre of each bin, Hz, from 0 to half the sample rate.
 
         Raises:
-            UsageError: The transform was made for another sample rate.
+            UsageError: The transform has another sample rate.
         """
         if sample_rate != self.sample_rate:
             raise UsageError(f"this sliCQ is one for {self.sample_rate} Hz, not for {sample_rate} Hz")
         return np.array(self.frequencies)
 
     def spectrogram(self, coefficients: Sequence[Tensor], length: int) -> list[Tensor]:
-        """The amplitudes that sinusoids of the coefficients would have, overlapping slices added up.
+        """Amplitudes of sinusoids with the coefficients, overlapping slices added up.
 
         Returns:
             For each block `(batch, channels, frequency, hops * coefficients / 2)`, from the first sample on.
 
         Raises:
-            UsageError: The blocks are not those of this transform for that length.
+            UsageError: Blocks of another transform or length.
         """
         hops = self._check(coefficients, length) - 1
         pictures = []
@@ -179,7 +180,7 @@ class SliCQ(Transform):
         return pictures
 
     def _analyze(self, padded: Tensor) -> list[Tensor]:
-        """The blocks of the whole slices in `(batch, channels, samples)`."""
+        """Blocks of the whole slices in `(batch, channels, samples)`."""
         slices = padded.unfold(-1, self.slice_length, self.hop_length) * self._window.to(padded)
         bands = self._bands.cut(torch.fft.rfft(slices))
         blocks = []
@@ -189,7 +190,7 @@ class SliCQ(Transform):
         return blocks
 
     def _synthesize(self, blocks: Sequence[Tensor]) -> Tensor:
-        """The slices `(batch, channels, slices, samples)` of blocks."""
+        """Slices `(batch, channels, slices, samples)` of blocks."""
         bands = [rearrange(torch.fft.fft(block), "b c f s t -> b c s (f t)") for block in blocks]
         return torch.fft.irfft(self._bands.join(torch.cat(bands, dim=-1)), self.slice_length)
 

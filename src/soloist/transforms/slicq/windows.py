@@ -1,4 +1,4 @@
-"""The windows of a sliced non-stationary Gabor transform on the spectrum of a slice, and their duals."""
+"""Windows of a sliced non-stationary Gabor transform on the spectrum of a slice, and duals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _BLACKMAN_HARRIS = (0.35872, -0.48832, 0.14128, -0.01168)
 
 @dataclass(frozen=True)
 class BinWindows:
-    """A window for each bin: 0 Hz first, then the scale, then half the sample rate.
+    """Windows of the bins: 0 Hz first, then the scale, then half the sample rate.
 
     Attributes:
         centers: Centre of each window, in bins of the slice's spectrum; even.
-        lengths: Length of each window, and the number of coefficients of its bin; multiples of 4.
-        windows: The windows in the order of an FFT, the centre first.
+        lengths: Length of each window, and number of coefficients of the bin; multiples of 4.
+        windows: Windows in FFT order, the centre first.
         slice_length: Samples of a slice.
     """
 
@@ -34,10 +34,10 @@ class BinWindows:
 
     @classmethod
     def of(cls, scale: FrequencyScale, slice_length: int, sample_rate: int) -> BinWindows:
-        """Windows that each reach from the centre of one neighbour to that of the other.
+        """Make windows that reach from the centre of one neighbour to the centre of the other.
 
         Raises:
-            UsageError: The slice is too short to tell neighbouring bins apart.
+            UsageError: The slice is too short to resolve neighbouring bins.
         """
         half = slice_length / 2
         exact = scale.frequencies * slice_length / sample_rate
@@ -48,9 +48,9 @@ class BinWindows:
         return cls(centers, lengths, _windows(lengths), slice_length)
 
     def frame(self, widths: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What analysis and synthesis with the same windows make of each bin of a slice's spectrum.
+        """Gain of analysis and synthesis with the same windows, in each bin of the spectrum of a slice.
 
-        All windows count, those of the negative frequencies too.
+        Windows of negative frequencies count too.
 
         Args:
             widths: Coefficients of each bin.
@@ -83,9 +83,9 @@ def _check_apart(
 
 
 def _long_enough(bins: NDArray[np.float64], slice_length: int) -> int:
-    """The next longer slice that tells bins, in cycles per sample, apart."""
+    """Next longer slice that resolves bins in cycles per sample."""
     surely = 4 * math.ceil(0.5 / max(np.diff(bins).min(), 1 / MAX_SLICE))
-    # Luck in rounding may do with less.
+    # Rounding may allow a shorter one.
     candidates = range(slice_length + 4, surely, 4)[-MAX_TRIALS:]
     return next((length for length in candidates if np.all(np.diff(_round(bins * length)))), surely)
 
@@ -96,7 +96,7 @@ def _round(places: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def fft_offsets(length: int) -> NDArray[np.int64]:
-    """Distances from a window's centre in the order of an FFT: 0, 1, ..., -2, -1."""
+    """Distances from the centre of a window in FFT order: 0, 1, ..., -2, -1."""
     return np.fft.fftfreq(length, 1 / length).round().astype(np.int64)
 
 
@@ -117,13 +117,13 @@ def _windows(lengths: NDArray[np.int64]) -> list[NDArray[np.float64]]:
 
 
 def _blackman_harris(length: int) -> NDArray[np.float64]:
-    """A modified Blackman-Harris window, periodic, in the order of an FFT: 1 at its centre, 0 at its end."""
+    """Modified Blackman-Harris window, periodic, in FFT order: 1 at the centre, 0 at the end."""
     phase = 2 * np.pi * (np.arange(length) + length // 2) / length
     return sum(c * np.cos(i * phase) for i, c in enumerate(_BLACKMAN_HARRIS))  # type: ignore[return-value]
 
 
 def _flat_top(length: int, neighbour: int) -> NDArray[np.float64]:
-    """Ones with the flanks of a Hann window of the neighbour's length, in the order of an FFT."""
+    """Ones with the flanks of a Hann window of the neighbour's length, in FFT order."""
     window = np.ones(length)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(neighbour) / neighbour)
     start = length // 2 - neighbour // 2
@@ -132,9 +132,9 @@ def _flat_top(length: int, neighbour: int) -> NDArray[np.float64]:
 
 
 def transition_window(slice_length: int, transition: int) -> NDArray[np.float64]:
-    """The window of a slice: ramps of `transition` samples at a quarter and at three quarters of it.
+    """Window of a slice: ramps of `transition` samples at a quarter and at three quarters.
 
-    With slices half a slice apart, the ramps of neighbours add up to one.
+    The ramps of slices half a slice apart add up to one.
     """
     ramp = 0.5 - 0.5 * np.cos(np.pi * np.arange(transition) / transition)
     window = np.zeros(slice_length)

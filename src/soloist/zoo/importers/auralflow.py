@@ -1,34 +1,32 @@
-"""Auralflow (github.com/kianzohoury/auralflow): its mask estimators, and how it separates with them.
+"""Auralflow (github.com/kianzohoury/auralflow): its mask estimators.
 
-What it does and we do not is switched on here: its networks take a single number of frames; their LSTMs run
-along the items of a batch, and carry convolutions that are never used; a mixture is completed to the next
-hop, or by a whole one, and comes back as long as that; files are separated in 16-bit units, and lose their
-end.
-
-A model of its is imported as a separator whose LSTM takes each of its points by itself, which is what theirs
-does with a batch of one, as it separates.
+Switched on here: its networks take a single number of frames; its recurrent networks carry convolutions that
+they never use. An imported LSTM takes each of its points by itself, as the original does with a batch of one
+when it separates.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import Tensor
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError, one_line
-from soloist.networks import SpectrogramNet, SpectrogramNetVAE
+from soloist.networks import SpectrogramNet, SpectrogramNetLSTM, SpectrogramNetVAE
+from soloist.networks.spectrogram_net import LEVELS, MaskActivation
+from soloist.networks.spectrogram_net_recurrent import Recurrence
 from soloist.separators import SpectralSeparator, build_separator
-from soloist.zoo.importers import ImportedModel
-from soloist.zoo.importers.auralflow_options import Options, separator_config, told_by
+from soloist.transforms import STFT
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
 SETTINGS = "model.json"
-"""The file beside the weights that says what they do not."""
+"""Name of the file beside the weights that holds the settings."""
 
 CARD = {
     "system": "Auralflow",
@@ -41,176 +39,203 @@ CARD = {
     ),
 }
 
+Options = Mapping[str, Any]
+"""Options under auralflow's names: arguments of its constructors, or the content of its `model.json`."""
 
-def handles(config: Options) -> bool:
-    """Whether a reference vector is of this code base: a network, its mask model, or its way with files."""
-    return config.get("system") == "auralflow" and config.get("kind") in _KINDS
+NETWORKS: dict[str, type[SpectrogramNet]] = {
+    "SpectrogramNetSimple": SpectrogramNet,
+    "SpectrogramNetLSTM": SpectrogramNetLSTM,
+    "SpectrogramNetVAE": SpectrogramNetVAE,
+}
+
+# Defaults of its command line.
+SAMPLE_RATE = 44100
+SAMPLE_LENGTH = 3
+TARGETS = ("vocals",)
+
+_GAIN = "input_norm.layer_norm.layer_norm.weight"
 
 
-def from_reference(config: Options, state: Mapping[str, Tensor]) -> Callable[..., Tensor]:
-    """Rebuild what a vector records, with the original's axes.
+class AuralflowImporter(Importer):
+    """Importer of a network's weights, or of the checkpoint of its training."""
 
-    Kinds: "afnet" maps magnitudes `[batch, channels, frequency, frames]` to masks; "afmask" maps `[batch,
-    channels, samples]`, and completes the last hop; "afsep" maps `[2, samples]` in 16-bit units to `[1,
-    samples]`.
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of the weights and of the `model.json` beside them, if there is one.
 
-    The variational network draws noise there, also when it separates. The callables of the first two kinds
-    take it as `noise`, `[batch, points, features]`; without it, masks are those of the mean.
+        Options that neither holds are taken as published: a sigmoid, a hop of half a window, vocals at
+        44.1 kHz, and, for an input that is not normalised, the frames of 3 s.
+
+        Raises:
+            ModelError: The shapes are of none of the networks, or the file beside them is not auralflow's or
+                of another network.
+        """
+        weights = network_weights(checkpoint.state)
+        if not {"down_1.conv_block.conv.0.conv.weight", "output_norm.center"} <= weights.keys():
+            return None
+        settings = _settings_in(checkpoint.folder)
+        try:
+            config = separator_config({**_options_of(weights), **settings}, "none")
+        except KeyError as error:
+            raise ModelError(f"the checkpoint of a SpectrogramNet is incomplete: it has no {error}") from None
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise ModelError(
+                f"{SETTINGS} has values that make no SpectrogramNet: {one_line(error)}"
+            ) from error
+        separator = make_separator(config, weights)
+        title = f"{separator.sources[0].capitalize()}, by a U-Net on magnitudes"
+        return ImportedModel(separator, config, {**CARD, "title": title})
+
+
+def make_separator(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> SpectralSeparator:
+    """Build a separator of auralflow's with its weights.
+
+    Args:
+        config: `class_path` and `init_args` of the separator.
+        weights: Weights of the network under auralflow's names.
 
     Raises:
-        ModelError: The configuration lacks an option, or the weights do not fit it.
+        ModelError: The weights do not fit.
     """
-    try:
-        # A network goes by its class; what is made with one says which it is.
-        named = {"model_type": config["class"]} if config["kind"] == "afnet" else {}
-        separator = _separator(separator_config({**config, **named}, "batch"), _of_network(state))
-    except KeyError as error:
-        raise ModelError(f"the configuration of {config.get('class')} has no usable {error}") from None
-    return _KINDS[config["kind"]](separator, config)
+    separator = cast(SpectralSeparator, build_separator(config, "the configuration of the SpectrogramNet"))
+    load_weights(separator.network, _translate(weights), "the SpectrogramNet of the options")
+    return separator
 
 
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of the weights of a network, or of the checkpoint of its training.
+def network_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of the network, from its state dict or that of its mask model, under the network's names."""
+    return {name.removeprefix("model."): torch.as_tensor(value) for name, value in state.items()}
 
-    What no weight tells is taken as published: a sigmoid, a hop of half a window, vocals at 44.1 kHz, and,
-    where the input is not normalised, the frames of 3 s.
+
+def _settings_in(folder: Path | None) -> Options:
+    """Read the settings in a folder; an empty dict without a file.
 
     Raises:
-        ModelError: The names are this code base's, but the shapes are of none of its networks.
+        ModelError: The file cannot be read, or is not auralflow's.
     """
-    return _recognize(state, {})
-
-
-def recognize_in(folder: Path, state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """What `recognize` gives, with what the `model.json` in the folder of the weights tells, if there is one.
-
-    Raises:
-        ModelError: The file is not auralflow's, or of another network than the weights.
-    """
-    path = folder / SETTINGS
-    if not _is_ours(_of_network(state)) or not path.exists():
-        return None
+    path = folder / SETTINGS if folder is not None else None
+    if path is None or not path.exists():
+        return {}
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {one_line(error)}") from error
     if not isinstance(settings, dict) or "model_type" not in settings:
         raise ModelError(f"{path} is not auralflow's: move it away to import the weights without it")
-    # Its excerpts tell how many frames there are.
-    return _recognize(state, {"num_frames": None, **settings})
+    # The number of frames follows from the length of its excerpts.
+    return {"num_frames": None, **settings}
 
 
-def _recognize(state: Mapping[str, Tensor], settings: Options) -> ImportedModel | None:
-    weights = _of_network(state)
-    if not _is_ours(weights):
-        return None
-    try:
-        config = separator_config({**told_by(weights), **settings}, "none")
-    except KeyError as error:
-        raise ModelError(f"the checkpoint of a SpectrogramNet is incomplete: it has no {error}") from None
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"{SETTINGS} has values that make no SpectrogramNet: {one_line(error)}") from error
-    separator = _separator(config, weights)
-    title = f"{separator.sources[0].capitalize()}, by a U-Net on magnitudes"
-    return ImportedModel(separator, config, {**CARD, "title": title})
-
-
-def _is_ours(weights: Mapping[str, Tensor]) -> bool:
-    return {"down_1.conv_block.conv.0.conv.weight", "output_norm.center"} <= weights.keys()
-
-
-def masks(network: SpectrogramNet, magnitudes: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Masks of a network, with the noise that a variational one drew, if it is known.
-
-    Where no frame has a gain of its own, all frames are seen at once, however many they are.
+def separator_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
+    """`class_path` and `init_args` of the separator for the options of a mask model.
 
     Args:
-        network: Any; without noise what it gives in evaluation.
-        magnitudes: `(batch, channels, frequency, frames)`.
-        noise: `(batch, points, features)`.
+        options: Content of `model.json`, or options of a network alone, with the rest as published.
+        recurrence: Axis that an LSTM runs along; see `RecurrentBottleneck`.
 
     Raises:
-        ModelError: There is noise, and the network draws none.
+        KeyError: An option is missing.
+        ModelError: There is no such network.
     """
-    if isinstance(network.input_norm, nn.Identity):
-        network.num_frames = magnitudes.shape[-1]
-    if noise is None:
-        return network(magnitudes)
-    if not isinstance(network, SpectrogramNetVAE):
-        raise ModelError(f"a {type(network).__name__} draws no noise")
-    coded, skips = network.encode(network.cut(magnitudes))
-    mean, deviation = network.bottleneck.distribution(coded)
-    latent = network.bottleneck.recur(mean + deviation * torch.as_tensor(noise))
-    return network.join(network.decode(latent, skips), magnitudes)
+    n_fft = options.get("num_fft") or 2 * (options["num_fft_bins"] - 1)
+    window = options.get("window_size", n_fft)
+    hop = options.get("hop_length", window // 2)
+    frames = options.get("num_frames") or frames_of(options, hop)
+    network = {**options, "num_fft_bins": n_fft // 2 + 1, "num_frames": frames}
+    return configuration_of(
+        SpectralSeparator,
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop, window_length=window),
+        network=network_config(network, recurrence),
+        # Its networks have one output, for any number of targets.
+        sources=["-".join(options.get("targets", TARGETS))],
+        sample_rate=options.get("sample_rate", SAMPLE_RATE),
+        channels=options.get("num_channels", 1),
+        representation="magnitude",
+        mode="masking",
+        chunk_frames=frames,
+    )
 
 
-def _network(separator: SpectralSeparator, options: Options) -> Callable[..., Tensor]:
-    @torch.no_grad()
-    def run(magnitudes: Tensor, noise: Tensor | None = None) -> Tensor:
-        return masks(cast(SpectrogramNet, separator.network), torch.as_tensor(magnitudes), noise)
+def network_config(options: Options, recurrence: Recurrence) -> dict[str, Any]:
+    """`class_path` and `init_args` of the network for the options of one of auralflow's networks.
 
-    return run
+    The network always has shift and scale of the output, because every checkpoint has their weights.
 
-
-def _mask_model(separator: SpectralSeparator, options: Options) -> Callable[..., Tensor]:
-    @torch.no_grad()
-    def run(audio: Tensor, noise: Tensor | None = None) -> Tensor:
-        return _separate(separator, torch.as_tensor(audio), noise)
-
-    return run
-
-
-def _file(separator: SpectralSeparator, options: Options) -> Callable[[Tensor], Tensor]:
-    padding = options.get("padding", 200)
-    step = options["sample_length"] * options["sample_rate"] - padding
-
-    @torch.no_grad()
-    def run(audio: Tensor) -> Tensor:
-        audio = torch.as_tensor(audio).float()
-        length = audio.shape[-1]
-        mixture = audio[None] if separator.channels > 1 else audio.mean(dim=0)[None, None]
-        pieces = []
-        # What comes after the last whole window, before it lost its padding, is dropped.
-        for start in range(0, max(length - padding - step, 1), step):
-            chunk = mixture[..., start : start + step]
-            pieces.append(_separate(separator, chunk)[..., :-padding][..., : chunk.shape[-1]])
-        # Channels come one after the other, up to the length of the file.
-        return torch.cat(pieces, dim=-1).reshape(1, -1)[:, :length]
-
-    return run
+    Raises:
+        KeyError: An option is missing.
+        ModelError: There is no such network.
+    """
+    kind = options.get("model_type", options.get("class"))
+    if kind not in NETWORKS:
+        raise ModelError(f"auralflow's network {kind!r} is none of {', '.join(NETWORKS)}")
+    arguments = {
+        "channels": options.get("num_channels", 1),
+        "num_bins": options["num_fft_bins"],
+        "num_frames": options["num_frames"],
+        "hidden_channels": options.get("hidden_channels", options.get("num_hidden_channels", 16)),
+        "normalize_input": options.get("normalize_input", True),
+        "leak": float(max(options.get("leak_factor", 0.0), 0.0)),
+        "dropout": options.get("dropout_p", 0.4),
+        "mask_activation": _activation(options.get("mask_act_fn", "sigmoid")),
+    }
+    if kind != "SpectrogramNetSimple":
+        arguments |= {
+            "recurrent_layers": options.get("recurrent_depth", 3),
+            "hidden_size": options.get("hidden_size", 1024),
+            "axis": "time" if options.get("input_axis", 1) == 0 else "frequency",
+            "recurrence": recurrence,
+            "unused_bottleneck": True,
+        }
+    return configuration_of(NETWORKS[kind], **arguments)
 
 
-_KINDS: dict[str, Callable[[SpectralSeparator, Options], Callable[..., Tensor]]] = {
-    "afnet": _network,
-    "afmask": _mask_model,
-    "afsep": _file,
-}
+def frames_of(options: Options, hop: int) -> int:
+    """Frames of an excerpt, which auralflow completes to the next hop, or by a whole hop."""
+    samples = options.get("sample_length", SAMPLE_LENGTH) * options.get("sample_rate", SAMPLE_RATE)
+    return int(samples) // hop + 2
 
 
-def _separate(separator: SpectralSeparator, audio: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Estimates `(batch, channels, samples)`, up to a hop longer than the mixture."""
-    hop = separator.transform.hop_length
-    mixture = pad(audio, (0, hop - audio.shape[-1] % hop))
-    # Their transform of an odd length has no frame at the very end.
-    frames = mixture.shape[-1] // hop + 1 - separator.transform.n_fft % 2
-    coefficients = separator.transform(mixture)[..., :frames]
-    made = masks(cast(SpectrogramNet, separator.network), coefficients.abs(), noise)
-    return separator.transform.inverse(made * coefficients, mixture.shape[-1])
+def _options_of(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Options from the shapes of a network's weights, with the rest as published.
+
+    Raises:
+        KeyError: A weight is missing.
+    """
+    bins, hidden = len(weights["output_norm.center"]), len(weights["down_1.conv_block.conv.0.conv.weight"])
+    options: dict[str, Any] = {
+        "model_type": "SpectrogramNetSimple",
+        "num_fft_bins": bins,
+        "num_channels": len(weights["soft_conv.0.weight"]),
+        "hidden_channels": hidden,
+        "normalize_input": _GAIN in weights,
+        "mask_act_fn": "prelu" if "mask_activation.weight" in weights else "sigmoid",
+    }
+    if _GAIN in weights:
+        options["num_frames"] = weights[_GAIN].shape[2]
+    if "lstm.weight_ih_l0" not in weights:
+        return options
+    size = weights["lstm.weight_ih_l0"].shape[1] // (hidden << (LEVELS - 1))
+    return options | {
+        "model_type": "SpectrogramNetVAE" if "mu.weight" in weights else "SpectrogramNetLSTM",
+        "hidden_size": weights["lstm.weight_hh_l0"].shape[1],
+        "recurrent_depth": sum(re.fullmatch(r"lstm\.weight_ih_l\d+", name) is not None for name in weights),
+        **_features(size, bins, options.get("num_frames", frames_of({}, bins - 1))),
+    }
 
 
-def _separator(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> SpectralSeparator:
-    separator = cast(SpectralSeparator, build_separator(config, "the configuration of the SpectrogramNet"))
-    try:
-        separator.network.load_state_dict(_translate(weights))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"the weights do not fit the SpectrogramNet of the options: {reason}") from None
-    return separator
+def _features(size: int, bins: int, frames: int) -> dict[str, int]:
+    """Axis whose size after the halvings is that of the features; frames, as published, if both fit."""
+    if size == frames >> LEVELS:
+        return {"input_axis": 1, "num_frames": frames}
+    if size == bins >> LEVELS:
+        return {"input_axis": 0, "num_frames": frames}
+    return {"input_axis": 1, "num_frames": size << LEVELS}
 
 
-def _of_network(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the network, by their names in it, of its state dict or of its mask model's."""
-    return {name.removeprefix("model."): torch.as_tensor(value) for name, value in state.items()}
+def _activation(name: str) -> str:
+    """Name of an activation; auralflow takes a sigmoid for unknown ones, and a softmax over channels."""
+    if name == "softmax":
+        return "channel_softmax"
+    return name if name in get_args(MaskActivation) else "sigmoid"
 
 
 _RENAMED = [
@@ -226,13 +251,13 @@ _RENAMED = [
     (r"^log_sigma\.", "bottleneck.log_deviation."),
 ]
 
-# The layers that are numbered from 1, and the three convolutions of a stack.
+# Stages, which auralflow numbers from 1, and layers of a stack of three convolutions.
 _STAGES = {"down": "encoders", "up": "decoders"}
 _LAYERS = {"conv": 0, "bn": 2}
 
 
 def _translate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names to ours."""
+    """Translate names."""
     recurrent = "lstm.weight_ih_l0" in weights
     ours = {}
     for name, value in weights.items():

@@ -1,34 +1,28 @@
-"""The ISMIR 2020 U-Nets (github.com/ws-choi/ISMIR2020_U_Nets_SVS) and the TDC-17 of its early notebooks.
+"""ISMIR 2020 U-Nets (github.com/ws-choi/ISMIR2020_U_Nets_SVS) and the TDC-17 of its early notebooks.
 
-Theirs and ours differ in this: their spectrograms are `(batch, channels, frames, frequency)` and their
-waveforms `(batch, samples, channels)`; time-independent blocks never scale time; the option
-`f_down_layers` is ignored; a waveform loses what lies beyond its last whole hop; long tracks are cut
-into chunks that see zeros in place of their neighbours, and come back as a whole number of chunks,
-in 16 bits.
+The original's spectrograms are `(batch, channels, frames, frequency)`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from einops import rearrange
 from torch import Tensor
-from torch.nn.functional import pad
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError
-from soloist.networks import SpectralNetwork
-from soloist.networks.unet.intermediate_blocks import band_weight
-from soloist.separators import Chunking, SpectralSeparator, build_separator, separate_chunked
-from soloist.zoo.importers import ImportedModel
-from soloist.zoo.importers.ismir2020_unets_options import Options, from_options, from_shapes
+from soloist.networks import TDC, TDCRNN, TDF, TFC, TFCTDF, UNet
+from soloist.separators import SpectralSeparator, build_separator
+from soloist.transforms import STFT
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
 CARD = {
     "system": "U-Net with intermediate blocks (ISMIR 2020)",
     "title": "Vocals from songs, by a U-Net on spectrograms",
-    # Of the code; whose weights these are, only the card of a known file can say.
+    # Licence of the code; only the card of a known file can state that of the weights.
     "licence": {"code": "MIT"},
     "citation": (
         "Woosung Choi, Minseok Kim, Jaehwa Chung, Daewon Lee, Soonyoung Jung: Investigating U-Nets with "
@@ -41,147 +35,171 @@ CARD = {
 }
 
 
-def handles(config: Options) -> bool:
-    """Whether a reference vector is of this code base: a network, a framework, a long track, weights."""
-    return config.get("system") == "ISMIR2020_U_Nets_SVS" and config.get("kind") in _KINDS
+class UNetImporter(Importer):
+    """Importer of the checkpoints of the framework (`spec2spec.*`), of a network, and of TDC-17."""
+
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of a checkpoint.
+
+        Facts that no weight tells are taken as published: rectified linear units inside, the hop of the
+        published commands, complex spectrograms mapped, magnitudes masked by a sigmoid, vocals at 44.1 kHz.
+
+        Raises:
+            ModelError: The names are this code base's, but no network has these shapes.
+        """
+        state = checkpoint.state
+        names = {name.removeprefix("spec2spec.") for name in state}
+        if not {"first_conv.0.weight", "first_conv.1.running_mean"} <= names or not any(
+            name.startswith("mid_block.") for name in names
+        ):
+            return None
+        try:
+            config = from_shapes(_without_prefix(state), state.get("stft.stft.window"))
+        except KeyError as error:
+            raise ModelError(f"the checkpoint of a U-Net is incomplete: it has no {error}") from None
+        separator = make_separator(config, state)
+        parameters = sum(weight.numel() for weight in separator.network.parameters())
+        card = {**CARD, "sources": list(separator.sources), "sample_rate": separator.sample_rate}
+        return ImportedModel(
+            separator, config, {**card, "channels": separator.channels, "parameters": parameters}
+        )
 
 
-def from_reference(config: Options, state: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """Rebuild what a vector records, with the original's axes.
+def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> SpectralSeparator:
+    """Build a separator with the weights of a network or of a framework.
 
-    Kinds: "net" maps `[batch, channels, frames, frequency]`; "tdc17" maps `[channels, frequency,
-    frames]`; "framework" maps `[batch, samples, channels]`; "longtrack" maps `[samples, channels]`;
-    "dk" returns the initial weights by name, whatever it is given.
+    Args:
+        config: `class_path` and `init_args` of the separator.
+        state: Weights under the original's names.
 
     Raises:
-        ModelError: The configuration lacks an option, or the weights do not fit it.
+        ModelError: The weights do not fit.
     """
-    try:
-        return _KINDS[config["kind"]](config, state)
-    except KeyError as error:
-        raise ModelError(f"the configuration of {config.get('class')} has no usable {error}") from None
-
-
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of a checkpoint: of the framework's (`spec2spec.*`), of a network, or of TDC-17.
-
-    What no weight tells is taken as published: rectified linear units inside, the hop of the published
-    commands, complex spectrograms mapped and magnitudes masked by a sigmoid, vocals at 44.1 kHz.
-
-    Raises:
-        ModelError: The names are this code base's, but the shapes are not of any of its networks.
-    """
-    names = {name.removeprefix("spec2spec.") for name in state}
-    if not {"first_conv.0.weight", "first_conv.1.running_mean"} <= names or not any(
-        name.startswith("mid_block.") for name in names
-    ):
-        return None
-    try:
-        config = from_shapes(_without_prefix(state), state.get("stft.stft.window"))
-    except KeyError as error:
-        raise ModelError(f"the checkpoint of a U-Net is incomplete: it has no {error}") from None
-    separator = _separator(config, state)
-    parameters = sum(weight.numel() for weight in separator.network.parameters())
-    card = {**CARD, "sources": list(separator.sources), "sample_rate": separator.sample_rate}
-    return ImportedModel(
-        separator, config, {**card, "channels": separator.channels, "parameters": parameters}
-    )
-
-
-def _net(options: Options, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    network = _separator(from_options(options), state).network
-
-    @torch.no_grad()
-    def run(spectrogram: Tensor) -> Tensor:
-        return network(torch.as_tensor(spectrogram).transpose(-1, -2)).transpose(-1, -2)
-
-    return run
-
-
-def _tdc17(options: Options, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    found = recognize(state)
-    if found is None:
-        raise ModelError(f"the weights are not those of {options['class']}: give the checkpoint's state dict")
-    network = cast(SpectralSeparator, found.separator).network
-
-    @torch.no_grad()
-    def run(spectrogram: Tensor) -> Tensor:
-        return network(torch.as_tensor(spectrogram)[None])[0]
-
-    return run
-
-
-def _framework(options: Options, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    separator = _separator(from_options(options), state)
-
-    @torch.no_grad()
-    def run(audio: Tensor) -> Tensor:
-        mixture = rearrange(torch.as_tensor(audio), "b t c -> b c t")
-        return rearrange(_estimate_whole_hops(separator, mixture), "b 1 c t -> b t c")
-
-    return run
-
-
-def _long_track(options: Options, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    separator = _separator(from_options(options), state)
-    hop = separator.transform.hop_length
-    trim = -(-5000 // hop) * hop
-    chunking = Chunking(length=hop * (options["num_frame"] - 1), trim=trim, edges="zeros")
-
-    @torch.no_grad()
-    def run(track: Tensor) -> Tensor:
-        mixture = rearrange(torch.as_tensor(track), "t c -> 1 c t")
-        mixture = pad(mixture, (0, -mixture.shape[-1] % chunking.step))
-        return _as_pcm16(rearrange(separate_chunked(separator, mixture, chunking), "1 1 c t -> t c"))
-
-    return run
-
-
-def _initial_weights(options: Options, state: Mapping[str, Tensor]) -> Callable[..., dict[str, Tensor]]:
-    cases = options["cases"]
-    listed = re.search(r"bn=([\d,]+) for f=([\d,]+) with min (\d+)", cases)
-    weights = {}
-    if listed is not None:
-        factors, widths = ([int(number) for number in group.split(",")] for group in listed.group(1, 2))
-        for factor, bins in zip(factors, widths, strict=True):
-            units = max(bins // factor, int(listed.group(3)))
-            weights[f"weight_{bins}_down"] = band_weight(units, bins)
-            weights[f"weight_{bins}_up"] = band_weight(bins, units)
-    for bins in map(int, re.findall(r"weight_(\d+)_single", cases)):
-        weights[f"weight_{bins}_single"] = band_weight(bins, bins)
-    return lambda *_: weights
-
-
-_KINDS: dict[str, Callable[[Options, Mapping[str, Tensor]], Callable[..., Any]]] = {
-    "net": _net,
-    "tdc17": _tdc17,
-    "framework": _framework,
-    "longtrack": _long_track,
-    "dk": _initial_weights,
-}
-
-
-def _separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> SpectralSeparator:
     separator = cast(SpectralSeparator, build_separator(config, "the U-Net's configuration"))
-    _load(separator.network, state)
+    load_weights(separator.network, _translate(state), "the U-Net of the configuration")
     return separator
 
 
-def _estimate_whole_hops(separator: SpectralSeparator, mixture: Tensor) -> Tensor:
-    """Estimate a mixture `(batch, channels, samples)` from the frames that begin no later than its end."""
-    transform = separator.transform
-    hops = mixture.shape[-1] // transform.hop_length
-    # Reflected here, so that our transform, which completes the last hop, meets the same samples.
-    mixture = pad(mixture, (0, transform.n_fft // 2), mode="reflect")
-    coefficients = transform(mixture)[..., : hops + 1]
-    estimates = separator.estimate_coefficients(coefficients)[:, 0]
-    return transform.inverse(estimates, hops * transform.hop_length)[:, None]
+def from_shapes(state: Mapping[str, Tensor], window: Tensor | None) -> dict[str, Any]:
+    """`class_path` and `init_args` of the separator, from the shapes of the weights.
+
+    Args:
+        state: Weights under the original's names, without a prefix.
+        window: Window of the STFT, which only the framework stores.
+
+    Raises:
+        ModelError: No network has these shapes.
+    """
+    inputs, bins = state["first_conv.0.weight"].shape[1], _num_bins(state, window)
+    if inputs not in (2, 4):
+        raise ModelError(
+            f"a U-Net with {inputs} input channels is neither stereo magnitude nor stereo complex"
+        )
+    n_fft = 2 * (bins - 1)
+    hop_length = 256 if n_fft == 1024 else min(1024, n_fft // 2)
+    return configuration_of(
+        SpectralSeparator,
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop_length),
+        network=_network_of_state(state, inputs, bins),
+        sources=["vocals"],
+        sample_rate=44100,
+        representation="complex" if inputs == 4 else "magnitude",
+        plane_order="channels" if "final_conv.0.weight" in state else "parts",
+        mode="mapping" if inputs == 4 else "masking",
+    )
 
 
-def _as_pcm16(audio: Tensor) -> Tensor:
-    """What a 16-bit file gives back whose samples were cut, not rounded, from 32 bits."""
-    cut = torch.floor(torch.round(audio.double() * 2**31) / 2**16) / 2**15
-    return cut.clamp(-1, 1 - 2**-15).to(audio.dtype)
+def _network_of_state(state: Mapping[str, Tensor], inputs: int, bins: int) -> dict[str, Any]:
+    depth = _count(state, r"encoders\.(\d+)\.")
+    return configuration_of(
+        UNet,
+        block=_block_of_state(state, depth, bins - 1),
+        input_channels=inputs,
+        internal_channels=state["first_conv.0.weight"].shape[0],
+        num_blocks=2 * depth + 1,
+        num_bins=bins,
+        time_levels=_time_levels(state, depth),
+        last_activation="identity" if inputs == 4 else "sigmoid",
+    )
+
+
+def _num_bins(state: Mapping[str, Tensor], window: Tensor | None) -> int:
+    """Number of bins from the stored window, else from the first fully connected layer, else as published."""
+    if window is not None:
+        return window.shape[0] // 2 + 1
+    for name in ("encoders.0.tif.0.weight", "encoders.0.tif.tif.0.weight", "encoders.0.rnn.weight_ih_l0"):
+        if name in state:
+            return state[name].shape[1] + 1
+    return 1025
+
+
+def _time_levels(state: Mapping[str, Tensor], depth: int) -> list[int]:
+    kernels = (state.get(f"downsamplings.{level}.0.weight") for level in range(depth))
+    return [level for level, kernel in enumerate(kernels) if kernel is not None and kernel.shape[2] == 2]
+
+
+def _block_of_state(state: Mapping[str, Tensor], depth: int, bins: int) -> dict[str, Any]:
+    levels = [f"encoders.{level}." for level in range(depth)] + ["mid_block."]
+    sizes = [bins >> level for level in range(depth + 1)]
+    parts = {name.removeprefix("mid_block.").split(".")[0] for name in state if name.startswith("mid_block.")}
+    if parts == {"H"}:
+        kernel = state["mid_block.H.0.0.weight"]
+        options = _dense_of_state(state, "mid_block.H")
+        return configuration_of(TDC if kernel.ndim == 3 else TFC, **options)
+    if parts == {"tif"}:
+        return configuration_of(TDF, **_transform_of_state(state, levels, "tif", sizes))
+    if parts == {"tfc", "tif"}:
+        dense = _dense_of_state(state, "mid_block.tfc.H")
+        return configuration_of(TFCTDF, **dense, **_transform_of_state(state, levels, "tif.tif", sizes))
+    if parts == {"tic", "bn", "rnn", "tif_f1_to_f2"}:
+        dense = _dense_of_state(state, "mid_block.tic.H")
+        transform = _transform_of_state(state, levels, "tif_f1_to_f2.tif", sizes, least=16)
+        del transform["minimum_units"]
+        hidden = [state[f"{level}rnn.weight_hh_l0"].shape[1] for level in levels]
+        factor, least = _factor(sizes, hidden)
+        return configuration_of(
+            TDCRNN,
+            **dense,
+            **transform,
+            rnn_factor=factor,
+            rnn_minimum_units=least,
+            rnn_layers=_count(state, r"mid_block\.rnn\.weight_hh_l(\d+)"),
+            rnn_bias="mid_block.rnn.bias_hh_l0" in state,
+        )
+    raise ModelError(f"a U-Net whose blocks consist of {', '.join(sorted(parts))} is not known")
+
+
+def _dense_of_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
+    kernel = state[f"{prefix}.0.0.weight"]
+    options = {
+        "layers": _count(state, rf"{re.escape(prefix)}\.(\d+)\."),
+        "kernel_frequency": kernel.shape[-1],
+    }
+    return options if kernel.ndim == 3 else {**options, "kernel_time": kernel.shape[2]}
+
+
+def _transform_of_state(
+    state: Mapping[str, Tensor], levels: list[str], part: str, sizes: list[int], least: int | None = None
+) -> dict[str, Any]:
+    bias = f"{levels[0]}{part}.0.bias" in state
+    if f"{levels[0]}{part}.3.weight" not in state:
+        return {"bottleneck_factor": None, "minimum_units": 16, "bias": bias}
+    units = [state[f"{level}{part}.0.weight"].shape[0] for level in levels]
+    factor, least = _factor(sizes, units, least)
+    return {"bottleneck_factor": factor, "minimum_units": least, "bias": bias}
+
+
+def _factor(sizes: list[int], units: list[int], least: int | None = None) -> tuple[int, int]:
+    """Smallest divisor, with a minimum, that gives each level its units."""
+    least = min(units) if least is None else least
+    for factor in range(1, sizes[0] + 1):
+        if [max(size // factor, least) for size in sizes] == units:
+            return factor, least
+    raise ModelError(f"no bottleneck factor makes {units} units of {sizes} bins")
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    return len({match.group(1) for name in state if (match := re.match(pattern, name))})
 
 
 _RENAMED = [
@@ -212,9 +230,9 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names and axes to ours: kernels are `(frames, bins)` there and `(bins, frames)` here."""
+    """Translate names and axes: kernels of the original are `(frames, bins)`."""
     theirs = _without_prefix(state)
-    # The early notebooks had frequency first outside, and so in the first and the last convolution.
+    # In the early notebooks, only the convolutions between the first and the last have frames first.
     early = "final_conv.0.weight" in theirs
     ours = {}
     for name, value in theirs.items():
@@ -226,11 +244,3 @@ def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name = re.sub(pattern, replacement, name)
         ours[name] = value.contiguous()
     return ours
-
-
-def _load(network: SpectralNetwork, state: Mapping[str, Tensor]) -> None:
-    try:
-        network.load_state_dict(_translate(state))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"the weights do not fit the U-Net of the configuration: {reason}") from None

@@ -1,6 +1,6 @@
-"""The weights of nussl's recurrent networks on spectrograms, as those of ours.
+"""Weights of nussl's recurrent networks on spectrograms, translated to those of `RecurrentNetwork`.
 
-A projection onto mel bands is linear, as recurrent layers are in what they see: it is folded into the first.
+A projection onto mel bands is linear: it is folded into the first recurrent layer.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.zoo.importers.nussl_parts import Part, Parts, Sizes
+from soloist.zoo.importers.nussl_graph import NusslModule, NusslModules, NusslSizes
 
 State = Mapping[str, Tensor]
 
-_EPS = 1e-5  # of PyTorch's normalisations
+_EPS = 1e-5  # PyTorch's default in normalisations
 
 
-def translate(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
-    """The state dict of a `RecurrentNetwork`.
+def translate(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
+    """Make the state dict of a `RecurrentNetwork`.
 
     Args:
-        parts: What the model consists of.
-        sizes: How many of what there are.
-        weights: By nussl's names, which begin with those of the modules.
+        modules: Modules of the network.
+        sizes: Sizes of the network.
+        weights: Weights by nussl's names, which begin with those of the modules.
 
     Raises:
-        KeyError: Some are missing.
-        EinopsError: Some are of other sizes.
+        KeyError: A weight is missing.
+        EinopsError: A weight is of another size.
     """
-    ours = {f"rnn.{name}": value for name, value in _recurrent(parts, sizes, weights).items()}
-    # Of embeddings first the planes of a channel, of masks first those of a source.
-    orders = ((parts.embedding, "(f c e) ... -> (c e f) ..."), (parts.mask, "(f c e) ... -> (e c f) ..."))
+    ours = {f"rnn.{name}": value for name, value in _recurrent(modules, sizes, weights).items()}
+    # Planes of embeddings are ordered by channels first, planes of masks by sources first.
+    orders = ((modules.embedding, "(f c e) ... -> (c e f) ..."), (modules.mask, "(f c e) ... -> (e c f) ..."))
     heads = [_head(head, weights, sizes, order) for head, order in orders if head is not None]
     ours |= {f"head.{name}": torch.cat([head[name] for head in heads]) for name in heads[0]}
-    return ours | (_statistics(parts.norm, weights) if parts.norm else {})
+    return ours | (_statistics(modules.norm, weights) if modules.norm else {})
 
 
-def _recurrent(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
-    """Those of the stack, whose first layer sees the first channel first with us, there the first bin."""
-    rnn = _within(f"{parts.stack.name}.rnn.", weights)
-    for direction in ("", "_reverse") if parts.stack.args["bidirectional"] else ("",):
+def _recurrent(modules: NusslModules, sizes: NusslSizes, weights: State) -> dict[str, Tensor]:
+    """Weights of the stack; the first layer reads channel by channel here, in nussl bin by bin."""
+    rnn = _within(f"{modules.stack.name}.rnn.", weights)
+    for direction in ("", "_reverse") if modules.stack.args["bidirectional"] else ("",):
         matrix = rearrange(rnn[f"weight_ih_l0{direction}"], "g (f c) -> g c f", c=sizes.channels)
-        if parts.mel is not None:
-            there, shift = (weights[f"{parts.mel.name}.transform.{name}"] for name in ("weight", "bias"))
+        if modules.mel is not None:
+            there, shift = (weights[f"{modules.mel.name}.transform.{name}"] for name in ("weight", "bias"))
             bias = f"bias_ih_l0{direction}"
             rnn[bias] = rnn[bias] + (matrix @ shift).sum(dim=1)
             matrix = matrix @ there
@@ -52,7 +52,7 @@ def _recurrent(parts: Parts, sizes: Sizes, weights: State) -> dict[str, Tensor]:
     return rnn
 
 
-def _head(head: Part, weights: State, sizes: Sizes, order: str) -> dict[str, Tensor]:
+def _head(head: NusslModule, weights: State, sizes: NusslSizes, order: str) -> dict[str, Tensor]:
     weight = weights[f"{head.name}.linear.weight"]
     bias = (
         weights[f"{head.name}.linear.bias"] if head.args.get("bias", True) else weight.new_zeros(len(weight))
@@ -61,8 +61,8 @@ def _head(head: Part, weights: State, sizes: Sizes, order: str) -> dict[str, Ten
     return {"weight": rearrange(weight, order, **lengths), "bias": rearrange(bias, order, **lengths)}
 
 
-def _statistics(norm: Part, weights: State) -> dict[str, Tensor]:
-    """What our normalisation holds of theirs, whose small constant may be another."""
+def _statistics(norm: NusslModule, weights: State) -> dict[str, Tensor]:
+    """Weights of the normalisation; another constant of nussl's is added to the variance."""
     values = _within(f"{norm.name}.batch_norm.", weights)
     if values:
         variance = values["running_var"]
@@ -72,5 +72,5 @@ def _statistics(norm: Part, weights: State) -> dict[str, Tensor]:
 
 
 def _within(prefix: str, weights: State) -> dict[str, Tensor]:
-    """What begins with a prefix, by the rest of its name."""
+    """Weights whose names begin with a prefix, by the rest of the names."""
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -1,10 +1,7 @@
 """Open-Unmix (github.com/sigsep/open-unmix-pytorch) and X-UMX (as published with Asteroid).
 
-A published Open-Unmix is several files, one for each source. Their state dicts come here as one, each name
-after that of its source: `vocals.fc1.weight`.
-
-Theirs and ours differ in this: they hold all spectrograms of a recording in memory; a recording that is not a
-whole number of hops has one frame less there.
+A published Open-Unmix is several files, one for each source. Their state dicts arrive as one, with the source
+in front of each name: `vocals.fc1.weight`.
 """
 
 from __future__ import annotations
@@ -18,14 +15,14 @@ from torch import Tensor
 
 from soloist.errors import ModelError
 from soloist.separators import SpectralSeparator, build_separator
-from soloist.zoo.importers import ImportedModel
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
 CHUNK_FRAMES = 600
-"""Frames that are given to the networks at once, which see as far as these go: two windows of the filter."""
+"""Frames of a chunk, beyond which the networks do not see: two windows of the filter."""
 
 _WINDOW = 300
 
-# Neither hop nor rate is stored with the weights of all: they are taken as published for the window's length.
+# Not all files store hop and rate: these are the published ones for a length of the window.
 _RATES = {4096: 44100, 1024: 16000}
 _HOPS = {4096: 1024, 1024: 512}
 
@@ -62,7 +59,7 @@ _RENAMED = {
     "output_scale": "decoders.{}.scale",
 }
 
-# What an X-UMX calls these layers.
+# Names of these layers in an X-UMX.
 _CROSSED = [
     (r"^layer_enc\.(.+)\.enc\.0\.", r"\1.fc1."),
     (r"^layer_enc\.(.+)\.enc\.1\.", r"\1.bn1."),
@@ -75,37 +72,37 @@ _CROSSED = [
 ]
 
 
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of the files of several sources, of a whole separator of theirs, or of an X-UMX.
+class OpenUnmixImporter(Importer):
+    """Importer of Open-Unmix and X-UMX."""
 
-    One source alone is masked, and not filtered.
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of the files of several sources, of a whole separator, or of an X-UMX.
 
-    Raises:
-        ModelError: The names are of this code base, but the networks are none that there is, or not alike.
-    """
-    crossed = any(name.startswith("layer_enc.") for name in state)
-    parts = _by_source(state)
-    if not parts:
-        return None
-    kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
-    config = _config(kind, parts)
-    separator = build_separator(config, f"the configuration of {kind}")
-    assert isinstance(separator, SpectralSeparator)
-    try:
-        separator.network.load_state_dict(translate(list(parts.values())))
-    except RuntimeError as error:
-        raise ModelError(f"the weights do not fit {kind}: {str(error).splitlines()[-1].strip()}") from None
-    title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
-    return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
+        One source alone is masked, and not filtered.
+
+        Raises:
+            ModelError: The names are of this code base, but the networks are unknown or differ in size.
+        """
+        parts = _by_source(checkpoint.state)
+        if not parts:
+            return None
+        crossed = any(name.startswith("layer_enc.") for name in checkpoint.state)
+        kind = "CrossNetOpenUnmix" if crossed else "OpenUnmix"
+        config = _config(kind, parts)
+        separator = build_separator(config, f"the configuration of {kind}")
+        assert isinstance(separator, SpectralSeparator)
+        load_weights(separator.network, translate(list(parts.values())), kind)
+        title = f"{', '.join(separator.sources).capitalize()}, by recurrent networks on magnitudes"
+        return ImportedModel(separator, config, {**_CARDS[kind], "title": title})
 
 
 def translate(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The state dict of an `OpenUnmix` from those of its sources, by the original's names."""
+    """Make the state dict of an `OpenUnmix` from those of its sources under the original's names."""
     ours = {}
     for index, part in enumerate(parts):
         for name, value in part.items():
             layer, _, rest = name.partition(".")
-            # Windows and rates are kept there as well.
+            # The original stores windows and rates as well.
             if layer in _RENAMED:
                 renamed = ".".join(filter(None, [_RENAMED[layer].format(index), rest]))
                 ours[renamed] = value[None] if layer.startswith("input_") else value
@@ -113,7 +110,7 @@ def translate(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 class _Sizes(NamedTuple):
-    """What the shapes of a source's weights say about its network."""
+    """Sizes of the network of a source, from the shapes of its weights."""
 
     hidden: int
     layers: int
@@ -125,7 +122,7 @@ class _Sizes(NamedTuple):
 
     @classmethod
     def of(cls, part: Mapping[str, Tensor]) -> _Sizes:
-        """Read them."""
+        """Read the sizes."""
         bins = len(part["output_mean"])
         stored = int(part["sample_rate"]) if "sample_rate" in part else None
         return cls(
@@ -140,7 +137,7 @@ class _Sizes(NamedTuple):
 
 
 def _by_source(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The state dict of each source, by its name; nothing where this is another code base."""
+    """State dict of each source, by its name; empty for another code base."""
     parts: dict[str, dict[str, Tensor]] = {}
     for name, value in state.items():
         for pattern, replacement in _CROSSED:

@@ -1,39 +1,32 @@
-"""SuDoRM-RF in all its variants (github.com/etzinis/sudo_rm_rf), and its mixture consistency.
+"""SuDoRM-RF in all its variants (github.com/etzinis/sudo_rm_rf).
 
-Theirs and ours differ in this: the original and the attentive network pad to the least common multiple
-of the hop and `2 ** depth`, which the original does not survive for some kernels and lengths; the
-original has a normalisation that it never applies; the attentive one has four heads of 256 channels,
-whatever it is told, and ends at 5000 frames of its second resolution; the sources of more channels come
-back as one axis; silence may come back as noise.
+Switched on here: the original and the attentive network pad to the least common multiple of the hop and
+`2 ** depth`; the original has a normalisation that it never applies.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
-from soloist.errors import ModelError
-from soloist.estimation import ConsistencyWeights, project_onto_mixture
 from soloist.separators import FilterbankDesign, FilterbankSeparator, sudormrf_design
 from soloist.separators.presets import SuDoRMRFVariant
-from soloist.zoo.importers import ImportedModel
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
-_VARIANTS: dict[str, SuDoRMRFVariant] = {
+VARIANTS: dict[str, SuDoRMRFVariant] = {
     "SuDORMRF_original": "original",
     "SuDORMRF_improved": "improved",
     "GroupCommSudoRmRf": "groupcomm",
     "CausalSuDORMRF": "causal",
     "SuDORMRF_attentive_v3": "attentive",
 }
-_CONSISTENCY = "mixture_consistency"
 
-# A name that only one of the variants has; where several fit, the first one.
+# Names that mark a variant; the first that fits decides.
 _MARKS = {
     "sm.0.conv_1x1_exp.conv.weight": "SuDORMRF_original",
     "sm.0.TAC.TAC_input.0.weight": "GroupCommSudoRmRf",
@@ -43,7 +36,7 @@ _MARKS = {
 }
 _FRAME = {"encoder.weight", "decoder.weight"}
 
-# What their names are called here; the patterns are applied in turn.
+# Patterns from the authors' names to Soloist's, applied in turn.
 _RENAMES = [
     (r"^encoder(\.0)?\.", "filterbank.analysis."),
     (r"^decoder\.", "filterbank.synthesis."),
@@ -85,7 +78,7 @@ _RENAMES_WITH_NORMS = [
     (r"\.proj_1x1\.act\.", ".widen_activation."),
     (r"^mask_net\.0\.", "network.mask_activation."),
     (r"^mask_net\.1\.", "network.mask."),
-    # A norm of theirs calls its parameters gamma and beta, or (the original) weight and bias.
+    # A norm of the authors' has parameters gamma and beta, or (in the original) weight and bias.
     (r"(norm|levels\.\d+\.1|feedforward\.1)\.(gamma|weight)$", r"\1.gain"),
     (r"(norm|levels\.\d+\.1|feedforward\.1)\.(beta|bias)$", r"\1.shift"),
 ]
@@ -97,53 +90,45 @@ _RENAMES_CAUSAL = [
 ]
 
 
-def handles(config: Mapping[str, Any]) -> bool:
-    """Whether a reference vector is of this code base."""
-    return config.get("system") in (*_VARIANTS, _CONSISTENCY)
+class SuDoRMRFImporter(Importer):
+    """Importer of the state dicts of all variants."""
+
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator that names and shapes tell.
+
+        No weight tells the rate; the published networks work at 8000 Hz.
+
+        Raises:
+            ModelError: The names are those of a SuDoRM-RF, but the weights do not fit together.
+        """
+        state = {name.removeprefix("module."): value for name, value in checkpoint.state.items()}
+        config = _infer_config(state)
+        if config is None:
+            return None
+        card = {"system": f"SuDoRM-RF ({VARIANTS[config['system']]})"}
+        return ImportedModel(make_separator(config, state), _design(config).config(), card)
 
 
-def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """The function that a reference vector records.
+def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> FilterbankSeparator:
+    """Build a separator as its authors ran it, in eval mode.
 
-    Returns:
-        Of a network: audio `(batch, channels, samples)` to estimates `(batch, sources * channels,
-        samples)`. Of mixture consistency: estimates `(batch, sources, samples)` and mixture
-        `(batch, 1, samples)`, as a dict or a list of both, to a dict by the kind of weights.
+    Args:
+        config: Configuration in the authors' words: `system`, `enc_num_basis`, `enc_kernel_size`,
+            `out_channels`, `in_channels`, `num_blocks`, `upsampling_depth`, `num_sources` and, where they
+            matter, `group_size` and `in_audio_channels`.
+        state: Weights under the authors' names.
 
     Raises:
         ModelError: The weights do not fit the configuration.
     """
-    if config["system"] == _CONSISTENCY:
-        return _consistency
-    separator = _with_weights(_design(config), state)
-
-    @torch.no_grad()
-    def separate(mixture: Tensor) -> Tensor:
-        return rearrange(separator.synthesize(torch.as_tensor(mixture)), "b s c t -> b (s c) t")
-
-    return separate
-
-
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of a published state dict, by its names and shapes; None if it is of another kind.
-
-    The rate is not recorded in it; the published ones work at 8000 Hz.
-
-    Raises:
-        ModelError: The names are those of a SuDoRM-RF, but the weights do not fit together.
-    """
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    config = _infer_config(state)
-    if config is None:
-        return None
-    design = _design(config)
-    card = {"system": f"SuDoRM-RF ({_VARIANTS[config['system']]})"}
-    return ImportedModel(_with_weights(design, state), design.config(), card)
+    separator = _design(config).build()
+    load_weights(separator, _translate(state), f"the SuDoRM-RF of the configuration ({config['system']})")
+    return separator.eval()
 
 
 def _design(config: Mapping[str, Any]) -> FilterbankDesign:
-    """The separator as its authors ran it, for a configuration in their words."""
-    variant, hop = _VARIANTS[config["system"]], config["enc_kernel_size"] // 2
+    """Design of the separator as its authors ran it, for a configuration in their words."""
+    variant, hop = VARIANTS[config["system"]], config["enc_kernel_size"] // 2
     sizes = {
         "num_filters": config["enc_num_basis"],
         "channels": config["out_channels"],
@@ -165,35 +150,24 @@ def _design(config: Mapping[str, Any]) -> FilterbankDesign:
     )
 
 
-def _with_weights(design: FilterbankDesign, state: Mapping[str, Tensor]) -> FilterbankSeparator:
-    """The separator with weights under their names, ready for use."""
-    separator = design.build()
-    try:
-        separator.load_state_dict(_translate(state))
-    except RuntimeError as error:
-        reason = re.sub(r"\s+", " ", str(error))
-        raise ModelError(f"the weights are not those of this SuDoRM-RF: {reason}") from error
-    return separator.eval()
-
-
 def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names and shapes to ours."""
+    """Translate names and shapes."""
     renames = _RENAMES + (_RENAMES_CAUSAL if "mask_nl_class.weight" in state else _RENAMES_WITH_NORMS)
     translated = {}
     for name, value in state.items():
-        # The positional code is computed here, as long as it is needed.
+        # Soloist computes the positional code, for any length.
         if name.endswith(".pos_enc.pe"):
             continue
         for pattern, replacement in renames:
             name = re.sub(pattern, replacement, name)
         tensor = torch.as_tensor(value)
-        # Dense layers on each frame are convolutions over one frame here.
+        # Dense layers on each frame are convolutions over one frame in Soloist.
         translated[name] = tensor[..., None] if ".communication." in name and tensor.ndim == 2 else tensor
     return translated
 
 
 def _infer_config(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """The configuration in the authors' words that a state dict's names and shapes tell."""
+    """Read the configuration, in the authors' words, from the names and shapes of a state dict."""
     system = next((system for mark, system in _MARKS.items() if mark in state), None)
     if system is None or not _FRAME.issubset(name.replace("encoder.0.", "encoder.") for name in state):
         return None
@@ -223,19 +197,3 @@ def _infer_config(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     return len({match[1] for name in state if (match := re.match(pattern, name))})
-
-
-def _consistency(signals: Mapping[str, Tensor] | Sequence[Tensor]) -> dict[str, Tensor]:
-    """Estimates `(batch, sources, samples)` and mixture `(batch, 1, samples)`, projected in each way."""
-    if isinstance(signals, Mapping):
-        signals = [signals["estimates"], signals["mixture"]]
-    estimates, mixture = (torch.as_tensor(signal) for signal in signals)
-
-    def project(estimates: Tensor, weights: ConsistencyWeights) -> Tensor:
-        return project_onto_mixture(estimates[:, :, None], mixture, weights)[:, :, 0]
-
-    return {
-        "uniform": project(estimates, "uniform"),
-        "magsq": project(estimates, "magsq"),
-        "magsq_all_zero": project(torch.zeros_like(estimates), "magsq"),
-    }

@@ -1,15 +1,14 @@
-"""Importer of xumx-sliCQ (github.com/sevagh/xumx-sliCQ), version 1: networks, and what is around them.
+"""xumx-sliCQ (github.com/sevagh/xumx-sliCQ), version 1.
 
-Theirs and ours differ in this: each source has networks of its own, which here are one; the masks of a slice
-are read half a slice early, and the recurrent networks hear pieces of bins in place of moments
-(`as_released`); the synthesis leaves out what bands about 0 Hz and half the sample rate have in their mirror
-image.
+The original has networks of its own for each source; here one network has all sources side by side. Switched
+on here (`as_released`): masks that are read half a slice early, and recurrent networks that hear pieces of
+bins in place of moments.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,15 +19,14 @@ from soloist.errors import ModelError
 from soloist.networks import Autoencoder, BiLSTM, BlockShape, MaskDesign, XumxSliCQ
 from soloist.separators import SliCQSeparator, build_separator
 from soloist.transforms import SliCQ
-from soloist.zoo.importers import ImportedModel
-from soloist.zoo.importers.xumx_slicq_steps import STEPS, Config
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
 
 SOURCES = ("bass", "vocals", "other", "drums")
 
 CARD = {
     "system": "xumx-sliCQ",
     "title": "Songs into four stems, by masks on a sliced constant-Q transform",
-    # Of the code; whose weights these are, only the card of a known file can say.
+    # Licence of the code; only the card of a known file can state that of the weights.
     "licence": {"code": "MIT"},
     "citation": (
         "Sevag Hanssian: Music demixing with the sliCQ transform. Music Demixing Workshop at ISMIR 2021."
@@ -39,131 +37,72 @@ CARD = {
     ),
 }
 
-# A block of a source: the original's name, and the number of the block.
+# Weight of a block of a source: source, number of the block, name.
 _NAME = re.compile(r"bucketed_unmixes_(\w+?)\.(\d+)\.(.+)")
 _BANDWIDTH = 16000.0
 
 States = Sequence[Mapping[str, Tensor]]
-"""Of each source the weights of a block, under the original's names."""
+"""Weights of a block for each source, under the original's names."""
 
 
-def handles(config: Config) -> bool:
-    """Whether a reference vector is of this code base, and more than a loss."""
-    return str(config.get("system", "")).startswith("xumx-sliCQ") and (
-        config.get("kind") in STEPS or config.get("kind") == "net" or _is_block(config)
-    )
+class XumxSliCQImporter(Importer):
+    """Importer of a checkpoint with the networks of all sources."""
+
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of a checkpoint.
+
+        Facts that no weight tells are taken as published: 262 bins of the Bark scale from 32.9 Hz, 44.1 kHz,
+        and a bandwidth of 16 kHz.
+
+        Raises:
+            ModelError: The names are this code base's, but the blocks are not those of that transform.
+        """
+        blocks = by_block(checkpoint.state)
+        if not blocks:
+            return None
+        try:
+            sources = [source for source in SOURCES if source in blocks[0]]
+            states = [[blocks[index][source] for source in sources] for index in sorted(blocks)]
+            statistics = [block[0]["input_mean"] for block in states]
+            config = _separator_config(sources, states[0])
+        except KeyError as error:
+            raise ModelError(f"the checkpoint of xumx-sliCQ is incomplete: it has no {error}") from None
+        separator = build_separator(config, "the configuration of xumx-sliCQ")
+        assert isinstance(separator, SliCQSeparator)
+        if [len(mean) for mean in statistics] != [shape.bins for shape in separator.network.shapes]:
+            raise ModelError(
+                f"the {len(statistics)} blocks of the checkpoint are not the first of bark, 262 bins from "
+                "32.9 Hz, and the checkpoint does not store another transform"
+            )
+        _load(separator.network, states)
+        parameters = sum(weight.numel() for weight in separator.parameters())
+        card = {**CARD, "sources": sources, "sample_rate": separator.sample_rate}
+        return ImportedModel(
+            separator, config, {**card, "channels": separator.channels, "parameters": parameters}
+        )
 
 
-def from_reference(config: Config, state: Mapping[str, Tensor]) -> Callable[..., Any]:
-    """Rebuild what a vector records, with the original's axes.
+def make_network(
+    shapes: Sequence[BlockShape], blocks: Sequence[States], num_bins: int | None = None
+) -> XumxSliCQ:
+    """Build a network with the weights of its blocks, in eval mode.
 
-    Kinds: "net" maps magnitudes of blocks `[batch, channels, frequency, slices, coefficients]` to those of
-    each source, named `source/block`, for the blocks that have a network; "cdae_block" maps those of one
-    block to those of a source. The kinds without weights are in `xumx_slicq_steps`.
+    Args:
+        shapes: Shape of each block of the transform.
+        blocks: Weights of each block that has a network.
+        num_bins: Bins that are masked; all if None.
 
     Raises:
-        ModelError: The configuration lacks an option, or the weights do not fit it.
+        ModelError: The weights do not fit.
     """
-    try:
-        if config["kind"] in STEPS:
-            return STEPS[config["kind"]](config)
-        return _block(config, state) if _is_block(config) else _net(config, state)
-    except KeyError as error:
-        raise ModelError(f"the configuration of {config.get('class')} has no usable {error}") from None
-
-
-def recognize(state: Mapping[str, Tensor]) -> ImportedModel | None:
-    """The separator of a published checkpoint, which has the network of all four sources.
-
-    What no weight tells is taken as published: 262 bins of the Bark scale from 32.9 Hz, 44.1 kHz, and a
-    bandwidth of 16 kHz.
-
-    Raises:
-        ModelError: The names are this code base's, but the blocks are not those of that transform.
-    """
-    blocks = _by_block(state)
-    if not blocks:
-        return None
-    try:
-        sources = [source for source in SOURCES if source in blocks[0]]
-        states = [[blocks[index][source] for source in sources] for index in sorted(blocks)]
-        statistics = [block[0]["input_mean"] for block in states]
-        config = _separator_config(sources, states[0])
-    except KeyError as error:
-        raise ModelError(f"the checkpoint of xumx-sliCQ is incomplete: it has no {error}") from None
-    separator = build_separator(config, "the configuration of xumx-sliCQ")
-    assert isinstance(separator, SliCQSeparator)
-    if [len(mean) for mean in statistics] != [shape.bins for shape in separator.network.shapes]:
-        raise ModelError(
-            f"the {len(statistics)} blocks of the checkpoint are not the first of bark, 262 bins from "
-            "32.9 Hz, and which other transform it was trained with is not stored in it"
-        )
-    _load(separator.network, states)
-    parameters = sum(weight.numel() for weight in separator.parameters())
-    card = {**CARD, "sources": sources, "sample_rate": separator.sample_rate}
-    return ImportedModel(
-        separator, config, {**card, "channels": separator.channels, "parameters": parameters}
-    )
-
-
-def _is_block(config: Config) -> bool:
-    return str(config.get("kind", "")).endswith("_block")
-
-
-def _net(config: Config, state: Mapping[str, Tensor]) -> Callable[[Sequence[Tensor]], dict[str, Tensor]]:
-    blocks = _by_block(state)
-    if not blocks:
-        raise ModelError(
-            f"the weights are not those of {config['class']}: no bucketed_unmixes_* is among them"
-        )
-    shapes = [BlockShape(shape[-3], shape[-1]) for shape in config["args"]["jagged_shapes"]]
-    # Convolutions in groups are right to 1e-5 only; one source after the other, they are as the original's.
-    networks = {
-        source: _network(shapes, [[block[source]] for _, block in sorted(blocks.items())], config)
-        for source in blocks[0]
-    }
-
-    @torch.no_grad()
-    def run(magnitudes: Sequence[Tensor]) -> dict[str, Tensor]:
-        mixture = [torch.as_tensor(block) for block in magnitudes]
-        return {
-            f"{source}/{index}": mask[:, 0] * mixture[index]
-            for source, network in networks.items()
-            for index, mask in enumerate(network(mixture)[: len(network.blocks)])
-        }
-
-    return run
-
-
-def _block(config: Config, state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    shape = config["args"]["slicq_sample_shape"]
-    states = [{name: torch.as_tensor(value) for name, value in state.items()}]
-    network = _network([BlockShape(shape[-3], shape[-1])], [states], config)
-
-    @torch.no_grad()
-    def run(magnitudes: Tensor) -> Tensor:
-        block = torch.as_tensor(magnitudes)
-        return network([block])[0][:, 0] * block
-
-    return run
-
-
-def _network(shapes: Sequence[BlockShape], blocks: Sequence[States], config: Config) -> XumxSliCQ:
-    """The network of a configuration with the weights of its blocks."""
     states = blocks[0]
-    network = XumxSliCQ(
-        shapes,
-        len(states),
-        _channels(states),
-        num_bins=None if _is_block(config) else config["args"]["max_bin"],
-        design=_design(states),
-    ).eval()
+    network = XumxSliCQ(shapes, len(states), _channels(states), num_bins=num_bins, design=_design(states))
     _load(network, blocks)
-    return network
+    return network.eval()
 
 
-def _by_block(state: Mapping[str, Tensor]) -> dict[int, dict[str, dict[str, Tensor]]]:
-    """The weights of each block and source, without what is in front of their names."""
+def by_block(state: Mapping[str, Tensor]) -> dict[int, dict[str, dict[str, Tensor]]]:
+    """Sort weights by block and source, without the prefix of their names."""
     blocks: dict[int, dict[str, dict[str, Tensor]]] = {}
     for name, value in state.items():
         if found := _NAME.fullmatch(name):
@@ -182,7 +121,7 @@ def _channels(states: States) -> int:
 
 
 def _design(states: States) -> MaskDesign:
-    """How the networks are made that have these weights."""
+    """Design of the networks with these weights."""
     if _is_recurrent(states):
         layers = sum(bool(re.fullmatch(r"lstm\.weight_ih_l\d+", name)) for name in states[0])
         return BiLSTM(layers, as_released=True)
@@ -211,19 +150,16 @@ def _load(network: XumxSliCQ, blocks: Sequence[States]) -> None:
             for index, states in enumerate(blocks)
             for name, value in _translate(states).items()
         }
-        network.load_state_dict(weights)
     except KeyError as error:
         raise ModelError(f"the weights of xumx-sliCQ are incomplete: there is no {error}") from None
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ModelError(f"the weights do not fit the xumx-sliCQ of the configuration: {reason}") from None
+    load_weights(network, weights, "the xumx-sliCQ of the configuration")
 
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def _translate(states: States) -> dict[str, Tensor]:
-    """Our names and weights of a block from those of its sources."""
+    """Translate the weights of a block's sources to those of one block."""
     if _is_recurrent(states):
         return _translate_recurrent(states)
     names = {"head.weight": "cdae.12.weight", "head.bias": "cdae.12.bias"}
@@ -250,5 +186,5 @@ def _translate_recurrent(states: States) -> dict[str, Tensor]:
 
 
 def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
-    """The weights of the groups of a convolution; what is not an array is common to all."""
+    """Join weights as groups of a convolution; scalars are common to all groups."""
     return torch.cat(list(parts)) if parts[0].ndim else parts[0]

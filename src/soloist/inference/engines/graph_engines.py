@@ -1,0 +1,199 @@
+"""What the engines have in common that run a separator's graph and leave the rest to PyTorch."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soloist.errors import ExportError, SoloistError, UsageError, one_line
+from soloist.inference.engines.engine import Estimate
+from soloist.inference.engines.graph_cache import cached_graph, fingerprint, is_cached
+from soloist.inference.graphs.formats import to_onnx, write_onnx
+from soloist.resources import import_extra
+from soloist.separators import Finish, Following, Note, Separator
+
+Arrays = Sequence[NDArray[np.float32]]
+Run = Callable[[Arrays], list[NDArray[np.float32]]]
+"""What a graph makes of its inputs; the outputs belong to the caller."""
+
+_COMPILED = 4
+
+
+class GraphEngine:
+    """Runs a separator's `graph` compiled for a CPU; what is around it (`stage`) stays with PyTorch.
+
+    A graph is compiled for each shape of its inputs, as these come: a recording has one for its chunks, and
+    few others for what is left at its end. The last few are kept.
+
+    Args:
+        separator: What separates, in eval mode.
+        threads: Processor threads; None for as many as PyTorch uses.
+
+    Raises:
+        UsageError: The separator has no graph, or the engine is not installed.
+    """
+
+    name: str
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        if separator.graph is None:
+            raise UsageError(
+                f"{type(separator).__name__} has no network that {self.name} could run: take --engine torch"
+            )
+        self.device = "cpu"
+        self.threads = threads or torch.get_num_threads()
+        self._separator = copy.deepcopy(separator).eval().requires_grad_(False)
+        self._fingerprint = fingerprint(self._separator)
+        self._any_size = True
+        self._compiled: OrderedDict[tuple[tuple[int, ...], ...], Run] = OrderedDict()
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether the graph for all sizes is in the cache."""
+        return is_cached(self._fingerprint)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Make a graph ready to run.
+
+        Args:
+            graph: The content of an ONNX file.
+            inputs: What it will be given: arrays of these shapes.
+
+        Raises:
+            RuntimeError: The engine does not know what is in the graph.
+        """
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def __call__(self, mixture: Tensor) -> Tensor:
+        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        return self._separator.estimate_any_length(mixture, self._estimate)
+
+    def follow(self, note: Note | None = None) -> Estimate | None:
+        """What estimates the chunks of one recording in their order; None for a separator without memory."""
+        separator = self._separator
+        follower = separator.follow(note) if isinstance(separator, Following) else None
+        if follower is None:
+            return None
+
+        @torch.inference_mode()
+        def estimate(mixture: Tensor) -> Tensor:
+            return self._run_staged(*follower.stage(mixture))
+
+        return estimate
+
+    def _estimate(self, mixture: Tensor) -> Tensor:
+        return self._run_staged(*self._separator.stage(mixture))
+
+    def _run_staged(self, inputs: tuple[Tensor, ...], finish: Finish) -> Tensor:
+        arrays = [tensor.contiguous().numpy() for tensor in inputs]
+        outputs = self._compiled_for(arrays)(arrays)
+        return finish([torch.from_numpy(output) for output in outputs])
+
+    def _compiled_for(self, inputs: Arrays) -> Run:
+        shapes = tuple(array.shape for array in inputs)
+        if shapes not in self._compiled:
+            # What exports a graph does not know the tensors of this mode.
+            with torch.inference_mode(False):
+                self._compiled[shapes] = self._compile_any_size(inputs) or self._compile_fixed(inputs, shapes)
+        self._compiled.move_to_end(shapes)
+        if len(self._compiled) > _COMPILED:
+            self._compiled.popitem(last=False)
+        return self._compiled[shapes]
+
+    def _compile_any_size(self, inputs: Arrays) -> Run | None:
+        """By the graph for all sizes; None where there is none, or the engine does not know what is in it."""
+        if self._any_size:
+            try:
+                return self.compile(
+                    cached_graph(self._fingerprint, partial(to_onnx, self._separator)), inputs
+                )
+            except (ExportError, RuntimeError):
+                self._any_size = False
+        return None
+
+    def _compile_fixed(self, inputs: Arrays, shapes: tuple[tuple[int, ...], ...]) -> Run:
+        """By a graph for these sizes alone."""
+        graph = copy.deepcopy(self._separator).optimize().graph
+        assert graph is not None
+        tensors = [torch.from_numpy(array) for array in inputs]
+        key = fingerprint(self._separator, shapes)
+        try:
+            return self.compile(cached_graph(key, partial(write_onnx, graph, tensors)), inputs)
+        except (ExportError, RuntimeError) as error:
+            raise SoloistError(
+                f"{self.name} cannot run this {type(self._separator).__name__}: take --engine torch "
+                f"({one_line(error)})"
+            ) from error
+
+
+class OpenVINOEngine(GraphEngine):
+    """Runs a separator's graph with OpenVINO on the CPU, in single precision; see `GraphEngine`."""
+
+    name = "openvino"
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        self._core: Any = import_extra("openvino", "openvino").Core()
+        super().__init__(separator, threads)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Compile a graph for inputs of these shapes."""
+        model = self._core.read_model(graph)
+        model.reshape({port: list(array.shape) for port, array in zip(model.inputs, inputs, strict=True)})
+        compiled = self._core.compile_model(model, "CPU", self._settings())
+        request, outputs = compiled.create_infer_request(), compiled.outputs
+
+        def run(arrays: Arrays) -> Any:
+            # Only the inputs are shared: the next run would overwrite the outputs.
+            results = request.infer(list(arrays), share_inputs=True, share_outputs=False)
+            return [results[port] for port in outputs]
+
+        return run
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Newer processors would take bfloat16 by themselves.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+
+
+class OnnxRuntimeEngine(GraphEngine):
+    """Runs a separator's graph with ONNX Runtime on the CPU, in single precision; see `GraphEngine`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+        self._runtime: Any = import_extra("onnxruntime", "onnxruntime")
+        super().__init__(separator, threads)
+
+    def compile(self, graph: bytes, inputs: Arrays) -> Run:
+        """Make a session for a graph.
+
+        Raises:
+            RuntimeError: ONNX Runtime does not know what is in the graph.
+        """
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        # Its threads would go on spinning while PyTorch's compute what is around the graph.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # Its own errors have no other class in common.
+            raise RuntimeError(str(error)) from error
+        names = [port.name for port in session.get_inputs()]
+
+        def run(arrays: Arrays) -> Any:
+            return session.run(None, dict(zip(names, arrays, strict=True)))
+
+        return run

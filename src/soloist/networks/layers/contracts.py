@@ -1,0 +1,96 @@
+"""Contracts of networks: spectrograms or features of a filterbank in, masks or estimates out."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+class SpectralNetwork(nn.Module):
+    """Network on real spectrograms, from `inputs` planes to `outputs` planes of the same size.
+
+    The number of frames is any number from one up.
+    """
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Frames on either side that an output frame can depend on; None if unbounded."""
+        return None
+
+    @property
+    def lookahead(self) -> int | None:
+        """Frames of the future that an output frame can depend on; None if unbounded."""
+        return self.receptive_field
+
+    @property
+    def stride(self) -> int:
+        """Shift of the input, in frames, that shifts the output by as many."""
+        return 1
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        """Estimate masks or spectrograms of the sources.
+
+        Args:
+            spectrogram: `(batch, inputs, frequency, frames)`.
+
+        Returns:
+            `(batch, outputs, frequency, frames)`, the planes of the first source first.
+        """
+        raise NotImplementedError
+
+
+@runtime_checkable
+class Standardizing(Protocol):
+    """Network with trainable normalisation of each bin, initialised from the statistics of a corpus."""
+
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Initialise with the mean and the standard deviation of each bin's magnitudes, `(frequency,)`."""
+
+
+@runtime_checkable
+class Variational(Protocol):
+    """Network with a random bottleneck, whose distribution a loss keeps near the standard normal one."""
+
+    def explain(self, spectrogram: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Map a spectrogram, and return the distribution of the bottleneck as well.
+
+        Returns:
+            The output of `forward`, and the mean and the standard deviation, each `(batch, ...)`.
+        """
+        ...
+
+
+class MaskNetwork(nn.Module):
+    """Network from features `(batch, filters, frames)` to `(batch, outputs, filters, frames)`.
+
+    Outputs are the channels of all sources, the first source first: masks for the features, or the features
+    of the sources themselves.
+
+    Attributes:
+        frame_multiple: Divisor of the number of frames that the network takes, and shift of the input, in
+            frames, that shifts the output by as many.
+    """
+
+    frame_multiple: int = 1
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Frames on either side that an output frame can depend on; None if unbounded."""
+        return None
+
+    @property
+    def lookahead(self) -> int | None:
+        """Frames of the future that an output frame can depend on; None if unbounded."""
+        return self.receptive_field
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Estimate masks or features of the sources.
+
+        Args:
+            features: `(batch, filters, frames)`.
+
+        Returns:
+            `(batch, outputs, filters, frames)`.
+        """
+        raise NotImplementedError

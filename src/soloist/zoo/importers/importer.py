@@ -1,0 +1,77 @@
+"""Interface of the importers, and the checkpoint that they read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from soloist.errors import ModelError
+from soloist.separators import Separator
+
+
+@dataclass(frozen=True)
+class PublishedCheckpoint:
+    """Content of a checkpoint file, or of the files of several sources as one.
+
+    Attributes:
+        state: Weights under the names that their authors gave them.
+        folder: Folder of the file, in which settings may lie beside it; None for weights without a file.
+        metadata: Plain values that the file holds besides its weights; None for weights alone.
+    """
+
+    state: Mapping[str, Tensor]
+    folder: Path | None = None
+    metadata: Any = None
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """Separator of a published checkpoint.
+
+    Attributes:
+        separator: The separator with the checkpoint's weights.
+        config: `class_path` and `init_args` that build the same separator again.
+        card: Known facts about the model: system, licence, quality, citation, ...
+    """
+
+    separator: Separator
+    config: dict[str, Any]
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+class Importer(ABC):
+    """Translator of one code base's names, shapes and options into Soloist's.
+
+    A subclass in a module of this package is an importer: no list names it.
+    """
+
+    @abstractmethod
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of a checkpoint; return None if another code base wrote the checkpoint.
+
+        Raises:
+            ModelError: The names are those of this code base, but shapes, settings or options are not.
+        """
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+    """Load weights under Soloist's names into a module.
+
+    Args:
+        module: The module.
+        weights: All of its weights, and no others.
+        name: Name of the network in error messages.
+
+    Raises:
+        ModelError: A weight is missing, left over or of another shape; the message is one line.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"the weights do not fit {name}: {reason}") from None
