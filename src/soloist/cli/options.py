@@ -12,8 +12,8 @@ from soloist.errors import UsageError
 
 RECIPE_KEYS = (
     *("name", "separator", "data", "loss", "valid_loss", "optimizer", "rates", "scheduler", "warmup"),
-    *("metrics", "callbacks", "trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep"),
-    *("checkpoint_every", "seed", "watch", "imports", "card", "sweep", "stages"),
+    *("trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep", "checkpoint_every"),
+    *("seed", "watch", "metrics", "callbacks", "imports", "card", "sweep", "stages"),
 )
 """Keys of `soloist.training.Recipe`, whose import takes a second."""
 

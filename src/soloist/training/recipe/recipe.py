@@ -33,14 +33,12 @@ from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
 from soloist.training.data.sampler import Sampler
 from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
+from soloist.training.watch.metrics_file import VALID, mode_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
 """Stages of an experiment, in their order."""
-
-VALID = "valid/"
-"""Prefix of the figures of the validation."""
 
 _BASE = "recipe"
 
@@ -233,11 +231,6 @@ class Recipe:
         where = f"separator of the recipe {self.name}"
         parameters = inspect.signature(find_class(self.separator.get("class_path", ""), where)).parameters
         return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
-
-
-def mode_of(figure: str) -> Literal["min", "max"]:
-    """Direction in which a figure of Soloist's own gets better."""
-    return "min" if figure.endswith("loss") else "max"
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
