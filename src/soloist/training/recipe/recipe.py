@@ -239,11 +239,6 @@ class Recipe:
         return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
 
 
-def mode_of(figure: str) -> Literal["min", "max"]:
-    """Direction in which a figure of Soloist's own gets better."""
-    return "min" if figure.endswith("loss") else "max"
-
-
 def find_recipe(name_or_path: str | Path) -> Path:
     """The file of a recipe: a path, or the name of one that is shipped.
 
