@@ -66,15 +66,7 @@ def tune(
     most = threads or torch.get_num_threads()
     notify("graphs")
     failures = export_graphs(model)
-    attempts: dict[str, _Attempt] = {}
-    for engine in (name for name in installed_engines() if name not in failures):
-        notify(engine)
-        try:
-            attempts[engine] = _in_process(_measure, model, engine, most, budget)
-        except Exception as error:  # Engines have exceptions of all kinds.
-            if engine == "torch":
-                raise
-            failures[engine] = _in_one_line(error)
+    attempts = _measure_engines(model, most, budget, notify, failures)
     expected = attempts["torch"].estimates
     trials = [
         replace(trial, difference=_difference(attempt.estimates, expected))
@@ -85,6 +77,22 @@ def tune(
     calibration = Calibration(tuple(trials), told)
     save_calibration(separator, calibration)
     return calibration
+
+
+def _measure_engines(
+    model: str, most: int, budget: float, notify: Callable[[str], None], failures: dict[str, str]
+) -> dict[str, _Attempt]:
+    """Measure each engine without a failure in a process of its own; add those that fail now."""
+    attempts: dict[str, _Attempt] = {}
+    for engine in (name for name in installed_engines() if name not in failures):
+        notify(engine)
+        try:
+            attempts[engine] = _in_process(_measure, model, engine, most, budget)
+        except Exception as error:  # Engines have exceptions of all kinds.
+            if engine == "torch":
+                raise
+            failures[engine] = _in_one_line(error)
+    return attempts
 
 
 def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:

@@ -160,8 +160,7 @@ class FileJob:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
             self.settings.stream.chunking(separator)
-            asked = (self.settings.engine, self.settings.device)
-            engines = EngineSelection(separator, *asked)
+            engines = EngineSelection(separator, self.settings.engine, self.settings.device)
             self._loaded = (overrides, separator, engines)
         return self._loaded[1:]
 
@@ -189,26 +188,14 @@ class FileJob:
         """
         begun = time.perf_counter()
         info = probe(track.path)
-        stream = self.settings.stream
-        selected = SelectedEngine(engine, stream.batch_size or 1) if engine else self.select_engine(info)
+        batch_size = self.settings.stream.batch_size or 1
+        selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
         plan = self._plan(track, info, selected.engine)
         if plan.skipped:
             return plan
         self.disk_space(info, plan.stems).check()
-        separator = self.separator_for(info)
-        needs_level = separator.normalization == "track"
-        confidence = MeanConfidence()
-        pairs = separate_stream(
-            separator,
-            _watch(self._read(track), info.sample_rate, plan.duration, progress),
-            info.sample_rate,
-            engine=selected.engine,
-            level=measure_level(self._read(track)) if needs_level else None,
-            settings=replace(stream, batch_size=selected.batch_size),
-            note=confidence.note,
-        )
-        null_test = NullTest()
-        stems = self._select(pairs, separator, null_test)
+        confidence, null_test = MeanConfidence(), NullTest()
+        stems = self._separate(track, info, selected, progress, confidence, null_test)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -246,10 +233,26 @@ class FileJob:
         with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
             yield from reader.blocks()
 
-    def _select(
-        self, pairs: Iterator[tuple[Audio, Audio]], separator: Separator, null_test: NullTest
+    def _separate(
+        self,
+        track: Track,
+        info: AudioInfo,
+        selected: SelectedEngine,
+        progress: Progress | None,
+        confidence: MeanConfidence,
+        null_test: NullTest,
     ) -> Iterator[Audio]:
-        """What is written `(stems, channels, samples)`; in a multi-stream file the mixture comes first."""
+        """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
+        separator, duration = self.separator_for(info), self.duration_of(info)
+        pairs = separate_stream(
+            separator,
+            _watch(self._read(track), info.sample_rate, duration, progress),
+            info.sample_rate,
+            engine=selected.engine,
+            level=measure_level(self._read(track)) if separator.normalization == "track" else None,
+            settings=replace(self.settings.stream, batch_size=selected.batch_size),
+            note=confidence.note,
+        )
         for mixture, estimates in pairs:
             stems = self.settings.selection.select(mixture, estimates, separator.sources)
             null_test.add(mixture, stems)
