@@ -57,6 +57,15 @@ class Interrupted(SoloistError):  # noqa: N818 - nothing went wrong
     exit_code = 130
 
 
+def explain(error: BaseException) -> str:
+    """Message of an error for the user, with its kind if it is a fault of the program."""
+    if isinstance(error, SoloistError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input/output'}: {error.strerror or error}"
+    return f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+
+
 def one_line(error: object) -> str:
     """Format an error on a single line."""
     return re.sub(r"\s+", " ", str(error)).strip()

@@ -50,6 +50,8 @@ class ContainerDecoder:
             if not 0 <= stream < len(audio):
                 raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
             self._stream = audio[stream]
+            if self._stream.codec_context is None:
+                raise AudioError(f"{path}: the coding of its sound is not supported; convert it first")
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:

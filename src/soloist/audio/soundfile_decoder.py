@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -100,7 +101,8 @@ def open_soundfile(path: Path) -> SoundFileDecoder | None:
     if chunks is not None and chunks.data_size is None:
         return None
     try:
-        file = soundfile.SoundFile(path)
+        # By its bytes: libsndfile's wrapper cannot encode a name that is not UTF-8.
+        file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends with ".raw".
         return None
     try:

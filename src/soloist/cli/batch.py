@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, spool_stream
+from soloist.cli.console import printable
 from soloist.cli.models import fetch
-from soloist.errors import UsageError
+from soloist.errors import SoloistError, UsageError, explain, one_line
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -32,7 +34,10 @@ from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
 
-_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped")
+_REDIRECTED = Path("/dev/stdin")
+"""Standard input, which may be a file (`< song.wav`) that no stem may replace."""
+
+_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped", "note")
 
 
 class ConsoleBatch:
@@ -73,10 +78,10 @@ class ConsoleBatch:
         if not self._card.on_disk and not Path(self._model).exists():
             fetch(self._model, quiet=self._quiet or self._as_json)
         batch = Batch(self._model, self._settings)
-        with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
-            failures = batch.run(tracks, self._report, self._report_failure, progress)
-        if failures and len(tracks) > 1:
-            self._say(f"{failures} of {len(tracks)} inputs failed", always=True)
+        with self._tracks(inputs, raw) as (tracks, empty), self._progress(len(tracks)) as progress:
+            failures = empty + batch.run(tracks, self._report, self._fail, progress)
+        if failures and len(tracks) + empty > 1:
+            self._say(f"{failures} of {len(tracks) + empty} inputs failed", always=True)
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
@@ -89,24 +94,30 @@ class ConsoleBatch:
             self._report_plan(plan, expected, start)
             seconds.append(expected.seconds if expected else 0.0)
 
-        with self._tracks(inputs, raw) as tracks:
-            failures = batch.plan(tracks, report, self._report_failure)
+        with self._tracks(inputs, raw) as (tracks, empty):
+            failures = empty + batch.plan(tracks, report, self._fail)
         if seconds and start is not None and not self._as_json:
             typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
         return not failures
 
     @contextmanager
-    def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[list[Track]]:
+    def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[tuple[list[Track], int]]:
+        """Find the tracks, report inputs without any, and count these."""
         named = [given for given in inputs if given != STANDARD_INPUT]
         if raw is not None and len(named) == len(inputs):
             raise UsageError("a raw format is for standard input: name - as an input")
-        tracks = find_tracks(named, exclude=self._settings.folder)
+        empty: list[tuple[str, UsageError]] = []
+        tracks = find_tracks(
+            named, exclude=self._settings.folder, failure=lambda *failure: empty.append(failure)
+        )
+        for failure in empty:
+            self._report_failure(*failure)
         if len(named) == len(inputs):
-            yield tracks
+            yield tracks, len(empty)
             return
         with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
             spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
-            yield [*tracks, Track(spooled, "stdin")]
+            yield [*tracks, Track(spooled, "stdin", _REDIRECTED)], len(empty)
 
     @contextmanager
     def _progress(self, tracks: int) -> Iterator[Callable[[BatchProgress], None]]:
@@ -126,7 +137,7 @@ class ConsoleBatch:
             def advance(progress: BatchProgress) -> None:
                 if not progress.done:
                     bars.reset(current)
-                name = _short(progress.track.path.name)
+                name = printable(_short(progress.track.path.name))
                 bars.update(current, description=name, completed=progress.done, total=progress.total or None)
                 bars.update(everything, completed=progress.batch_done, total=progress.batch_total)
 
@@ -137,7 +148,8 @@ class ConsoleBatch:
             typer.echo(json.dumps({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
             return
         if report.skipped:
-            self._say(f"{report.input}: all stems are there, skipped")
+            note = f" ({report.note})" if report.note else ""
+            self._say(f"{report.input}: all stems are there, skipped{note}")
             return
         folder = next(iter(report.stems.values())).parent
         speed = report.duration / report.elapsed if report.elapsed else 0.0
@@ -145,6 +157,8 @@ class ConsoleBatch:
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
             f"{report.duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
         )
+        if report.note:
+            self._say(f"  {report.note}")
         if report.gain != 1.0:
             self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
         if self._verbose:
@@ -169,27 +183,37 @@ class ConsoleBatch:
             typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
-            typer.echo(f"{plan.input}: skip, all stems are there")
+            typer.echo(printable(f"{plan.input}: skip, all stems are there"))
             return
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
-            f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
+            f"{printable(str(plan.input))}: {plan.duration:.1f} s with {plan.model} by {plan.engine} "
+            f"on {plan.device}\n"
             f"  about {expected.seconds:.1f} s and {_memory(expected)}, by {basis}"
         )
         if card.parameters:
             typer.echo(f"  weights: {weights:.1f} MB, {card.licence.weights or 'of no stated licence'}")
         for path in dict.fromkeys(plan.stems.values()):
-            typer.echo(f"  {path}")
+            typer.echo(printable(f"  {path}"))
+        if plan.note:
+            typer.echo(printable(f"  {plan.note}"))
 
-    def _report_failure(self, track: Track, error: Exception) -> None:
-        message = " ".join(str(error).split())
+    def _fail(self, track: Track, error: Exception) -> None:
+        self._report_failure(str(track.path), error)
+
+    def _report_failure(self, given: str, error: Exception) -> None:
+        message = one_line(explain(error))
+        if given not in message and not isinstance(error, SoloistError):
+            message = f"{given}: {message}"
         if self._as_json:
-            typer.echo(json.dumps({"input": str(track.path), "ok": False, "error": message}))
+            typer.echo(json.dumps({"input": given, "ok": False, "error": message}))
         self._say(f"soloist: {message}", always=True)
+        if "--debug" in sys.argv and not isinstance(error, (SoloistError, OSError)):
+            self._say("".join(traceback.format_exception(error)), always=True)
 
     def _say(self, message: str, *, always: bool = False) -> None:
         if always or not (self._quiet or self._as_json):
-            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
 
 def _memory(expected: DryRunReport) -> str:

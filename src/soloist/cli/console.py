@@ -142,9 +142,23 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def printable(text: str) -> str:
+    """A text with escapes in place of control characters and of bytes that are not UTF-8.
+
+    A terminal would obey the one, and no encoding has the other.
+    """
+    import re
+
+    def escape(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        return f"\\x{code & 0xFF:02x}" if code < 0x100 or 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", escape, text)
+
+
 def say(message: str) -> None:
     """Print a line on standard error, above any progress bar."""
-    _errors().print(message)
+    _errors().print(printable(message))
 
 
 def warn(message: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import counted, warn
+from soloist.cli.console import counted, printable, warn
 
 
 def info(
@@ -20,14 +20,15 @@ def info(
     import json
 
     from soloist.audio import probe
-    from soloist.errors import AudioError
+    from soloist.errors import explain, one_line
 
     failed = False
     for file in files:
         try:
             found = probe(file)
-        except AudioError as error:
-            warn(str(error))
+        except Exception as error:
+            message = one_line(explain(error))
+            warn(message if str(file) in message else f"{file}: {message}")
             failed = True
             continue
         if as_json:
@@ -37,7 +38,7 @@ def info(
         minutes, seconds = divmod(found.duration, 60)
         streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
         typer.echo(
-            f"{found.path}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
+            f"{printable(str(found.path))}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "
             f"{found.container} ({found.codec}){streams}"
         )

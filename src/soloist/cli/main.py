@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from soloist.config import imports
-from soloist.errors import Interrupted, SoloistError, UsageError
+from soloist.errors import Interrupted, SoloistError, UsageError, explain
 from soloist.resources import interruptible
 
 INTERRUPTED = 130
@@ -24,6 +25,9 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal or the file cannot show is shown with escapes, as on standard error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
     interrupts = None
     try:
@@ -81,11 +85,7 @@ def _ask(question: str) -> bool:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """Message and exit code of an error."""
-    if isinstance(error, SoloistError):
-        return str(error), error.exit_code
-    if isinstance(error, OSError):
-        return f"{error.filename or 'input/output'}: {error.strerror or error}", 1
-    return f"internal error: {type(error).__name__}: {error} (--debug shows where)", 1
+    return explain(error), error.exit_code if isinstance(error, SoloistError) else 1
 
 
 def _fail(message: str, code: int) -> NoReturn:

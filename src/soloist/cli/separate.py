@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -145,11 +146,14 @@ def separate(
         ),
     ] = "rescale",
     skip_existing: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--skip-existing/--overwrite", help="Leave finished tracks alone.", rich_help_panel=_OUTPUT
+            "--skip-existing/--overwrite",
+            help="Skip finished tracks, or replace stems of another recording too; default: neither.",
+            show_default=False,
+            rich_help_panel=_OUTPUT,
         ),
-    ] = False,
+    ] = None,
     stdin_format: Annotated[
         Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
         typer.Option(
@@ -216,7 +220,8 @@ def separate(
         write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
         engine=engine,
-        skip_existing=skip_existing,
+        skip_existing=skip_existing is True,
+        overwrite=skip_existing is False,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = ConsoleBatch(
@@ -236,8 +241,8 @@ def _check_inputs(inputs: list[str], output: Path) -> None:
     from soloist.inference import find_tracks
 
     if "-" not in inputs:
-        tracks = find_tracks(inputs, exclude=output)
-        if len(tracks) == 1 and not tracks[0].path.exists():
+        tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)
+        if len(inputs) == len(tracks) == 1 and not os.path.lexists(tracks[0].path):
             raise AudioError(f"{tracks[0].path} does not exist")
 
 

@@ -102,6 +102,7 @@ class ModelSystem:
                 write=_FLOAT_WAV,
                 device=settings.device,
                 engine=settings.engine,
+                overwrite=True,
             ),
         )
 

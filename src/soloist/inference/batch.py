@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from soloist.audio import probe
-from soloist.errors import SoloistError
 from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.file_job import FileJob, FileSettings
@@ -68,12 +67,16 @@ class Batch:
         Args:
             tracks: The files.
             report: Callback that receives the report of each separated or skipped file.
-            failure: Callback that receives each file that failed.
+            failure: Callback that receives each file that failed, by whatever error.
             progress: Callback that receives the progress, at the beginning of each file too.
 
         Returns:
             The number of failures.
+
+        Raises:
+            UsageError: A stem would replace a file, or files would share a stem; nothing was separated.
         """
+        self._job.protect(tracks)
         durations = [self._duration(track) for track in tracks]
         failures = 0
         for index, track in enumerate(tracks):
@@ -86,7 +89,8 @@ class Batch:
             try:
                 with within_memory(f"at {track.path}: {WAY_OUT}"):
                     finished = self._job.run(track, advance)
-            except (SoloistError, OSError) as error:
+            except Exception as error:
+                _check_interrupted(error)
                 failures += 1
                 failure(track, error)
             else:
@@ -109,13 +113,18 @@ class Batch:
 
         Returns:
             The number of failures.
+
+        Raises:
+            UsageError: A stem would replace a file, or files would share a stem.
         """
+        self._job.protect(tracks)
         dry_run, failures = DryRun(self._job), 0
         for track in tracks:
             try:
                 plan = self._job.plan(track)
                 expected = None if plan.skipped else dry_run.report(track)
-            except (SoloistError, OSError) as error:
+            except Exception as error:
+                _check_interrupted(error)
                 failures += 1
                 failure(track, error)
             else:
@@ -126,5 +135,14 @@ class Batch:
         """Seconds of a file that are separated; 0 if it cannot be read, which `run` reports."""
         try:
             return self._job.duration_of(probe(track.path))
-        except SoloistError:
+        except Exception as error:
+            _check_interrupted(error)
             return 0.0
+
+
+def _check_interrupted(error: BaseException | None) -> None:
+    """Raise `KeyboardInterrupt` if an error is a consequence of one, as in a callback of a C library."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        error = error.__cause__ or error.__context__

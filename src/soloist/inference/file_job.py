@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,27 @@ from soloist.audio import (
     resample_blocks,
     stem_space,
 )
-from soloist.errors import UsageError
+from soloist.errors import AudioError, UsageError
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
+from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
-from soloist.inference.stem_selection import NullTest, StemSelection
+from soloist.inference.placement import Existing, Identity, Placement, check_targets, identify, place, protect
+from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
+from soloist.inference.stem_selection import RESIDUAL, NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
+
+_SAME_LENGTH = 0.1
+"""Largest difference of stems without a record from the recording's length, s."""
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float], None]
 """Callback that receives the seconds done and the seconds in all."""
@@ -55,7 +65,9 @@ class FileSettings:
         write: Format, bit depth, levels.
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
-        skip_existing: Skip tracks whose stems all exist.
+        skip_existing: Skip tracks whose stems are all finished: of this recording and excerpt, by this model
+            and these settings.
+        overwrite: Replace stems of another recording, too, which otherwise keep their names.
     """
 
     folder: Path = Path("separated")
@@ -69,13 +81,21 @@ class FileSettings:
     device: str = "auto"
     engine: str = "auto"
     skip_existing: bool = False
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            raise UsageError("--skip-existing and --overwrite exclude each other")
         if self.start < 0 or (self.duration is not None and not self.duration > 0):
             raise UsageError("the start must not be negative and the duration must be more than 0 s")
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
             raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
         check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+
+    @property
+    def existing(self) -> Existing:
+        """Treatment of finished stems."""
+        return "skip" if self.skip_existing else "replace" if self.overwrite else "keep"
 
     @property
     def path_template(self) -> str:
@@ -102,7 +122,20 @@ class FileJob:
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
-        self._paths("track", separator)
+        self._names = self.settings.selection.names(separator.sources)
+        self._model_hash = content_hash(separator)
+        self._inputs: dict[Identity, Path] = {}
+        self._paths("track")
+
+    def protect(self, tracks: Sequence[Track]) -> None:
+        """Refuse to replace any of the tracks by a stem, now and in `run`.
+
+        Raises:
+            UsageError: A stem would replace a track, or tracks would share a file; names the way out.
+        """
+        for track in tracks:
+            self._inputs |= _identities(track)
+        check_targets([(track.path, self._paths(track.name)) for track in tracks], self._inputs)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -168,10 +201,11 @@ class FileJob:
         """Report what `run` would do.
 
         Raises:
-            AudioError: The file cannot be read.
+            AudioError: The file cannot be read, or the stems would replace those of another recording.
+            UsageError: A stem would replace an input.
         """
         info = probe(track.path)
-        return self._plan(track, info, self.select_engine(info).engine)
+        return self._plan(track, info, self.select_engine(info).engine, self._record(track, info))
 
     def run(
         self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
@@ -181,16 +215,19 @@ class FileJob:
         Args:
             track: The track.
             progress: Callback that receives the progress.
-            engine: Runs the separator in place of the engine of the settings.
+            engine: Runs the separator in place of the engine of the settings, for a trial: no record is kept.
 
         Raises:
-            AudioError: The file cannot be read, or the stems cannot be written or have no room.
+            AudioError: The file cannot be read, or the stems cannot be written or have no room, or would
+                replace those of another recording.
+            UsageError: A stem would replace an input.
         """
         begun = time.perf_counter()
         info = probe(track.path)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
-        plan = self._plan(track, info, selected.engine)
+        record = self._record(track, info)
+        plan = self._plan(track, info, selected.engine, record)
         if plan.skipped:
             return plan
         self.disk_space(info, plan.stems).check()
@@ -199,32 +236,79 @@ class FileJob:
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
+            # A stem without a record is safe, one with the record of another is not.
+            forget(plan.stems.values())
             writer.commit()
+        elapsed = time.perf_counter() - begun
+        if engine is None:
+            self._remember(plan, record)
         return replace(
             plan,
             duration=null_test.samples / info.sample_rate,
-            elapsed=time.perf_counter() - begun,
+            elapsed=elapsed,
             engine=selected.engine.name,
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
         )
 
-    def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
-        settings, duration = self.settings, self.duration_of(info)
-        paths = self._paths(track.name, self.separator_for(info))
-        there = settings.skip_existing and all(path.exists() for path in paths.values())
+    def _plan(self, track: Track, info: AudioInfo, engine: Engine, record: StemRecord) -> TrackReport:
+        placement = self._place(track, record, self.duration_of(info))
         return TrackReport(
-            track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there
+            track.path,
+            self.model,
+            placement.stems,
+            self.duration_of(info),
+            device=engine.device,
+            engine=engine.name,
+            skipped=placement.done,
+            note=placement.note,
         )
 
-    def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
+    def _place(self, track: Track, record: StemRecord, duration: float) -> Placement:
+        def fits(path: Path) -> bool:
+            try:
+                return abs(probe(path).duration - duration) <= _SAME_LENGTH
+            except AudioError:
+                return False
+
+        placement = place(track.name, self._paths, record, fits, self.settings.existing)
+        protect(placement.stems.values(), _identities(track) | self._inputs)
+        return placement
+
+    def _record(self, track: Track, info: AudioInfo) -> StemRecord:
+        """Record of the stems of a track, without the hash of the whole file."""
+        settings = self.settings
+        values: dict[str, Any] = {
+            "rate": settings.sample_rate or info.sample_rate,
+            "consistency": settings.selection.consistency,
+            # The residual is that of the selected stems.
+            "stems": self._names if RESIDUAL in self._names else None,
+            "stream": {**asdict(settings.stream), "batch_size": None},
+            "write": asdict(settings.write),
+        }
+        return StemRecord(
+            InputFile.of(track.path),
+            settings.start,
+            settings.duration,
+            self.model,
+            self._model_hash,
+            json.loads(json.dumps(values)),
+        )
+
+    def _remember(self, plan: TrackReport, record: StemRecord) -> None:
+        try:
+            remember(plan.stems.values(), replace(record, input=record.input.hashed()))
+        except OSError as error:
+            _log.warning("%s: the stems are there, but no record of them: %s", plan.input, error)
+
+    def _paths(self, track: str) -> dict[str, Path]:
         return stem_paths(
             self.settings.folder,
             self.settings.path_template,
             model=self.model,
             track=track,
-            stems=self.settings.selection.names(separator.sources),
+            stems=self._names,
             extension=self.settings.write.extension,
         )
 
@@ -280,6 +364,11 @@ class FileJob:
     @property
     def _multi_stream(self) -> bool:
         return self.settings.write.format == "stem"
+
+
+def _identities(track: Track) -> dict[Identity, Path]:
+    paths = [track.path, *filter(None, [track.origin])]
+    return {identity: path for path in paths if (identity := identify(path)) is not None}
 
 
 def _watch(

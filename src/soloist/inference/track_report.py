@@ -24,7 +24,8 @@ class TrackReport:
         elapsed: Seconds of the separation.
         device: Device of the computation.
         engine: Engine of the network.
-        skipped: True if all stems existed already.
+        skipped: True if all stems were finished already.
+        note: Line for the user about stems that were there before; empty if there is nothing to say.
         null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before the gain and
             quantisation.
         gain: Common gain of all stems, 1 if none was needed.
@@ -40,6 +41,7 @@ class TrackReport:
     device: str = ""
     engine: str = ""
     skipped: bool = False
+    note: str = ""
     null_dbfs: float | None = None
     gain: float = 1.0
     confidence: dict[str, float | None] | None = None

@@ -87,7 +87,12 @@ def fingerprint(module: nn.Module, *others: object) -> str:
         module: The module.
         *others: Further values that the graph depends on, hashed by their `repr`.
     """
-    digest = hashlib.sha256(repr((__version__, torch.__version__, others)).encode())
+    return content_hash(module, __version__, torch.__version__, others)
+
+
+def content_hash(module: nn.Module, *others: object) -> str:
+    """Hash of a module's weights and plain attributes, and of the `repr` of further values."""
+    digest = hashlib.sha256(repr(others).encode())
     for name, part in module.named_modules():
         plain = {key: value for key, value in sorted(vars(part).items()) if _is_plain(value)}
         digest.update(repr((name, type(part).__qualname__, plain)).encode())
