@@ -106,9 +106,7 @@ def test_larger_batches_take_more_memory(soloist, recording):
 def test_what_is_there_already_takes_nothing(soloist, recording, tmp_path):
     options = ("-m", "hpss", "-o", tmp_path / "stems")
     assert soloist("separate", recording, *options).code == 0
-    (values,) = lines(
-        soloist("separate", recording, *options, "--skip-existing", "--dry-run", "--json")
-    )
+    (values,) = lines(soloist("separate", recording, *options, "--skip-existing", "--dry-run", "--json"))
     assert values["skipped"]
     assert "expected_seconds" not in values
 

@@ -57,3 +57,22 @@ def test_a_plan_reports_what_would_be_done(batch, tracks, tmp_path):
 def test_what_is_wrong_for_every_file_is_refused_at_once(tmp_path):
     with pytest.raises(UsageError, match="guitar"):
         Batch("hpss", FileSettings(folder=tmp_path, selection=StemSelection(("guitar",))))
+
+
+def test_an_interruption_in_a_library_is_no_failure_of_the_file(batch, tracks, monkeypatch):
+    def probe(path):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise RuntimeError("callback failed") from error
+
+    monkeypatch.setattr("soloist.inference.file_job.probe", probe)
+    failures = []
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(tracks, print, lambda *failure: failures.append(failure))
+    assert not failures
+
+
+def test_skipping_and_replacing_exclude_each_other():
+    with pytest.raises(UsageError, match="overwrite"):
+        FileSettings(skip_existing=True, overwrite=True)

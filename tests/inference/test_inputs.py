@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from soloist.errors import UsageError
@@ -65,3 +67,23 @@ def test_nothing_to_separate_is_said(tmp_path, given):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError):
         find_tracks([str(tmp_path / given)])
+
+
+def test_nothing_to_separate_beside_something_is_told(tmp_path, album):
+    (tmp_path / "empty").mkdir()
+    told = []
+    given = [str(tmp_path / "empty"), str(album), str(tmp_path / "*.nothing")]
+    found = find_tracks(given, failure=lambda *failure: told.append(failure))
+    assert len(found) == 4
+    assert [name for name, _ in told] == [given[0], given[2]]
+    with pytest.raises(UsageError):
+        find_tracks(given)
+
+
+def test_names_that_differ_in_case_or_composition_stay_apart(tmp_path):
+    paths = [tmp_path / str(number) / name for number, name in enumerate(("A\u0308.wav", "\u00e4.wav"))]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(b"")
+    found = names(find_tracks([str(path) for path in paths]))
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in found}) == 2

@@ -33,7 +33,7 @@ from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
 from soloist.inference.placement import Existing, Identity, Placement, check_targets, identify, place, protect
 from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
-from soloist.inference.stem_selection import RESIDUAL, NullTest, StemSelection
+from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
@@ -122,10 +122,10 @@ class FileJob:
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
-        self._names = self.settings.selection.names(separator.sources)
+        self._names = self._names_of(separator)
         self._model_hash = content_hash(separator)
         self._inputs: dict[Identity, Path] = {}
-        self._paths("track")
+        self._paths("track", self._names)
 
     def protect(self, tracks: Sequence[Track]) -> None:
         """Refuse to replace any of the tracks by a stem, now and in `run`.
@@ -135,7 +135,7 @@ class FileJob:
         """
         for track in tracks:
             self._inputs |= _identities(track)
-        check_targets([(track.path, self._paths(track.name)) for track in tracks], self._inputs)
+        check_targets([(track.path, self._paths(track.name, self._names)) for track in tracks], self._inputs)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -253,7 +253,7 @@ class FileJob:
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine, record: StemRecord) -> TrackReport:
-        placement = self._place(track, record, self.duration_of(info))
+        placement = self._place(track, info, record)
         return TrackReport(
             track.path,
             self.model,
@@ -265,25 +265,30 @@ class FileJob:
             note=placement.note,
         )
 
-    def _place(self, track: Track, record: StemRecord, duration: float) -> Placement:
+    def _place(self, track: Track, info: AudioInfo, record: StemRecord) -> Placement:
+        # Some separators have as many sources as the file has channels.
+        names, duration = self._names_of(self.separator_for(info)), self.duration_of(info)
+
         def fits(path: Path) -> bool:
             try:
                 return abs(probe(path).duration - duration) <= _SAME_LENGTH
             except AudioError:
                 return False
 
-        placement = place(track.name, self._paths, record, fits, self.settings.existing)
+        placement = place(
+            track.name, lambda name: self._paths(name, names), record, fits, self.settings.existing
+        )
         protect(placement.stems.values(), _identities(track) | self._inputs)
         return placement
 
     def _record(self, track: Track, info: AudioInfo) -> StemRecord:
         """Record of the stems of a track, without the hash of the whole file."""
-        settings = self.settings
+        settings, selection = self.settings, self.settings.selection
         values: dict[str, Any] = {
             "rate": settings.sample_rate or info.sample_rate,
-            "consistency": settings.selection.consistency,
+            "consistency": selection.consistency,
             # The residual is that of the selected stems.
-            "stems": self._names if RESIDUAL in self._names else None,
+            "residual_of": [selection.complement_of, *selection.stems] if selection.residual else None,
             "stream": {**asdict(settings.stream), "batch_size": None},
             "write": asdict(settings.write),
         }
@@ -302,13 +307,16 @@ class FileJob:
         except OSError as error:
             _log.warning("%s: the stems are there, but no record of them: %s", plan.input, error)
 
-    def _paths(self, track: str) -> dict[str, Path]:
+    def _names_of(self, separator: Separator) -> tuple[str, ...]:
+        return self.settings.selection.names(separator.sources)
+
+    def _paths(self, track: str, stems: Sequence[str]) -> dict[str, Path]:
         return stem_paths(
             self.settings.folder,
             self.settings.path_template,
             model=self.model,
             track=track,
-            stems=self._names,
+            stems=stems,
             extension=self.settings.write.extension,
         )
 

@@ -61,16 +61,17 @@ class InputFile:
 
     def is_same_recording(self, other: InputFile) -> bool:
         """Return True for a copy of the file, and for the file at the same place, changed or not."""
-        return self.path == other.path or (self.size, self.ends) == (other.size, other.ends)
+        return self.path == other.path or self.is_unchanged(other)
 
     def is_unchanged(self, now: InputFile) -> bool:
         """Return True if a recorded file has the content of a file of today.
 
-        A new time alone, as a copy has, leads to a comparison of all bytes.
+        Another time or place, as a copy has, leads to a comparison of all bytes.
         """
         if (self.size, self.ends) != (now.size, now.ends):
             return False
-        return self.modified == now.modified or self.sha256 == sha256_of(Path(now.path))
+        untouched = (self.path, self.modified) == (now.path, now.modified)
+        return untouched or self.sha256 == sha256_of(Path(now.path))
 
 
 @dataclass(frozen=True)
