@@ -33,6 +33,7 @@ from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
 from soloist.training.data.sampler import Sampler
 from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
+from soloist.training.watch.metrics_file import mode_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
