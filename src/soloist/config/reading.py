@@ -1,8 +1,8 @@
 """Objects from the keys and values of a YAML file, checked against the signature of their class.
 
-jsonargparse checks the types. This module adds one line for each mistake, with the nearest right name, and calls
-nothing but the given class. Plain records, such as the cards of all models, are checked without jsonargparse,
-whose import takes longer than `soloist models` may take.
+jsonargparse checks the types. This module adds one line for each mistake, with the nearest right name, and
+calls nothing but the given class. Plain records, such as the cards of all models, are checked without
+jsonargparse, whose import takes longer than `soloist models` may take.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def _check_parts(name: str, kind: str, value: Any, where: str) -> None:
-    """Refuse a value that cannot be the `Config`, `dict[str, Config]` or `list[Config]` that an attribute holds."""
+    """Refuse a value that is no `Config`, `dict[str, Config]` or `list[Config]`, whichever is annotated."""
     several = Sequence if kind.startswith("list[") else Mapping
     if value is None:
         return
