@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soloist.config import full_path, with_full_paths
+from soloist.errors import ConfigError
 from soloist.files import sha256_of, write_whole
 from soloist.training.recipe.recipe import Stage
 
@@ -30,8 +32,7 @@ class Inputs:
     def changes(self, other: Inputs) -> list[str]:
         """List the keys of the recipe whose values differ."""
         keys = dict.fromkeys((*self.recipe, *other.recipe))
-        missing = object()
-        return [key for key in keys if self.recipe.get(key, missing) != other.recipe.get(key, missing)]
+        return [key for key in keys if _stated(self.recipe, key) != _stated(other.recipe, key)]
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Ledger:
         """Read the record of a stage; None without one, or if the record is damaged."""
         try:
             values = json.loads(self._file(stage).read_text(encoding="utf-8"))
-            return Record(Inputs(values["recipe"], values["upstream"]), values["outputs"])
-        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return Record(Inputs(_up_to_date(values["recipe"]), values["upstream"]), values["outputs"])
+        except (FileNotFoundError, ValueError, LookupError, TypeError, ConfigError):
             return None
 
     def begin(self, stage: Stage, inputs: Inputs) -> None:
@@ -106,3 +107,18 @@ class Ledger:
         }
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self._file(stage), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def _up_to_date(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring class paths of an earlier version up to date, so that they compare with those of today."""
+    where = "the ledger of the experiment"
+    return {
+        key: full_path(str(value), where) if key.endswith("class_path") else with_full_paths(value, where)
+        for key, value in recipe.items()
+    }
+
+
+def _stated(recipe: Mapping[str, Any], key: str) -> Any:
+    """Value of a key; None if empty or missing: an earlier version may have known fewer keys."""
+    value = recipe.get(key)
+    return None if value in ({}, []) else value

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import yaml
 
-from soloist.config import nearest, read_yaml
+from soloist.config import nearest, read_yaml, with_full_paths
 from soloist.errors import ConfigError, UsageError, one_line
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, mode_of, read_rows
@@ -101,7 +101,7 @@ def read_run(name: str, folder: Path) -> Run:
         TrainingError: `metrics.csv` is damaged.
     """
     files = RunFolder(folder)
-    recipe = read_yaml(files.recipe)
+    recipe = with_full_paths(read_yaml(files.recipe), str(files.recipe))
     rows = read_rows(files.metrics)[1] if files.metrics.exists() else []
     results = _read_results(files.results)
     state = _state(files, rows, results)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,7 +22,7 @@ from soloist.files import write_whole
 from soloist.mixing import Mixer
 from soloist.resources import Processes, make_sampler, open_study
 from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import Recipe
+from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.run_comparison import read_run
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.sweep.sweep_values import GridByNumber, SweepConfig
@@ -199,7 +200,8 @@ def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     stated = folder / RECIPE
     text = state(recipe)
     if stated.is_file():
-        if stated.read_text(encoding="utf-8") != text:
+        # Values are compared, because an earlier version may have written other class paths and fewer keys.
+        if yaml.safe_load(state(read_recipe(stated))) != yaml.safe_load(text):
             raise UsageError(f"{folder} holds the sweep of another recipe: choose another folder (-o)")
     elif resume:
         raise UsageError(f"there is no sweep in {folder} to go on with: {RECIPE} is missing")
