@@ -1,0 +1,110 @@
+"""Evidence that folders hold stems of songs, or single sounds: names and lengths of the files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from soloist.audio import probe
+from soloist.datasets.stem_tracks import find_stem_files
+from soloist.datasets.track import MIXTURE
+from soloist.errors import SoloistError
+
+_KNOWN = frozenset(
+    {
+        "mixture",
+        "mix",
+        "vocals",
+        "vocal",
+        "voice",
+        "lead",
+        "backing",
+        "choir",
+        "accompaniment",
+        "instrumental",
+    }
+    | {"drums", "drum", "percussion", "bass", "guitar", "piano", "keys", "synth", "strings", "brass", "others"}
+    | {"instrumental", "speech", "noise", "music", "effects", "fx", "dialog", "dialogue", "s1", "s2", "s3"}
+)
+"""Names of stems that no single sounds share within a folder."""
+
+_MOST_FOLDERS = 32
+"""Most folders that are examined, evenly spaced."""
+
+_MOST_STEMS = 64
+_MOST_PROBED = 8
+"""Most files of a folder whose lengths are compared."""
+
+_TOLERANCE = 0.1
+"""Largest difference between the lengths of stems of a song that codecs cause, seconds."""
+
+
+def holds_stems(root: Path) -> bool | None:
+    """Tell stems of songs from single sounds.
+
+    Stems have names that all songs share, and the length of their song; single sounds have neither. Only
+    headers are read, those of a few files.
+
+    Args:
+        root: Folder of a song or sound, or of such folders at any depth.
+
+    Returns:
+        True for stems, False for single sounds, None without evidence.
+    """
+    folders = find_stem_files(root)
+    if any(path.is_file() for path in folders):
+        return True
+    groups = list(folders.values())
+    step = -(-len(groups) // _MOST_FOLDERS) or 1
+    examined = groups[::step]
+    if sum(map(len, examined)) < 2:
+        return None
+    if any(path.name.lower() in _KNOWN for path in folders if path != root):
+        return False
+    several = [files for files in examined if 2 <= len(files) <= _MOST_STEMS]
+    if 2 * len(several) <= len(examined):
+        return False
+    if 2 * sum(map(_has_known_names, several)) > len(several):
+        return True
+    return _judge_unknown_names(several)
+
+
+def _has_known_names(files: Sequence[Path]) -> bool:
+    names = {path.stem.lower() for path in files}
+    return len(names & _KNOWN) >= 2 or MIXTURE in names
+
+
+def _judge_unknown_names(groups: Sequence[Sequence[Path]]) -> bool | None:
+    """Judge folders of two or more files by recurring names and equal lengths."""
+    lengths = [_lengths(files) for files in groups]
+    equal = 2 * sum(max(song) - min(song) <= _TOLERANCE for song in lengths if song) > len(groups)
+    everything = [length for song in lengths for length in song]
+    fixed = 2 * sum(abs(length - median(everything)) <= _TOLERANCE for length in everything) > len(everything)
+    numbered = any(any(map(str.isdigit, path.stem)) for files in groups for path in files)
+    if not equal:
+        # Words that all talkers say, or stems of a song that were cut.
+        return None if _recur(groups) and not numbered else False
+    # Clips of a fixed length may have numbers or notes for names.
+    if len(groups) == 1 or _recur(groups):
+        return None if fixed and numbered else True
+    return False if fixed else None
+
+
+def _recur(groups: Sequence[Sequence[Path]]) -> bool:
+    """Return True if most names occur in half of the folders, at least two."""
+    names = Counter(path.stem.lower() for files in groups for path in files)
+    common = sum(count for count in names.values() if 2 <= count >= len(groups) / 2)
+    return 2 * common > names.total()
+
+
+def _lengths(files: Sequence[Path]) -> list[float]:
+    """Read the known lengths of files in seconds, without damaged ones."""
+    lengths = []
+    for path in files[:_MOST_PROBED]:
+        try:
+            lengths.append(probe(path).duration)
+        except SoloistError:
+            continue
+    return [length for length in lengths if length is not None]
