@@ -12,22 +12,10 @@ from soloist.datasets.stem_tracks import find_stem_files
 from soloist.datasets.track import MIXTURE
 from soloist.errors import SoloistError
 
-_KNOWN = frozenset(
-    {
-        "mixture",
-        "mix",
-        "vocals",
-        "vocal",
-        "voice",
-        "lead",
-        "backing",
-        "choir",
-        "accompaniment",
-        "instrumental",
-    }
-    | {"drums", "drum", "percussion", "bass", "guitar", "piano", "keys", "synth", "strings", "brass", "others"}
-    | {"instrumental", "speech", "noise", "music", "effects", "fx", "dialog", "dialogue", "s1", "s2", "s3"}
-)
+_VOICES = {"vocals", "vocal", "voice", "lead", "backing", "choir", "speech", "dialog", "dialogue", "s1", "s2"}
+_BAND = {"drums", "drum", "percussion", "bass", "guitar", "piano", "keys", "synth", "strings", "brass"}
+_RESTS = {"mixture", "mix", "other", "others", "accompaniment", "instrumental", "music", "noise", "effects"}
+_KNOWN = frozenset(_VOICES | _BAND | _RESTS)
 """Names of stems that no single sounds share within a folder."""
 
 _MOST_FOLDERS = 32
