@@ -85,7 +85,7 @@ def test_two_processes_share_a_grid_and_values_that_fail_are_told(briefly, tmp_p
     file = tmp_path / "humming.yaml"
     file.write_text(briefly(**section).to_yaml())
     folder = tmp_path / "sweep"
-    monkeypatch.setattr("sys.argv", ["soloist", "sweep", str(file), "-o", str(folder), "--jobs", "2"])
+    monkeypatch.setattr("sys.argv", ["soloist", "train", str(file), "--sweep", "-o", str(folder), "-j", "2"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 1

@@ -1,4 +1,4 @@
-"""How good a trained separator is on the test sets of its recipe."""
+"""Tests: quality of a trained separator on the test sets of its recipe."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ from soloist.training.recipe.recipe import Recipe
 from soloist.zoo import Quality
 
 ALL = "all"
-"""The target that stands for all sources."""
+"""Name of the target for all sources together."""
 
 LABELS = {"si_sdr": "SI-SDR", "si_sdri": "SI-SDRi", "sdr": "SDR", "sdri": "SDRi"}
 
 
 Advance = Callable[[str, int, int], None]
-"""Told after each example: the test set, how many examples are done, and how many there are."""
+"""Callback after each example: test set, number of done examples, number of examples."""
 
 
 @dataclass(frozen=True)
 class ExampleScores:
-    """The quality of one test example.
+    """Quality of one test example.
 
     Attributes:
-        name: What it was made of.
-        figures: For each of `QUALITY` a value for each source, dB.
+        name: Recordings that the example is made of.
+        figures: Value for each source, dB, by name of `QUALITY`.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Figure:
         mean: Over examples, dB.
         median: Over examples, dB.
         low: Lower end of the 95 % interval of the mean.
-        high: Its upper end.
+        high: Upper end of the interval.
     """
 
     mean: float
@@ -78,7 +78,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Figure:
-        """Summarise one value for each example; what is NaN is left out."""
+        """Summarise one value for each example, without NaN."""
         return cls(
             summarize(values, "mean"), summarize(values), *bootstrap_interval(values, statistic="mean")
         )
@@ -86,13 +86,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class TestSet:
-    """What came out on one test set.
+    """Results of one test set.
 
     Attributes:
-        name: Its name in the recipe.
-        sources: Those that are told apart: the sources of an ordered separator, none of another.
-        examples: The scores.
-        skipped: What could not be read.
+        name: Name in the recipe.
+        sources: Source names if ordered, else empty.
+        examples: Scores of each example.
+        skipped: Unreadable examples.
     """
 
     # pytest takes classes of this name for tests.
@@ -114,7 +114,7 @@ class TestSet:
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
-        """For all sources together, and for each that is told apart, each of `QUALITY`."""
+        """Figures of `QUALITY` by target: all sources together, and each of `sources`."""
         told = {ALL: slice(None)} | {name: slice(i, i + 1) for i, name in enumerate(self.sources)}
         return {
             target: {
@@ -137,10 +137,10 @@ def run_tests(
     """Measure a separator on all test sets of a recipe.
 
     Args:
-        separator: What is measured.
-        recipe: Says what the test sets are, and how many examples they have.
+        separator: Separator to measure.
+        recipe: Recipe with the test sets.
         device: "auto", "cpu", "cuda", ...
-        advance: Told after each example.
+        advance: Callback after each example.
 
     Raises:
         ConfigError: A test set's configuration is not valid.
@@ -163,17 +163,17 @@ def run_tests(
 
 
 def draw_excerpt(recipe: Recipe, number: int = 0, *, start: float = 0.0, duration: float = 10.0) -> Excerpt:
-    """An example of the first test set of a recipe or, where there is none, of its validation.
+    """Draw an example of the first test set of a recipe, or else of its validation.
 
     Args:
-        recipe: Says what it is tested on.
-        number: Which example, from 0 on.
-        start: Where in the example to begin, s.
-        duration: How much of it, s.
+        recipe: Recipe with test or validation examples.
+        number: Number of the example, from 0 on.
+        start: Beginning of the excerpt, s.
+        duration: Length of the excerpt, s.
 
     Raises:
-        UsageError: The recipe is not tested on anything, or the example is over before `start`.
-        SoloistError: It cannot be read.
+        UsageError: The recipe has no such examples, or the example ends before `start`.
+        SoloistError: The example cannot be read.
     """
     data = recipe.data
     part = next(iter(data.test.values()), data.valid)
@@ -194,8 +194,8 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
 
     Args:
         path: The JSON file.
-        tests: What was measured.
-        about: What else is to be said, in plain values.
+        tests: Results of the test sets.
+        about: Other entries, in plain values.
     """
     summary = {
         test.name: {
@@ -219,7 +219,7 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
 
 
 def card_quality(tests: list[TestSet]) -> list[Quality]:
-    """What a card says: the mean improvements, for all sources or for each that is told apart."""
+    """Mean ratios and improvements for a card, for all sources and for each of an ordered separator."""
     return [
         Quality(test.name, f"{LABELS[measure]} (dB)", target, round(figures[measure].mean, 2))
         for test in tests
@@ -232,7 +232,7 @@ def card_quality(tests: list[TestSet]) -> list[Quality]:
 def _measure(
     separator: Separator, mixer: Mixer, count: int, workers: int, device: str
 ) -> Iterator[tuple[ExampleBatch, ExampleScores]]:
-    """The scores of the first examples of a mixer, one after the other.
+    """Measure the first examples of a mixer, one after the other.
 
     Examples of a fixed duration are separated at once, as in validation. Whole tracks are separated in
     chunks, as `soloist separate` does it, and are not read ahead: that bounds the memory.
