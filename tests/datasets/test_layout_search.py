@@ -96,7 +96,13 @@ def test_what_may_be_several_is_not_guessed(tmp_path):
 @pytest.mark.parametrize("folders", [("",), ("train", "test"), ("train", "valid", "test"), ("a/b", "c")])
 @pytest.mark.parametrize("mixture", [False, True])
 @pytest.mark.parametrize(
-    "names", [("vocals", "drums", "bass", "other"), ("voice", "kit"), ("sax", "lead guitar", "room")]
+    "names",
+    [
+        ("vocals", "drums", "bass", "other"),
+        ("voice", "kit"),
+        ("sax", "lead guitar", "room"),
+        ("gtr1", "gtr2"),
+    ],
 )
 def test_songs_of_any_stems_in_any_folders_are_stems(tmp_path, folders, mixture, names):
     for seed, folder in enumerate(folders):
@@ -150,6 +156,26 @@ def test_folders_of_single_files_are_clips(tmp_path, name):
     for talker in ("anna", "ben"):
         write_track(tmp_path / talker, noises((name,), seconds=0.2))
     assert guess_layout(tmp_path) is ClipFolder
+
+
+@pytest.mark.parametrize("folders", [("music", "noise", "speech"), ("vocals", "drums")])
+def test_folders_named_after_kinds_of_sound_are_clips(tmp_path, folders):
+    for folder in folders:
+        write_track(tmp_path / folder, noises(("a", "b"), seconds=0.2))
+    assert guess_layout(tmp_path) is ClipFolder
+
+
+def test_a_song_may_be_named_like_a_stem(tmp_path, stems):
+    for song in ("Noise", "dawn", "dusk"):
+        write_track(tmp_path / song, stems)
+    assert guess_layout(tmp_path) is StemFolders
+
+
+def test_notes_of_one_length_may_be_either(tmp_path):
+    for instrument in ("a sax", "a lute"):
+        write_track(tmp_path / instrument, noises(tuple(f"{number:03}" for number in range(4)), seconds=0.2))
+    with pytest.raises(UsageError, match="may be clips or stems"):
+        guess_layout(tmp_path)
 
 
 def test_many_recordings_in_one_folder_are_not_the_stems_of_a_song(tmp_path):

@@ -22,6 +22,9 @@ _MOST_FOLDERS = 32
 """Most folders that are examined, evenly spaced."""
 
 _MOST_STEMS = 64
+_FEW_STEMS = 12
+"""Most files of a folder that are certainly no notes of an instrument, if all have one length."""
+
 _MOST_PROBED = 8
 """Most files of a folder whose lengths are compared."""
 
@@ -49,7 +52,7 @@ def holds_stems(root: Path) -> bool | None:
     examined = groups[::step]
     if sum(map(len, examined)) < 2:
         return None
-    if any(path.name.lower() in _KNOWN for path in folders if path != root):
+    if 2 * sum(path.name.lower() in _KNOWN for path in folders) > len(folders):
         return False
     several = [files for files in examined if 2 <= len(files) <= _MOST_STEMS]
     if 2 * len(several) <= len(examined):
@@ -68,16 +71,22 @@ def _judge_unknown_names(groups: Sequence[Sequence[Path]]) -> bool | None:
     """Judge folders of two or more files by recurring names and equal lengths."""
     lengths = [_lengths(files) for files in groups]
     equal = 2 * sum(max(song) - min(song) <= _TOLERANCE for song in lengths if song) > len(groups)
-    everything = [length for song in lengths for length in song]
-    fixed = 2 * sum(abs(length - median(everything)) <= _TOLERANCE for length in everything) > len(everything)
-    numbered = any(any(map(str.isdigit, path.stem)) for files in groups for path in files)
+    fixed = _mostly_equal([length for song in lengths for length in song])
+    names = [path.stem for files in groups for path in files]
     if not equal:
         # Words that all talkers say, or stems of a song that were cut.
+        numbered = any(any(map(str.isdigit, name)) for name in names)
         return None if _recur(groups) and not numbered else False
-    # Clips of a fixed length may have numbers or notes for names.
     if len(groups) == 1 or _recur(groups):
-        return None if fixed and numbered else True
+        # Clips of a fixed length may have numbers or notes for names.
+        numbers = 2 * sum(not any(map(str.isalpha, name)) for name in names) > len(names)
+        return None if fixed and (numbers or len(names) > _FEW_STEMS * len(groups)) else True
     return False if fixed else None
+
+
+def _mostly_equal(lengths: Sequence[float]) -> bool:
+    middle = median(lengths) if lengths else 0.0
+    return 2 * sum(abs(length - middle) <= _TOLERANCE for length in lengths) > len(lengths)
 
 
 def _recur(groups: Sequence[Sequence[Path]]) -> bool:
@@ -89,7 +98,7 @@ def _recur(groups: Sequence[Sequence[Path]]) -> bool:
 
 def _lengths(files: Sequence[Path]) -> list[float]:
     """Read the known lengths of files in seconds, without damaged ones."""
-    lengths = []
+    lengths: list[float | None] = []
     for path in files[:_MOST_PROBED]:
         try:
             lengths.append(probe(path).duration)
