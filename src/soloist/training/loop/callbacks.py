@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from soloist.errors import TrainingError
 from soloist.training.data.batches import ExampleBatch, Skip, SkipCounts, add_counts, count_skips
+from soloist.training.loop.task import SeparationTask
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +105,38 @@ class UnreadableFiles(Callback):
             if skip.file not in self.files:
                 _log.warning("skipped: %s", skip.reason)
             add_counts(self.files, count_skips([skip]))
+
+
+class SilentStems(Callback):
+    """Names in the log, once, the sources that are silent in all validation examples."""
+
+    def __init__(self) -> None:
+        self._heard: list[bool] = []
+        self._done = False
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ExampleBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the sources that sound in a batch."""
+        if not (self._done or trainer.sanity_checking):
+            heard = batch.references.ne(0).any(-1).any(-1).any(0).tolist()
+            self._heard = [any(pair) for pair in zip(heard, self._heard or heard, strict=True)]
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Name the silent sources after the first validation."""
+        if self._done or trainer.sanity_checking:
+            return
+        self._done = True
+        everywhere = [heard for heard in _gather(self._heard) if heard]
+        sources = cast(SeparationTask, pl_module).separator.sources
+        silent = [name for name, *heard in zip(sources, *everywhere, strict=True) if not any(heard)]
+        if everywhere and silent and is_first_process():
+            _log.warning("silent in all validation examples: %s", ", ".join(silent))
 
 
 class Patience(Callback):

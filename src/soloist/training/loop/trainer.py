@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from soloist.config import check_arguments
 from soloist.errors import ConfigError, one_line
-from soloist.training.loop.callbacks import FiniteGuard, Patience, UnreadableFiles
+from soloist.training.loop.callbacks import FiniteGuard, Patience, SilentStems, UnreadableFiles
 from soloist.training.loop.checkpoints import AtomicCheckpointIO, Checkpoints
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_folder import RunFolder
@@ -74,6 +74,7 @@ def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
         ),
         FiniteGuard(),
         UnreadableFiles(),
+        SilentStems(),
     ]
     if recipe.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema))

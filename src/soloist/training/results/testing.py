@@ -56,6 +56,8 @@ class ExampleScores:
 
     name: str
     figures: dict[str, list[float]]
+    silent: tuple[bool, ...] = ()
+    """True for each source whose reference is silent."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,15 @@ class TestSet:
     sources: tuple[str, ...]
     examples: tuple[ExampleScores, ...]
     skipped: tuple[Skip, ...]
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Sources whose references are silent in all examples; `ALL` for all of an unordered separator."""
+        flags = [example.silent for example in self.examples]
+        silent = [all(flag) for flag in zip(*flags, strict=True)]
+        # Without order the sources have no names here.
+        named = [name for name, flag in zip(self.sources, silent, strict=False) if flag]
+        return tuple(named) or ((ALL,) if silent and all(silent) else ())
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
@@ -190,6 +201,7 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
         test.name: {
             "examples": len(test.examples),
             "skipped": count_skips(test.skipped),
+            "silent": list(test.silent),
             "targets": {
                 target: {measure: _plain(asdict(figure)) for measure, figure in figures.items()}
                 for target, figures in test.figures.items()
@@ -232,7 +244,8 @@ def _measure(
         estimates = separate(batch.mixture)
         quality = measure_quality(batch.references, estimates, batch.mixture, ordered=separator.ordered)
         figures = {name: values[0].tolist() for name, values in quality.items()}
-        yield batch, ExampleScores(batch.names[0], figures)
+        silent = batch.references[0].eq(0).flatten(1).all(dim=1).tolist()
+        yield batch, ExampleScores(batch.names[0], figures, tuple(silent))
 
 
 def _at_once(separator: Separator, device: str) -> Callable[[Tensor], Tensor]:

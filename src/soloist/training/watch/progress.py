@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isnan
 from time import monotonic
 from typing import Any
 
@@ -185,7 +186,10 @@ def describe(trainer: L.Trainer, without: str) -> list[str]:
     """List the figures known so far, without one."""
     known = trainer.callback_metrics
     return [
-        form.format(float(known[name])) for name, form in _SHOWN.items() if name in known and name != without
+        form.format(float(known[name]))
+        for name, form in _SHOWN.items()
+        # The quality of silent sources is no number; their names are in the log.
+        if name in known and name != without and not isnan(float(known[name]))
     ]
 
 
