@@ -14,7 +14,9 @@ from einops import rearrange
 from soloist.audio.blocks import Audio
 from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
 from soloist.audio.stem_atom import read_stem_atom
-from soloist.errors import AudioError, UsageError
+from soloist.audio.timeline import Timeline, silence
+from soloist.audio.track_choice import find_stream, languages
+from soloist.errors import AudioError
 
 # Local files only: a playlist must not make FFmpeg open network addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
@@ -29,27 +31,29 @@ class ContainerDecoder:
     """Decoder of one audio stream of a file that FFmpeg can open.
 
     FFmpeg removes the encoder delay that the container states (edit lists, Opus pre-skip, LAME headers), and
-    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. Excerpts are decoded from the
-    beginning of the file: with most of these codecs, decoding from the middle gives other samples.
+    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. The sound of a film stays with the
+    picture: silence stands before sound that begins later, and in gaps; see `Timeline`. Excerpts are decoded
+    from the beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
         path: The file.
-        stream: Number of the audio stream, from 0.
+        stream: Number of the audio stream, from 0, or its language or name.
 
     Raises:
         AudioError: The file is not audio, or has no audio stream.
         UsageError: There is no such stream.
     """
 
-    def __init__(self, path: Path, stream: int = 0) -> None:
+    def __init__(self, path: Path, stream: int | str = 0) -> None:
         self._container = _open(path)
         try:
             audio = self._container.streams.audio
             if not audio:
                 raise AudioError(f"{path} has no sound in it, or is damaged")
-            if not 0 <= stream < len(audio):
-                raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
-            self._stream = audio[stream]
+            names = _stream_names(self._container, path)
+            self._number = find_stream(path, stream, names, languages(audio))
+            self._stream = audio[self._number]
+            self._exact = self._exact_length()
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:
@@ -65,14 +69,16 @@ class ContainerDecoder:
         self._container.close()
 
     def _decode_all(self) -> Iterator[Audio]:
-        position = 0
-        exact = self.info.samples
+        position, left, timeline = 0, self._exact, Timeline(self._container, self._stream)
         try:
             for frame in self._container.decode(self._stream):
                 block = self._convert(frame, position)
-                if exact is not None:
-                    block = block[:, : exact - position]
-                position += block.shape[1]
+                if left is not None:
+                    block = block[:, :left]
+                    left -= block.shape[1]
+                missing = timeline.silence_before(frame, position) if block.size else 0
+                yield from silence(self.info.channels, missing)
+                position += missing + block.shape[1]
                 yield block
         except av.FFmpegError as error:
             raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
@@ -105,16 +111,18 @@ class ContainerDecoder:
         stream = self._stream
         if not stream.rate or not stream.codec_context.channels:
             raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
-        exact = self._exact_length()
+        delay, exact = Timeline(self._container, stream).delay, self._exact
         return AudioInfo(
             path=path,
-            duration=exact / stream.rate if exact else self._estimate_duration(),
-            samples=exact,
+            duration=delay + exact / stream.rate if exact else self._estimate_duration(delay),
+            samples=None if delay else exact,
             sample_rate=stream.rate,
             channels=stream.codec_context.channels,
             container=_container_name(self._container.format.name, path),
             codec=stream.codec_context.codec.canonical_name,
             streams=_stream_names(self._container, path),
+            languages=languages(self._container.streams.audio),
+            stream=self._number,
         )
 
     def _exact_length(self) -> int | None:
@@ -129,9 +137,9 @@ class ContainerDecoder:
         except ValueError:
             return None
 
-    def _estimate_duration(self) -> float:
+    def _estimate_duration(self, delay: float) -> float:
         if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
+            return delay + float(self._stream.duration * self._stream.time_base)
         return (self._container.duration or 0) / av.time_base
 
 

@@ -16,19 +16,24 @@ from soloist.audio.soundfile_decoder import open_soundfile
 from soloist.errors import AudioError, UsageError
 
 
-def probe(path: str | os.PathLike[str]) -> AudioInfo:
+def probe(path: str | os.PathLike[str], *, stream: int | str = 0) -> AudioInfo:
     """Read the header of an audio file, without decoding it.
+
+    Args:
+        path: The file.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
 
     Raises:
         AudioError: The file is missing, empty, truncated by its header, or not audio.
+        UsageError: There is no such stream.
     """
-    decoder = _open_decoder(Path(path), 0)
+    decoder = _open_decoder(Path(path), stream)
     decoder.close()
     return decoder.info
 
 
 def read_audio(
-    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
+    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int | str = 0
 ) -> tuple[Audio, int]:
     """Read a file or an excerpt into memory; arguments and errors are those of `AudioReader`.
 
@@ -44,13 +49,13 @@ class AudioReader:
 
     The encoder delay is removed: a track starts with the first sample of the recording. An excerpt begins
     exactly at sample `round(start * sample_rate)`, also with lossy codecs, and equals that part of the whole
-    bit by bit.
+    bit by bit. The sound of a film stays with its picture: silence stands before sound that begins later.
 
     Args:
         path: The file.
         start: Beginning of the excerpt, seconds.
         duration: Length of the excerpt, seconds; shorter if the file ends before. If None, read to the end.
-        stream: Number of the audio stream in a multi-stream file, from 0.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
 
     Raises:
         AudioError: The file is missing, empty, truncated, not audio, or ends before `start`.
@@ -63,7 +68,7 @@ class AudioReader:
         *,
         start: float = 0.0,
         duration: float | None = None,
-        stream: int = 0,
+        stream: int | str = 0,
     ) -> None:
         if not 0 <= start < float("inf"):
             raise UsageError(f"start must be a time from 0 s on, not {start}")
@@ -146,7 +151,7 @@ class AudioReader:
         return AudioError(f"{self.info.path} ends before {start:.3f} s: it lasts {self.info.duration:.3f} s")
 
 
-def _open_decoder(path: Path, stream: int) -> Decoder:
+def _open_decoder(path: Path, stream: int | str) -> Decoder:
     _check_readable(path)
     # libsndfile's formats have one stream; FFmpeg finds or refuses a higher number.
     decoder = open_soundfile(path) if stream == 0 else None
