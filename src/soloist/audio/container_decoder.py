@@ -12,7 +12,8 @@ import numpy as np
 from einops import rearrange
 
 from soloist.audio.blocks import Audio
-from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
+from soloist.audio.byte_ranges import SplicedFile
+from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
 from soloist.audio.stem_atom import read_stem_atom
 from soloist.errors import AudioError, UsageError
 
@@ -21,6 +22,8 @@ _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
+# Seconds: rounding of time stamps, and the longest gap that is filled.
+_SMALL_GAP, _LONGEST_GAP = 0.005, 24 * 3600
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
 
@@ -33,16 +36,32 @@ class ContainerDecoder:
     beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
-        path: The file.
+        remarks: The file, and what the decoder has to say about it.
         stream: Number of the audio stream, from 0.
+        source: Bytes in place of the file; the decoder closes them.
+        samples: Length in samples. If None, the length in the header.
+        delay: Samples before the recording, which are dropped.
+        damaged: Every gap in the time stamps is missing sound.
 
     Raises:
         AudioError: The file is not audio, or has no audio stream.
         UsageError: There is no such stream.
     """
 
-    def __init__(self, path: Path, stream: int = 0) -> None:
-        self._container = _open(path)
+    def __init__(
+        self,
+        remarks: Remarks,
+        stream: int = 0,
+        *,
+        source: SplicedFile | None = None,
+        samples: int | None = None,
+        delay: int = 0,
+        damaged: bool = False,
+    ) -> None:
+        path = remarks.path
+        self.remarks = remarks
+        self._source, self._samples, self._delay, self._damaged = source, samples, delay, damaged
+        self._container = _open(path, source)
         try:
             audio = self._container.streams.audio
             if not audio:
@@ -50,6 +69,9 @@ class ContainerDecoder:
             if not 0 <= stream < len(audio):
                 raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
             self._stream = audio[stream]
+            if self._stream.codec_context.name == "flac":
+                # Without this, FFmpeg plays damaged frames as noise.
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:
@@ -63,20 +85,66 @@ class ContainerDecoder:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._source is not None:
+            self._source.close()
 
     def _decode_all(self) -> Iterator[Audio]:
         position = 0
         exact = self.info.samples
-        try:
-            for frame in self._container.decode(self._stream):
-                block = self._convert(frame, position)
-                if exact is not None:
-                    block = block[:, : exact - position]
-                position += block.shape[1]
+        for block in drop_first(self._decode_frames(), self._delay):
+            block = block if exact is None else block[:, : exact - position]
+            position += block.shape[1]
+            if block.shape[1]:
                 yield block
-        except av.FFmpegError as error:
-            raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
         self._check_end(position)
+
+    def _decode_frames(self) -> Iterator[Audio]:
+        """Decode all frames; silence replaces those that are damaged."""
+        position, rate, channels = 0, self.info.sample_rate, self.info.channels
+        origin, error = None, None
+        for frame in self._frames():
+            if isinstance(frame, AudioError):
+                error = error or frame
+                continue
+            time = _sample_of(frame)
+            if time is not None and origin is not None and (error or self._damaged):
+                missing = min(time - origin - position, _LONGEST_GAP * rate)
+                if missing > (0 if error else _SMALL_GAP * rate):
+                    self.remarks.lose(self._seconds(position), missing / rate, error)
+                    yield from silence(channels, missing)
+                    position += missing
+            if error and not self.remarks.losses:
+                self.remarks.lose(self._seconds(position), 0.0, error)
+            error = None
+            origin = time - position if origin is None and time is not None else origin
+            block = self._convert(frame, position)
+            position += block.shape[1]
+            yield block
+        if error is not None:
+            self.remarks.end_early(error)
+
+    def _seconds(self, position: int) -> float:
+        return max(0, position - self._delay) / self.info.sample_rate
+
+    def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
+        """Decode packet by packet; an error in place of a packet that cannot be decoded."""
+        samples = 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                for frame in packet.decode():
+                    samples += frame.samples
+                    yield frame
+            except av.EOFError:
+                return
+            except av.FFmpegError as error:
+                where = self._seconds(samples)
+                yield damage(self.info.path, where, error.strerror)
+                if packet is None:
+                    return
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -95,17 +163,19 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Raise AudioError if much less was decoded than an MP4 header states."""
-        if not self._container.format.name.startswith("mov"):
+        """Notice if much less was decoded than an MP4 header states."""
+        stated = self.info.duration
+        if stated is None or not (self._container.format.name.startswith("mov") or self._samples):
             return  # Durations of other containers are FFmpeg's estimates.
-        if position / self.info.sample_rate < self.info.duration - _TOLERANCE:
-            raise truncation(self.info.path, position / self.info.sample_rate, self.info.duration)
+        if position / self.info.sample_rate < stated - _TOLERANCE:
+            error = truncation(self.info.path, position / self.info.sample_rate, stated)
+            self.remarks.end_early(error)
 
     def _describe(self, path: Path) -> AudioInfo:
         stream = self._stream
         if not stream.rate or not stream.codec_context.channels:
             raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
-        exact = self._exact_length()
+        exact = self._samples if self._samples is not None else self._exact_length()
         return AudioInfo(
             path=path,
             duration=exact / stream.rate if exact else self._estimate_duration(),
@@ -129,15 +199,22 @@ class ContainerDecoder:
         except ValueError:
             return None
 
-    def _estimate_duration(self) -> float:
+    def _estimate_duration(self) -> float | None:
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
-        return (self._container.duration or 0) / av.time_base
+        return self._container.duration / av.time_base if self._container.duration else None
 
 
-def _open(path: Path) -> Any:
+def _sample_of(frame: av.AudioFrame) -> int | None:
+    """Number of the first sample of a frame by its time stamp; None without one."""
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return round(frame.pts * frame.time_base * frame.sample_rate)
+
+
+def _open(path: Path, source: SplicedFile | None) -> Any:
     try:
-        return av.open(f"file:{path}", options=_OPTIONS)
+        return av.open(source or f"file:{path}", options=_OPTIONS)
     except (av.FFmpegError, OSError) as error:
         raise AudioError(
             f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"
