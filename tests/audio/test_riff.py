@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from soloist.audio import probe, read_audio, spool_stream
-from soloist.audio.riff import HEADER_SIZE, WaveWriter, check_complete, describe_pcm, read_chunks
+from soloist.audio.riff import HEADER_SIZE, WaveWriter, describe_pcm, read_chunks
 from soloist.errors import AudioError
 
 SUBTYPES = {
@@ -107,7 +107,7 @@ def test_a_truncated_rf64_is_noticed(tmp_path, noise):
     write(path, noise(), riff_limit=1000)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(AudioError, match=r"sound\.wav is truncated"):
-        check_complete(path)
+        probe(path)
 
 
 def test_an_odd_number_of_bytes_is_padded(tmp_path):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal
-
-from soloist.errors import AudioError
 
 RIFF_LIMIT = 2**32 - 1
 """Largest size in RIFF's 32-bit field, bytes; larger files are RF64."""
@@ -202,25 +199,3 @@ def _is_unknown(size: int) -> bool:
     Placeholders are zero and all ones (FFmpeg and many others), or just below 2 GiB (SoX, arecord).
     """
     return size == 0 or 0x7FFFF000 <= size <= 0x80000000 or RIFF_LIMIT - 256 <= size <= RIFF_LIMIT
-
-
-def check_complete(path: Path) -> Chunks | None:
-    """Check that a WAV or AIFF file holds all samples that its header states.
-
-    Returns:
-        Its chunks; None if the file is of another format.
-
-    Raises:
-        AudioError: The file is truncated.
-    """
-    with open(path, "rb") as file:
-        chunks = read_chunks(file, file.read(HEADER_SIZE))
-    if chunks is None or chunks.data_size is None:
-        return chunks
-    present = os.path.getsize(path) - chunks.data_start
-    if present < chunks.data_size:
-        raise AudioError(
-            f"{path} is truncated: {chunks.data_size} bytes of sound are promised, {max(0, present)} exist; "
-            "copy it again"
-        )
-    return chunks
