@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import threading
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def test_lines_of_others_are_kept_in_their_order(capfd):
     assert capfd.readouterr().err == "first\n/x.py:3: UserWarning: second\nthird\n"
 
 
-def test_a_closed_standard_error_stays_closed(mp3):
+def test_without_standard_error_its_descriptor_is_left_to_the_file(mp3, monkeypatch):
+    monkeypatch.setattr(sys, "__stderr__", None)
     kept = os.dup(2)
     os.close(2)
     try:

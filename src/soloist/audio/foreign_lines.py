@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -26,12 +27,11 @@ def no_foreign_lines() -> Iterator[None]:
 
     The decoder writes to the file descriptor, names no file, and libsndfile cannot switch that off.
     """
+    if sys.__stderr__ is None:  # The descriptor is closed, or some other file's.
+        yield
+        return
     with _lock:
-        try:
-            saved = os.dup(_STDERR)
-        except OSError:  # Standard error is closed.
-            yield
-            return
+        saved = os.dup(_STDERR)
         sink = _temporary_file()
         os.dup2(sink.fileno(), _STDERR)
         try:
