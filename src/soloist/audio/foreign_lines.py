@@ -23,7 +23,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def no_foreign_lines() -> Iterator[None]:
-    """Keep the decoder's lines from standard error; lines of others, such as other threads, follow afterwards.
+    """Keep the decoder's lines from standard error; lines of other threads follow afterwards.
 
     The decoder writes to the file descriptor, names no file, and libsndfile cannot switch that off.
     """

@@ -34,7 +34,7 @@ def info(
             typer.echo(json_text(values))
             continue
         minutes, seconds = divmod(found.duration, 60)
-        streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
+        streams = f", audio tracks: {', '.join(found.titles)}" if len(found.streams) > 1 else ""
         typer.echo(
             f"{found.path}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "
