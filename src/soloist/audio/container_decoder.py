@@ -12,15 +12,19 @@ import numpy as np
 from einops import rearrange
 
 from soloist.audio.blocks import Audio
-from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
+from soloist.audio.byte_ranges import SplicedFile
+from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
 from soloist.audio.stem_atom import read_stem_atom
-from soloist.errors import AudioError, UsageError
+from soloist.audio.timeline import Timeline
+from soloist.audio.track_choice import find_stream, languages
+from soloist.errors import AudioError
 
 # Local files only: a playlist must not make FFmpeg open network addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
+_SMALL_GAP = 0.005  # Seconds by which time stamps are rounded.
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
 
@@ -29,27 +33,47 @@ class ContainerDecoder:
     """Decoder of one audio stream of a file that FFmpeg can open.
 
     FFmpeg removes the encoder delay that the container states (edit lists, Opus pre-skip, LAME headers), and
-    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. Excerpts are decoded from the
-    beginning of the file: with most of these codecs, decoding from the middle gives other samples.
+    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. The sound of a film stays with the
+    picture: silence stands before sound that begins later, and in gaps; see `Timeline`. Excerpts are decoded
+    from the beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
-        path: The file.
-        stream: Number of the audio stream, from 0.
+        remarks: The file, and what the decoder has to say about it.
+        stream: Number of the audio stream, from 0, or its language or name.
+        source: Bytes in place of the file; the decoder closes them.
+        samples: Length in samples. If None, the length in the header.
+        delay: Samples before the recording, which are dropped.
+        damaged: Every gap in the time stamps is missing sound.
 
     Raises:
         AudioError: The file is not audio, or has no audio stream.
         UsageError: There is no such stream.
     """
 
-    def __init__(self, path: Path, stream: int = 0) -> None:
-        self._container = _open(path)
+    def __init__(
+        self,
+        remarks: Remarks,
+        stream: int | str = 0,
+        *,
+        source: SplicedFile | None = None,
+        samples: int | None = None,
+        delay: int = 0,
+        damaged: bool = False,
+    ) -> None:
+        path = remarks.path
+        self.remarks = remarks
+        self._source, self._samples, self._delay, self._damaged = source, samples, delay, damaged
+        self._container = _open(path, source)
         try:
             audio = self._container.streams.audio
             if not audio:
                 raise AudioError(f"{path} has no sound in it, or is damaged")
-            if not 0 <= stream < len(audio):
-                raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
-            self._stream = audio[stream]
+            names = _stream_names(self._container, path)
+            self._number = find_stream(path, stream, names, languages(audio))
+            self._stream = audio[self._number]
+            if self._stream.codec_context.name == "flac":
+                # Without this, FFmpeg plays damaged frames as noise.
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:
@@ -63,20 +87,64 @@ class ContainerDecoder:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._source is not None:
+            self._source.close()
 
     def _decode_all(self) -> Iterator[Audio]:
         position = 0
         exact = self.info.samples
-        try:
-            for frame in self._container.decode(self._stream):
-                block = self._convert(frame, position)
-                if exact is not None:
-                    block = block[:, : exact - position]
-                position += block.shape[1]
+        for block in drop_first(self._decode_frames(), self._delay):
+            block = block if exact is None else block[:, : exact - position]
+            position += block.shape[1]
+            if block.shape[1]:
                 yield block
-        except av.FFmpegError as error:
-            raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
         self._check_end(position)
+
+    def _decode_frames(self) -> Iterator[Audio]:
+        """Decode all frames; silence replaces those that are damaged, and fills the gaps of a film."""
+        position, rate, channels = 0, self.info.sample_rate, self.info.channels
+        timeline, error = Timeline(self._container, self._stream), None
+        for frame in self._frames():
+            if isinstance(frame, AudioError):
+                error = error or frame
+                continue
+            least = 0.0 if error else _SMALL_GAP if self._damaged and position else None
+            missing = timeline.silence_before(frame, position, least=least)
+            if missing and least is not None:
+                self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+            position += missing
+            if error and not self.remarks.losses:
+                self.remarks.lose(self._seconds(position), 0.0, error)
+            error = None
+            block = self._convert(frame, position)
+            position += block.shape[1]
+            yield block
+        if error is not None:
+            self.remarks.end_early(error)
+
+    def _seconds(self, position: int) -> float:
+        return max(0, position - self._delay) / self.info.sample_rate
+
+    def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
+        """Decode packet by packet; an error in place of a packet that cannot be decoded."""
+        samples = 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                for frame in packet.decode():
+                    samples += frame.samples
+                    yield frame
+            except av.EOFError:
+                return
+            except av.FFmpegError as error:
+                where = self._seconds(samples)
+                yield damage(self.info.path, where, error.strerror)
+                if packet is None:
+                    return
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -95,26 +163,32 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Raise AudioError if much less was decoded than an MP4 header states."""
-        if not self._container.format.name.startswith("mov"):
+        """Notice if much less was decoded than an MP4 header states."""
+        stated = self.info.duration
+        if stated is None or not (self._container.format.name.startswith("mov") or self._samples):
             return  # Durations of other containers are FFmpeg's estimates.
-        if position / self.info.sample_rate < self.info.duration - _TOLERANCE:
-            raise truncation(self.info.path, position / self.info.sample_rate, self.info.duration)
+        if position / self.info.sample_rate < stated - _TOLERANCE:
+            error = truncation(self.info.path, position / self.info.sample_rate, stated)
+            self.remarks.end_early(error)
 
     def _describe(self, path: Path) -> AudioInfo:
         stream = self._stream
         if not stream.rate or not stream.codec_context.channels:
             raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
-        exact = self._exact_length()
+        exact = self._samples if self._samples is not None else self._exact_length()
+        delay = Timeline(self._container, stream).delay
+        exact = exact and exact + delay
         return AudioInfo(
             path=path,
-            duration=exact / stream.rate if exact else self._estimate_duration(),
+            duration=exact / stream.rate if exact else self._estimate_duration(delay / stream.rate),
             samples=exact,
             sample_rate=stream.rate,
             channels=stream.codec_context.channels,
             container=_container_name(self._container.format.name, path),
             codec=stream.codec_context.codec.canonical_name,
             streams=_stream_names(self._container, path),
+            languages=languages(self._container.streams.audio),
+            stream=self._number,
         )
 
     def _exact_length(self) -> int | None:
@@ -129,19 +203,30 @@ class ContainerDecoder:
         except ValueError:
             return None
 
-    def _estimate_duration(self) -> float:
+    def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        return (self._container.duration or 0) / av.time_base
+            return delay + float(self._stream.duration * self._stream.time_base)
+        if (end := _tagged_end(self._stream)) is not None:
+            return end
+        return self._container.duration / av.time_base if self._container.duration else None
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, source: SplicedFile | None) -> Any:
     try:
-        return av.open(f"file:{path}", options=_OPTIONS)
+        return av.open(source or f"file:{path}", options=_OPTIONS)
     except (av.FFmpegError, OSError) as error:
         raise AudioError(
             f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"
         ) from error
+
+
+def _tagged_end(stream: Any) -> float | None:
+    """End of a stream of Matroska by its tag `DURATION`, such as 00:03:25.120000000, in s."""
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return float(3600 * int(hours) + 60 * int(minutes) + float(seconds)) or None
+    except (KeyError, ValueError):
+        return None
 
 
 def _container_name(names: str, path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, spool_stream
+from soloist.cli.console import decibels
 from soloist.cli.models import fetch
-from soloist.errors import UsageError
+from soloist.errors import UsageError, one_line
+from soloist.files import json_text
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -32,7 +33,10 @@ from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
 
-_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped")
+_PLANNED = (
+    *("input", "model", "stems", "duration", "device", "engine", "skipped", "sample_rate"),
+    *("audio_tracks", "audio_track"),
+)
 
 
 class ConsoleBatch:
@@ -63,7 +67,7 @@ class ConsoleBatch:
         self._model = model or DEFAULT_MODEL
         self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
             # Networks use tensors of few sizes again and again, rules do not.
             return_memory_at_once()
@@ -106,7 +110,7 @@ class ConsoleBatch:
             return
         with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
             spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
-            yield [*tracks, Track(spooled, "stdin")]
+            yield [*tracks, Track(spooled, "stdin", STANDARD_INPUT)]
 
     @contextmanager
     def _progress(self, tracks: int) -> Iterator[Callable[[BatchProgress], None]]:
@@ -126,7 +130,7 @@ class ConsoleBatch:
             def advance(progress: BatchProgress) -> None:
                 if not progress.done:
                     bars.reset(current)
-                name = _short(progress.track.path.name)
+                name = _short(progress.track.alias or progress.track.path.name)
                 bars.update(current, description=name, completed=progress.done, total=progress.total or None)
                 bars.update(everything, completed=progress.batch_done, total=progress.batch_total)
 
@@ -134,7 +138,7 @@ class ConsoleBatch:
 
     def _report(self, report: TrackReport) -> None:
         if self._as_json:
-            typer.echo(json.dumps({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
+            typer.echo(json_text({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
             return
         if report.skipped:
             self._say(f"{report.input}: all stems are there, skipped")
@@ -145,8 +149,10 @@ class ConsoleBatch:
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
             f"{report.duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
         )
+        if report.track_line:
+            self._say(f"  {report.track_line}")
         if report.gain != 1.0:
-            self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
+            self._say(f"  all stems lowered by {-decibels(report.gain):.1f} dB so that none clips")
         if self._verbose:
             self._say(
                 f"  model {report.model} by {report.engine} on {report.device}, "
@@ -162,11 +168,11 @@ class ConsoleBatch:
             shown = {name: values[name] for name in _PLANNED} | (expected.as_dict() if expected else {})
             started = None if start is None else round(start, 3)
             about = {
-                "licence": card.licence.weights,
+                "licence": card.licence.stated,
                 "weights_mb": round(weights, 3),
                 "start_seconds": started,
             }
-            typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
+            typer.echo(json_text(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
             typer.echo(f"{plan.input}: skip, all stems are there")
@@ -177,14 +183,18 @@ class ConsoleBatch:
             f"  about {expected.seconds:.1f} s and {_memory(expected)}, by {basis}"
         )
         if card.parameters:
-            typer.echo(f"  weights: {weights:.1f} MB, {card.licence.weights or 'of no stated licence'}")
+            typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
+        if plan.track_line:
+            typer.echo(f"  {plan.track_line}")
         for path in dict.fromkeys(plan.stems.values()):
             typer.echo(f"  {path}")
 
     def _report_failure(self, track: Track, error: Exception) -> None:
-        message = " ".join(str(error).split())
+        message = one_line(error)
+        if track.alias:
+            message = message.replace(str(track.path), track.alias)
         if self._as_json:
-            typer.echo(json.dumps({"input": str(track.path), "ok": False, "error": message}))
+            typer.echo(json_text({"input": track.label, "ok": False, "error": message}))
         self._say(f"soloist: {message}", always=True)
 
     def _say(self, message: str, *, always: bool = False) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from soloist.audio import probe
 from soloist.errors import SoloistError
 from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
@@ -84,7 +83,7 @@ class Batch:
 
             advance(0.0, durations[index])
             try:
-                with within_memory(f"at {track.path}: {WAY_OUT}"):
+                with within_memory(f"at {track.label}: {WAY_OUT}"):
                     finished = self._job.run(track, advance)
             except (SoloistError, OSError) as error:
                 failures += 1
@@ -125,6 +124,6 @@ class Batch:
     def _duration(self, track: Track) -> float:
         """Seconds of a file that are separated; 0 if it cannot be read, which `run` reports."""
         try:
-            return self._job.duration_of(probe(track.path))
+            return self._job.duration_of(self._job.probe(track))
         except SoloistError:
             return 0.0

@@ -22,6 +22,7 @@ from soloist.audio import (
     resample_blocks,
     stem_space,
 )
+from soloist.audio.file_formats import encoding_rate
 from soloist.errors import UsageError
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
@@ -55,6 +56,7 @@ class FileSettings:
         write: Format, bit depth, levels.
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
+        audio_track: Audio stream of files that have several: its number from 0, or its language or name.
         skip_existing: Skip tracks whose stems all exist.
     """
 
@@ -68,6 +70,7 @@ class FileSettings:
     write: WriteOptions = field(default_factory=WriteOptions)
     device: str = "auto"
     engine: str = "auto"
+    audio_track: int | str = 0
     skip_existing: bool = False
 
     def __post_init__(self) -> None:
@@ -103,6 +106,15 @@ class FileJob:
         # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
+
+    def probe(self, track: Track) -> AudioInfo:
+        """Properties of a track's file, and of the audio stream that is separated.
+
+        Raises:
+            AudioError: The file cannot be read.
+            UsageError: The file has no such audio stream.
+        """
+        return probe(track.path, stream=self.settings.audio_track)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -170,7 +182,7 @@ class FileJob:
         Raises:
             AudioError: The file cannot be read.
         """
-        info = probe(track.path)
+        info = self.probe(track)
         return self._plan(track, info, self.select_engine(info).engine)
 
     def run(
@@ -187,7 +199,7 @@ class FileJob:
             AudioError: The file cannot be read, or the stems cannot be written or have no room.
         """
         begun = time.perf_counter()
-        info = probe(track.path)
+        info = self.probe(track)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
         plan = self._plan(track, info, selected.engine)
@@ -215,7 +227,16 @@ class FileJob:
         paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(
-            track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there
+            Path(track.label),
+            self.model,
+            paths,
+            duration,
+            device=engine.device,
+            engine=engine.name,
+            skipped=there,
+            sample_rate=encoding_rate(settings.write, settings.sample_rate or info.sample_rate),
+            audio_tracks=tuple(info.titles) if len(info.streams) > 1 else (),
+            audio_track=info.stream + 1,
         )
 
     def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
@@ -230,7 +251,9 @@ class FileJob:
 
     def _read(self, track: Track) -> Iterator[Audio]:
         settings = self.settings
-        with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
+        with AudioReader(
+            track.path, start=settings.start, duration=settings.duration, stream=settings.audio_track
+        ) as reader:
             yield from reader.blocks()
 
     def _separate(

@@ -30,6 +30,9 @@ class TrackReport:
         gain: Common gain of all stems, 1 if none was needed.
         confidence: Clustering confidence, means over the chunks of `silhouette` and `posterior`; see
             `Confidence`. None for other separators.
+        sample_rate: Sample rate of the stems, Hz.
+        audio_tracks: Numbers, names and languages of the audio tracks of a file that has several.
+        audio_track: Number of the separated one, from 1.
     """
 
     input: Path
@@ -43,6 +46,19 @@ class TrackReport:
     null_dbfs: float | None = None
     gain: float = 1.0
     confidence: dict[str, float | None] | None = None
+    sample_rate: int = 0
+    audio_tracks: tuple[str, ...] = ()
+    audio_track: int = 1
+
+    @property
+    def track_line(self) -> str:
+        """Line about the separated audio track; empty for files with one."""
+        if not self.audio_tracks:
+            return ""
+        others = ", ".join(self.audio_tracks)
+        return (
+            f"audio track {self.audio_tracks[self.audio_track - 1]} of: {others}; --audio-track takes another"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON. A level of -inf becomes -999."""

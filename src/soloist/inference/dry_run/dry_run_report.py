@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from soloist.audio import AudioInfo, probe
+from soloist.audio import AudioInfo
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.dry_run.memory_use import WAY_OUT, MemoryUse, chunk_memory
 from soloist.inference.dry_run.separation_time import SeparationTime, excerpt_of, measure_separation
@@ -71,7 +71,7 @@ class DryRun:
             AudioError: The file cannot be read, or the disk has no room for its stems.
             OutOfMemoryError: The memory does not suffice.
         """
-        job, info = self._job, probe(track.path)
+        job, info = self._job, self._job.probe(track)
         disk, selected = self._disk_space(track, info), job.select_engine(info)
         available = MemoryUse.available(selected.engine.device)
         excerpt, duration = excerpt_of(job, info), job.duration_of(info)

@@ -10,7 +10,7 @@ from typing import Any
 
 from soloist.config import full_path, with_full_paths
 from soloist.errors import ConfigError
-from soloist.files import sha256_of, write_whole
+from soloist.files import json_text, sha256_of, write_whole
 from soloist.training.recipe.recipe import Stage
 
 Files = dict[str, str]
@@ -106,7 +106,7 @@ class Ledger:
             "outputs": record.outputs,
         }
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self._file(stage), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_whole(self._file(stage), json_text(values, indent=1, ensure_ascii=False) + "\n")
 
 
 def _up_to_date(recipe: Mapping[str, Any]) -> dict[str, Any]:
