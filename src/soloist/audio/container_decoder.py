@@ -14,6 +14,7 @@ from einops import rearrange
 from soloist.audio.blocks import Audio
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
+from soloist.audio.flac_layout import frame_span
 from soloist.audio.stem_atom import read_stem_atom
 from soloist.errors import AudioError, UsageError
 
@@ -22,6 +23,10 @@ _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
+# Formats whose headers state the length, and formats of bare frames, without time stamps.
+_WITH_DURATION = ("matroska", "asf", "avi")
+_WITHOUT_TIMES = ("aac", "ac3", "eac3", "dts", "mp3")
+_MOST_FAILURES = 1000
 # Seconds: rounding of time stamps, and the longest gap that is filled.
 _SMALL_GAP, _LONGEST_GAP = 0.005, 24 * 3600
 # PyAV reads beyond the end of its list of planes in frames with more planes.
@@ -70,6 +75,8 @@ class ContainerDecoder:
                 raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
             self._stream = audio[stream]
             if self._stream.codec_context.name == "flac":
+                # Frames state their places.
+                self._damaged = True
                 # Without this, FFmpeg plays damaged frames as noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
@@ -102,49 +109,89 @@ class ContainerDecoder:
         """Decode all frames; silence replaces those that are damaged."""
         position, rate, channels = 0, self.info.sample_rate, self.info.channels
         origin, error = None, None
-        for frame in self._frames():
+        for frame, time in self._frames():
             if isinstance(frame, AudioError):
                 error = error or frame
                 continue
-            time = _sample_of(frame)
             if time is not None and origin is not None and (error or self._damaged):
                 missing = min(time - origin - position, _LONGEST_GAP * rate)
                 if missing > (0 if error else _SMALL_GAP * rate):
                     self.remarks.lose(self._seconds(position), missing / rate, error)
                     yield from silence(channels, missing)
                     position += missing
-            if error and not self.remarks.losses:
+                    error = None
+            if error is not None:
                 self.remarks.lose(self._seconds(position), 0.0, error)
-            error = None
+                error = None
             origin = time - position if origin is None and time is not None else origin
             block = self._convert(frame, position)
             position += block.shape[1]
             yield block
-        if error is not None:
+        if error is not None and self._samples is not None:
+            missing = max(0, self._samples + self._delay - position)
+            self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+        elif error is not None:
             self.remarks.end_early(error)
 
     def _seconds(self, position: int) -> float:
         return max(0, position - self._delay) / self.info.sample_rate
 
-    def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
-        """Decode packet by packet; an error in place of a packet that cannot be decoded."""
-        samples = 0
-        packets = self._container.demux(self._stream)
-        while True:
+    def _frames(self) -> Iterator[tuple[av.AudioFrame | AudioError, int | None]]:
+        """Decode packet by packet.
+
+        Yields:
+            Each frame, or the error of a packet that cannot be decoded, and the number of the first sample by
+            the time stamps (None if unknown).
+        """
+        samples = more = 0
+        size = 0.0
+        is_bare = self._container.format.name in _WITHOUT_TIMES
+        for packet in self._packets():
             try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
+                if isinstance(packet, av.FFmpegError):
+                    raise packet
                 for frame in packet.decode():
                     samples += frame.samples
-                    yield frame
+                    size += (packet.size - size) / 8 if size and packet.size else packet.size - size
+                    time = self._sample_of(packet, frame)
+                    yield frame, None if time is None else time + more * frame.samples
+            except av.FFmpegError as error:
+                if is_bare and not isinstance(packet, av.FFmpegError) and size:
+                    # Without time stamps in the file, FFmpeg counts several lost frames as one.
+                    more += max(0, round(packet.size / size) - 1)
+                yield damage(self.info.path, self._seconds(samples), error.strerror), None
+
+    def _packets(self) -> Iterator[av.Packet | av.FFmpegError]:
+        """Read the packets of the stream; an error in place of bytes that are no packets."""
+        failures = 0
+        packets = self._container.demux(self._stream)
+        while failures < _MOST_FAILURES:
+            try:
+                packet = next(packets, None)
             except av.EOFError:
                 return
             except av.FFmpegError as error:
-                where = self._seconds(samples)
-                yield damage(self.info.path, where, error.strerror)
-                if packet is None:
-                    return
+                failures += 1
+                packets = self._container.demux(self._stream)
+                yield error
+                continue
+            if packet is None:
+                return
+            failures = 0
+            yield packet
+
+    def _sample_of(self, packet: av.Packet, frame: av.AudioFrame) -> int | None:
+        """Number of the first sample of a frame by its time stamp; None without one."""
+        extra = self._stream.codec_context.extradata
+        if self._stream.codec_context.name == "flac" and extra:
+            # FFmpeg's time stamps of a bare FLAC file pass over lost frames.
+            span = frame_span(bytes(packet)[:16], int.from_bytes(extra[:2], "big"))
+            if span is not None:
+                return span[0]
+        if frame.pts is None or frame.time_base is None:
+            return None
+        return round(frame.pts * frame.time_base * frame.sample_rate)
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -163,10 +210,10 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Notice if much less was decoded than an MP4 header states."""
-        stated = self.info.duration
-        if stated is None or not (self._container.format.name.startswith("mov") or self._samples):
-            return  # Durations of other containers are FFmpeg's estimates.
+        """Notice if much less was decoded than the header states."""
+        stated = self._stated_duration()
+        if stated is None:
+            return
         if position / self.info.sample_rate < stated - _TOLERANCE:
             error = truncation(self.info.path, position / self.info.sample_rate, stated)
             self.remarks.end_early(error)
@@ -199,17 +246,26 @@ class ContainerDecoder:
         except ValueError:
             return None
 
+    def _stated_duration(self) -> float | None:
+        """Length in seconds by the header; None if the container has none, and FFmpeg estimates it."""
+        name = self._container.format.name
+        if self._samples is not None or name.startswith("mov"):
+            return self.info.duration
+        if not name.startswith(_WITH_DURATION):
+            return None
+        beginning = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        try:
+            # mkvmerge and FFmpeg note the length of each stream.
+            hours, minutes, seconds = self._stream.metadata.get("DURATION", "").split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - beginning
+        except ValueError:
+            alone = len(self._container.streams) == 1 and self._container.duration
+            return self._container.duration / av.time_base - beginning if alone else None
+
     def _estimate_duration(self) -> float | None:
         if self._stream.duration and self._stream.time_base:
             return float(self._stream.duration * self._stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
-
-
-def _sample_of(frame: av.AudioFrame) -> int | None:
-    """Number of the first sample of a frame by its time stamp; None without one."""
-    if frame.pts is None or frame.time_base is None:
-        return None
-    return round(frame.pts * frame.time_base * frame.sample_rate)
 
 
 def _open(path: Path, source: SplicedFile | None) -> Any:
