@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,6 +35,20 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def json_text(value: object, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
+    """Format a value as JSON (RFC 8259), with `null` for numbers that are not finite."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """Replace numbers that are not finite by None, in mappings and lists too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -272,7 +272,7 @@ def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
 def test_trials_of_a_sweep_are_trained_in_processes(tmp_path):
     values = {"method": "grid", "values": {"separator.network.filters": [8], "optimizer.lr": [0.01, 0.001]}}
     recipe = write(tmp_path, "mine", imports=["mine.py"], sweep=values, callbacks=[])
-    shown = called("sweep", recipe, "--jobs", 2, "-o", tmp_path / "sweep", "-q", home=tmp_path)
+    shown = called("train", recipe, "--sweep", "--jobs", 2, "-o", tmp_path / "sweep", "-q", home=tmp_path)
     assert shown.count("done") == 2
 
 

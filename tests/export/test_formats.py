@@ -155,7 +155,7 @@ def test_a_length_that_is_not_free_is_said(tmp_path):
 
 
 def test_what_cannot_be_captured_is_said_in_one_line(tmp_path, capfd):
-    with pytest.raises(ExportError, match=r"torch\.export cannot write it down: ") as raised:
+    with pytest.raises(ExportError, match=r"torch\.export cannot export it: ") as raised:
         write_onnx(ByValue(), [torch.rand(2, 1, 4, 7)], tmp_path / "graph.onnx")
     assert "\n" not in str(raised.value)
     assert capfd.readouterr() == ("", "")

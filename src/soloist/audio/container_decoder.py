@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
 from soloist.audio.flac_layout import frame_span
 from soloist.audio.stem_atom import read_stem_atom
-from soloist.errors import AudioError, UsageError
+from soloist.audio.timeline import Timeline
+from soloist.audio.track_choice import find_stream, languages
+from soloist.errors import AudioError
 
 # Local files only: a playlist must not make FFmpeg open network addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
@@ -27,8 +30,7 @@ _TOLERANCE = 0.5
 _WITH_DURATION = ("matroska", "asf", "avi")
 _WITHOUT_TIMES = ("aac", "ac3", "eac3", "dts", "mp3")
 _MOST_FAILURES = 1000
-# Seconds: rounding of time stamps, and the longest gap that is filled.
-_SMALL_GAP, _LONGEST_GAP = 0.005, 24 * 3600
+_SMALL_GAP = 0.005  # Seconds by which time stamps are rounded.
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
 
@@ -37,12 +39,13 @@ class ContainerDecoder:
     """Decoder of one audio stream of a file that FFmpeg can open.
 
     FFmpeg removes the encoder delay that the container states (edit lists, Opus pre-skip, LAME headers), and
-    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. Excerpts are decoded from the
-    beginning of the file: with most of these codecs, decoding from the middle gives other samples.
+    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. The sound of a film stays with the
+    picture: silence stands before sound that begins later, and in gaps; see `Timeline`. Excerpts are decoded
+    from the beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
         remarks: The file, and what the decoder has to say about it.
-        stream: Number of the audio stream, from 0.
+        stream: Number of the audio stream, from 0, or its language or name.
         source: Bytes in place of the file; the decoder closes them.
         samples: Length in samples. If None, the length in the header.
         delay: Samples before the recording, which are dropped.
@@ -56,7 +59,7 @@ class ContainerDecoder:
     def __init__(
         self,
         remarks: Remarks,
-        stream: int = 0,
+        stream: int | str = 0,
         *,
         source: SplicedFile | None = None,
         samples: int | None = None,
@@ -71,12 +74,12 @@ class ContainerDecoder:
             audio = self._container.streams.audio
             if not audio:
                 raise AudioError(f"{path} has no sound in it, or is damaged")
-            if not 0 <= stream < len(audio):
-                raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
-            self._stream = audio[stream]
+            names = _stream_names(self._container, path)
+            self._number = find_stream(path, stream, names, languages(audio))
+            self._stream = audio[self._number]
             if self._stream.codec_context.name == "flac":
-                # Frames state their places.
-                self._damaged = True
+                # Frames of a bare file state their places.
+                self._damaged = self._container.format.name == "flac" or damaged
                 # Without this, FFmpeg plays damaged frames as noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
@@ -106,24 +109,21 @@ class ContainerDecoder:
         self._check_end(position)
 
     def _decode_frames(self) -> Iterator[Audio]:
-        """Decode all frames; silence replaces those that are damaged."""
+        """Decode all frames; silence replaces those that are damaged, and fills the gaps of a film."""
         position, rate, channels = 0, self.info.sample_rate, self.info.channels
-        origin, error = None, None
-        for frame, time in self._frames():
+        timeline, error = Timeline(self._container, self._stream), None
+        damaged = self._damaged
+        for frame in self._frames():
             if isinstance(frame, AudioError):
-                error = error or frame
+                error, damaged = error or frame, True
                 continue
-            if time is not None and origin is not None and (error or self._damaged):
-                missing = min(time - origin - position, _LONGEST_GAP * rate)
-                if missing > (0 if error else _SMALL_GAP * rate):
-                    self.remarks.lose(self._seconds(position), missing / rate, error)
-                    yield from silence(channels, missing)
-                    position += missing
-                    error = None
-            if error is not None:
-                self.remarks.lose(self._seconds(position), 0.0, error)
-                error = None
-            origin = time - position if origin is None and time is not None else origin
+            least = 0.0 if error else _SMALL_GAP if damaged and position else None
+            missing = timeline.silence_before(frame, position, least=least)
+            if error or (missing and least is not None):
+                self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+            position += missing
+            error = None
             block = self._convert(frame, position)
             position += block.shape[1]
             yield block
@@ -137,14 +137,9 @@ class ContainerDecoder:
     def _seconds(self, position: int) -> float:
         return max(0, position - self._delay) / self.info.sample_rate
 
-    def _frames(self) -> Iterator[tuple[av.AudioFrame | AudioError, int | None]]:
-        """Decode packet by packet.
-
-        Yields:
-            Each frame, or the error of a packet that cannot be decoded, and the number of the first sample by
-            the time stamps (None if unknown).
-        """
-        samples = more = 0
+    def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
+        """Decode packet by packet; an error in place of a packet that cannot be decoded."""
+        samples, more = 0, Fraction(0)
         size = 0.0
         is_bare = self._container.format.name in _WITHOUT_TIMES
         for packet in self._packets():
@@ -154,16 +149,17 @@ class ContainerDecoder:
                 for frame in packet.decode():
                     samples += frame.samples
                     size += (packet.size - size) / 8 if size and packet.size else packet.size - size
-                    time = self._sample_of(packet, frame)
-                    yield frame, None if time is None else time + more * frame.samples
+                    self._correct_time(packet, frame, more)
+                    yield frame
             except av.FFmpegError as error:
-                if is_bare and not isinstance(packet, av.FFmpegError) and size:
+                if is_bare and not isinstance(packet, av.FFmpegError) and size and packet.duration:
                     # Without time stamps in the file, FFmpeg counts several lost frames as one.
-                    more += max(0, round(packet.size / size) - 1)
-                yield damage(self.info.path, self._seconds(samples), error.strerror), None
+                    lost = max(0, round(packet.size / size) - 1)
+                    more += lost * packet.duration * Fraction(packet.time_base)
+                yield damage(self.info.path, self._seconds(samples), error.strerror)
 
-    def _packets(self) -> Iterator[av.Packet | av.FFmpegError]:
-        """Read the packets of the stream; an error in place of bytes that are no packets."""
+    def _packets(self) -> Iterator[Any]:
+        """Read the packets of the stream; an `FFmpegError` in place of bytes that are no packets."""
         failures = 0
         packets = self._container.demux(self._stream)
         while failures < _MOST_FAILURES:
@@ -181,17 +177,21 @@ class ContainerDecoder:
             failures = 0
             yield packet
 
-    def _sample_of(self, packet: av.Packet, frame: av.AudioFrame) -> int | None:
-        """Number of the first sample of a frame by its time stamp; None without one."""
+    def _correct_time(self, packet: av.Packet, frame: av.AudioFrame, more: Fraction) -> None:
+        """Correct the time stamp of a frame of a bare stream, in which FFmpeg passes over lost frames.
+
+        Args:
+            packet: Packet of the frame.
+            frame: The frame.
+            more: Seconds of lost frames that are not in the time stamps.
+        """
         extra = self._stream.codec_context.extradata
-        if self._stream.codec_context.name == "flac" and extra:
-            # FFmpeg's time stamps of a bare FLAC file pass over lost frames.
+        if self._container.format.name == "flac" and extra:
             span = frame_span(bytes(packet)[:16], int.from_bytes(extra[:2], "big"))
             if span is not None:
-                return span[0]
-        if frame.pts is None or frame.time_base is None:
-            return None
-        return round(frame.pts * frame.time_base * frame.sample_rate)
+                frame.pts, frame.time_base = span[0], Fraction(1, frame.sample_rate)
+        elif more and frame.pts is not None and frame.time_base:
+            frame.pts += round(more / Fraction(frame.time_base))
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -223,15 +223,19 @@ class ContainerDecoder:
         if not stream.rate or not stream.codec_context.channels:
             raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
         exact = self._samples if self._samples is not None else self._exact_length()
+        delay = Timeline(self._container, stream).delay
+        exact = exact and exact + delay
         return AudioInfo(
             path=path,
-            duration=exact / stream.rate if exact else self._estimate_duration(),
+            duration=exact / stream.rate if exact else self._estimate_duration(delay / stream.rate),
             samples=exact,
             sample_rate=stream.rate,
             channels=stream.codec_context.channels,
             container=_container_name(self._container.format.name, path),
             codec=stream.codec_context.codec.canonical_name,
             streams=_stream_names(self._container, path),
+            languages=languages(self._container.streams.audio),
+            stream=self._number,
         )
 
     def _exact_length(self) -> int | None:
@@ -262,9 +266,9 @@ class ContainerDecoder:
             alone = len(self._container.streams) == 1 and self._container.duration
             return self._container.duration / av.time_base - beginning if alone else None
 
-    def _estimate_duration(self) -> float | None:
+    def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
+            return delay + float(self._stream.duration * self._stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
 
 

@@ -34,6 +34,8 @@ class AudioInfo:
         container: Name of the file format, such as "wav" or "mp4".
         codec: Name of the coding, such as "pcm_24" or "aac".
         streams: Names of the audio streams: one for ordinary files, five for a `.stem.mp4`.
+        languages: Language of each stream by ISO 639, such as "eng"; empty if not stated.
+        stream: Number of the described stream, from 0.
     """
 
     path: Path
@@ -44,6 +46,8 @@ class AudioInfo:
     container: str
     codec: str
     streams: tuple[str, ...] = ("audio",)
+    languages: tuple[str, ...] = ("",)
+    stream: int = 0
 
 
 @dataclass

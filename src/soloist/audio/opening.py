@@ -24,12 +24,12 @@ from soloist.errors import AudioError, UsageError
 _MPEG_AUDIO = ("mp1", "mp2", "mp3")
 
 
-def open_decoder(remarks: Remarks, stream: int = 0) -> Decoder:
+def open_decoder(remarks: Remarks, stream: int | str = 0) -> Decoder:
     """Open a file with the library that reads it rightly.
 
     Args:
         remarks: The file, and what the decoder has to say about it.
-        stream: Number of the audio stream, from 0.
+        stream: Number of the audio stream, from 0, or its language or name.
 
     Raises:
         AudioError: The file is missing, empty, truncated, or not audio.

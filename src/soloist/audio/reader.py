@@ -15,24 +15,27 @@ from soloist.audio.opening import open_decoder
 from soloist.errors import AudioError, UsageError
 
 
-def probe(path: str | os.PathLike[str], *, tolerance: Tolerance = "nothing") -> AudioInfo:
+def probe(
+    path: str | os.PathLike[str], *, stream: int | str = 0, tolerance: Tolerance = "nothing"
+) -> AudioInfo:
     """Read the headers of an audio file, without decoding it.
 
     Args:
         path: The file.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
         tolerance: Missing sound that is no error; see `AudioReader`.
 
     Raises:
         AudioError: The file is missing, empty, truncated by its header, or not audio.
-        UsageError: The path is a pipe or a device.
+        UsageError: There is no such stream, or the path is a pipe or a device.
     """
-    decoder = open_decoder(Remarks(Path(path), tolerance))
+    decoder = open_decoder(Remarks(Path(path), tolerance), stream)
     decoder.close()
     return decoder.info
 
 
 def read_audio(
-    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
+    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int | str = 0
 ) -> tuple[Audio, int]:
     """Read a file or an excerpt into memory; arguments and errors are those of `AudioReader`.
 
@@ -48,13 +51,13 @@ class AudioReader:
 
     The encoder delay is removed: a track starts with the first sample of the recording. An excerpt begins
     exactly at sample `round(start * sample_rate)`, also with lossy codecs, and equals that part of the whole
-    bit by bit.
+    bit by bit. The sound of a film stays with its picture: silence stands before sound that begins later.
 
     Args:
         path: The file.
         start: Beginning of the excerpt, seconds.
         duration: Length of the excerpt, seconds; shorter if the file ends before. If None, read to the end.
-        stream: Number of the audio stream in a multi-stream file, from 0.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
         tolerance: Missing sound that is no error: "nothing"; "damage" within the file, which becomes silence;
             or also "truncation", a missing end.
 
@@ -74,7 +77,7 @@ class AudioReader:
         *,
         start: float = 0.0,
         duration: float | None = None,
-        stream: int = 0,
+        stream: int | str = 0,
         tolerance: Tolerance = "nothing",
     ) -> None:
         if not 0 <= start < float("inf"):

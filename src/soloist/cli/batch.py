@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soloist.audio import RawFormat, spool_stream
 from soloist.cli.models import fetch
 from soloist.errors import UsageError
+from soloist.files import json_text
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -134,7 +134,7 @@ class ConsoleBatch:
 
     def _report(self, report: TrackReport) -> None:
         if self._as_json:
-            typer.echo(json.dumps({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
+            typer.echo(json_text({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
             return
         if report.skipped:
             self._say(f"{report.input}: all stems are there, skipped")
@@ -166,7 +166,7 @@ class ConsoleBatch:
                 "weights_mb": round(weights, 3),
                 "start_seconds": started,
             }
-            typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
+            typer.echo(json_text(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
             typer.echo(f"{plan.input}: skip, all stems are there")
@@ -184,7 +184,7 @@ class ConsoleBatch:
     def _report_failure(self, track: Track, error: Exception) -> None:
         message = " ".join(str(error).split())
         if self._as_json:
-            typer.echo(json.dumps({"input": str(track.path), "ok": False, "error": message}))
+            typer.echo(json_text({"input": str(track.path), "ok": False, "error": message}))
         self._say(f"soloist: {message}", always=True)
 
     def _say(self, message: str, *, always: bool = False) -> None:

@@ -132,9 +132,9 @@ def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[st
 
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
-    import json
+    from soloist.files import json_text
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json_text(value, indent=2, ensure_ascii=False))
 
 
 def counted(number: int, noun: str) -> str:

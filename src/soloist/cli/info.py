@@ -17,10 +17,9 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file.")] = False,
 ) -> None:
     """Show duration, rate, channels, format and streams of audio files."""
-    import json
-
     from soloist.audio import probe
     from soloist.errors import AudioError
+    from soloist.files import json_text
 
     failed = False
     for file in files:
@@ -32,7 +31,7 @@ def info(
             continue
         if as_json:
             values = {**found.__dict__, "path": str(found.path)}
-            typer.echo(json.dumps(values))
+            typer.echo(json_text(values))
             continue
         minutes, seconds = divmod(found.duration, 60)
         streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""

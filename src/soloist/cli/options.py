@@ -13,7 +13,7 @@ from soloist.errors import UsageError
 RECIPE_KEYS = (
     *("name", "separator", "data", "loss", "valid_loss", "optimizer", "rates", "scheduler", "warmup"),
     *("trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep", "checkpoint_every"),
-    *("seed", "watch", "imports", "card", "sweep", "stages"),
+    *("seed", "watch", "metrics", "callbacks", "imports", "card", "sweep", "stages"),
 )
 """Keys of `soloist.training.Recipe`, whose import takes a second."""
 

@@ -8,12 +8,11 @@ checked without it: it takes longer to import than `soloist models` may take.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
@@ -112,11 +111,27 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         required = attribute.default is MISSING and attribute.default_factory is MISSING
         if required and values.get(attribute.name) is None:
             raise ConfigError(f"{where}: missing {attribute.name}")
-        if not isinstance(values.get(attribute.name, {}), (Mapping, NoneType)) and attribute.name in kept:
-            raise ConfigError(f"{where}: {attribute.name} must be names and values")
+        if attribute.name in kept:
+            _check_parts(attribute.name, str(attribute.type), values.get(attribute.name), where)
     plain = {key: value for key, value in values.items() if key not in kept}
     parsed = _parse(cls, plain, where, frozenset(kept))[1]
-    return cls(**{**parsed[_KEY].as_dict(), **{key: values[key] for key in kept & values.keys()}})
+    # `test:` with nothing after it is what there is by default.
+    parts = {key: values[key] for key in kept & values.keys() if values[key] is not None}
+    return cls(**{**parsed[_KEY].as_dict(), **parts})
+
+
+def _check_parts(name: str, kind: str, value: Any, where: str) -> None:
+    """Refuse what cannot be the `Config`, `dict[str, Config]` or `list[Config]` that an attribute holds."""
+    several = Sequence if kind.startswith("list[") else Mapping
+    if value is None:
+        return
+    if not isinstance(value, several) or isinstance(value, str):
+        said = "a list" if several is Sequence else "names and values"
+        raise ConfigError(f"{where}: {name} must be {said}, not {value!r}")
+    if "[" in kind:
+        parts = value.values() if isinstance(value, Mapping) else value
+        if wrong := [part for part in parts if not isinstance(part, Mapping)]:
+            raise ConfigError(f"{where}: each of {name} must be names and values, not {wrong[0]!r}")
 
 
 def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> None:

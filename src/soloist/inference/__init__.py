@@ -1,4 +1,4 @@
-"""Work done with a separator: chunks, engines, files."""
+"""Separation of files and streams: chunks, engines, stems."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What was measured of a model's engines on this machine, and kept for the next time."""
+"""Calibration: speed and memory of a model's engines on this machine, measured by `soloist tune`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from soloist.files import home, write_whole
+from soloist.files import home, json_text, write_whole
 from soloist.inference.engines import ENGINES
 from soloist.inference.engines.graph_cache import fingerprint
 from soloist.resources import describe_machine
 from soloist.separators import Separator
 
 EQUAL = 1e-4
-"""The largest difference from PyTorch, as a part of the peak, with which an engine counts as equal."""
+"""Largest difference from PyTorch, relative to the peak, of an engine with equal estimates."""
 
 _WORTH_A_BATCH = 0.95
 _MANY = 1e6
@@ -24,18 +24,18 @@ _MANY = 1e6
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to run a separator, and what that took.
+    """Measured speed and memory of an engine with some threads and batch size.
 
     Attributes:
-        engine: What ran it.
+        engine: Name of the engine.
         threads: Processor threads.
         batch_size: Chunks at once.
         chunk: Seconds for one chunk of the separator's best length.
-        start: Seconds until it was ready, its graph being in the cache.
-        resize: Seconds until it was ready for chunks of another length.
-        memory: MB (10^6 bytes) that the process grew by, from when the model was loaded to the most that it
-            held; None where the system does not say.
-        difference: The largest difference of its estimates from those of PyTorch, as a part of the peak.
+        start: Seconds until the engine was ready, with its graph in the cache.
+        resize: Seconds until the engine was ready for chunks of another length.
+        memory: Growth of the process after the model was loaded, at its peak, MB (10^6 bytes); None if the
+            system does not say.
+        difference: Largest difference of the estimates from PyTorch's, relative to the peak.
     """
 
     engine: str
@@ -53,66 +53,66 @@ class Trial:
         counted = all(isinstance(count, int) and count > 0 for count in counts)
         measured = all(0 <= amount < math.inf for amount in amounts) and isinstance(self.difference, float)
         if self.engine not in ENGINES or not counted or not measured:
-            raise ValueError(f"this cannot have been measured: {self}")
+            raise ValueError(f"impossible measurement: {self}")
 
     @property
     def is_equal(self) -> bool:
-        """Whether it estimates what PyTorch does."""
+        """True if the estimates equal PyTorch's."""
         return self.difference <= EQUAL
 
     def seconds(self, chunks: float, *, running: bool = False) -> float:
-        """How long it takes for so many chunks, with its start unless it is running already."""
+        """Seconds for some chunks, with the start unless the engine is running."""
         return chunks * self.chunk + (0.0 if running else self.start)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured of a separator on a machine.
+    """Trials of a separator's engines on a machine.
 
     Attributes:
         trials: At least one.
-        failures: What could not be measured, and why.
+        failures: Engines that could not be measured, each with the reason.
     """
 
     trials: tuple[Trial, ...]
     failures: tuple[str, ...] = ()
 
     def best(self, chunks: float, threads: int, running: Iterable[str] = ()) -> Trial | None:
-        """What will be done first with so many chunks; None where nothing was measured that is allowed.
+        """The trial expected to finish first; None if none is allowed.
 
         Args:
-            chunks: How many there are.
-            threads: Threads that may be used.
-            running: Engines that have been started.
+            chunks: Number of chunks.
+            threads: Most threads.
+            running: Engines that are ready.
         """
         allowed = [trial for trial in self.trials if trial.is_equal and trial.threads <= threads]
 
         def cost(trial: Trial) -> float:
             seconds = trial.seconds(chunks, running=trial.engine in running)
-            # A batch takes more memory: it is to be worth it.
+            # A larger batch takes more memory, so it has to be 5 % faster.
             return seconds if trial.batch_size == 1 else seconds / _WORTH_A_BATCH
 
         return min(allowed, key=cost, default=None)
 
     def fastest(self) -> Trial:
-        """The best in the long run."""
+        """The trial expected to finish first with many chunks."""
         best = self.best(_MANY, max(trial.threads for trial in self.trials))
         return best or self.trials[0]
 
     def find(self, engine: str, threads: int, batch_size: int) -> Trial | None:
-        """What was measured of one way to run the separator."""
+        """The trial of an engine with some threads and batch size; None if not measured."""
         wanted = (engine, threads, batch_size)
         found = (each for each in self.trials if (each.engine, each.threads, each.batch_size) == wanted)
         return next(found, None)
 
 
 def calibration_path(separator: Separator) -> Path:
-    """Where the calibration of a separator lies: by its weights, what it was made with, and the machine."""
+    """File of a separator's calibration, named by weights, configuration and machine."""
     return home() / "calibrations" / f"{fingerprint(separator, _machine())}.json"
 
 
 def load_calibration(separator: Separator) -> Calibration | None:
-    """The calibration of a separator on this machine; None where there is none, or it cannot be read."""
+    """The calibration of a separator on this machine; None if there is none or it is damaged."""
     try:
         values = json.loads(calibration_path(separator).read_text(encoding="utf-8"))
         trials = tuple(Trial(**trial) for trial in values["trials"])
@@ -122,14 +122,14 @@ def load_calibration(separator: Separator) -> Calibration | None:
 
 
 def save_calibration(separator: Separator, calibration: Calibration) -> Path:
-    """Keep a calibration, in the place of an earlier one."""
+    """Store a calibration in place of an earlier one."""
     path = calibration_path(separator)
-    write_whole(path, json.dumps(asdict(calibration), indent=1))
+    write_whole(path, json_text(asdict(calibration), indent=1))
     return path
 
 
 def _machine() -> list[tuple[str, str]]:
-    """What makes times comparable: the processor, and the versions of everything that computes."""
+    """Processor, and versions of all engines: times are comparable if these agree."""
     described = describe_machine("cpu", None)
     del described["threads"]
     return [*described.items(), *((name, _version(name)) for name in ENGINES)]

@@ -1,4 +1,4 @@
-"""What stands between a stream of chunks and an engine: silence, level, channels."""
+"""Adapters between a stream of chunks and an engine: silence, level, channels."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from soloist.separators import Level, Separator
 def make_estimate(
     separator: Separator, engine: Estimate, level: Level | None = None, *, follows: bool = False
 ) -> Estimate:
-    """The function that estimates a batch of chunks of any number of channels.
+    """Estimator of batches of chunks with any number of channels.
 
     Args:
-        separator: Says what the engine expects.
+        separator: The separator.
         engine: Runs the separator's network.
         level: Level of the whole track, for a separator that is normalised by the track.
-        follows: Whether it follows the sources of one recording: it takes any multiple of the separator's
-            channels, and chunks in their order.
+        follows: True if the engine follows the sources of one recording: it takes consecutive chunks with any
+            multiple of the separator's channels.
     """
     grouped = engine if follows else _in_groups(engine, separator.channels, separator.ordered)
     adapted = _with_channels(grouped, separator.channels)
@@ -29,7 +29,7 @@ def make_estimate(
 
 
 def _with_silence(estimate: Estimate, num_sources: int) -> Estimate:
-    """Digital silence is separated into digital silence, at no cost."""
+    """Return silence for silent chunks without running the engine."""
 
     def gated(mixture: Tensor) -> Tensor:
         sounding = mixture.ne(0).flatten(1).any(dim=1)
@@ -56,9 +56,9 @@ def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -
 
 
 def _with_channels(estimate: Estimate, channels: int) -> Estimate:
-    """Give what takes a multiple of `channels` channels a mixture of any number of them.
+    """Adapt an estimator of multiples of `channels` channels to any number of channels.
 
-    The last channel is repeated until it is a multiple; its estimates are then averaged.
+    The last channel is repeated up to the next multiple, and its estimates are averaged.
     """
 
     def adapted(mixture: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _with_channels(estimate: Estimate, channels: int) -> Estimate:
 
 
 def _in_groups(engine: Estimate, channels: int, ordered: bool) -> Estimate:
-    """Give a separator of `channels` channels a multiple of them, one group beside the other."""
+    """Run a separator of `channels` channels on each group of so many channels."""
 
     def grouped(mixture: Tensor) -> Tensor:
         groups = mixture.shape[1] // channels

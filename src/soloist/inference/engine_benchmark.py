@@ -1,4 +1,4 @@
-"""Calibration: which engine, with how many threads and chunks at once, runs a model fastest here."""
+"""Benchmark of the installed engines with a model: threads, batch sizes, time, memory, difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from soloist.errors import SoloistError, UsageError
+from soloist.errors import SoloistError, UsageError, one_line
 from soloist.inference.calibration import Calibration, Trial, save_calibration
 from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
@@ -30,7 +30,7 @@ _LEVEL = 0.1
 
 @dataclass(frozen=True)
 class _Attempt:
-    """An engine's trials, and its estimates of the test chunk `(1, sources, channels, samples)`."""
+    """Trials of an engine, and its estimates of the test chunk `(1, sources, channels, samples)`."""
 
     trials: tuple[Trial, ...]
     estimates: Tensor
@@ -43,20 +43,20 @@ def tune(
     budget: float = 1.0,
     notify: Callable[[str], None] = lambda engine: None,
 ) -> Calibration:
-    """Measure the engines that are installed with a model, and keep the result for `soloist separate`.
+    """Measure the installed engines with a model, and store the result for `soloist separate`.
 
-    Each is measured in a process of its own, on noise, on the CPU.
+    Each engine separates noise on the CPU, in a process of its own.
 
     Args:
         model: Name in the zoo or path of a model folder.
-        threads: The most processor threads to use; None for as many as PyTorch uses.
+        threads: Most processor threads; None for those of PyTorch.
         budget: Seconds for each figure.
-        notify: Is told which engine is measured.
+        notify: Callback that receives the name of the engine to be measured.
 
     Raises:
         ModelError: The model is unknown or damaged.
-        UsageError: It has no graph, so that there is nothing to choose from, or there is no budget.
-        SoloistError: PyTorch itself could not be measured.
+        UsageError: The model has no graph, or the budget is not positive.
+        SoloistError: PyTorch could not be measured.
     """
     if not budget > 0:
         raise UsageError(f"the time for a figure must be more than 0 s, not {budget:g}")
@@ -73,8 +73,8 @@ def tune(
         for attempt in attempts.values()
         for trial in attempt.trials
     ]
-    told = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
-    calibration = Calibration(tuple(trials), told)
+    reasons = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
+    calibration = Calibration(tuple(trials), reasons)
     save_calibration(separator, calibration)
     return calibration
 
@@ -82,7 +82,7 @@ def tune(
 def _measure_engines(
     model: str, most: int, budget: float, notify: Callable[[str], None], failures: dict[str, str]
 ) -> dict[str, _Attempt]:
-    """Measure each engine without a failure in a process of its own; add those that fail now."""
+    """Measure each engine in a process of its own, and add new failures to the known ones."""
     attempts: dict[str, _Attempt] = {}
     for engine in (name for name in installed_engines() if name not in failures):
         notify(engine)
@@ -91,24 +91,24 @@ def _measure_engines(
         except Exception as error:  # Engines have exceptions of all kinds.
             if engine == "torch":
                 raise
-            failures[engine] = _in_one_line(error)
+            failures[engine] = one_line(error) or type(error).__name__
     return attempts
 
 
 def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
-    """Noise of the length of a chunk, the same at each call, `(1, channels, samples)`."""
+    """Reproducible noise of the length of a chunk, `(1, channels, samples)`."""
     length = samples or Chunking.of(separator).length
     return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
 
 
 def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float) -> float:
-    """Seconds until an engine is ready for chunks of another length; 0 for PyTorch, which always is.
+    """Seconds until an engine is ready for chunks of another length; 0 for PyTorch.
 
     Args:
-        engine: What runs the separator.
-        separator: What separates.
-        samples: Length of the chunks that it is ready for.
-        chunk: Seconds that it takes for one of these.
+        engine: Runs the separator.
+        separator: The separator.
+        samples: Length of the chunks that the engine is ready for.
+        chunk: Seconds of such a chunk.
     """
     if engine.name == "torch":
         return 0.0
@@ -120,12 +120,12 @@ def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float
 
 
 def export_graphs(model: str) -> dict[str, str]:
-    """Put into the cache what the engines need to run a model, in another process.
+    """Export a model's graphs for all engines into the cache, in another process.
 
-    Exporting takes memory that a separation with the graph in the cache does not.
+    Exporting takes memory that a separation by a cached graph does not.
 
     Returns:
-        For the engines that cannot run the model: why.
+        The reason for each engine that cannot run the model.
 
     Raises:
         ModelError: The model is unknown or damaged.
@@ -142,7 +142,7 @@ def _in_process(work: Callable[..., T], *arguments: object) -> T:
 
 
 def _export(model: str) -> dict[str, str]:
-    """Put into the cache what the engines need; say of those that cannot run the model, why."""
+    """Export a model's graphs; return the reason for each engine that cannot run the model."""
     separator = load(model)
     failures: dict[str, str] = {}
     for engine in installed_engines():
@@ -151,12 +151,12 @@ def _export(model: str) -> dict[str, str]:
         try:
             make_engine(engine, separator, "cpu")(noise_chunk(separator))
         except Exception as error:  # Compilers of graphs have exceptions of all kinds.
-            failures[engine] = _in_one_line(error)
+            failures[engine] = one_line(error) or type(error).__name__
     return failures
 
 
 def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
-    """The trials of an engine, by how much memory they take."""
+    """Trials of an engine, in the order of their memory."""
     separator = load(model)
     chunk, held = noise_chunk(separator), None
     trials: list[Trial] = []
@@ -172,7 +172,7 @@ def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
         seconds = measure_time(estimate, partial(_same, batch), budget=budget).median
         if not trials:
             estimates, resize = running(chunk), time_resize(running, separator, chunk.shape[-1], seconds)
-        # Only the first one had to load what runs it.
+        # Only the first trial includes loading the engine.
         start = max(0.0, first - seconds, *(trial.start for trial in trials[:1]))
         trial = Trial(engine, threads, batch_size, seconds / batch_size, start, resize, _grown(held), 0.0)
         trials.append(trial)
@@ -194,12 +194,8 @@ def _same(batch: Tensor) -> Tensor:
 
 
 def _thread_counts(most: int) -> Sequence[int]:
-    """All threads, and half of them, since the cores of some processors are counted twice."""
+    """All threads, and half of them: some processors report two threads a core."""
     return [most, most // 2] if most >= 4 else [most]
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _difference(estimates: Tensor, expected: Tensor) -> float:

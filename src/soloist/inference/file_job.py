@@ -37,25 +37,25 @@ from soloist.zoo import card_of, load
 MIXTURE = "mixture"
 
 Progress = Callable[[float, float], None]
-"""Called with the seconds that are done and the seconds that there are."""
+"""Callback that receives the seconds done and the seconds in all."""
 
 
 @dataclass(frozen=True)
 class FileSettings:
-    """How files are separated: what of them, into what, and how.
+    """Settings of the separation of files.
 
     Attributes:
         folder: The output folder.
-        template: Path of a stem below it; None for the format's usual one.
-        start: Where the excerpt begins, in s.
-        duration: How long it is, in s; None for all of it.
-        sample_rate: Rate of the stems, in Hz; None for the input's.
-        selection: Which stems.
+        template: Path of a stem below the folder; None for the format's default.
+        start: Start of the excerpt, s.
+        duration: Duration of the excerpt, s; None for the rest of the file.
+        sample_rate: Rate of the stems, Hz; None for that of the input.
+        selection: Selected stems.
         stream: Chunks, overlap, shifts, batches.
         write: Format, bit depth, levels.
-        device: What to compute on.
-        engine: What runs the model's network: one of `ENGINES`, or "auto".
-        skip_existing: Leave a track alone whose stems are all there.
+        device: Device of the computation; see `find_device`.
+        engine: Engine of the network: one of `ENGINES`, or "auto".
+        skip_existing: Skip tracks whose stems all exist.
     """
 
     folder: Path = Path("separated")
@@ -88,11 +88,11 @@ class FileJob:
 
     Args:
         model: Name in the zoo or path of a model folder.
-        settings: What is separated into what, and how.
+        settings: Selection, format and place of the stems.
 
     Raises:
         ModelError: The model is unknown or damaged.
-        UsageError: The model has no such stem, or the device is not there.
+        UsageError: The model has no such stem, or the device does not exist.
     """
 
     def __init__(self, model: str, settings: FileSettings) -> None:
@@ -100,7 +100,7 @@ class FileJob:
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
-        # What is wrong for every track is said before the first one.
+        # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
 
@@ -122,7 +122,7 @@ class FileJob:
         return SelectedEngine(selected.engine, batch_size, selected.trial if alike else None)
 
     def count_chunks(self, info: AudioInfo) -> int:
-        """Chunks that are estimated of a file, in all passes."""
+        """Number of chunks of a file, in all passes."""
         return self.settings.stream.shifts * self.chunking(info).count(self.samples_of(info))
 
     def chunk_length(self, info: AudioInfo) -> int:
@@ -130,15 +130,15 @@ class FileJob:
         return min(self.chunking(info).length, self.samples_of(info))
 
     def chunking(self, info: AudioInfo) -> Chunking:
-        """Cut of a file into chunks."""
+        """The chunking of a file."""
         return self.settings.stream.chunking(self.separator_for(info))
 
     def samples_of(self, info: AudioInfo) -> int:
-        """Samples of a file that are separated, at the rate of the separator."""
+        """Number of separated samples of a file, at the rate of the separator."""
         return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
 
     def duration_of(self, info: AudioInfo) -> float:
-        """Seconds of a file that are separated."""
+        """Separated seconds of a file."""
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
@@ -155,7 +155,7 @@ class FileJob:
         return self._load(kind if self._any_rate else {})
 
     def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineSelection]:
-        # One kind of input at a time: a folder of many kinds must not keep a model for each.
+        # One model at a time: a folder with many rates must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
             self.settings.selection.check(separator.sources)
@@ -165,7 +165,7 @@ class FileJob:
         return self._loaded[1:]
 
     def plan(self, track: Track) -> TrackReport:
-        """What `run` would do, without doing it.
+        """Report what `run` would do.
 
         Raises:
             AudioError: The file cannot be read.
@@ -176,12 +176,12 @@ class FileJob:
     def run(
         self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
     ) -> TrackReport:
-        """Separate a track; its stems appear under their names when all of them are complete.
+        """Separate a track; all stems appear under their names when they are complete.
 
         Args:
-            track: What is separated.
-            progress: Is told how far it has come.
-            engine: Runs the separator in place of the engine that the settings say.
+            track: The track.
+            progress: Callback that receives the progress.
+            engine: Runs the separator in place of the engine of the settings.
 
         Raises:
             AudioError: The file cannot be read, or the stems cannot be written or have no room.
@@ -285,7 +285,7 @@ class FileJob:
 def _watch(
     blocks: Iterator[Audio], sample_rate: int, duration: float, progress: Progress | None
 ) -> Iterator[Audio]:
-    """Pass blocks on and tell how far they have come."""
+    """Pass blocks on and report the progress."""
     done = 0
     for block in blocks:
         yield block

@@ -1,4 +1,4 @@
-"""What the user named, as a list of audio files: files, folders, globs."""
+"""Audio files named by files, folders and globs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from soloist.errors import UsageError
 
 @dataclass(frozen=True)
 class Track:
-    """An input file and the name that its stems are filed under.
+    """An input file, and the name of its stems' folder.
 
     Attributes:
-        path: Where the audio is.
-        name: Name of the track: the file's name without suffix, below its folder where a folder was
-            given. Two files that would share a name keep their suffixes.
+        path: The audio file.
+        name: File name without suffix, after the folders below a named folder. Files of the same name keep
+            their suffixes.
     """
 
     path: Path
@@ -30,11 +30,11 @@ def find_tracks(inputs: Iterable[str], *, exclude: Path | None = None) -> list[T
     """Expand files, folders (recursively) and globs into tracks, in a stable order, each once.
 
     Args:
-        inputs: What the user named. A file is taken whatever its suffix; in a folder only audio is.
-        exclude: A folder whose files are left out: the output, so that stems are not separated again.
+        inputs: Files of any suffix, folders with audio files, globs.
+        exclude: A folder to leave out: the output, so that stems are not separated again.
 
     Raises:
-        UsageError: A folder has no audio in it, or a glob matches nothing.
+        UsageError: A folder has no audio files, or a glob matches nothing.
     """
     tracks: dict[Path, Track] = {}
     for given in inputs:
@@ -74,7 +74,7 @@ def _in_folder(folder: Path, exclude: Path | None) -> list[Track]:
 
 
 def track_name(path: Path) -> str:
-    """A file's name without the suffix, and without the `.stem` of a multi-stream file."""
+    """Name of a file without suffix, and without the `.stem` of a multi-stream file."""
     return path.stem.removesuffix(".stem") or path.name
 
 

@@ -1,4 +1,4 @@
-"""Where the stems of a track go: a template, filled in safely."""
+"""Files of a track's stems, by a template."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MULTI_STREAM_TEMPLATE = "{model}/{track}.{ext}"
 
 
 def check_template(template: str, *, one_file_per_stem: bool) -> None:
-    """Refuse a template with an unknown field, or one that gives all stems the same name.
+    """Refuse a template with an unknown field, or with the same name for all stems.
 
     Raises:
-        UsageError: Says which fields there are.
+        UsageError: Names the known fields.
     """
     try:
         fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
@@ -34,13 +34,13 @@ def check_template(template: str, *, one_file_per_stem: bool) -> None:
 def stem_paths(
     folder: Path, template: str, *, model: str, track: str, stems: Sequence[str], extension: str
 ) -> dict[str, Path]:
-    """The file of each stem, none of which lies outside `folder`.
+    """File of each stem, inside `folder`.
 
     Args:
         folder: The output folder.
-        template: Path below it with the fields {model}, {track}, {stem}, {ext}.
-        model: Name of the model; of a path, the last part.
-        track: Name of the track, which may have folders in it.
+        template: Path below the folder with the fields {model}, {track}, {stem}, {ext}.
+        model: Name of the model; the last part of a path.
+        track: Name of the track, with or without folders.
         stems: Names of the stems.
         extension: Suffix of the format, without the dot.
 

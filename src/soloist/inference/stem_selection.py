@@ -1,4 +1,4 @@
-"""From a separator's estimates to the stems that are written: which ones, and that they add up."""
+"""Selection of stems from a separator's estimates, mixture consistency, and the null test."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True)
 class StemSelection:
-    """Which stems of a track are written.
+    """Selection of a track's stems.
 
     Attributes:
-        stems: Names of the sources that are wanted; empty for all.
-        complement_of: A source that is written beside everything else ("no_" and its name).
-        residual: Whether what no written stem holds is written too.
-        consistency: "mixture" shares what all estimates together miss equally among them, so that they
+        stems: Names of the selected sources; empty for all.
+        complement_of: A source, whose complement ("no_" and its name) is the other stem.
+        residual: Add the mixture minus all selected stems.
+        consistency: "mixture" adds an equal share of the residual to each estimate, so that the estimates
             add up to the mixture (Wisdom et al., "Differentiable consistency constraints for improved
-            deep speech enhancement", ICASSP 2019); "none" leaves them.
+            deep speech enhancement", ICASSP 2019); "none" changes nothing.
     """
 
     stems: tuple[str, ...] = ()
@@ -42,14 +42,14 @@ class StemSelection:
         """Refuse a source that a model does not have.
 
         Raises:
-            UsageError: Names the sources that there are.
+            UsageError: Names the model's sources.
         """
         for name in (*self.stems, *filter(None, [self.complement_of])):
             if name not in sources:
                 raise UsageError(f"the model has no stem {name!r}; it has {', '.join(sources)}")
 
     def names(self, sources: Sequence[str]) -> tuple[str, ...]:
-        """Names of what is written, in order."""
+        """Names of the selected stems, in order."""
         if self.complement_of:
             chosen: tuple[str, ...] = (self.complement_of, f"no_{self.complement_of}")
         else:
@@ -57,7 +57,7 @@ class StemSelection:
         return (*chosen, RESIDUAL) if self.residual else chosen
 
     def select(self, mixture: Audio, estimates: Audio, sources: Sequence[str]) -> Audio:
-        """The stems that are written `(stems, channels, samples)`.
+        """Selected stems `(stems, channels, samples)`.
 
         Args:
             mixture: `(channels, samples)`.
@@ -76,7 +76,11 @@ class StemSelection:
 
 
 class NullTest:
-    """Level of what is left when a track's stems are taken from its mixture."""
+    """Level of a track's mixture minus its stems.
+
+    Attributes:
+        samples: Number of samples so far.
+    """
 
     def __init__(self) -> None:
         self._energy = 0.0
@@ -84,7 +88,7 @@ class NullTest:
         self.samples = 0
 
     def add(self, mixture: Audio, stems: Audio) -> None:
-        """Account for a block of the mixture `(channels, samples)` and its stems."""
+        """Add a block of the mixture `(channels, samples)` and its stems `(stems, channels, samples)`."""
         left = mixture.astype(np.float64) - stems.sum(axis=0, dtype=np.float64)
         self._energy += float(np.square(left).sum())
         self._values += left.size
@@ -92,6 +96,6 @@ class NullTest:
 
     @property
     def level(self) -> float:
-        """Root mean square of the rest, in dB of full scale; -inf if there is none."""
+        """Root mean square of the difference, dB of full scale; -inf for zeros."""
         power = self._energy / max(1, self._values)
         return float(10 * np.log10(power)) if power else float("-inf")

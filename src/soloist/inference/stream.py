@@ -1,4 +1,4 @@
-"""Separating a stream of audio at its own rate and channel count, block by block."""
+"""Separation of a stream of audio at any rate and channel count, block by block."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from soloist.inference.engines import Engine, TorchEngine
 from soloist.separators import Chunking, Level, Note, Separator, separate_blocks
 
 SHIFT_SECONDS = 0.5
-"""Shifted passes start up to this much earlier than the track, as in Demucs."""
+"""Largest shift of a pass before the start of the track, s, as in Demucs."""
 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How a separator is run over a stream.
+    """Chunks, overlap, shifts and batches of a separation.
 
     Attributes:
         chunk: Seconds of a chunk; None for the separator's best.
         overlap: Part of a chunk shared with the next one, in [0, 0.5]; None for the separator's best.
-        shifts: Passes over differently cut input that are averaged; 1 for a single pass.
-        batch_size: Chunks that are estimated at once; None for one, or what suits the engine.
+        shifts: Number of passes over shifted input that are averaged.
+        batch_size: Chunks estimated at once; None for one, or the calibrated number.
     """
 
     chunk: float | None = None
@@ -47,7 +47,7 @@ class StreamSettings:
             raise UsageError(f"chunk {self.chunk:g} s must be longer than 0 s")
 
     def chunking(self, separator: Separator) -> Chunking:
-        """The chunking that these settings mean for a separator."""
+        """The chunking of a separator by these settings."""
         length = None if self.chunk is None else max(1, round(self.chunk * separator.sample_rate))
         return Chunking.of(separator, length=length, overlap=self.overlap)
 
@@ -65,17 +65,17 @@ def separate_stream(
     """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
 
     Args:
-        separator: What separates.
+        separator: The separator.
         blocks: Consecutive blocks `(channels, samples)`, float32.
-        sample_rate: Rate of the blocks, in Hz.
-        engine: What runs the separator; PyTorch on the best device by default.
+        sample_rate: Rate of the blocks, Hz.
+        engine: Runs the separator; PyTorch on the best device by default.
         level: Level of the whole track, for a separator normalised by the track (`measure_level`).
         settings: Chunks, overlap, shifts, batches.
-        note: Is told how clear each chunk was, by separators that know.
+        note: Callback that receives the clustering confidence of each chunk.
 
     Yields:
         Pairs of a block of the mixture `(channels, samples)` and its estimates
-        `(sources, channels, samples)`: aligned, at the rate of the input, as long in all as the input.
+        `(sources, channels, samples)`: aligned, at the rate and of the total length of the input.
     """
     settings = settings or StreamSettings()
     begin = partial(_Pass, separator, engine or TorchEngine(separator), level, settings, note)
@@ -84,7 +84,7 @@ def separate_stream(
     estimates = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
     folded = (rearrange(block[0].numpy(), "s c t -> (s c) t") for block in estimates)
     for block in resample_blocks(folded, separator.sample_rate, sample_rate):
-        # The resampler may give a few samples more than went in.
+        # The resampler may return a few samples too many.
         mixture = memory.recall(min(block.shape[1], memory.available))
         if mixture.shape[1]:
             stems = block[:, : mixture.shape[1]]
@@ -95,7 +95,7 @@ def separate_stream(
 
 
 def measure_level(blocks: Iterable[Audio]) -> Level:
-    """The level of a whole track from its blocks `(channels, samples)`, in one cheap pass."""
+    """Level of a whole track from its blocks `(channels, samples)`."""
     count, total, squares = 0, 0.0, 0.0
     for block in blocks:
         mono = block.mean(axis=0, dtype=np.float64)
@@ -109,7 +109,7 @@ def measure_level(blocks: Iterable[Audio]) -> Level:
 
 
 class _Memory:
-    """Passes blocks on and keeps them until their estimates have come."""
+    """Passes blocks on, and keeps them until `recall`."""
 
     def __init__(self, blocks: Iterable[Audio]) -> None:
         self._blocks = blocks
@@ -123,7 +123,7 @@ class _Memory:
             yield block
 
     def recall(self, samples: int) -> Audio:
-        """Give back and forget the oldest `samples`."""
+        """Remove and return the oldest `samples`."""
         pieces: list[Audio] = []
         missing = samples
         while missing:
@@ -143,7 +143,7 @@ def _to_tensors(blocks: Iterable[Audio]) -> Iterator[Tensor]:
 
 
 class _Pass:
-    """One pass over a stream, which begins `delay` samples early, and what is remembered of it."""
+    """One pass over a stream, beginning `delay` samples early."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class _Pass:
         self._keeper = OrderKeeper()
 
     def run(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-        """The estimates of a track, in time with it."""
+        """Estimates of a track, aligned with the track."""
         separated = separate_blocks(
             self.estimate,
             _delay(blocks, self.delay),
@@ -176,7 +176,7 @@ class _Pass:
         return _drop(separated, self.delay)
 
     def align(self, estimates: Tensor, first: Tensor) -> Tensor:
-        """The next of these estimates in the order of another pass."""
+        """Order the next estimates as another pass does."""
         if self.ordered:
             return estimates
         if self.follows:
@@ -187,7 +187,7 @@ class _Pass:
 def _average_shifts(
     begin: Callable[[int], _Pass], blocks: Iterator[Tensor], separator: Separator, settings: StreamSettings
 ) -> Iterator[Tensor]:
-    """Average passes over the same stream, each cut differently by starting so much earlier."""
+    """Average passes over the same stream, each beginning at another shift."""
     most = round(SHIFT_SECONDS * separator.sample_rate)
     passes = [begin(round(most * index / settings.shifts)) for index in range(settings.shifts)]
     copies = itertools.tee(blocks, settings.shifts)
@@ -217,7 +217,7 @@ def _drop(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
 
 
 def _reblock(blocks: Iterator[Tensor], length: int) -> Iterator[Tensor]:
-    """The same stream in blocks of one length (the last may be shorter)."""
+    """Stream in blocks of one length; the last block may be shorter."""
     held: list[Tensor] = []
     count = 0
     for block in blocks:

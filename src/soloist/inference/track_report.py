@@ -1,4 +1,4 @@
-"""What became of a track that was to be separated."""
+"""Report of a separated track, with the mean confidence of its chunks."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from soloist.separators.separator import Confidence
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What became of a track.
+    """Report of a separated, skipped or planned track.
 
     Attributes:
         input: The file.
         model: Name of the model.
-        stems: The file of each stem.
-        duration: Seconds of audio separated.
-        elapsed: Seconds that it took.
-        device: What it was computed on.
-        engine: What ran the model's network.
-        skipped: Whether all stems were there already.
-        null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before levels are
-            changed and samples are quantised.
-        gain: The one gain that all stems were scaled with, 1 if none was needed.
-        confidence: How clearly sources were told apart, for separators that know: `silhouette` and
-            `posterior`, means over the chunks; see `Confidence`.
+        stems: File of each stem.
+        duration: Seconds of audio.
+        elapsed: Seconds of the separation.
+        device: Device of the computation.
+        engine: Engine of the network.
+        skipped: True if all stems existed already.
+        null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before the gain and
+            quantisation.
+        gain: Common gain of all stems, 1 if none was needed.
+        confidence: Clustering confidence, means over the chunks of `silhouette` and `posterior`; see
+            `Confidence`. None for other separators.
     """
 
     input: Path
@@ -55,19 +55,19 @@ class TrackReport:
 
 
 class MeanConfidence:
-    """The mean of what is noted chunk by chunk; figures that a chunk does not have are left out."""
+    """Mean confidence of chunks; a figure that is NaN for a chunk is left out."""
 
     def __init__(self) -> None:
         self._noted: dict[str, list[float]] = {"silhouette": [], "posterior": []}
 
     def note(self, confidence: Confidence) -> None:
-        """Take in one chunk, or several."""
+        """Add the confidence of one or more chunks."""
         for name, values in self._noted.items():
             values.extend(value for value in getattr(confidence, name).tolist() if not math.isnan(value))
 
     @property
     def figures(self) -> dict[str, float | None] | None:
-        """The means, each in [-1, 1] and None where no chunk has it; None where nothing was noted."""
+        """Means in [-1, 1], each None if no chunk has the figure; None without chunks."""
         if not any(self._noted.values()):
             return None
         return {

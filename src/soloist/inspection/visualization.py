@@ -1,4 +1,4 @@
-"""A close look at one separation: sounds, masks, embeddings, and how far they can be trusted."""
+"""Visualization of one separation: sounds, masks, embeddings, clustering confidence."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PICTURE = "picture"
 PictureFormat = Literal["png", "svg", "pdf"]
 
 LOUD_DB = -40.0
-"""Level below that of the loudest coefficient beyond which an embedding says nothing."""
+"""Level of the quietest drawn embedding, relative to the loudest coefficient, dB."""
 
 _COLUMNS, _ROWS = 1000, 512
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Something to separate.
+    """An excerpt of a recording, with its true sources if known.
 
     Attributes:
-        name: What it is called.
+        name: Name of the excerpt.
         mixture: `(channels, samples)`.
         sample_rate: Hz.
-        references: The true sources that are known, each `(channels, samples)`, by their names.
+        references: True sources by name, each `(channels, samples)`.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Visualization:
-    """What a separator makes of an excerpt.
+    """A separated excerpt.
 
     Attributes:
         figure: Sounds, masks and embeddings, as the picture shows them.
-        confidence: Of separators that cluster; None for others.
+        confidence: Clustering confidence; None for other separators.
     """
 
     figure: SeparationFigure
@@ -66,24 +66,23 @@ class Visualization:
 
 @torch.inference_mode()
 def visualize(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -> Visualization:
-    """Separate an excerpt as `soloist separate` does, and see how.
+    """Separate an excerpt as `soloist separate` does, and collect masks and embeddings.
 
-    What the separator says of masks and embeddings, it says of the whole excerpt at once, so that the memory
-    grows with it.
+    Masks and embeddings are those of the whole excerpt at once, so the memory grows with its duration.
 
     Args:
-        separator: Of any family.
-        excerpt: What it separates; of any rate and number of channels.
-        device: Where the sounds are computed: "auto", "cpu", "cuda", ...
+        separator: A separator of any family.
+        excerpt: An excerpt of any rate and number of channels.
+        device: Device of the sounds: "auto", "cpu", "cuda", ...
     """
     estimates = _separate(separator, excerpt, device)
     references = _match(separator, excerpt, estimates)
-    seen = _at_model(separator, excerpt.mixture[None], excerpt.sample_rate)[0]
-    heard = _at_model(separator, estimates, excerpt.sample_rate)
-    prediction = separator.predict(seen[None])
+    mixture = _at_model(separator, excerpt.mixture[None], excerpt.sample_rate)[0]
+    sources = _at_model(separator, estimates, excerpt.sample_rate)
+    prediction = separator.predict(mixture[None])
     embeddings, groups = None, None
     if prediction.embeddings is not None:
-        embeddings, groups = loud_embeddings(prediction, heard[None])
+        embeddings, groups = loud_embeddings(prediction, sources[None])
     masks, confidence = prediction.masks, None
     if isinstance(separator, ClusteringSeparator):
         shares, confidence = _cluster(separator, prediction)
@@ -93,7 +92,7 @@ def visualize(separator: Separator, excerpt: Excerpt, *, device: str = "auto") -
         sample_rate=excerpt.sample_rate,
         estimates=_named(separator, torch.from_numpy(estimates)),
         references={name: torch.from_numpy(audio) for name, audio in references.items()},
-        masks={} if masks is None else _draw_masks(separator, masks, prediction, heard),
+        masks={} if masks is None else _draw_masks(separator, masks, prediction, sources),
         mask_rate=separator.sample_rate,
         embeddings=embeddings,
         groups=groups,
@@ -108,21 +107,21 @@ def write_visualization(
     picture: PictureFormat = "png",
     dimensions: Literal[2, 3] = 2,
 ) -> dict[str, Path]:
-    """Write `mixture.wav`, `<source>.wav`, `<source>-reference.wav` where it is known, and `picture.png`.
+    """Write `mixture.wav`, `<source>.wav`, `<source>-reference.wav` if known, and `picture.png`.
 
-    The sounds appear together when they are complete, then the picture. Files of these names are replaced.
+    All sounds appear when they are complete, then the picture. Existing files are replaced.
 
     Args:
         visualization: The sounds and the data of the picture.
-        folder: Where; it is made if it is not there.
+        folder: The output folder; made if missing.
         picture: Format of the picture.
-        dimensions: Of the space that embeddings are drawn in.
+        dimensions: Dimensions of the drawn embeddings.
 
     Returns:
-        Each file by what it holds.
+        Files by the name of the signal, and "picture".
 
     Raises:
-        UsageError: The name of a source is no name for a file.
+        UsageError: The name of a source is no file name.
         AudioError: A file cannot be written.
     """
     separation = visualization.figure
@@ -142,11 +141,11 @@ def write_visualization(
 
 
 def loud_embeddings(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings of the coefficients at which the mixture is loud, and which source each belongs to.
+    """Embeddings of the loud coefficients of a mixture, each with its loudest source.
 
     Args:
-        prediction: Of one mixture.
-        sources: True or estimated ones, `(1, sources, channels, samples)`.
+        prediction: Prediction for one mixture.
+        sources: True or estimated sources `(1, sources, channels, samples)`.
 
     Returns:
         Embeddings `(points, dimensions)` and the index of the loudest source `(points,)`, on the CPU.
@@ -169,7 +168,7 @@ def _separate(separator: Separator, excerpt: Excerpt, device: str) -> Audio:
 
 
 def _match(separator: Separator, excerpt: Excerpt, estimates: Audio) -> dict[str, Audio]:
-    """The references by the names of the estimates that they belong to; others are left out."""
+    """References by the names of their estimates; references without an estimate are left out."""
     if separator.ordered:
         return {name: excerpt.references[name] for name in separator.sources if name in excerpt.references}
     if len(excerpt.references) != len(estimates):
@@ -180,7 +179,7 @@ def _match(separator: Separator, excerpt: Excerpt, estimates: Audio) -> dict[str
 
 
 def _at_model(separator: Separator, signals: Audio, sample_rate: int) -> Tensor:
-    """Signals `(signals, channels, samples)` as a separator wants them: rate, channels, least length."""
+    """Convert signals `(signals, channels, samples)` to a separator's rate, channels and minimum length."""
     count, channels = signals.shape[:2]
     folded = rearrange(signals, "n c t -> (n c) t")
     if sample_rate != separator.sample_rate:
@@ -191,7 +190,7 @@ def _at_model(separator: Separator, signals: Audio, sample_rate: int) -> Tensor:
 
 
 def _cluster(separator: ClusteringSeparator, prediction: Prediction) -> tuple[Tensor, Confidence]:
-    """The masks `(1, sources, channels, frequency, frames)` of the clusters, and how clear these are."""
+    """Masks of the clusters `(1, sources, channels, frequency, frames)`, and the confidence."""
     embeddings = prediction.embeddings
     assert isinstance(embeddings, Tensor)
     coefficients, _ = separator.analyze(prediction.mixture)
@@ -201,34 +200,34 @@ def _cluster(separator: ClusteringSeparator, prediction: Prediction) -> tuple[Te
 
 
 def _draw_masks(
-    separator: Separator, masks: Coefficients, prediction: Prediction, heard: Tensor
+    separator: Separator, masks: Coefficients, prediction: Prediction, estimates: Tensor
 ) -> dict[str, Tensor]:
-    """The mask of each source as a picture `(frequency, columns)`, the channels' mean.
+    """Mask of each source as a picture `(frequency, columns)`, averaged over channels.
 
     Args:
-        separator: Whose masks they are.
-        masks: `(1, sources, channels, frequency, ...)`, or blocks of them.
-        prediction: That they belong to.
-        heard: The estimates `(sources, channels, samples)` in their order, which is not that of the masks
-            where it means nothing.
+        separator: The separator.
+        masks: `(1, sources, channels, frequency, ...)`, or blocks of such masks.
+        prediction: Prediction with these masks.
+        estimates: Estimates `(sources, channels, samples)`, whose order the masks of an unordered separator
+            take.
     """
     transform = prediction.analyze
     if not isinstance(transform, Transform):
         return {}
     pictures = _resample_rows(
-        transform, _even_columns(transform, masks, heard.shape[-1]), separator.sample_rate
+        transform, _even_columns(transform, masks, estimates.shape[-1]), separator.sample_rate
     )
     if not separator.ordered:
-        pictures = pictures[permuted(si_sdr, heard[None], prediction.estimates)[1][0]]
+        pictures = pictures[permuted(si_sdr, estimates[None], prediction.estimates)[1][0]]
     return _named(separator, pictures)
 
 
 def _even_columns(transform: Transform, masks: Coefficients, samples: int) -> Tensor:
-    """Masks over the transform's bins, in columns that are equally long: `(sources, bins, columns)`."""
+    """Masks over the transform's bins in columns of equal duration, `(sources, bins, columns)`."""
     blocks = [block[0] for block in as_blocks(masks)]
     ones = [torch.ones_like(block) for block in blocks]
     whole = isinstance(masks, Tensor)
-    # A transform knows where on the time axis its coefficients belong.
+    # The transform places its coefficients on the time axis.
     shown, most = (transform.spectrogram(part[0] if whole else part, samples) for part in (blocks, ones))
     means = [(mask / one).mean(dim=1) for mask, one in zip(shown, most, strict=True)]
     columns = min(_COLUMNS, max(mean.shape[-1] for mean in means))
@@ -236,7 +235,7 @@ def _even_columns(transform: Transform, masks: Coefficients, samples: int) -> Te
 
 
 def _resample_rows(transform: Transform, pictures: Tensor, sample_rate: int) -> Tensor:
-    """Pictures `(sources, bins, columns)` with rows that are equally far from each other."""
+    """Pictures `(sources, bins, columns)` with rows at equally spaced frequencies."""
     frequencies = torch.from_numpy(transform.bin_frequencies(sample_rate))
     rows = torch.linspace(0, sample_rate / 2, min(len(frequencies), _ROWS), dtype=frequencies.dtype)
     between = (frequencies[1:] + frequencies[:-1]) / 2

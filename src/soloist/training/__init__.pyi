@@ -1,7 +1,6 @@
 from .data.curriculum import Curriculum as Curriculum
 from .data.sampler import Sampler as Sampler
 from .experiment.experiment import Experiment as Experiment
-from .experiment.pipeline import parse_stages as parse_stages
 from .experiment.pipeline import run_experiment as run_experiment
 from .loop.callbacks import is_first_process as is_first_process
 from .loop.checkpoints import Checkpoints as Checkpoints

@@ -22,7 +22,7 @@ class DryRunReport:
     """Time, memory and disk space that separating a file is expected to take.
 
     Attributes:
-        seconds: From reading to the finished stems, with a loaded model.
+        seconds: Time from reading to the finished stems, with a loaded model.
         memory: Most memory that is held at once.
         available: Memory that may be held.
         disk: Disk space of the stems, beside those of the files before.

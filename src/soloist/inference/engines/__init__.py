@@ -1,6 +1,6 @@
-"""Engines: what runs a separator's network. PyTorch is always there; others are extras.
+"""Engines that run a separator's network: PyTorch, and OpenVINO and ONNX Runtime as extras.
 
-What an engine needs is imported when one is made.
+The packages of an engine are imported when it is made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from soloist.separators import Separator
 EngineName = Literal["torch", "openvino", "onnxruntime"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-"""The names of all engines."""
+"""Names of all engines."""
 
 _GRAPH_ENGINES: dict[str, type[GraphEngine]] = {
     "openvino": OpenVINOEngine,
@@ -28,16 +28,16 @@ _GRAPH_ENGINES: dict[str, type[GraphEngine]] = {
 def make_engine(
     name: str, separator: Separator, device: str = "auto", *, threads: int | None = None
 ) -> Engine:
-    """The engine of a name, which runs a separator on a device.
+    """Make an engine that runs a separator on a device.
 
     Args:
         name: One of `ENGINES`.
-        separator: What separates.
-        device: "auto", "cpu", "cuda", ...; all engines but PyTorch compute on the CPU.
-        threads: Processor threads; None for as many as PyTorch uses, which does not take others here.
+        separator: The separator.
+        device: "auto", "cpu", "cuda", ...; engines other than PyTorch compute on the CPU.
+        threads: Processor threads of engines other than PyTorch; None for those of PyTorch.
 
     Raises:
-        UsageError: There is no such engine or device, or the engine is not installed or cannot run the
+        UsageError: The engine or the device does not exist, the engine is not installed, or it cannot run the
             separator.
     """
     if name == "torch":
@@ -50,8 +50,8 @@ def make_engine(
 
 
 def installed_engines() -> tuple[EngineName, ...]:
-    """The engines that can be made here."""
-    # Graphs are exported by onnxscript, whatever runs them.
+    """Engines whose packages are installed."""
+    # All graphs are exported by onnxscript.
     needed = {"torch": ["torch"]} | {name: [name, "onnxscript"] for name in _GRAPH_ENGINES}
     return tuple(name for name in ENGINES if all(find_spec(package) for package in needed[name]))
 

@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""The protocol of engines."""
 
 from __future__ import annotations
 
@@ -14,28 +14,27 @@ Estimate = Callable[[Tensor], Tensor]
 
 
 class Engine(Protocol):
-    """Estimates sources as the separator it was made from does, only faster.
+    """Runs a separator on chunks.
 
     Attributes:
-        name: What it is asked for by.
-        device: What it computes on.
+        name: One of `ENGINES`.
+        device: Device of the computation.
     """
 
     name: str
     device: str
 
     def __call__(self, mixture: Tensor) -> Tensor:
-        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
         ...
 
     def follow(self, note: Note | None = None) -> Estimate | None:
-        """What estimates the chunks of one recording in their order; see `Following`.
+        """Estimator of consecutive chunks of one recording; see `Following`.
 
         Args:
-            note: Is told how clear each chunk was.
+            note: Callback that receives the clustering confidence of each chunk.
 
         Returns:
-            It takes chunks of any multiple of the separator's channels; None where the separator remembers
-            nothing.
+            An estimator for any multiple of the separator's channels; None for a separator without memory.
         """
         ...

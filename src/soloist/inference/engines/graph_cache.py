@@ -1,8 +1,8 @@
-"""Exported graphs on disk, each under a name that says what it was made of and what is in it.
+"""Cache of exported graphs on disk, each named by its key and its content.
 
-    <hash of what the graph was made of>.<hash of that and the file>.onnx
+    <hash of the separator>.<hash of that and the file>.onnx
 
-A file that is not what its name says, because it was cut short or is another one, is made anew.
+A file that does not match its name is damaged, and is exported again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def graphs_folder() -> Path:
 
 
 def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
-    """The graph that a key stands for: from the cache, if what lies there is whole, or made and put there.
+    """The graph of a key, from the cache or newly exported into it.
 
-    Of the graphs in the cache the ones that were used last are kept. Where nothing can be kept, because the
-    disk is full or may not be written to, the graph is made all the same.
+    A damaged graph is exported again. The cache keeps the most recently used graphs; without a writable disk
+    the graph is exported every time.
 
     Args:
         key: See `fingerprint`.
@@ -44,14 +44,14 @@ def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
     """
     folder = graphs_folder()
     for path in folder.glob(f"{key}.*.onnx"):
-        # Another process may be faster.
+        # Another process may delete the file first.
         with suppress(FileNotFoundError):
             content = path.read_bytes()
             if path.name == _name(key, content):
                 with suppress(OSError):
                     os.utime(path)
                 return content
-            _log.warning("%s is damaged, and is made anew", path)
+            _log.warning("%s is damaged and will be exported again", path)
             with suppress(OSError):
                 path.unlink()
     try:
@@ -65,7 +65,7 @@ def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
 
 
 def _make(make: Callable[[Path], object], folder: Path | None = None, key: str = "") -> bytes:
-    """Make a graph, and keep it in a folder, if there is one."""
+    """Export a graph, and keep it in a folder if one is given."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         made = Path(scratch) / "graph.onnx"
         make(made)
@@ -76,18 +76,16 @@ def _make(make: Callable[[Path], object], folder: Path | None = None, key: str =
 
 
 def is_cached(key: str) -> bool:
-    """Whether there is a graph for a key in the cache, whole or not."""
+    """True if the cache has a graph for a key, damaged or not."""
     return any(graphs_folder().glob(f"{key}.*.onnx"))
 
 
 def fingerprint(module: nn.Module, *others: object) -> str:
-    """A hash of all that decides what a module computes, and of the versions of what exports it.
-
-    That is its weights, and every plain value that one of its parts was made with.
+    """Hash of a module's weights and plain attributes, and of the versions of Soloist and PyTorch.
 
     Args:
         module: The module.
-        *others: What else decides about its graph; their `repr` is what counts.
+        *others: Further values that the graph depends on, hashed by their `repr`.
     """
     digest = hashlib.sha256(repr((__version__, torch.__version__, others)).encode())
     for name, part in module.named_modules():
@@ -111,7 +109,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _name(key: str, content: bytes) -> str:
-    # With the key, so that the graph of another model is none of this one under whatever name.
+    # Hashed with the key: a renamed graph of another model is not accepted.
     return f"{key}.{hashlib.sha256(key.encode() + content).hexdigest()[:32]}.onnx"
 
 

@@ -1,4 +1,4 @@
-"""What the engines have in common that run a separator's graph and leave the rest to PyTorch."""
+"""Engines that run a separator's graph outside PyTorch: OpenVINO, ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from soloist.separators import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], list[NDArray[np.float32]]]
-"""What a graph makes of its inputs; the outputs belong to the caller."""
+"""A compiled graph: inputs to outputs, which the caller owns."""
 
 _COMPILED = 4
 
 
 class GraphEngine:
-    """Runs a separator's `graph` compiled for a CPU; what is around it (`stage`) stays with PyTorch.
+    """Runs a separator's `graph` compiled for a CPU, and everything around it (`stage`) in PyTorch.
 
-    A graph is compiled for each shape of its inputs, as these come: a recording has one for its chunks, and
-    few others for what is left at its end. The last few are kept.
+    A graph is compiled for each shape of its inputs: a recording has one for its chunks, and another for its
+    last chunk. The most recently used few are kept.
 
     Args:
-        separator: What separates, in eval mode.
-        threads: Processor threads; None for as many as PyTorch uses.
+        separator: The separator, in eval mode.
+        threads: Processor threads; None for those of PyTorch.
 
     Raises:
         UsageError: The separator has no graph, or the engine is not installed.
@@ -57,28 +57,28 @@ class GraphEngine:
 
     @property
     def is_exported(self) -> bool:
-        """Whether the graph for all sizes is in the cache."""
+        """True if the graph for all sizes is in the cache."""
         return is_cached(self._fingerprint)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
-        """Make a graph ready to run.
+        """Compile a graph.
 
         Args:
-            graph: The content of an ONNX file.
-            inputs: What it will be given: arrays of these shapes.
+            graph: Content of an ONNX file.
+            inputs: Arrays of the shapes to compile for.
 
         Raises:
-            RuntimeError: The engine does not know what is in the graph.
+            RuntimeError: The engine does not support the graph.
         """
         raise NotImplementedError
 
     @torch.inference_mode()
     def __call__(self, mixture: Tensor) -> Tensor:
-        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
         return self._separator.estimate_any_length(mixture, self._estimate)
 
     def follow(self, note: Note | None = None) -> Estimate | None:
-        """What estimates the chunks of one recording in their order; None for a separator without memory."""
+        """Estimator of consecutive chunks of one recording; None for a separator without memory."""
         separator = self._separator
         follower = separator.follow(note) if isinstance(separator, Following) else None
         if follower is None:
@@ -101,7 +101,7 @@ class GraphEngine:
     def _compiled_for(self, inputs: Arrays) -> Run:
         shapes = tuple(array.shape for array in inputs)
         if shapes not in self._compiled:
-            # What exports a graph does not know the tensors of this mode.
+            # The exporter does not support tensors of the inference mode.
             with torch.inference_mode(False):
                 self._compiled[shapes] = self._compile_any_size(inputs) or self._compile_fixed(inputs, shapes)
         self._compiled.move_to_end(shapes)
@@ -110,7 +110,7 @@ class GraphEngine:
         return self._compiled[shapes]
 
     def _compile_any_size(self, inputs: Arrays) -> Run | None:
-        """By the graph for all sizes; None where there is none, or the engine does not know what is in it."""
+        """Compile the graph for all sizes; None if it cannot be exported or compiled."""
         if self._any_size:
             try:
                 return self.compile(
@@ -121,7 +121,7 @@ class GraphEngine:
         return None
 
     def _compile_fixed(self, inputs: Arrays, shapes: tuple[tuple[int, ...], ...]) -> Run:
-        """By a graph for these sizes alone."""
+        """Compile a graph for these sizes alone."""
         graph = copy.deepcopy(self._separator).optimize().graph
         assert graph is not None
         tensors = [torch.from_numpy(array) for array in inputs]
@@ -152,7 +152,7 @@ class OpenVINOEngine(GraphEngine):
         request, outputs = compiled.create_infer_request(), compiled.outputs
 
         def run(arrays: Arrays) -> Any:
-            # Only the inputs are shared: the next run would overwrite the outputs.
+            # The next run would overwrite shared outputs.
             results = request.infer(list(arrays), share_inputs=True, share_outputs=False)
             return [results[port] for port in outputs]
 
@@ -162,7 +162,7 @@ class OpenVINOEngine(GraphEngine):
         return {
             "INFERENCE_NUM_THREADS": self.threads,
             "PERFORMANCE_HINT": "LATENCY",
-            # Newer processors would take bfloat16 by themselves.
+            # The default of newer processors is bfloat16.
             "INFERENCE_PRECISION_HINT": "f32",
         }
 
@@ -180,16 +180,16 @@ class OnnxRuntimeEngine(GraphEngine):
         """Make a session for a graph.
 
         Raises:
-            RuntimeError: ONNX Runtime does not know what is in the graph.
+            RuntimeError: ONNX Runtime does not support the graph.
         """
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
-        # Its threads would go on spinning while PyTorch's compute what is around the graph.
+        # Spinning threads would take the processor from PyTorch's, which compute everything around the graph.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # Its own errors have no other class in common.
+        except Exception as error:  # The common base class of ONNX Runtime's errors.
             raise RuntimeError(str(error)) from error
         names = [port.name for port in session.get_inputs()]
 

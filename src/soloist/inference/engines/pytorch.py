@@ -1,4 +1,4 @@
-"""The engine that everybody has: PyTorch."""
+"""The PyTorch engine, for all separators and devices."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from soloist.separators import Following, Note, Separator
 
 
 class TorchEngine:
-    """The separator itself in PyTorch: on its device, folded and fused, without gradients.
+    """Runs a separator in PyTorch: on a device, folded and fused, without gradients.
 
     Args:
-        separator: It is copied and stays as it is.
+        separator: The separator; it is copied.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
-        UsageError: The device is not there.
+        UsageError: The device does not exist.
     """
 
     name = "torch"
@@ -31,11 +31,11 @@ class TorchEngine:
 
     @torch.inference_mode()
     def __call__(self, mixture: Tensor) -> Tensor:
-        """A batch of chunks `(batch, channels, samples)` to `(batch, sources, channels, samples)`."""
+        """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
         return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
 
     def follow(self, note: Note | None = None) -> Estimate | None:
-        """What estimates the chunks of one recording in their order; None for a separator without memory."""
+        """Estimator of consecutive chunks of one recording; None for a separator without memory."""
         separator = self._separator
         follower = separator.follow(note) if isinstance(separator, Following) else None
         if follower is None:
@@ -49,10 +49,10 @@ class TorchEngine:
 
 
 def find_device(name: str = "auto") -> str:
-    """The device to compute on: the one named, or the best one that is there for "auto".
+    """Find a device by name; "auto" is the best available one.
 
     Raises:
-        UsageError: The device is unknown or not there.
+        UsageError: The device is unknown or does not exist.
     """
     if name == "auto":
         if torch.cuda.is_available():

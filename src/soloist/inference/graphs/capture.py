@@ -1,4 +1,4 @@
-"""Modules written down as graphs by `torch.export`, with sizes left free."""
+"""Graphs of modules by `torch.export`, with free sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def optimized(separator: Separator) -> Separator:
     """A copy of a separator, on the CPU, folded and fused for inference.
 
     Raises:
-        UsageError: It has no network.
+        UsageError: The separator has no network.
     """
     if separator.graph is None:
         raise UsageError(f"{type(separator).__name__} has no network, so there is nothing to export")
@@ -35,15 +35,15 @@ def optimized(separator: Separator) -> Separator:
 
 
 def example_mixture(separator: Separator, batch: int, length: int | None, free: Sequence[FreeAxis]) -> Tensor:
-    """A mixture `(batch, channels, samples)` by which a graph of a separator is made.
+    """Example mixture `(batch, channels, samples)` for the export of a separator's graph.
 
     Args:
-        separator: What separates.
-        batch: Items, if their number is not free.
+        separator: The separator.
+        batch: Number of items, if it is not free.
         length: Samples; None for the separator's best chunk.
-        free: The axes of any size.
+        free: Axes of any size.
     """
-    # An axis of one element would be taken for one that is always so.
+    # The exporter takes an axis of one element for a fixed one.
     items = max(2, batch) if "batch" in free else batch
     samples = max(length or separator.chunk_length, separator.minimum_length)
     return 0.1 * torch.randn(items, separator.channels, samples, generator=torch.Generator().manual_seed(0))
@@ -51,21 +51,21 @@ def example_mixture(separator: Separator, batch: int, length: int | None, free: 
 
 @torch.no_grad()
 def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) -> ExportedProgram:
-    """Write a module down by `torch.export`, recurrent layers in one piece.
+    """Export a module by `torch.export`, recurrent layers in one piece.
 
     Args:
-        module: A module in eval mode.
-        inputs: An example of what it is given.
-        ports: Its inputs, which say what sizes are free.
+        module: The module, in eval mode.
+        inputs: Example inputs.
+        ports: Inputs of the module, with their free sizes.
 
     Raises:
-        ExportError: It cannot be written down with these sizes free.
+        ExportError: The module cannot be exported with these sizes free.
     """
-    # It takes a quarter of the time of all imports, and engines with a graph in the cache do without it.
+    # A quarter of the time of all imports, and not needed by engines with a cached graph.
     from torch.export import Dim
 
     shapes: Any = tuple(dict.fromkeys(port.free, Dim.AUTO) for port in ports)
-    # All inputs of a module that takes any number of them are one argument.
+    # The inputs of a module with *args are one argument.
     kinds = {each.kind for each in inspect.signature(module.forward).parameters.values()}
     shapes = (shapes,) if inspect.Parameter.VAR_POSITIONAL in kinds else shapes
     with quiet(), whole_recurrences(), explained("torch.export"):
@@ -75,7 +75,7 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) 
 
 
 def _check_free(program: ExportedProgram, ports: Sequence[Port]) -> None:
-    """Refuse what has a fixed size where it was to be free."""
+    """Refuse a graph with a fixed size on a free axis."""
     from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
     names = program.graph_signature.user_inputs
@@ -83,26 +83,26 @@ def _check_free(program: ExportedProgram, ports: Sequence[Port]) -> None:
     for node, port in zip(nodes, ports, strict=True):
         for index, axis in port.free.items():
             if is_concrete_int(node.meta["val"].shape[index]):
-                raise ExportError(f"torch.export writes it down for one size of {axis} only")
+                raise ExportError(f"torch.export supports one size of {axis} only")
 
 
 @contextmanager
 def explained(exporter: str) -> Iterator[None]:
-    """Say in one line that, and why, something could not be written down.
+    """Turn the errors of an exporter into an ExportError of one line.
 
     Raises:
-        ExportError: Whatever went wrong within it, but for what a file system said.
+        ExportError: Any error within the block, except SoloistError and OSError.
     """
     try:
         yield
     except (SoloistError, OSError):
         raise
     except Exception as error:
-        raise ExportError(f"{exporter} cannot write it down: {_root(error)}") from error
+        raise ExportError(f"{exporter} cannot export it: {_root(error)}") from error
 
 
 def _root(error: BaseException) -> str:
-    """The first line of what an error came from in the end."""
+    """First line of the first cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -111,7 +111,7 @@ def _root(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back what exporters tell their developers."""
+    """Silence the warnings and logs of exporters."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,4 +1,4 @@
-"""A separator's graph as ONNX and as a model of OpenVINO."""
+"""Export of a separator's graph to ONNX and OpenVINO."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ def to_onnx(
     """Write a separator's graph as an ONNX file.
 
     Args:
-        separator: In eval mode. It is copied, and the copy optimised.
+        separator: The separator, in eval mode; an optimised copy is exported.
         path: The file.
         batch: Items of a batch, if their number is not free.
-        length: Samples of the mixture that the graph is given something of, if the length is not free; None
-            for the separator's best chunk.
-        free: The axes of any size; none for a graph of fixed shapes.
+        length: Samples of the mixture, if the length is not free; None for the separator's best chunk.
+        free: Axes of any size; empty for a graph of fixed shapes.
 
     Returns:
-        What the graph is given and what it returns.
+        Inputs and outputs of the graph.
 
     Raises:
-        UsageError: The separator has no graph, or what writes ONNX is not installed.
-        ExportError: The graph cannot be written down with these axes free.
+        UsageError: The separator has no graph, or onnxscript is not installed.
+        ExportError: The graph cannot be exported with these axes free.
     """
     separator = optimized(separator)
     inputs, _ = separator.stage(example_mixture(separator, batch, length, free))
@@ -56,16 +55,16 @@ def write_onnx(
 
     Args:
         graph: A separator's graph, in eval mode.
-        inputs: An example of what it is given; no free axis of it has one element alone.
+        inputs: Example inputs, with at least two elements on each free axis.
         path: The file.
-        free: The axes whose size need not be that of the example.
+        free: Axes of any size.
 
     Returns:
-        What the graph is given and what it returns.
+        Inputs and outputs of the graph.
 
     Raises:
-        UsageError: What writes ONNX is not installed.
-        ExportError: The graph cannot be written down with these axes free.
+        UsageError: onnxscript is not installed.
+        ExportError: The graph cannot be exported with these axes free.
     """
     import_extra("onnxscript", "export")
     outputs = graph(*inputs)
@@ -76,7 +75,7 @@ def write_onnx(
             program,
             input_names=[port.name for port in signature.inputs],
             output_names=[port.name for port in signature.outputs],
-            # The program knows which sizes are free; these are their names.
+            # Names of the free sizes, which the program has already.
             dynamic_shapes=[port.free for port in signature.inputs],
             verbose=False,
         )
@@ -93,9 +92,10 @@ def to_openvino(
     length: int | None = None,
     free: Sequence[FreeAxis] = FREE,
 ) -> Signature:
-    """Write a separator's graph as a model of OpenVINO: an `.xml` file, and a `.bin` file beside it.
+    """Write a separator's graph as an OpenVINO model: an `.xml` file, and a `.bin` file beside it.
 
-    It goes by way of ONNX, of which OpenVINO reads more with free sizes than of `torch.export`.
+    The graph passes through ONNX, because OpenVINO reads more graphs with free sizes from ONNX than from
+    `torch.export`.
 
     Args:
         separator: See `to_onnx`.
@@ -105,11 +105,11 @@ def to_openvino(
         free: See `to_onnx`.
 
     Returns:
-        What the graph is given and what it returns.
+        Inputs and outputs of the graph.
 
     Raises:
-        UsageError: The separator has no graph, or OpenVINO or what writes ONNX is not installed.
-        ExportError: The graph cannot be written down with these axes free.
+        UsageError: The separator has no graph, or OpenVINO or onnxscript is not installed.
+        ExportError: The graph cannot be exported with these axes free.
     """
     import_extra("openvino", "openvino")
     with tempfile.TemporaryDirectory() as scratch:
@@ -120,13 +120,13 @@ def to_openvino(
 
 
 def onnx_to_openvino(onnx: Path, path: Path) -> None:
-    """Write an ONNX file as a model of OpenVINO: an `.xml` file, and a `.bin` file beside it.
+    """Convert an ONNX file to an OpenVINO model: an `.xml` file, and a `.bin` file beside it.
 
     Raises:
         UsageError: OpenVINO is not installed.
-        ExportError: There is something in the file that OpenVINO does not know.
+        ExportError: OpenVINO does not support the graph.
     """
     openvino = import_extra("openvino", "openvino")
     with explained("OpenVINO"):
-        # Weights in half precision would be the default.
+        # The default is half precision.
         openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=False)

@@ -1,7 +1,7 @@
 """Recurrent layers that `torch.export` keeps whole.
 
-By itself it writes an LSTM or a GRU down step by step, for as many steps as the example happens to have: a
-graph of thousands of nodes for one length. The formats it is written down for have such layers themselves.
+By default `torch.export` unrolls an LSTM or a GRU into the steps of the example: thousands of nodes for one
+length. ONNX and OpenVINO have recurrent layers of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch._decomp import decomposition_table
 
 @contextmanager
 def whole_recurrences() -> Iterator[None]:
-    """Within it, what `torch.export` has to know of an LSTM or a GRU is the shape of what they return."""
+    """Give `torch.export` the output shapes of an LSTM and a GRU in place of their steps."""
     shapes: dict[Any, Callable[..., tuple[Tensor, ...]]] = {
         torch.ops.aten.lstm.input: _like_lstm,
         torch.ops.aten.gru.input: _like_gru,
@@ -27,7 +27,7 @@ def whole_recurrences() -> Iterator[None]:
     with ExitStack() as stack:
         for operator, function in shapes.items():
             stack.enter_context(_changed(operator.py_kernels, dict.fromkeys(keys, function)))
-            # Fake tensors, too, ask for a decomposition.
+            # Fake tensors use the decomposition.
             stack.enter_context(_changed(decomposition_table, {operator: function}))
             operator._dispatch_cache.clear()
             stack.callback(operator._dispatch_cache.clear)
@@ -36,7 +36,7 @@ def whole_recurrences() -> Iterator[None]:
 
 @contextmanager
 def _changed(table: dict[Any, Any], changes: dict[Any, Any]) -> Iterator[None]:
-    """A table with other values for some keys, which it has already."""
+    """Replace the values of some keys of a table for a while."""
     kept = {key: table[key] for key in changes}
     table.update(changes)
     try:
@@ -55,6 +55,6 @@ def _like_gru(x: Tensor, hidden: Tensor, *options: Any) -> tuple[Tensor, ...]:
 
 
 def _features(x: Tensor, hidden: Tensor, options: Sequence[Any]) -> Tensor:
-    """What `(batch, frames, inputs)`, or frames first, become."""
+    """Output of `(batch, frames, inputs)`, or of frames first."""
     *_, bidirectional, _ = options
     return x.new_empty(*x.shape[:2], (1 + bidirectional) * hidden.shape[-1])

@@ -1,4 +1,4 @@
-"""What goes into an exported graph and what comes out: names, axes, and which sizes are free."""
+"""Inputs and outputs of an exported graph: names, axes, free sizes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 from soloist.errors import ExportError
 
 FreeAxis = Literal["batch", "length"]
-"""An axis whose size is free: the items of a batch, or the samples, frames or slices of each."""
+"""Axis of free size: the items of a batch, or the samples, frames or slices of each item."""
 
 FREE: tuple[FreeAxis, ...] = ("batch", "length")
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or an output.
+    """An input or an output of a graph.
 
     Attributes:
-        name: What a runtime knows it by.
-        axes: What its axes are.
-        shape: Their sizes; None where any will do.
+        name: Name in the runtime.
+        axes: Names of the axes.
+        shape: Sizes of the axes; None for free sizes.
     """
 
     name: str
@@ -32,20 +32,20 @@ class Port:
 
     @property
     def free(self) -> dict[int, str]:
-        """The axes of any size, by their index."""
+        """Names of the free axes by index."""
         pairs = enumerate(zip(self.axes, self.shape, strict=True))
         return {index: axis for index, (axis, size) in pairs if size is None}
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs and the outputs of a graph, in their order."""
+    """Inputs and outputs of a graph, in order."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
 
-# By the number of axes of an input: its name and axes, and those of the output that belongs to it.
+# By the number of axes of an input: name and axes of the input, and of its output.
 _KINDS = {
     3: (
         ("mixture", ("batch", "channels", "samples")),
@@ -67,16 +67,16 @@ def signature_of(inputs: Sequence[Tensor], outputs: Sequence[Tensor], free: Sequ
     """The signature of a graph.
 
     Args:
-        inputs: An example of what it is given.
-        outputs: What it returns for it.
-        free: The axes whose size is not that of the example.
+        inputs: Example inputs.
+        outputs: Outputs for the example inputs.
+        free: Axes of any size.
 
     Raises:
-        ExportError: It is given something else than waveforms, spectrograms or blocks of coefficients.
+        ExportError: An input is no waveform, spectrogram or block of coefficients.
     """
     for example in inputs:
         if example.ndim not in _KINDS:
-            raise ExportError(f"nothing is known of inputs with {example.ndim} axes")
+            raise ExportError(f"inputs with {example.ndim} axes cannot be exported")
 
     def ports(tensors: Sequence[Tensor], side: int) -> tuple[Port, ...]:
         return tuple(

@@ -1,4 +1,4 @@
-"""Batches of examples: the same ones for any number of workers and processes, from any step on."""
+"""Batches of examples, the same for any number of workers and processes, and after a resumption."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from soloist.resources import without_interrupts
 from soloist.training.data.curriculum import Curriculum
 
 MAX_SKIPS = 20
-"""Examples that cannot be read, one after the other, after which the corpus is given up."""
+"""Number of unreadable examples in a row after which a training stops."""
 
 RETRY_STRIDE = 1 << 40
-"""Numbers of the examples that replace unreadable ones begin here, beyond all others."""
+"""Offset of the numbers of examples that replace unreadable ones, beyond all others."""
 
 
 class Skip(NamedTuple):
     """An example that could not be read.
 
     Attributes:
-        file: What is damaged.
-        reason: What is wrong with it.
+        file: Damaged file.
+        reason: Error of reading it.
     """
 
     file: str
@@ -38,18 +38,18 @@ class Skip(NamedTuple):
 
 
 SkipCounts = dict[str, dict[str, Any]]
-"""For each file the number of `examples` that it cost, and the `reason`: plain values, for files."""
+"""By file the number of lost `examples`, and the `reason`; plain values, for JSON and checkpoints."""
 
 
 @dataclass
 class ExampleBatch:
-    """Examples side by side.
+    """Batch of examples.
 
     Attributes:
         mixture: `(batch, channels, samples)`.
         references: `(batch, sources, channels, samples)`.
-        names: What each was made of.
-        skipped: Examples that had been drawn first and could not be read.
+        names: Recordings that each example is made of.
+        skipped: Unreadable examples that others replaced.
     """
 
     mixture: Tensor
@@ -58,12 +58,12 @@ class ExampleBatch:
     skipped: list[Skip]
 
     def pin_memory(self) -> ExampleBatch:
-        """Put the audio where a GPU can fetch it by itself."""
+        """Copy the audio to page-locked memory, from which a GPU fetches it asynchronously."""
         return ExampleBatch(self.mixture.pin_memory(), self.references.pin_memory(), self.names, self.skipped)
 
 
 class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
-    """Examples of a mixer by their number; one that cannot be read is replaced by another, and told.
+    """Examples of a mixer by their number; another example replaces an unreadable one, and a `Skip` says so.
 
     Args:
         mixer: Draws the examples.
@@ -73,7 +73,7 @@ class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
         self.mixer = mixer
 
     def __getitem__(self, index: int) -> tuple[Example, list[Skip]]:
-        """Example number `index`, and what was wrong with those that it replaces.
+        """Draw example number `index`, with the unreadable ones that it replaces.
 
         Raises:
             SoloistError: Too many in a row cannot be read.
@@ -92,14 +92,14 @@ class ExampleDataset(Dataset[tuple[Example, list[Skip]]]):
 class BatchSampler(Sampler[list[int]]):
     """Numbers of the training examples, batch by batch, for one of several processes.
 
-    Batches are numbered throughout a training, and an epoch is just so many of them, so that the examples of
-    a step are the same whoever shares them and wherever a training that was interrupted goes on.
+    Batches are numbered throughout a training, and an epoch is a fixed number of batches: a step has the same
+    examples for any number of processes, and after a resumption.
 
     Args:
-        curriculum: Says which examples a batch has.
-        next_batch: Tells, when an epoch begins or goes on, which number its next batch has.
-        rank: Which of the processes.
-        world_size: How many processes.
+        curriculum: Maps batches to examples.
+        next_batch: Gives the number of the next batch when an epoch begins or goes on.
+        rank: Index of the process.
+        world_size: Number of processes.
 
     Raises:
         UsageError: The processes cannot share a batch equally.
@@ -132,7 +132,7 @@ class BatchSampler(Sampler[list[int]]):
 
 
 def share_of(batch_size: int, world_size: int) -> int:
-    """Examples of a batch that each of several processes gets.
+    """Divide a batch by the number of processes.
 
     Raises:
         UsageError: The processes cannot share a batch equally.
@@ -147,15 +147,15 @@ def share_of(batch_size: int, world_size: int) -> int:
 
 
 def in_batches(count: int, batch_size: int, *, rank: int = 0, world_size: int = 1) -> list[list[int]]:
-    """Numbers of a fixed set of examples in batches, for one of several processes; the last may be smaller.
+    """Divide a fixed set of examples into batches for one of several processes; the last may be smaller.
 
-    All processes get equally many: `count` is rounded up to a multiple of their number.
+    All processes get equally many: `count` is rounded up to a multiple of `world_size`.
 
     Args:
-        count: How many examples.
+        count: Number of examples.
         batch_size: Examples of a batch, of all processes together.
-        rank: Which of the processes.
-        world_size: How many processes.
+        rank: Index of the process.
+        world_size: Number of processes.
     """
     share = share_of(batch_size, world_size)
     mine = range(rank, -(-count // world_size) * world_size, world_size)
@@ -165,13 +165,13 @@ def in_batches(count: int, batch_size: int, *, rank: int = 0, world_size: int = 
 def make_loader(
     mixer: Mixer, batches: Sampler[list[int]] | Sequence[list[int]], *, workers: int, pin_memory: bool = False
 ) -> DataLoader[tuple[Example, list[Skip]]]:
-    """A loader of batches that are prepared in other processes.
+    """Make a loader that prepares batches in other processes.
 
     Args:
         mixer: Draws the examples.
         batches: Numbers of the examples of each batch.
-        workers: Number of processes; 0 prepares them in this one.
-        pin_memory: Whether a GPU fetches them.
+        workers: Number of processes; 0 prepares batches in this one.
+        pin_memory: Use page-locked memory, for a GPU.
     """
     parallel = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
     return _Loader(
@@ -186,7 +186,7 @@ def make_loader(
 
 
 class _Loader(DataLoader[tuple[Example, list[Skip]]]):
-    """A loader whose workers do not hear Ctrl-C from their first moment on."""
+    """Loader whose workers ignore Ctrl-C from the start."""
 
     def __iter__(self) -> Any:
         with without_interrupts():
@@ -194,7 +194,7 @@ class _Loader(DataLoader[tuple[Example, list[Skip]]]):
 
 
 def count_skips(skipped: Iterable[Skip]) -> SkipCounts:
-    """For each file that could not be read, how many examples it cost, and what is wrong with it."""
+    """Count the lost examples of each unreadable file."""
     counts: SkipCounts = {}
     for skip in skipped:
         add_counts(counts, {skip.file: {"examples": 1, "reason": skip.reason}})
@@ -202,14 +202,14 @@ def count_skips(skipped: Iterable[Skip]) -> SkipCounts:
 
 
 def add_counts(total: SkipCounts, more: SkipCounts) -> None:
-    """Add counts to others, in place."""
+    """Add `more` to `total`, in place."""
     for file, told in more.items():
         known = total.setdefault(file, {"examples": 0, "reason": told["reason"]})
         known["examples"] += told["examples"]
 
 
 def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> ExampleBatch:
-    """Examples side by side; they are of the same length."""
+    """Make a batch of examples of the same length."""
     examples = [example for example, _ in drawn]
     return ExampleBatch(
         torch.stack([torch.from_numpy(example.mixture) for example in examples]),
@@ -220,9 +220,9 @@ def collate(drawn: Sequence[tuple[Example, list[Skip]]]) -> ExampleBatch:
 
 
 def _begin_work(worker: int) -> None:
-    """Workers share the cores with the training, so each is one thread; Ctrl-C is not for them."""
+    """Set up a worker: one thread, since workers share the cores with the training, and no Ctrl-C."""
     torch.set_num_threads(1)
-    # Where interrupts cannot be put off for a while.
+    # For systems without signal masks, see without_interrupts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.excepthook = _pass_over_closed_pipes
 
@@ -230,10 +230,10 @@ def _begin_work(worker: int) -> None:
 def _pass_over_closed_pipes(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Say nothing of a training that went away while a batch was handed over: it has said so itself.
+    """Ignore broken pipes after the training process exits.
 
-    The thread of ``multiprocessing`` that hands tensors over reports what fails through ``sys.excepthook``.
-    What fails while a batch is prepared does not come here: PyTorch raises it in the training.
+    The thread of ``multiprocessing`` that hands tensors over reports errors through ``sys.excepthook``.
+    PyTorch raises errors of preparing a batch in the training process, not here.
     """
     if not issubclass(kind, (ConnectionError, EOFError)):
         sys.__excepthook__(kind, error, trace)

@@ -1,4 +1,4 @@
-"""A training in phases: which examples are in which batch, and how long they are."""
+"""Curriculum: examples of each batch, in phases of other lengths and batch sizes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from soloist.training.recipe.sections import DataConfig
 
 
 class Curriculum:
-    """The numbers of the examples of each batch, where batches may be of another size in the first epochs.
+    """Numbers of the examples of each batch, with other batch sizes in the first epochs.
 
-    Batches and examples are numbered throughout a training; an epoch is so many batches. To which phase a
-    batch or an example belongs is a function of its number, so that nothing has to be remembered by a
-    training that goes on.
+    Batches and examples are numbered throughout a training. Epoch and phase are functions of these numbers,
+    so that a resumed training needs no state.
 
     Args:
         batches: Steps of an epoch.
@@ -33,19 +32,19 @@ class Curriculum:
 
     @classmethod
     def of(cls, data: DataConfig) -> Curriculum:
-        """The curriculum of a recipe's data."""
+        """Curriculum of a recipe's section `data`."""
         phases = [(phase.until, phase.batch_size or data.batch_size) for phase in data.phases]
         return cls(data.batches, data.batch_size, phases)
 
     def examples(self, batch: int) -> range:
-        """The numbers of the examples of batch number `batch`."""
+        """Numbers of the examples of batch number `batch`."""
         phase = bisect_right(self._first_batches, batch) - 1
         size = self.batch_sizes[phase]
         first = self._first_examples[phase] + (batch - self._first_batches[phase]) * size
         return range(first, first + size)
 
     def epoch(self, example: int) -> tuple[int, range]:
-        """Epoch that example number `example` belongs to, and the numbers of the epoch's examples."""
+        """Epoch of example number `example`, and the numbers of the epoch's examples."""
         phase = self.phase(example)
         size = self.batch_sizes[phase]
         batch = self._first_batches[phase] + (example - self._first_examples[phase]) // size
@@ -54,7 +53,7 @@ class Curriculum:
         return epoch, range(first, first + self.batches * size)
 
     def phase(self, example: int) -> int:
-        """The number of the phase that example number `example` belongs to."""
+        """Index of the phase of example number `example`."""
         return bisect_right(self._first_examples, example) - 1
 
 
@@ -62,10 +61,10 @@ class PhasedMixer(Mixer):
     """Draws each example from the mixer of its phase.
 
     Args:
-        mixers: One for each phase; they differ in the duration of their examples.
-        curriculum: Tells the phase of an example.
-        numbers: Examples are numbered up to here; what lies beyond replaces what could not be read, and is as
-            long as that: number `n + k * numbers` belongs to the phase of `n`.
+        mixers: One for each phase, with examples of other durations.
+        curriculum: Maps examples to phases.
+        numbers: Number of examples; number `n + k * numbers` replaces an unreadable example `n`, and belongs
+            to the same phase.
     """
 
     def __init__(self, mixers: Sequence[Mixer], curriculum: Curriculum, numbers: int) -> None:
@@ -78,5 +77,5 @@ class PhasedMixer(Mixer):
         return len(self.mixers[-1])
 
     def draw(self, index: int) -> Example:
-        """Example number `index`; see `Mixer.draw`."""
+        """Draw example number `index`; see `Mixer.draw`."""
         return self.mixers[self.curriculum.phase(index % self.numbers)].draw(index)

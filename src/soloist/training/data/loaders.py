@@ -1,4 +1,4 @@
-"""The loaders of a training."""
+"""Loaders of a training."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from soloist.training.data.mixers import build_train_mixer, build_valid_mixer
 from soloist.training.recipe.recipe import Recipe
 
 MEASURED = 200
-"""Training examples that a separator takes statistics of, if it begins with any."""
+"""Number of training examples for the statistics of separators that begin with statistics."""
 
 _CUTTING = ("limit_train_batches", "overfit_batches", "fast_dev_run")
-"""Arguments of the `Trainer` that make an epoch shorter than its examples."""
+"""Arguments of the `Trainer` that shorten epochs."""
 
 
 class RunData(L.LightningDataModule):
-    """The loaders of a recipe.
+    """Loaders of a recipe.
 
     Raises:
         ConfigError: A mixer's configuration is not valid.
@@ -41,16 +41,16 @@ class RunData(L.LightningDataModule):
         self.valid_mixer = build_valid_mixer(recipe)
 
     def check_shares(self, world_size: int) -> None:
-        """See that several processes can share the batches.
+        """Check that several processes can share the batches.
 
         Raises:
-            UsageError: They cannot share one equally.
+            UsageError: A batch cannot be shared equally.
         """
         for batch_size in self.curriculum.batch_sizes:
             share_of(batch_size, world_size)
 
     def train_dataloader(self) -> object:
-        """Batches from the one on that comes next."""
+        """Loader of the training batches, from the next one on."""
         trainer, data = self._trainer, self.recipe.data
         progress = trainer.fit_loop.epoch_loop.batch_progress
         sampler = BatchSampler(
@@ -62,7 +62,7 @@ class RunData(L.LightningDataModule):
         return make_loader(self.train_mixer, sampler, workers=data.workers, pin_memory=self._pinned)
 
     def val_dataloader(self) -> object:
-        """The same examples each time."""
+        """Loader of the validation batches, the same each time."""
         if self.valid_mixer is None:
             return []
         trainer, data = self._trainer, self.recipe.data
@@ -75,7 +75,7 @@ class RunData(L.LightningDataModule):
         return make_loader(self.valid_mixer, batches, workers=data.workers, pin_memory=self._pinned)
 
     def show_to(self, separator: Separator) -> None:
-        """Let a separator begin with the statistics of examples, if it is one that does."""
+        """Initialise a separator that is `Measuring` with statistics of training examples."""
         if isinstance(separator, Measuring):
             examples = ExampleDataset(self.train_mixer)
             count = min(MEASURED, self.recipe.data.examples_per_epoch)

@@ -1,4 +1,4 @@
-"""What draws the examples of a recipe: its mixers, in phases, and with what is kept of them."""
+"""Mixers of a recipe, with curriculum, sampler and example cache."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from soloist.training.recipe.recipe import Recipe
 
 
 def build_train_mixer(recipe: Recipe) -> Mixer:
-    """What draws the training examples.
+    """Build the mixer of the training examples.
 
     Raises:
-        ConfigError: Its configuration is not valid.
+        ConfigError: The configuration is not valid.
         UsageError: A corpus is not there.
     """
     mixers = [_ordered(recipe, part) for part in _phases(recipe)]
@@ -31,10 +31,10 @@ def build_train_mixer(recipe: Recipe) -> Mixer:
 
 
 def build_valid_mixer(recipe: Recipe) -> Mixer | None:
-    """What draws the validation examples; None where there are none.
+    """Build the mixer of the validation examples; None without validation.
 
     Raises:
-        ConfigError: Its configuration is not valid.
+        ConfigError: The configuration is not valid.
         UsageError: A corpus is not there.
     """
     valid = recipe.data.valid
@@ -42,13 +42,13 @@ def build_valid_mixer(recipe: Recipe) -> Mixer | None:
 
 
 def fill_cache(recipe: Recipe) -> int:
-    """Draw what is to be kept in a folder and is not there yet, with as many processes as a training has.
+    """Draw the examples that are missing in the folder of `data.cache`, with `data.workers` processes.
 
     Returns:
-        How many examples are kept there.
+        Number of examples in the folder.
 
     Raises:
-        SoloistError: Too many examples in a row cannot be read, or they cannot be written.
+        SoloistError: Too many examples in a row cannot be read, or one cannot be written.
     """
     data, cache = recipe.data, recipe.data.kept
     if cache is None or cache.folder is None:
@@ -63,15 +63,15 @@ def fill_cache(recipe: Recipe) -> int:
 
 
 def with_duration(part: Config, duration: float, where: str) -> Config:
-    """The configuration of a mixer, or of several in one, that draws excerpts of another length.
+    """Change the duration of a mixer's configuration, and of mixers inside it.
 
     Args:
         part: `class_path` and `init_args`.
         duration: Seconds.
-        where: The name of the recipe, for messages.
+        where: Name of the recipe, for messages.
 
     Raises:
-        ConfigError: There is no mixer in it that has a duration.
+        ConfigError: No mixer in `part` has a duration.
     """
     check(part, f"data.train of {where}")
     changed = _set_duration(part, duration, where)
@@ -81,7 +81,7 @@ def with_duration(part: Config, duration: float, where: str) -> Config:
 
 
 def _phases(recipe: Recipe) -> list[Config]:
-    """The configuration of the training mixer in each phase; the last one is that after all phases."""
+    """Configuration of the training mixer in each phase, and after all phases."""
     train = recipe.data.train
     durations = [phase.duration for phase in recipe.data.phases]
     return [*(train if d is None else with_duration(train, d, recipe.name) for d in durations), train]
@@ -108,13 +108,13 @@ def _kept(recipe: Recipe, part: Config) -> Mixer:
 
 
 def _fingerprint(part: Config) -> str:
-    """What only mixers that draw the same have in common: another version may draw otherwise."""
+    """Hash of a mixer's configuration and of the version, with which drawing may change."""
     text = json.dumps([__version__, part], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _set_duration(value: Any, duration: float, where: str) -> Any:
-    """The value with every mixer's duration changed; the value itself where there is none."""
+    """Value with every mixer's duration changed; the same object without any."""
     if isinstance(value, (list, tuple)):
         parts = [_set_duration(part, duration, where) for part in value]
         return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from soloist.errors import SoloistError, UsageError
-from soloist.files import write_whole
+from soloist.files import json_text, write_whole
 from soloist.inspection import visualize, write_visualization
 from soloist.plots import draw_curves, save_figure
 from soloist.table_files import write_table
@@ -65,7 +64,7 @@ class Experiment:
         reports = [report.to_dict() for report in check_corpora(self.recipe)]
         kept = fill_cache(self.recipe)
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"corpora": reports, "kept": kept}, indent=2, ensure_ascii=False)
+        text = json_text({"corpora": reports, "kept": kept}, indent=2, ensure_ascii=False)
         write_whole(self.folder / CORPORA, text + "\n")
         return [self.folder / CORPORA]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soloist.files import sha256_of, write_whole
+from soloist.files import json_text, sha256_of, write_whole
 from soloist.training.recipe.recipe import Stage
 
 Files = dict[str, str]
@@ -105,4 +105,4 @@ class Ledger:
             "outputs": record.outputs,
         }
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self._file(stage), json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_whole(self._file(stage), json_text(values, indent=1, ensure_ascii=False) + "\n")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from soloist.config import import_code, nearest
+from soloist.config import import_code
 from soloist.errors import Interrupted, UsageError
 from soloist.training.experiment.experiment import Experiment
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
@@ -43,20 +43,6 @@ _IGNORED: dict[Stage, tuple[str, ...]] = {
 _LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
 _TRIALS = ("sweep.trials",)
 """Keys that may grow without a training, or a sweep, having to begin anew."""
-
-
-def parse_stages(names: str | None) -> list[Stage]:
-    """Read stages from names with commas between them; None is no stage.
-
-    Raises:
-        UsageError: There is no such stage.
-    """
-    known = {str(stage): stage for stage in STAGES}
-    stated = [] if names is None else [name.strip() for name in names.split(",")]
-    for name in stated:
-        if name not in known:
-            raise UsageError(f"there is no stage {name!r}; {nearest(name, known)}")
-    return [known[name] for name in stated]
 
 
 def run_experiment(

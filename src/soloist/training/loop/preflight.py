@@ -12,7 +12,7 @@ from soloist.losses import Loss
 from soloist.mixing import Mixer
 from soloist.training.data.batches import ExampleDataset
 from soloist.training.loop.task import SeparationTask
-from soloist.training.recipe.recipe import VALID
+from soloist.training.watch.metrics_file import VALID
 
 
 def rehearse(task: SeparationTask, mixer: Mixer) -> None:

@@ -21,7 +21,8 @@ from soloist.metrics import permuted, si_sdr
 from soloist.mixing import BatchRemix
 from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.quality import QUALITY, measure_quality
-from soloist.training.recipe.recipe import VALID, Recipe
+from soloist.training.recipe.recipe import Recipe
+from soloist.training.watch.metrics_file import VALID
 
 
 class SeparationTask(L.LightningModule):

@@ -1,4 +1,4 @@
-"""Recipes: YAML files that say everything about a training."""
+"""Recipes: YAML files that describe a training completely."""
 
 from __future__ import annotations
 
@@ -33,58 +33,55 @@ from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
 from soloist.training.data.sampler import Sampler
 from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
+from soloist.training.watch.metrics_file import VALID, mode_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
-"""What can be done with a recipe, in this order."""
-
-VALID = "valid/"
-"""Prefix of the figures of the validation."""
+"""Stages of an experiment, in their order."""
 
 _BASE = "recipe"
 
 _INHERITING = (Mixer, Corpus, Augmentation, BatchRemix, Metric, Sampler)
-"""Parts that take seed, sources, rate and channels from the recipe where they do not state them."""
+"""Parts that inherit seed, sources, rate and channels that they do not state."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a training. Objects are configurations here; `soloist.training` builds them.
+    """Description of a training. Objects are configurations here; `soloist.training` builds them.
 
     Attributes:
-        name: What the training is called.
-        separator: What is trained.
-        data: What it is trained on.
-        loss: What is minimised.
-        valid_loss: What the validation measures as its loss; None for that which is minimised.
+        name: Name of the training.
+        separator: Separator to train.
+        data: Training, validation and test examples.
+        loss: Training loss.
+        valid_loss: Validation loss; defaults to `loss`.
         optimizer: A class of `torch.optim`.
-        rates: Learning rates of parameters whose names match a regular expression, in place of the
+        rates: Learning rates by regular expression, for parameters whose names match, in place of the
             optimizer's.
         scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch (`ReduceLROnPlateau` after
             each validation); None for a constant rate.
-        warmup: Steps over which the rates rise evenly to what they are; 0 for none.
+        warmup: Steps of a linear warm-up of the rates; 0 for none.
         metrics: Metrics of the validation beside its loss and energy ratios, by name; see
             `soloist.metrics.Metric`.
         callbacks: Callbacks of Lightning's `Trainer`, after Soloist's own.
         trainer: Arguments of Lightning's `Trainer`: `max_epochs`, `precision`, `devices` and all others.
-        ema: Decay of the exponential moving average of the weights, which is then what is validated and
-            saved; None for no average.
-        patience: Validations without improvement that are a plateau, at whose end training stops; None to go
-            on.
-        max_plateaus: Plateaus after which it stops, where one is not enough.
-        min_delta: By how much the best value so far must be surpassed to count as an improvement.
-        monitor: The figure that decides which checkpoint is best; a loss is best when low, a metric of
-            `metrics` as its class says, all others when high.
-        keep: How many of the best checkpoints are kept.
-        checkpoint_every: Steps after which the state is saved within an epoch; None for the end of each only.
-        seed: Of the weights, and of all examples.
-        watch: What is shown while it is trained.
-        imports: Files (`mine.py`, beside the recipe) and packages that define classes which the recipe names.
-            Files are kept with the run and with the model.
-        card: What the card of the trained model says, by the names of `Card`'s attributes.
-        sweep: The values that `soloist train --sweep` tries.
-        stages: What `soloist train --stages all` does; none for everything.
+        ema: Decay of an exponential moving average of the weights, which is validated and saved in their
+            place; None for no average.
+        patience: Validations without improvement that make a plateau; None to train to the end.
+        max_plateaus: Plateaus after which training stops.
+        min_delta: Least improvement over the best value so far that counts.
+        monitor: Figure that decides which checkpoint is best; a loss is best when low, a metric of `metrics`
+            as its class says, all others when high.
+        keep: Number of best checkpoints to keep.
+        checkpoint_every: Steps between two checkpoints within an epoch; None for one at the end of each.
+        seed: Seed of the weights and of all examples.
+        watch: Figures, sounds and pictures to record.
+        imports: Files (`mine.py`, beside the recipe) and packages that define classes of the recipe; run and
+            model keep the files.
+        card: Entries of the trained model's card, by the names of `Card`'s attributes.
+        sweep: Values that `soloist train --sweep` tries.
+        stages: Stages of `soloist train --stages all`; none for every stage.
 
     Raises:
         ConfigError: A value is out of range.
@@ -147,7 +144,7 @@ class Recipe:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Recipe:
-        """A recipe from the keys and values of its file, with what its parts inherit filled in.
+        """Read a recipe from the keys and values of its file.
 
         Raises:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
@@ -162,19 +159,19 @@ class Recipe:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as `parse` takes it: plain names and values."""
+        """Plain names and values, as `parse` takes them."""
         return asdict(self)
 
     def to_yaml(self) -> str:
-        """The recipe as a file."""
+        """Contents of the recipe's file."""
         return yaml.dump(self.to_dict(), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
 
     def build(self, part: Config, kind: type[Any], **arguments: Any) -> Any:
-        """The object that a part of the recipe describes, with what it inherits from the recipe.
+        """Build the object of a part, with what the part inherits from the recipe.
 
         Args:
             part: `class_path` and `init_args`.
-            kind: The class that it must be of.
+            kind: Required base class.
             **arguments: Arguments that no file can hold.
 
         Raises:
@@ -183,7 +180,7 @@ class Recipe:
         return build_object(self.resolve(part), f"the recipe {self.name}", kind, **arguments)
 
     def resolve(self, part: Config) -> Config:
-        """The configuration of a part with what it inherits from the recipe: all that its object depends on.
+        """Complete the configuration of a part by what the part inherits from the recipe.
 
         Raises:
             ConfigError: The configuration is not valid.
@@ -196,14 +193,11 @@ class Recipe:
         return {name: self.build(part, Metric) for name, part in self.metrics.items()}
 
     def build_separator(self) -> Separator:
-        """The separator, with fresh weights, ready to be trained."""
+        """Build the separator with fresh weights, in training mode."""
         return build_object(self.separator, f"separator of the recipe {self.name}", Separator).train()
 
     def _inherit(self, value: Any, where: str) -> Any:
-        """A configuration in which parts take seed, rate, ... from the recipe where they do not state them.
-
-        The root of a corpus is relative to that of the data.
-        """
+        """Fill in the seed, rate, ... that parts do not state, and make roots of corpora absolute."""
         if isinstance(value, (list, tuple)):
             return [self._inherit(part, where) for part in value]
         if not isinstance(value, Mapping):
@@ -233,19 +227,14 @@ class Recipe:
         return {key: value for key, value in offered.items() if key in taken}
 
     def _separator_defaults(self) -> Config:
-        """What the separator is without being told, such as mono."""
+        """Defaults of the separator's class, such as mono."""
         where = f"separator of the recipe {self.name}"
         parameters = inspect.signature(find_class(self.separator.get("class_path", ""), where)).parameters
         return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
 
 
-def mode_of(figure: str) -> Literal["min", "max"]:
-    """Direction in which a figure of Soloist's own gets better."""
-    return "min" if figure.endswith("loss") else "max"
-
-
 def find_recipe(name_or_path: str | Path) -> Path:
-    """The file of a recipe: a path, or the name of one that is shipped.
+    """Find the file of a recipe by its path or by the name of a shipped recipe.
 
     Raises:
         ConfigError: There is no such recipe.
@@ -262,12 +251,12 @@ def find_recipe(name_or_path: str | Path) -> Path:
 def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] = ()) -> Recipe:
     """Read a recipe.
 
-    A file with the key `recipe` begins from that recipe, a file beside it or a shipped one: its other keys,
-    dotted as in `overrides`, are put in place of that recipe's.
+    The key `recipe` names a base, a file beside this one or a shipped recipe; the other keys, dotted as in
+    `overrides`, replace the base's.
 
     Args:
-        name_or_path: A file, or the name of a shipped recipe.
-        overrides: Dotted keys and YAML values in place of those of the file: `("data.root", "/corpora")`.
+        name_or_path: File, or name of a shipped recipe.
+        overrides: Dotted keys and YAML values in place of the file's: `("data.root", "/corpora")`.
             `init_args` may be left out: `separator.network.num_blocks`.
 
     Raises:
@@ -286,7 +275,7 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[tuple[str, str]] =
 
 
 def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, list[str]]:
-    """The values of a file on top of those of the recipe that it begins from, and the keys that it states."""
+    """Read a file's values, on top of its base's, and the keys that the file states."""
     values = read_yaml(path)
     if "imports" in values:
         values["imports"] = _imported(values, str(path), path.parent)
@@ -317,19 +306,19 @@ def _check_rate(pattern: str, rate: float) -> None:
 
 
 def _imported(values: Mapping[str, Any], where: str, folder: Path | None = None) -> list[str]:
-    """Import the code of others that a recipe names, and that `--import` does; give its files and packages.
+    """Import the files and packages that a recipe and `--import` name, and return their names.
 
     Args:
-        values: The recipe, as its file holds it.
-        where: The recipe's file, for messages.
-        folder: Folder that relative files are looked for in first.
+        values: Recipe, as its file holds it.
+        where: File of the recipe, for messages.
+        folder: Folder to look for relative files in first.
     """
     stated = values.get("imports") or []
     if not isinstance(stated, list) or not all(isinstance(name, str) for name in stated):
         raise ConfigError(f"{where}: imports must be a list of files and packages, not {stated!r}")
     packages = [path.rpartition(".")[0] for path in class_paths_in(values)]
     code = [import_code(name, folder) for name in (*stated, *requested())]
-    # A recipe is the user's own: packages that are installed need not be named twice.
+    # A recipe is the user's own, so its class paths name installed packages well enough.
     code += [import_code(package) for package in packages if _is_of_others(package)]
     return list(dict.fromkeys(each.module if each.path is None else str(each.path) for each in code))
 
@@ -341,10 +330,10 @@ def _is_of_others(package: str) -> bool:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes tuples as lists, and everything out where it stands: a resolved recipe has no anchors."""
+    """Writes tuples as lists, and no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Never refer to another place."""
+        """Never write an anchor."""
         return True
 
 

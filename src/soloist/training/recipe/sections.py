@@ -1,4 +1,4 @@
-"""Sections of a recipe: `data`, what is drawn, and `watch`, what is shown."""
+"""Sections of a recipe: `data` and `watch`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from soloist.errors import ConfigError
 
 @dataclass(frozen=True)
 class Cache:
-    """Examples that are drawn once and kept, where drawing them is what takes the time.
+    """Cache of examples that are slow to draw.
 
     Attributes:
-        examples: How many training examples there are then: each epoch draws from these, whatever was random
-            about them, augmentations included, stays as it was drawn.
-        folder: Where they are kept; None for the memory, of which each of `data.workers` then takes its own.
+        examples: Number of training examples. Each epoch draws from these, with everything random about them,
+            augmentations included, as first drawn.
+        folder: Folder of the cache; None for memory, where each of `data.workers` keeps its own.
 
     Raises:
-        ConfigError: There would be no example.
+        ConfigError: The cache would be empty.
     """
 
     examples: int
@@ -32,11 +32,11 @@ class Cache:
 
 @dataclass(frozen=True)
 class Phase:
-    """The first epochs of a training, or those after another phase, in which excerpts are shorter or longer.
+    """Phase of a curriculum, with shorter or longer excerpts.
 
     Attributes:
-        until: Number of epochs after which it is over, counted from the beginning of the training.
-        duration: Length of the training examples, s; None for that of the recipe's mixer.
+        until: Epochs from the beginning of the training to the end of the phase.
+        duration: Length of the training examples, s; None for the mixer's.
         batch_size: Examples of a step, of all processes together; None for the recipe's.
 
     Raises:
@@ -56,25 +56,24 @@ class Phase:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the examples of a training come from.
+    """Examples of a training.
 
     Attributes:
-        train: The mixer of the training examples. The others are either such a configuration or only the
-            arguments in which they differ from it: `{split: valid}`.
-        root: The folder of the corpora; a `root` of a corpus in the recipe is relative to it.
-        valid: The mixer of the validation examples; None for a training without validation.
+        train: Mixer of the training examples. `valid` and `test` state mixers, too, or only the arguments
+            that differ from it: `{split: valid}`.
+        root: Folder of the corpora; the `root` of a corpus is relative to it.
+        valid: Mixer of the validation examples; None for no validation.
         test: Mixers of the test sets, by name.
-        batch_size: Examples of a step, of all processes together: a recipe means the same on one GPU and on
-            eight.
-        examples_per_epoch: Training examples, of all processes together, after which there is a validation.
-        valid_examples: Validation examples; None for as many as the mixer has.
-        test_examples: Examples of each test set; None for as many as its mixer has.
-        workers: Processes that prepare examples; 0 prepares them in the training's own.
-        remix: Remixes each training batch, on the device; None for not at all.
+        batch_size: Examples of a step, of all processes together, so that a recipe means the same on one GPU
+            and on eight.
+        examples_per_epoch: Training examples of an epoch, of all processes together.
+        valid_examples: Number of validation examples; None for the mixer's.
+        test_examples: Number of examples of each test set; None for its mixer's.
+        workers: Processes that prepare examples; 0 prepares them in the training process.
+        remix: Remixes each training batch, on the device; None for no remix.
         cache: Keeps training and validation examples, see `Cache`; None draws each anew.
-        curriculum: What differs in the first epochs, see `Phase`: `[{until: 10, duration: 1.0}]`. The steps
-            of an epoch are as many in every phase; validation and test examples are always the same.
-
+        curriculum: Phases of the first epochs, see `Phase`: `[{until: 10, duration: 1.0}]`. All epochs have
+            the same number of steps; validation and test examples never change.
         sampler: Chooses the training examples of each epoch, and their order, see `soloist.training.Sampler`;
             None for each example once, in the order of their numbers.
 
@@ -117,16 +116,16 @@ class DataConfig:
 
     @property
     def kept(self) -> Cache | None:
-        """What `cache` says."""
+        """Cache, from its configuration."""
         return None if self.cache is None else record(Cache, self.cache, "data.cache")
 
     @property
     def phases(self) -> list[Phase]:
-        """What `curriculum` says."""
+        """Phases of the curriculum, from their configurations."""
         return [record(Phase, phase, "data.curriculum") for phase in self.curriculum]
 
     def mixer(self, part: Config) -> Config:
-        """The whole configuration of a mixer that may be stated by its differences from `train`."""
+        """Complete the configuration of a mixer that may state only its differences from `train`."""
         if "class_path" in part:
             return part
         return {**self.train, "init_args": {**self.train.get("init_args", {}), **part}}
@@ -134,16 +133,16 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """What of a training is shown, beside the progress and `metrics.csv`.
+    """Records of a training, beside the progress and `metrics.csv`.
 
     Attributes:
         tensorboard: Write everything for TensorBoard, into the folder `tensorboard` of the run.
         wandb: Send the figures to Weights & Biases as well; needs the extra `wandb`.
         norms_every: Steps between two norms of each layer's weights and gradients; 0 for none.
         histograms_every: Epochs between two histograms of each layer's weights and gradients; 0 for none.
-        examples_every: Epochs between two looks at validation examples (sounds and pictures); 0 for none.
-        examples: How many validation examples are looked at, the first ones, always the same.
-        seconds: How much of each is kept, s.
+        examples_every: Epochs between two records of validation examples (sounds and pictures); 0 for none.
+        examples: Number of recorded validation examples, always the first ones.
+        seconds: Length of each, s.
 
     Raises:
         ConfigError: A value is out of range.
@@ -166,10 +165,10 @@ class WatchConfig:
 
 
 def check_least(name: str, value: int | None, least: int) -> None:
-    """Refuse a number that is too small; None is any number.
+    """Refuse a number below `least`; None is no number.
 
     Raises:
-        ConfigError: It is less than `least`.
+        ConfigError: The number is too small.
     """
     if value is not None and value < least:
         raise ConfigError(f"{name} must be {least} or more, not {value}")

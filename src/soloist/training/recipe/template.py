@@ -1,4 +1,4 @@
-"""Recipes to begin one's own from: the shipped ones, with their comments."""
+"""Templates of recipes: the shipped ones, with their comments."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FAMILIES = (
     "spectrogram-net-lstm",
     "spectrogram-net-vae",
 )
-"""Networks, each with the recipe `tiny-<family>` that trains it without any corpus."""
+"""Networks with a recipe `tiny-<family>` that needs no corpus."""
 
 _SEPARATOR, _DATA = "separator:\n", "\ndata:\n"
 
 
 def recipe_of_family(family: str) -> str:
-    """The name of the recipe that a family's own ones begin from.
+    """Name of the shipped recipe of a family.
 
     Raises:
         UsageError: There is no such family.
@@ -44,21 +44,21 @@ def recipe_of_family(family: str) -> str:
 
 
 def describe_recipes() -> dict[str, str]:
-    """The shipped recipes and the first sentence of each, by name."""
+    """First sentence of each shipped recipe, by name."""
     return {path.stem: _first_sentence(path) for path in sorted(RECIPES.glob("*.yaml"))}
 
 
 def fill_template(source: str, name: str, file: Path, root: str | None = None) -> str:
-    """The text of a shipped recipe under another name.
+    """Write out a shipped recipe under another name.
 
     Args:
         source: Name of the shipped recipe.
-        name: What the training is to be called.
-        file: Where the text will stand, for the commands in its comments.
-        root: The folder of the corpora; None where it is given later, or none is needed.
+        name: Name of the new training.
+        file: Path of the new recipe, for the commands in the comments.
+        root: Folder of the corpora; None to give the folder later, or for recipes without corpora.
 
     Raises:
-        UsageError: The name is not one.
+        UsageError: The name is not valid.
         ConfigError: There is no such recipe.
     """
     text = (
@@ -73,10 +73,10 @@ def fill_template(source: str, name: str, file: Path, root: str | None = None) -
 
 
 def write_template(source: str, file: Path, *, root: str | None = None, overwrite: bool = False) -> None:
-    """Write the recipe `file`, which begins from a shipped one and is called like the file.
+    """Write a shipped recipe to `file`, named like the file.
 
     Raises:
-        UsageError: There is a file already, or its name is no name for a training.
+        UsageError: The file exists, or its name is no name for a training.
         ConfigError: There is no such recipe.
     """
     text = fill_template(source, file.stem, file, root)
@@ -89,7 +89,7 @@ def write_template(source: str, file: Path, *, root: str | None = None, overwrit
 
 
 def _first_sentence(path: Path) -> str:
-    """What a recipe's comment begins with, up to its first empty line."""
+    """Join the lines of a recipe's comment up to the first empty one."""
     lines = path.read_text(encoding="utf-8").splitlines()
     paragraph = lines[: next(index for index, line in enumerate(lines) if line.strip() == "#")]
     return " ".join(line.removeprefix("#").strip() for line in paragraph)

@@ -15,9 +15,8 @@ import yaml
 
 from soloist.config import nearest, read_yaml
 from soloist.errors import ConfigError, UsageError, one_line
-from soloist.training.recipe.recipe import mode_of
 from soloist.training.results.run_folder import RunFolder
-from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, read_rows
+from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, mode_of, read_rows
 from soloist.zoo.cards import CARD
 
 ALIVE = 600.0

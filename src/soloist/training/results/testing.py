@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.files import write_whole
+from soloist.files import json_text, write_whole
 from soloist.inference import TorchEngine, find_device, measure_level, separate_stream
 from soloist.inspection import Excerpt
 from soloist.metrics import bootstrap_interval, summarize
@@ -197,7 +196,7 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
         }
         for test in tests
     }
-    text = json.dumps({**about, "tests": summary}, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json_text({**about, "tests": summary}, indent=2, ensure_ascii=False)
     write_whole(path, text + "\n")
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\n")

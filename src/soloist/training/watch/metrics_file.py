@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from soloist.errors import TrainingError
 from soloist.files import write_whole
@@ -15,6 +16,8 @@ METRICS = "metrics.csv"
 STEP = "step"
 EPOCH_LOSS = "train/loss_epoch"
 ELAPSED = "time/elapsed"
+VALID = "valid/"
+"""Prefix of the figures of the validation."""
 
 Row = dict[str, str]
 
@@ -96,3 +99,8 @@ class MetricsFile:
 def _format(value: float) -> str:
     # Figures are single precision: more digits than these are noise.
     return str(value) if isinstance(value, int) else f"{value:.8g}"
+
+
+def mode_of(figure: str) -> Literal["min", "max"]:
+    """Direction in which a figure of Soloist's own gets better."""
+    return "min" if figure.endswith("loss") else "max"
