@@ -32,7 +32,8 @@ def flac_layout(path: Path) -> Layout | None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             size = len(view)
             total, last = _total(head), last_sample(view, begin, size)
-            if total and last is not None and last <= total and size - begin <= _most_bytes(view, begin, head, total):
+            agrees = bool(total) and last is not None and last <= total
+            if agrees and size - begin <= _most_bytes(view, begin, head, total):
                 return None
             starts = [begin]
             while (following := view.find(_MAGIC, starts[-1] + _STREAMINFO)) >= 0:

@@ -213,7 +213,7 @@ class _Walk:
         position, count = self._position, 0
         while position <= end:
             word = int.from_bytes(view[position : position + 4], "big")
-            if word & _KIND != mask or ((word & 0xC0) == 0xC0) != mono or position in headers and count:
+            if word & _KIND != mask or ((word & 0xC0) == 0xC0) != mono or (position in headers and count):
                 break
             size = sizes.get(word >> 9 & 0x7F, 0)
             if not size or position + size > self.end:
@@ -246,7 +246,7 @@ class _Walk:
         """Kind with the size of frames of no stated bit rate, by the distance to the next header."""
         mark = (word >> 16).to_bytes(2, "big")
         found = position + 4
-        while 0 <= (found := self._view.find(mark, found + 1, position + _LONGEST_FRAME)):
+        while (found := self._view.find(mark, found + 1, position + _LONGEST_FRAME)) >= 0:
             following = int.from_bytes(self._view[found : found + 4], "big")
             if following & 0xFFFEFC00 == word & 0xFFFEFC00:
                 size = found - position - (word >> 9 & 1)
@@ -257,7 +257,7 @@ class _Walk:
     def _resync(self, kind: _Kind | None) -> bool:
         """Go on to the next frame; False if there is none."""
         position = self._position
-        while 0 <= (position := self._view.find(b"\xff", position + 1, self.end)):
+        while (position := self._view.find(b"\xff", position + 1, self.end)) >= 0:
             if kind is None and position > self._position + _LONGEST_JUNK_AT_START:
                 return False
             found = self._kind_at(position)
@@ -286,7 +286,7 @@ class _Walk:
         found: dict[int, bytes] = {}
         for mark in _MARKS:
             at = start
-            while 0 <= (at := self._view.find(mark, at + 1, self.end)):
+            while (at := self._view.find(mark, at + 1, self.end)) >= 0:
                 position = self._frame_of(at, mark)
                 if position is not None:
                     found[position] = mark

@@ -15,7 +15,9 @@ from soloist.audio import (
     Audio,
     AudioInfo,
     AudioReader,
+    Remarks,
     StemWriter,
+    Tolerance,
     WriteOptions,
     free_space,
     probe,
@@ -35,6 +37,9 @@ from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
+
+_ASSUMED_SECONDS = 600.0
+"""Length of files of unknown length, for the choice of an engine."""
 
 Progress = Callable[[float, float], None]
 """Callback that receives the seconds done and the seconds in all."""
@@ -56,6 +61,7 @@ class FileSettings:
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
         skip_existing: Skip tracks whose stems all exist.
+        keep_going: Separate what there is of a truncated file.
     """
 
     folder: Path = Path("separated")
@@ -69,6 +75,7 @@ class FileSettings:
     device: str = "auto"
     engine: str = "auto"
     skip_existing: bool = False
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.duration is not None and not self.duration > 0):
@@ -76,6 +83,11 @@ class FileSettings:
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
             raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
         check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Missing sound that does not end a separation."""
+        return "truncation" if self.keep_going else "damage"
 
     @property
     def path_template(self) -> str:
@@ -103,6 +115,14 @@ class FileJob:
         # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
         self._paths("track", separator)
+
+    def probe(self, track: Track) -> AudioInfo:
+        """Properties of a track's file.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        return probe(track.path, tolerance=self.settings.tolerance)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -135,20 +155,27 @@ class FileJob:
 
     def samples_of(self, info: AudioInfo) -> int:
         """Number of separated samples of a file, at the rate of the separator."""
-        return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
+        seconds = self.duration_of(info)
+        seconds = _ASSUMED_SECONDS if seconds is None else seconds
+        return max(1, round(seconds * self.separator_for(info).sample_rate))
 
-    def duration_of(self, info: AudioInfo) -> float:
-        """Separated seconds of a file."""
+    def duration_of(self, info: AudioInfo) -> float | None:
+        """Separated seconds of a file; None if its length is unknown."""
+        if info.duration is None:
+            return self.settings.duration
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
     def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
         """Disk space of the stems of a file."""
-        rate = self.settings.sample_rate or info.sample_rate
-        sizes = stem_space(self.settings.write, self.duration_of(info), rate, info.channels)
-        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        rate, duration = self.settings.sample_rate or info.sample_rate, self.duration_of(info)
         free = free_space(next(iter(stems.values())))
-        return DiskSpace(needed, kept, None if free is None else free / 1e6)
+        available = None if free is None else free / 1e6
+        if duration is None:
+            return DiskSpace(None, None, available)
+        sizes = stem_space(self.settings.write, duration, rate, info.channels)
+        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        return DiskSpace(needed, kept, available)
 
     def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -170,7 +197,7 @@ class FileJob:
         Raises:
             AudioError: The file cannot be read.
         """
-        info = probe(track.path)
+        info = self.probe(track)
         return self._plan(track, info, self.select_engine(info).engine)
 
     def run(
@@ -187,7 +214,7 @@ class FileJob:
             AudioError: The file cannot be read, or the stems cannot be written or have no room.
         """
         begun = time.perf_counter()
-        info = probe(track.path)
+        info = self.probe(track)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
         plan = self._plan(track, info, selected.engine)
@@ -195,7 +222,8 @@ class FileJob:
             return plan
         self.disk_space(info, plan.stems).check()
         confidence, null_test = MeanConfidence(), NullTest()
-        stems = self._separate(track, info, selected, progress, confidence, null_test)
+        remarks = Remarks(track.path)
+        stems = self._separate(track, info, selected, progress, confidence, null_test, remarks)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -208,6 +236,9 @@ class FileJob:
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
+            notes=tuple(remarks.notes),
+            losses=tuple(remarks.losses),
+            truncation=remarks.truncation,
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
@@ -215,7 +246,13 @@ class FileJob:
         paths = self._paths(track.name, self.separator_for(info))
         there = settings.skip_existing and all(path.exists() for path in paths.values())
         return TrackReport(
-            track.path, self.model, paths, duration, device=engine.device, engine=engine.name, skipped=there
+            Path(track.label),
+            self.model,
+            paths,
+            duration,
+            device=engine.device,
+            engine=engine.name,
+            skipped=there,
         )
 
     def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
@@ -228,10 +265,16 @@ class FileJob:
             extension=self.settings.write.extension,
         )
 
-    def _read(self, track: Track) -> Iterator[Audio]:
+    def _read(self, track: Track, remarks: Remarks | None = None) -> Iterator[Audio]:
+        """Read the blocks of a track; `remarks` receives those of the reader at the end."""
         settings = self.settings
-        with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
+        with AudioReader(
+            track.path, start=settings.start, duration=settings.duration, tolerance=settings.tolerance
+        ) as reader:
             yield from reader.blocks()
+            if remarks is not None:
+                remarks.notes, remarks.losses = reader.remarks.notes, reader.remarks.losses
+                remarks.truncation = reader.remarks.truncation
 
     def _separate(
         self,
@@ -241,12 +284,13 @@ class FileJob:
         progress: Progress | None,
         confidence: MeanConfidence,
         null_test: NullTest,
+        remarks: Remarks,
     ) -> Iterator[Audio]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
         separator, duration = self.separator_for(info), self.duration_of(info)
         pairs = separate_stream(
             separator,
-            _watch(self._read(track), info.sample_rate, duration, progress),
+            _watch(self._read(track, remarks), info.sample_rate, duration, progress),
             info.sample_rate,
             engine=selected.engine,
             level=measure_level(self._read(track)) if separator.normalization == "track" else None,
@@ -283,7 +327,7 @@ class FileJob:
 
 
 def _watch(
-    blocks: Iterator[Audio], sample_rate: int, duration: float, progress: Progress | None
+    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
 ) -> Iterator[Audio]:
     """Pass blocks on and report the progress."""
     done = 0
@@ -291,4 +335,4 @@ def _watch(
         yield block
         done += block.shape[1]
         if progress is not None:
-            progress(done / sample_rate, max(duration, done / sample_rate))
+            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))

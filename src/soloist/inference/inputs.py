@@ -24,6 +24,12 @@ class Track:
 
     path: Path
     name: str
+    alias: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the input in messages and reports."""
+        return self.alias or str(self.path)
 
 
 def find_tracks(inputs: Iterable[str], *, exclude: Path | None = None) -> list[Track]:
