@@ -17,6 +17,7 @@ HEADER_SIZE = 12
 SampleType = Literal["u8", "s16", "s24", "s32", "f32", "f64"]
 """Little-endian PCM: unsigned, signed or floating-point, and bits per sample."""
 
+
 class Readable(Protocol):
     """Source of bytes."""
 

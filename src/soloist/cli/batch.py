@@ -84,16 +84,18 @@ class ConsoleBatch:
         """Report what `run` would do and take; True if every input can be read and fits."""
         batch = Batch(self._model, self._settings)
         start = process_age()
-        seconds: list[float] = []
+        seconds: list[float | None] = []
 
         def report(plan: TrackReport, expected: DryRunReport | None) -> None:
             self._report_plan(plan, expected, start)
-            seconds.append((expected.seconds or 0.0) if expected else 0.0)
+            seconds.append(expected.seconds if expected else 0.0)
 
         with self._tracks(inputs, raw) as tracks:
             failures = batch.plan(tracks, report, self._report_failure) + self._lost
-        if seconds and start is not None and not self._as_json:
-            typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
+        if seconds and None not in seconds and start is not None and not self._as_json:
+            typer.echo(
+                f"in all about {start + sum(filter(None, seconds)):.1f} s, of which it takes {start:.1f} s to start"
+            )
         return not failures
 
     @contextmanager
