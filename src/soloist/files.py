@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -35,6 +36,31 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,3}[^/]", re.IGNORECASE)
+
+
+def is_url(name: str) -> bool:
+    """Tell whether a name is a URL; a drive letter is none."""
+    return _URL.match(name) is not None
+
+
+def missing(path: str | os.PathLike[str]) -> str:
+    """Line about a file that does not exist; for a URL, with a way to read it."""
+    name = os.fspath(path)
+    found = _URL.match(name)
+    if found is None:
+        return f"{name} does not exist"
+    # A path has lost the second slash of a URL.
+    scheme, rest = found[1].lower(), name[found.end() - 1 :]
+    if scheme == "file":
+        return f"{scheme}:///{rest} is a URL: give the path of the file, /{rest}"
+    url = f"{scheme}://{rest}"
+    return (
+        f"{url} is a URL, and only files are read: download it first, or send the sound to standard input: "
+        f"ffmpeg -i '{url}' -f wav - | soloist separate -"
+    )
 
 
 def json_text(value: object, *, indent: int | None = None, ensure_ascii: bool = True) -> str:

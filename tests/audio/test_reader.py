@@ -306,7 +306,7 @@ def test_samples_that_are_no_numbers(tmp_path, noise, value):
 
 def test_a_stream_that_does_not_exist(files):
     for name in ("wav", "m4a"):
-        with pytest.raises(UsageError, match=r"has no audio track 2; there are: 1 audio"):
+        with pytest.raises(UsageError, match=r"has no audio track 2; it has: 1$"):
             read_audio(files[name], stream=1)
 
 

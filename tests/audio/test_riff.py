@@ -83,7 +83,10 @@ def test_float_files_have_cb_size_and_fact_and_pcm_has_neither(tmp_path, sample_
         assert struct.unpack_from("<H", chunks["fmt "], 16)[0] == len(chunks["fmt "]) - 18
     assert chunks.get("fact") == (struct.pack("<I", 501) if is_float else None)
     if "ds64" in chunks:
-        assert struct.unpack_from("<8xQQ", chunks["ds64"]) == (501 * channels * int(sample_type[1:]) // 8, 501)
+        assert struct.unpack_from("<8xQQ", chunks["ds64"]) == (
+            501 * channels * int(sample_type[1:]) // 8,
+            501,
+        )
 
 
 def test_a_stream_of_floats_without_cb_size_gets_it_as_a_file(tmp_path):
@@ -96,7 +99,9 @@ def test_a_stream_of_floats_without_cb_size_gets_it_as_a_file(tmp_path):
 
 def test_a_stream_of_a_format_that_packs_samples_gets_no_count(tmp_path):
     adpcm = struct.pack("<HHIIHHHH", 0x11, 1, 8000, 4055, 256, 4, 2, 505)
-    stream = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", 20) + adpcm + b"data" + struct.pack("<I", 512)
+    stream = (
+        b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", 20) + adpcm + b"data" + struct.pack("<I", 512)
+    )
     chunks = chunks_of(spool_stream(io.BytesIO(stream + bytes(512)), tmp_path))
     assert chunks["fmt "] == adpcm
     assert "fact" not in chunks

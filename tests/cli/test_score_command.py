@@ -53,7 +53,12 @@ def test_a_corpus_is_scored_and_reported(soloist, corpus):
 
 def test_scores_of_silent_stems_are_json_for_strict_readers(soloist, tmp_path):
     noise = 0.1 * np.random.default_rng(0).standard_normal((16000, 2))
-    stems = {"ref/t/vocals": noise, "est/t/vocals": noise + 0.01, "ref/t/drums": 0 * noise, "est/t/drums": noise}
+    stems = {
+        "ref/t/vocals": noise,
+        "est/t/vocals": noise + 0.01,
+        "ref/t/drums": 0 * noise,
+        "est/t/drums": noise,
+    }
     stems |= {"ref/t/bass": noise[::-1], "est/t/bass": noise[::-1]}
     for name, stem in stems.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

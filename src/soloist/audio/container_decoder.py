@@ -269,6 +269,8 @@ class ContainerDecoder:
     def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:
             return delay + float(self._stream.duration * self._stream.time_base)
+        if (end := _tagged_end(self._stream)) is not None:
+            return end
         return self._container.duration / av.time_base if self._container.duration else None
 
 
@@ -279,6 +281,15 @@ def _open(path: Path, source: SplicedFile | None) -> Any:
         raise AudioError(
             f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"
         ) from error
+
+
+def _tagged_end(stream: Any) -> float | None:
+    """End of a stream of Matroska by its tag `DURATION`, such as 00:03:25.120000000, in s."""
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return float(3600 * int(hours) + 60 * int(minutes) + float(seconds)) or None
+    except (KeyError, ValueError):
+        return None
 
 
 def _container_name(names: str, path: Path) -> str:

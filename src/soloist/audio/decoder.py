@@ -10,6 +10,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from soloist.audio.blocks import Audio
+from soloist.audio.track_choice import stream_titles
 from soloist.errors import AudioError, UsageError
 
 Tolerance = Literal["nothing", "damage", "truncation"]
@@ -48,6 +49,11 @@ class AudioInfo:
     streams: tuple[str, ...] = ("audio",)
     languages: tuple[str, ...] = ("",)
     stream: int = 0
+
+    @property
+    def titles(self) -> list[str]:
+        """Numbers of the audio streams from 1, with names and languages: `2 commentary (eng)`."""
+        return stream_titles(self.streams, self.languages)
 
 
 @dataclass

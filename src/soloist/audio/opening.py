@@ -20,6 +20,7 @@ from soloist.audio.ogg_layout import ogg_layout
 from soloist.audio.soundfile_decoder import SoundFileDecoder, open_soundfile
 from soloist.audio.wave_layout import mpeg_range, wave_layout
 from soloist.errors import AudioError, UsageError
+from soloist.files import missing
 
 _MPEG_AUDIO = ("mp1", "mp2", "mp3")
 
@@ -81,7 +82,7 @@ def check_readable(path: Path) -> None:
         if not _has_bytes(path):
             raise AudioError(f"{path} is empty")
     except FileNotFoundError as error:
-        raise AudioError(f"{path} does not exist") from error
+        raise AudioError(missing(path)) from error
     except UsageError:
         raise
     except (OSError, ValueError) as error:

@@ -36,7 +36,7 @@ _DS64 = struct.Struct("<4sIQQQI")
 
 
 def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> bytes:
-    """Make the content of a `fmt ` chunk for little-endian PCM: 16 bytes, 18 for float, 40 for 3 channels up."""
+    """Make the content of a `fmt ` chunk for little-endian PCM; float has `cbSize`."""
     bits = int(sample_type[1:])
     tag = _IEEE_FLOAT if sample_type.startswith("f") else _PCM
     align = channels * bits // 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from soloist.audio.blocks import Audio
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, truncation
 from soloist.audio.file_formats import xiph_order
+from soloist.audio.foreign_lines import no_foreign_lines
 
 _BLOCK = 32768  # libsndfile seeks after each read, which takes longer than decoding a short block.
 _SMALL_BLOCK = 4096  # Just before a damage, to decode up to it.
@@ -71,7 +73,8 @@ class SoundFileDecoder:
         position = start
         try:
             if self._file.seekable():
-                self._file.seek(start)
+                with self._quiet():
+                    self._file.seek(start)
             while len(frames := self._read(position)):
                 position += len(frames)
                 yield np.ascontiguousarray(frames.T[self._order])
@@ -80,16 +83,22 @@ class SoundFileDecoder:
         if info.samples is not None and position < info.samples:
             raise truncation(info.path, position / rate, info.duration)
 
+    def _quiet(self) -> AbstractContextManager[None]:
+        """Context in which the MP3 decoder cannot write to standard error; others do not."""
+        return no_foreign_lines() if self.info.codec in _CODECS.values() else nullcontext()
+
     def _read(self, position: int) -> NDArray[np.float32]:
         """Read the next frames `(frames, channels)`, which begin at `position`."""
         left = max(0, cast(int, self.info.samples) - position)
         try:
-            frames = self._file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
+            with self._quiet():
+                frames = self._file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             if not self._file.seekable():
                 raise
-            self._file.seek(position)
-            frames = self._file.read(min(_SMALL_BLOCK, left), dtype="float32", always_2d=True)
+            with self._quiet():
+                self._file.seek(position)
+                frames = self._file.read(min(_SMALL_BLOCK, left), dtype="float32", always_2d=True)
         return cast(NDArray[np.float32], frames)
 
 
@@ -107,7 +116,8 @@ def open_soundfile(
         None if libsndfile cannot read the file.
     """
     try:
-        file = soundfile.SoundFile(source or remarks.path)
+        with no_foreign_lines():
+            file = soundfile.SoundFile(source or remarks.path)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: the name ends with ".raw".
         return None
     return SoundFileDecoder(remarks, file, source, samples)

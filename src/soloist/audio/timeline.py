@@ -64,7 +64,7 @@ class Timeline:
             self._zero = time - done if self._earliest is None else min(time - done, self._earliest)
         late = time - self._zero - done
         if least is not None:
-            return round(min(late, _LONGEST_LOSS) * self._rate) if late > least else 0
+            return round(min(late, Fraction(_LONGEST_LOSS)) * self._rate) if late > least else 0
         end = self._duration if first else self._end
         if late < -_JUMP or (late > _JUMP and (end is None or time - self._zero > end + _JUMP)):
             self._zero += late

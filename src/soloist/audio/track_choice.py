@@ -9,16 +9,14 @@ from typing import Any
 from soloist.errors import UsageError
 
 # ISO 639-1, and the codes of ISO 639-2 for the same language, of which files use any.
-_LANGUAGES = tuple(
-    frozenset(codes.split())
-    for codes in (
-        "ar ara|bg bul|bn ben|ca cat|cs ces cze|cy cym wel|da dan|de deu ger|el ell gre|en eng|es spa|et est|"
-        "eu eus baq|fa fas per|fi fin|fr fra fre|ga gle|gl glg|he heb|hi hin|hr hrv|hu hun|hy hye arm|id ind|"
-        "is isl ice|it ita|ja jpn|ka kat geo|ko kor|la lat|lt lit|lv lav|mk mkd mac|ms msa may|my mya bur|"
-        "nb nob no nor|nl nld dut|pl pol|pt por|ro ron rum|ru rus|sk slk slo|sl slv|sq sqi alb|sr srp|sv swe|"
-        "ta tam|te tel|th tha|tr tur|uk ukr|ur urd|vi vie|yi yid|zh zho chi"
-    ).split("|")
-)
+_CODES = """
+ar ara|bg bul|bn ben|ca cat|cs ces cze|cy cym wel|da dan|de deu ger|el ell gre|en eng|es spa|et est|eu eus baq
+fa fas per|fi fin|fr fra fre|ga gle|gl glg|he heb|hi hin|hr hrv|hu hun|hy hye arm|id ind|is isl ice|it ita
+ja jpn|ka kat geo|ko kor|la lat|lt lit|lv lav|mk mkd mac|ms msa may|my mya bur|nb nob no nor|nl nld dut|pl pol
+pt por|ro ron rum|ru rus|sk slk slo|sl slv|sq sqi alb|sr srp|sv swe|ta tam|te tel|th tha|tr tur|uk ukr|ur urd
+vi vie|yi yid|zh zho chi
+"""
+_LANGUAGES = tuple(frozenset(codes.split()) for line in _CODES.split("\n") for codes in line.split("|"))
 _UNSTATED = "und"
 
 
@@ -29,10 +27,12 @@ def languages(streams: Iterable[Any]) -> tuple[str, ...]:
 
 
 def stream_titles(names: Sequence[str], spoken: Sequence[str]) -> list[str]:
-    """Names of streams for readers, with the languages: `audio 1 (eng)`."""
-    return [
-        f"{name} ({language})" if language else name for name, language in zip(names, spoken, strict=True)
-    ]
+    """Numbers of streams from 1, with the names and languages that the file states: `2 commentary (eng)`."""
+    titles = []
+    for number, (name, language) in enumerate(zip(names, spoken, strict=True), 1):
+        name = "" if name in ("audio", f"audio {number}") else f" {name}"
+        titles.append(f"{number}{name}" + (f" ({language})" if language else ""))
+    return titles
 
 
 def find_stream(path: Path, wanted: int | str, names: Sequence[str], spoken: Sequence[str]) -> int:
@@ -55,11 +55,11 @@ def find_stream(path: Path, wanted: int | str, names: Sequence[str], spoken: Seq
         found = found or [number for number, name in enumerate(names) if name.lower() == wanted.lower()]
     if len(found) == 1:
         return found[0]
-    there = ", ".join(f"{number} {title}" for number, title in enumerate(stream_titles(names, spoken), 1))
+    there = ", ".join(stream_titles(names, spoken))
     asked = f"track {wanted + 1}" if isinstance(wanted, int) else f"track {wanted!r}"
     if found:
-        raise UsageError(f"{path} has several audio tracks {wanted!r}; choose one by its number: {there}")
-    raise UsageError(f"{path} has no audio {asked}; there are: {there}")
+        raise UsageError(f"{path} has several audio tracks {wanted!r}; choose one by number: {there}")
+    raise UsageError(f"{path} has no audio {asked}; it has: {there}")
 
 
 def _alike(language: str) -> frozenset[str]:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, is_read_once, spool_stream
+from soloist.cli.console import decibels
 from soloist.cli.models import fetch
-from soloist.errors import AudioError, UsageError
+from soloist.errors import AudioError, UsageError, one_line
 from soloist.files import json_text
 from soloist.inference import (
     Batch,
@@ -32,7 +33,10 @@ from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
 
-_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped")
+_PLANNED = (
+    *("input", "model", "stems", "duration", "device", "engine", "skipped", "sample_rate"),
+    *("audio_tracks", "audio_track"),
+)
 
 
 class ConsoleBatch:
@@ -64,7 +68,7 @@ class ConsoleBatch:
         self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._lost = 0
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
             # Networks use tensors of few sizes again and again, rules do not.
             return_memory_at_once()
@@ -93,9 +97,8 @@ class ConsoleBatch:
         with self._tracks(inputs, raw) as tracks:
             failures = batch.plan(tracks, report, self._report_failure) + self._lost
         if seconds and None not in seconds and start is not None and not self._as_json:
-            typer.echo(
-                f"in all about {start + sum(filter(None, seconds)):.1f} s, of which it takes {start:.1f} s to start"
-            )
+            total = start + sum(filter(None, seconds))
+            typer.echo(f"in all about {total:.1f} s, of which it takes {start:.1f} s to start")
         return not failures
 
     @contextmanager
@@ -176,8 +179,10 @@ class ConsoleBatch:
         for note in report.notes:
             self._say(f"  {note}")
         self._report_losses(report)
+        if report.track_line:
+            self._say(f"  {report.track_line}")
         if report.gain != 1.0:
-            self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
+            self._say(f"  all stems lowered by {-decibels(report.gain):.1f} dB so that none clips")
         if self._verbose:
             self._say(
                 f"  model {report.model} by {report.engine} on {report.device}, "
@@ -200,7 +205,7 @@ class ConsoleBatch:
             shown = {name: values[name] for name in _PLANNED} | (expected.as_dict() if expected else {})
             started = None if start is None else round(start, 3)
             about = {
-                "licence": card.licence.weights,
+                "licence": card.licence.stated,
                 "weights_mb": round(weights, 3),
                 "start_seconds": started,
             }
@@ -215,12 +220,14 @@ class ConsoleBatch:
             f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
-            typer.echo(f"  weights: {weights:.1f} MB, {card.licence.weights or 'of no stated licence'}")
+            typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
+        if plan.track_line:
+            typer.echo(f"  {plan.track_line}")
         for path in dict.fromkeys(plan.stems.values()):
             typer.echo(f"  {path}")
 
     def _report_failure(self, track: Track, error: Exception) -> None:
-        message = " ".join(str(error).split())
+        message = one_line(error)
         if track.alias:
             message = message.replace(str(track.path), track.alias)
         if self._as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -89,7 +90,7 @@ def print_table(table: PrintedTable, compact: PrintedTable | None = None) -> Non
     """
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     narrow = compact or table
@@ -142,6 +143,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def decibels(gain: float) -> float:
+    """Level of a gain, dB."""
+    return 20 * math.log10(gain)
+
+
 def say(message: str) -> None:
     """Print a line on standard error, above any progress bar."""
     _errors().print(message)
@@ -172,7 +178,7 @@ def _errors() -> Console:
     """The only console of standard error, so that lines appear above bars."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

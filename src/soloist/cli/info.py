@@ -34,7 +34,7 @@ def info(
             typer.echo(json_text(values))
             continue
         length = "length unknown" if found.duration is None else _clock(found.duration)
-        streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
+        streams = f", audio tracks: {', '.join(found.titles)}" if len(found.streams) > 1 else ""
         typer.echo(
             f"{found.path}: {length}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "

@@ -83,7 +83,7 @@ class Batch:
 
             advance(0.0, durations[index])
             try:
-                with within_memory(f"at {track.path}: {WAY_OUT}"):
+                with within_memory(f"at {track.label}: {WAY_OUT}"):
                     finished = self._job.run(track, advance)
             except (SoloistError, OSError) as error:
                 failures += 1

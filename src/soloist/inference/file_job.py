@@ -24,6 +24,7 @@ from soloist.audio import (
     resample_blocks,
     stem_space,
 )
+from soloist.audio.file_formats import encoding_rate
 from soloist.errors import UsageError
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
@@ -60,6 +61,7 @@ class FileSettings:
         write: Format, bit depth, levels.
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
+        audio_track: Audio stream of files that have several: its number from 0, or its language or name.
         skip_existing: Skip tracks whose stems all exist.
         keep_going: Separate what there is of a truncated file.
     """
@@ -74,6 +76,7 @@ class FileSettings:
     write: WriteOptions = field(default_factory=WriteOptions)
     device: str = "auto"
     engine: str = "auto"
+    audio_track: int | str = 0
     skip_existing: bool = False
     keep_going: bool = False
 
@@ -117,12 +120,14 @@ class FileJob:
         self._paths("track", separator)
 
     def probe(self, track: Track) -> AudioInfo:
-        """Properties of a track's file.
+        """Properties of a track's file, and of the audio stream that is separated.
 
         Raises:
             AudioError: The file cannot be read.
+            UsageError: The file has no such audio stream.
         """
-        return probe(track.path, tolerance=self.settings.tolerance)
+        settings = self.settings
+        return probe(track.path, stream=settings.audio_track, tolerance=settings.tolerance)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -236,9 +241,7 @@ class FileJob:
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
-            notes=tuple(remarks.notes),
-            losses=tuple(remarks.losses),
-            truncation=remarks.truncation,
+            **_lines(track, remarks),
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
@@ -253,6 +256,9 @@ class FileJob:
             device=engine.device,
             engine=engine.name,
             skipped=there,
+            sample_rate=encoding_rate(settings.write, settings.sample_rate or info.sample_rate),
+            audio_tracks=tuple(info.titles) if len(info.streams) > 1 else (),
+            audio_track=info.stream + 1,
         )
 
     def _paths(self, track: str, separator: Separator) -> dict[str, Path]:
@@ -269,7 +275,11 @@ class FileJob:
         """Read the blocks of a track; `remarks` receives those of the reader at the end."""
         settings = self.settings
         with AudioReader(
-            track.path, start=settings.start, duration=settings.duration, tolerance=settings.tolerance
+            track.path,
+            start=settings.start,
+            duration=settings.duration,
+            stream=settings.audio_track,
+            tolerance=settings.tolerance,
         ) as reader:
             yield from reader.blocks()
             if remarks is not None:
@@ -324,6 +334,18 @@ class FileJob:
     @property
     def _multi_stream(self) -> bool:
         return self.settings.write.format == "stem"
+
+
+def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:
+    """Remarks about the file of a track as figures of its report, with the name that the user knows."""
+    lines = [*remarks.notes, *remarks.losses, remarks.truncation or ""]
+    *named, truncation = [line.replace(str(track.path), track.label) for line in lines]
+    count = len(remarks.notes)
+    return {
+        "notes": tuple(named[:count]),
+        "losses": tuple(named[count:]),
+        "truncation": truncation or None,
+    }
 
 
 def _watch(

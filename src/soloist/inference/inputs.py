@@ -10,6 +10,7 @@ from pathlib import Path
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.errors import UsageError
+from soloist.files import is_url
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Track:
         path: The audio file.
         name: File name without suffix, after the folders below a named folder. Files of the same name keep
             their suffixes.
+        alias: Name of the input in messages and reports, such as `-`; empty for the path.
     """
 
     path: Path
@@ -53,7 +55,7 @@ def _expand(given: str, exclude: Path | None) -> list[Track]:
     path = Path(given).expanduser()
     if path.is_dir():
         return _in_folder(path, exclude)
-    if path.exists() or not glob.has_magic(given):
+    if path.exists() or not glob.has_magic(given) or is_url(given):
         return [Track(path, track_name(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches:

@@ -33,6 +33,9 @@ class TrackReport:
         notes: Lines about a wrong header that costs no sound.
         losses: Lines about missing sound within the file.
         truncation: Line about the missing end of a file; None if the file is complete.
+        sample_rate: Sample rate of the stems, Hz.
+        audio_tracks: Numbers, names and languages of the audio tracks of a file that has several.
+        audio_track: Number of the separated one, from 1.
     """
 
     input: Path
@@ -49,6 +52,19 @@ class TrackReport:
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     truncation: str | None = None
+    sample_rate: int = 0
+    audio_tracks: tuple[str, ...] = ()
+    audio_track: int = 1
+
+    @property
+    def track_line(self) -> str:
+        """Line about the separated audio track; empty for files with one."""
+        if not self.audio_tracks:
+            return ""
+        others = ", ".join(self.audio_tracks)
+        return (
+            f"audio track {self.audio_tracks[self.audio_track - 1]} of: {others}; --audio-track takes another"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON. A level of -inf becomes -999."""
