@@ -257,14 +257,17 @@ class ContainerDecoder:
             return self.info.duration
         if not name.startswith(_WITH_DURATION):
             return None
+        if not self._container.duration:
+            return None
+        whole = self._container.duration / av.time_base
         beginning = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
         try:
             # mkvmerge and FFmpeg note the length of each stream.
             hours, minutes, seconds = self._stream.metadata.get("DURATION", "").split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - beginning
+            noted = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         except ValueError:
-            alone = len(self._container.streams) == 1 and self._container.duration
-            return self._container.duration / av.time_base - beginning if alone else None
+            return whole - beginning if len(self._container.streams) == 1 else None
+        return noted - beginning if noted <= whole + _TOLERANCE else None
 
     def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:
