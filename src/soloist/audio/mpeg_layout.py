@@ -111,11 +111,11 @@ def _layout_of(stream: _Stream, end: int, is_last: bool) -> Layout:
         free = not kind.sizes.get(_bits(1, kind))
         return Layout(_pieces(stream, first.start, 0, None if not free else 0, by_ffmpeg=not free))
     if header.frames == stream.frames and len(stream.runs) == 1:
-        return Layout((Part(first.start, first.end, by_ffmpeg=low),))
-    return Layout(
-        _pieces(stream, header.end, header.delay, header.padding, by_ffmpeg=True),
-        *_differences(stream, header, end, is_last),
-    )
+        length = stream.frames * kind.samples - header.delay - header.padding
+        return Layout((Part(first.start, first.end, samples=length if low else None, by_ffmpeg=low),))
+    notes, truncation = _differences(stream, header, end, is_last)
+    padding = 0 if truncation else header.padding
+    return Layout(_pieces(stream, header.end, header.delay, padding, by_ffmpeg=True), notes, truncation)
 
 
 def _bits(bitrate: int, kind: _Kind) -> int:
@@ -127,7 +127,9 @@ def _differences(
     stream: _Stream, header: _Header, end: int, is_last: bool
 ) -> tuple[tuple[str, ...], str | None]:
     kind = stream.kind
-    counted, stated = (frames * kind.samples / kind.rate for frames in (stream.frames, header.frames))
+    counted, stated = (
+        max(0, frames * kind.samples - header.delay) / kind.rate for frames in (stream.frames, header.frames)
+    )
     # Some encoders count the frame of the header, too.
     if not header.frames or header.frames - stream.frames in (0, 1) or len(stream.runs) > 1:
         return (), None
