@@ -67,5 +67,5 @@ def explain(error: BaseException) -> str:
 
 
 def one_line(error: object) -> str:
-    """Format an error on a single line."""
-    return re.sub(r"\s+", " ", str(error)).strip()
+    """Format an error on a single line; spaces stay, as those of a file's name."""
+    return re.sub(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*", " ", str(error)).strip()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
+import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,6 +36,45 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/{1,3}[^/]", re.IGNORECASE)
+
+
+def is_url(name: str) -> bool:
+    """Tell whether a name is a URL; a drive letter is none."""
+    return _URL.match(name) is not None
+
+
+def missing(path: str | os.PathLike[str]) -> str:
+    """Line about a file that does not exist; for a URL, with a way to read it."""
+    name = os.fspath(path)
+    found = _URL.match(name)
+    if found is None:
+        return f"{name} does not exist"
+    # A path has lost the second slash of a URL.
+    scheme, rest = found[1].lower(), name[found.end() - 1 :]
+    if scheme == "file":
+        return f"{scheme}:///{rest} is a URL: give the path of the file, /{rest}"
+    url = f"{scheme}://{rest}"
+    return (
+        f"{url} is a URL, and only files are read: download it first, or send the sound to standard input: "
+        f"ffmpeg -i '{url}' -f wav - | soloist separate -"
+    )
+
+
+def json_text(value: object, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
+    """Format a value as JSON (RFC 8259), with `null` for numbers that are not finite."""
+    return json.dumps(_finite(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    """Replace numbers that are not finite by None, in mappings and lists too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -186,7 +186,7 @@ def test_a_film_without_sound(tmp_path):
         probe(path)
 
 
-def test_mp3_whose_length_can_only_be_guessed(tmp_path, noise, mux, delay_of):
+def test_mp3_without_a_header_is_as_long_as_its_frames(tmp_path, noise, mux, delay_of):
     audio = noise(samples=200_000)
     plain = {"write_xing": "0", "id3v2_version": "0"}
     high = mux(tmp_path / "high.mp3", audio, "libmp3lame", "mp3", bitrate=320_000, settings=plain)
@@ -194,8 +194,7 @@ def test_mp3_whose_length_can_only_be_guessed(tmp_path, noise, mux, delay_of):
     joined = tmp_path / "joined.mp3"
     joined.write_bytes(high.read_bytes() + low.read_bytes())
     decoded, _ = read_audio(joined)
-    assert probe(joined).samples is None
-    assert decoded.shape[1] > 400_000
+    assert probe(joined).samples == decoded.shape[1] > 400_000
     tail, _ = read_audio(joined, start=6)
     np.testing.assert_array_equal(tail, decoded[:, 6 * 44100 :])
 
@@ -307,7 +306,7 @@ def test_samples_that_are_no_numbers(tmp_path, noise, value):
 
 def test_a_stream_that_does_not_exist(files):
     for name in ("wav", "m4a"):
-        with pytest.raises(UsageError, match="no stream 1"):
+        with pytest.raises(UsageError, match=r"has no audio track 2; it has: 1$"):
             read_audio(files[name], stream=1)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
 import soundfile
 
-from soloist.audio import probe, read_audio
-from soloist.audio.riff import HEADER_SIZE, WaveWriter, check_complete, describe_pcm, read_chunks
+from soloist.audio import probe, read_audio, spool_stream
+from soloist.audio.riff import HEADER_SIZE, WaveWriter, describe_pcm, read_chunks
 from soloist.errors import AudioError
 
 SUBTYPES = {
@@ -49,7 +50,7 @@ def test_other_programs_read_what_is_written(tmp_path, channels, sample_type, ri
 
 def test_beyond_the_limit_a_file_is_rf64_and_reads_the_same(tmp_path, noise):
     audio = noise(2, 5000)
-    size = 8 + 4 + 36 + 24 + 8 + audio.nbytes
+    size = 8 + 4 + 36 + 26 + 12 + 8 + audio.nbytes
     for limit, kind in [(size - 8, b"RIFF"), (size - 9, b"RF64")]:
         path = tmp_path / "sound.wav"
         write(path, audio, riff_limit=limit)
@@ -59,12 +60,59 @@ def test_beyond_the_limit_a_file_is_rf64_and_reads_the_same(tmp_path, noise):
         np.testing.assert_array_equal(read_audio(path)[0], audio)
 
 
+def chunks_of(path):
+    """Names and contents of the chunks of a WAV file; of the samples, only their size."""
+    content, at, found = path.read_bytes(), HEADER_SIZE, {}
+    while at < len(content):
+        name, size = struct.unpack_from("<4sI", content, at)
+        found[name.decode()] = content[at + 8 : at + 8 + size]
+        at += 8 + (len(content) if name == b"data" else size + size % 2)
+    return found
+
+
+@pytest.mark.parametrize("riff_limit", [2**32 - 1, 1000])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("sample_type", SUBTYPES)
+def test_float_files_have_cb_size_and_fact_and_pcm_has_neither(tmp_path, sample_type, channels, riff_limit):
+    path = tmp_path / "sound.wav"
+    with WaveWriter(path, describe_pcm(44100, channels, sample_type), riff_limit=riff_limit) as file:
+        file.write(bytes(501 * channels * int(sample_type[1:]) // 8))
+    chunks, is_float = chunks_of(path), sample_type.startswith("f")
+    assert len(chunks["fmt "]) == (40 if channels > 2 else 18 if is_float else 16)
+    if len(chunks["fmt "]) > 16:
+        assert struct.unpack_from("<H", chunks["fmt "], 16)[0] == len(chunks["fmt "]) - 18
+    assert chunks.get("fact") == (struct.pack("<I", 501) if is_float else None)
+    if "ds64" in chunks:
+        assert struct.unpack_from("<8xQQ", chunks["ds64"]) == (
+            501 * channels * int(sample_type[1:]) // 8,
+            501,
+        )
+
+
+def test_a_stream_of_floats_without_cb_size_gets_it_as_a_file(tmp_path):
+    samples = np.arange(10, dtype="<f4").tobytes()
+    plain = describe_pcm(44100, 1, "f32")[:16]
+    stream = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", 16) + plain + b"data\xff\xff\xff\xff"
+    chunks = chunks_of(spool_stream(io.BytesIO(stream + samples), tmp_path))
+    assert (chunks["fmt "], chunks["fact"]) == (plain + bytes(2), struct.pack("<I", 10))
+
+
+def test_a_stream_of_a_format_that_packs_samples_gets_no_count(tmp_path):
+    adpcm = struct.pack("<HHIIHHHH", 0x11, 1, 8000, 4055, 256, 4, 2, 505)
+    stream = (
+        b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", 20) + adpcm + b"data" + struct.pack("<I", 512)
+    )
+    chunks = chunks_of(spool_stream(io.BytesIO(stream + bytes(512)), tmp_path))
+    assert chunks["fmt "] == adpcm
+    assert "fact" not in chunks
+
+
 def test_a_truncated_rf64_is_noticed(tmp_path, noise):
     path = tmp_path / "sound.wav"
     write(path, noise(), riff_limit=1000)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(AudioError, match=r"sound\.wav is truncated"):
-        check_complete(path)
+        probe(path)
 
 
 def test_an_odd_number_of_bytes_is_padded(tmp_path):

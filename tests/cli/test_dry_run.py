@@ -46,7 +46,7 @@ def test_it_says_what_it_will_take(soloist, recording, tmp_path):
     text = soloist("separate", recording, "-m", SHIPPED, "--dry-run", "-o", output).out
     assert "by torch on cpu" in text
     assert "by chunks that were separated now" in text
-    assert "weights: 1.6 MB, CC BY-SA 4.0" in text
+    assert "weights: 1.6 MB, licence: CC BY-SA 4.0" in text
     assert "in all about" in text
     assert str(output / SHIPPED / "talkers" / "talker1.wav") in text
     assert not output.exists()

@@ -51,6 +51,30 @@ def test_a_corpus_is_scored_and_reported(soloist, corpus):
     assert "data-audio" in (corpus / "results/report.html").read_text()
 
 
+def test_scores_of_silent_stems_are_json_for_strict_readers(soloist, tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal((16000, 2))
+    stems = {
+        "ref/t/vocals": noise,
+        "est/t/vocals": noise + 0.01,
+        "ref/t/drums": 0 * noise,
+        "est/t/drums": noise,
+    }
+    stems |= {"ref/t/bass": noise[::-1], "est/t/bass": noise[::-1]}
+    for name, stem in stems.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / f"{name}.wav", stem, 8000, subtype="FLOAT")
+    result = soloist("score", tmp_path / "ref", tmp_path / "est", "-o", tmp_path / "results")
+    assert result.code == 0, result.err
+    (path,) = (tmp_path / "results").rglob("t.json")
+    content = json.loads(path.read_text(), parse_constant=pytest.fail)
+    frames = {target["name"]: target["frames"] for target in content["targets"]}
+    assert frames["drums"][0]["metrics"]["SDR"] is None
+    assert frames["vocals"][0]["metrics"]["SDR"] == pytest.approx(20, abs=0.5)
+    assert content["soloist"]["whole"]["drums"]["SI-SDR"] is None
+    report = soloist("report", tmp_path / "results", "-o", tmp_path / "report")
+    assert report.code == 0, report.err
+
+
 def test_one_track_needs_no_folder_of_results(soloist, tmp_path):
     references = noises(STEMS)
     write_track(tmp_path / "true", references)
@@ -110,7 +134,7 @@ def test_stems_that_are_missing_or_left_over_are_no_failure(soloist, corpus):
 def test_a_silent_reference_has_no_scores_and_takes_none(soloist, corpus):
     write_track(corpus / "references/song 0", {"vocals": np.zeros((1, 12000), np.float32)})
     assert _score(soloist, corpus).code == 0
-    assert np.isnan(_sdr(corpus, "song 0", "vocals")).all()
+    assert _sdr(corpus, "song 0", "vocals") == [None]
     assert np.isfinite(_sdr(corpus, "song 0", "other")).all()
 
 

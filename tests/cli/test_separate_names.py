@@ -164,14 +164,14 @@ def test_whatever_a_file_raises_is_its_line(soloist, case, monkeypatch, error, c
     case("odd-names")
     for name in ("bad.wav", "good.wav"):
         shutil.copy("tone.wav", name)
-    opened = reader._open_decoder
+    opened = reader.open_decoder
 
-    def open_decoder(path, stream):
-        if path.name == "bad.wav":
+    def open_decoder(remarks, stream=0):
+        if remarks.path.name == "bad.wav":
             raise error
-        return opened(path, stream)
+        return opened(remarks, stream)
 
-    monkeypatch.setattr(reader, "_open_decoder", open_decoder)
+    monkeypatch.setattr(reader, "open_decoder", open_decoder)
     if command == "info":
         result = soloist("info", "bad.wav", "good.wav")
     else:

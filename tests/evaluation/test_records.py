@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from soloist.errors import AudioError
@@ -46,6 +48,26 @@ def test_a_record_is_read_as_it_was_written(record, tmp_path):
     assert {name: getattr(read, name) for name in kept} == {name: getattr(record, name) for name in kept}
 
 
+def test_a_record_is_json_for_strict_readers_and_null_is_read_as_nan(record, tmp_path):
+    endless = TargetScores("drums", record.targets[0].frames, {"SI-SDR": math.inf, "uSDR": -math.inf})
+    bare = replace(record, targets=(endless,), duration=math.nan, cost=SeparationCost(math.nan))
+    text = bare.write(tmp_path).read_text()
+    content = json.loads(text, parse_constant=pytest.fail)
+    assert content["targets"][0]["frames"][1]["metrics"]["SDR"] is None
+    assert content["soloist"]["whole"] == {"drums": {"SI-SDR": None, "uSDR": None}}
+    (read,) = read_records(tmp_path)
+    (target,) = read.targets
+    numbers = [target.frames["SDR"][1], target.frames["SIR"][0], *target.whole.values()]
+    assert np.isnan([*numbers, read.duration, read.cost.elapsed]).all()
+
+
+def test_records_of_earlier_versions_with_bare_nan_are_read(record, tmp_path):
+    path = record.write(tmp_path)
+    path.write_text(path.read_text().replace("null", "NaN"))
+    (read,) = read_records(tmp_path)
+    assert math.isnan(read.targets[0].frames["SDR"][1])
+
+
 def test_nothing_but_the_record_is_left_in_the_folder(record, tmp_path):
     record.write(tmp_path)
     record.write(tmp_path)
@@ -80,6 +102,7 @@ def test_museval_reads_what_is_written(tmp_path):
         pytest.skip(f"museval cannot be imported: {error}")
     references = noises(("vocals", "other"))
     scores = score_estimates(references, spoiled(references), RATE)
+    scores[0].frames["SIR"][0] = math.nan
     TrackRecord("ours", "song", tuple(scores)).write(tmp_path / "ours")
     store = museval.EvalStore()
     store.add_eval_dir(tmp_path / "ours")
@@ -87,4 +110,4 @@ def test_museval_reads_what_is_written(tmp_path):
     assert len(found) == 2 * 4 * 2
     for score in scores:
         for metric, values in score.frames.items():
-            assert found["song", score.name, metric].tolist() == pytest.approx(values, abs=1e-5)
+            assert found["song", score.name, metric].tolist() == pytest.approx(values, abs=1e-5, nan_ok=True)

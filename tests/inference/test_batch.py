@@ -60,7 +60,7 @@ def test_what_is_wrong_for_every_file_is_refused_at_once(tmp_path):
 
 
 def test_an_interruption_in_a_library_is_no_failure_of_the_file(batch, tracks, monkeypatch):
-    def probe(path):
+    def probe(path, **options):
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt as error:

@@ -10,7 +10,7 @@ from soloist.inference.stem_record import RECORD, InputFile, StemRecord, forget,
 def record(tmp_path):
     path = tmp_path / "song.wav"
     path.write_bytes(os.urandom(300_000))
-    return StemRecord(InputFile.of(path).hashed(), 0.0, None, "hpss", "hash", {"rate": 8000})
+    return StemRecord(InputFile.of(path).hashed(path), 0.0, None, "hpss", "hash", {"rate": 8000})
 
 
 def test_a_record_is_read_as_it_was_written(record, tmp_path):
@@ -42,10 +42,10 @@ def test_a_recording_is_known_by_all_of_its_bytes(record, tmp_path):
     known, path = record.input, tmp_path / "copy.wav"
     content = bytearray((tmp_path / "song.wav").read_bytes())
     path.write_bytes(content)
-    assert known.is_same_recording(InputFile.of(path))
+    assert known.is_same_recording(InputFile.of(path), path)
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert not known.is_same_recording(InputFile.of(path))
+    assert not known.is_same_recording(InputFile.of(path), path)
     (tmp_path / "song.wav").write_bytes(content)
-    assert known.is_same_recording(InputFile.of(tmp_path / "song.wav"))
-    assert not known.is_unchanged(InputFile.of(tmp_path / "song.wav"))
+    assert known.is_same_recording(InputFile.of(tmp_path / "song.wav"), tmp_path / "song.wav")
+    assert not known.is_unchanged(InputFile.of(tmp_path / "song.wav"), tmp_path / "song.wav")

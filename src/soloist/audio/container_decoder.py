@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ import numpy as np
 from einops import rearrange
 
 from soloist.audio.blocks import Audio
-from soloist.audio.decoder import AudioInfo, damage, drop_first, truncation
+from soloist.audio.byte_ranges import SplicedFile
+from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
+from soloist.audio.flac_layout import frame_span
 from soloist.audio.stem_atom import read_stem_atom
-from soloist.errors import AudioError, UsageError
+from soloist.audio.timeline import Timeline
+from soloist.audio.track_choice import find_stream, languages
+from soloist.errors import AudioError
 
 # Local files only: a playlist must not make FFmpeg open network addresses.
 _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
+# Formats whose headers state the length, and formats of bare frames, without time stamps.
+_WITH_DURATION = ("matroska", "asf", "avi")
+_WITHOUT_TIMES = ("aac", "ac3", "eac3", "dts", "mp3")
+_MOST_FAILURES = 1000
+_SMALL_GAP = 0.005  # Seconds by which time stamps are rounded.
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
 
@@ -29,29 +39,51 @@ class ContainerDecoder:
     """Decoder of one audio stream of a file that FFmpeg can open.
 
     FFmpeg removes the encoder delay that the container states (edit lists, Opus pre-skip, LAME headers), and
-    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. Excerpts are decoded from the
-    beginning of the file: with most of these codecs, decoding from the middle gives other samples.
+    gapless information (`iTunSMPB`) cuts an MP4 file to its exact length. The sound of a film stays with the
+    picture: silence stands before sound that begins later, and in gaps; see `Timeline`. Excerpts are decoded
+    from the beginning of the file: with most of these codecs, decoding from the middle gives other samples.
 
     Args:
-        path: The file.
-        stream: Number of the audio stream, from 0.
+        remarks: The file, and what the decoder has to say about it.
+        stream: Number of the audio stream, from 0, or its language or name.
+        source: Bytes in place of the file; the decoder closes them.
+        samples: Length in samples. If None, the length in the header.
+        delay: Samples before the recording, which are dropped.
+        damaged: Every gap in the time stamps is missing sound.
 
     Raises:
         AudioError: The file is not audio, or has no audio stream.
         UsageError: There is no such stream.
     """
 
-    def __init__(self, path: Path, stream: int = 0) -> None:
-        self._container = _open(path)
+    def __init__(
+        self,
+        remarks: Remarks,
+        stream: int | str = 0,
+        *,
+        source: SplicedFile | None = None,
+        samples: int | None = None,
+        delay: int = 0,
+        damaged: bool = False,
+    ) -> None:
+        path = remarks.path
+        self.remarks = remarks
+        self._source, self._samples, self._delay, self._damaged = source, samples, delay, damaged
+        self._container = _open(path, source)
         try:
             audio = self._container.streams.audio
             if not audio:
                 raise AudioError(f"{path} has no sound in it, or is damaged")
-            if not 0 <= stream < len(audio):
-                raise UsageError(f"{path} has {len(audio)} audio stream(s); there is no stream {stream}")
-            self._stream = audio[stream]
+            names = _stream_names(self._container, path)
+            self._number = find_stream(path, stream, names, languages(audio))
+            self._stream = audio[self._number]
             if self._stream.codec_context is None:
                 raise AudioError(f"{path}: the coding of its sound is not supported; convert it first")
+            if self._stream.codec_context.name == "flac":
+                # Frames of a bare file state their places.
+                self._damaged = self._container.format.name == "flac" or damaged
+                # Without this, FFmpeg plays damaged frames as noise.
+                self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:
@@ -65,20 +97,103 @@ class ContainerDecoder:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._source is not None:
+            self._source.close()
 
     def _decode_all(self) -> Iterator[Audio]:
         position = 0
         exact = self.info.samples
-        try:
-            for frame in self._container.decode(self._stream):
-                block = self._convert(frame, position)
-                if exact is not None:
-                    block = block[:, : exact - position]
-                position += block.shape[1]
+        for block in drop_first(self._decode_frames(), self._delay):
+            block = block if exact is None else block[:, : exact - position]
+            position += block.shape[1]
+            if block.shape[1]:
                 yield block
-        except av.FFmpegError as error:
-            raise damage(self.info.path, position / self.info.sample_rate, error.strerror) from error
         self._check_end(position)
+
+    def _decode_frames(self) -> Iterator[Audio]:
+        """Decode all frames; silence replaces those that are damaged, and fills the gaps of a film."""
+        position, rate, channels = 0, self.info.sample_rate, self.info.channels
+        timeline, error = Timeline(self._container, self._stream), None
+        damaged = self._damaged
+        for frame in self._frames():
+            if isinstance(frame, AudioError):
+                error, damaged = error or frame, True
+                continue
+            least = 0.0 if error else _SMALL_GAP if damaged and position else None
+            missing = timeline.silence_before(frame, position, least=least)
+            if error or (missing and least is not None):
+                self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+            position += missing
+            error = None
+            block = self._convert(frame, position)
+            position += block.shape[1]
+            yield block
+        if error is not None and self._samples is not None:
+            missing = max(0, self._samples + self._delay - position)
+            self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+        elif error is not None:
+            self.remarks.end_early(error)
+
+    def _seconds(self, position: int) -> float:
+        return max(0, position - self._delay) / self.info.sample_rate
+
+    def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
+        """Decode packet by packet; an error in place of a packet that cannot be decoded."""
+        samples, more = 0, Fraction(0)
+        size = 0.0
+        is_bare = self._container.format.name in _WITHOUT_TIMES
+        for packet in self._packets():
+            try:
+                if isinstance(packet, av.FFmpegError):
+                    raise packet
+                for frame in packet.decode():
+                    samples += frame.samples
+                    size += (packet.size - size) / 8 if size and packet.size else packet.size - size
+                    self._correct_time(packet, frame, more)
+                    yield frame
+            except av.FFmpegError as error:
+                if is_bare and not isinstance(packet, av.FFmpegError) and size and packet.duration:
+                    # Without time stamps in the file, FFmpeg counts several lost frames as one.
+                    lost = max(0, round(packet.size / size) - 1)
+                    more += lost * packet.duration * Fraction(packet.time_base)
+                yield damage(self.info.path, self._seconds(samples), error.strerror)
+
+    def _packets(self) -> Iterator[Any]:
+        """Read the packets of the stream; an `FFmpegError` in place of bytes that are no packets."""
+        failures = 0
+        packets = self._container.demux(self._stream)
+        while failures < _MOST_FAILURES:
+            try:
+                packet = next(packets, None)
+            except av.EOFError:
+                return
+            except av.FFmpegError as error:
+                failures += 1
+                packets = self._container.demux(self._stream)
+                yield error
+                continue
+            if packet is None:
+                return
+            failures = 0
+            yield packet
+
+    def _correct_time(self, packet: av.Packet, frame: av.AudioFrame, more: Fraction) -> None:
+        """Correct the time stamp of a frame of a bare stream, in which FFmpeg passes over lost frames.
+
+        Args:
+            packet: Packet of the frame.
+            frame: The frame.
+            more: Seconds of lost frames that are not in the time stamps.
+        """
+        extra = self._stream.codec_context.extradata
+        if self._container.format.name == "flac" and extra:
+            span = frame_span(bytes(packet)[:16], int.from_bytes(extra[:2], "big"))
+            if span is not None:
+                frame.pts, frame.time_base = span[0], Fraction(1, frame.sample_rate)
+        elif more and frame.pts is not None and frame.time_base:
+            frame.pts += round(more / Fraction(frame.time_base))
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -97,26 +212,32 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Raise AudioError if much less was decoded than an MP4 header states."""
-        if not self._container.format.name.startswith("mov"):
-            return  # Durations of other containers are FFmpeg's estimates.
-        if position / self.info.sample_rate < self.info.duration - _TOLERANCE:
-            raise truncation(self.info.path, position / self.info.sample_rate, self.info.duration)
+        """Notice if much less was decoded than the header states."""
+        stated = self._stated_duration()
+        if stated is None:
+            return
+        if position / self.info.sample_rate < stated - _TOLERANCE:
+            error = truncation(self.info.path, position / self.info.sample_rate, stated)
+            self.remarks.end_early(error)
 
     def _describe(self, path: Path) -> AudioInfo:
         stream = self._stream
         if not stream.rate or not stream.codec_context.channels:
             raise AudioError(f"{path} is corrupt: its audio stream has no sample rate or no channels")
-        exact = self._exact_length()
+        exact = self._samples if self._samples is not None else self._exact_length()
+        delay = Timeline(self._container, stream).delay
+        exact = exact and exact + delay
         return AudioInfo(
             path=path,
-            duration=exact / stream.rate if exact else self._estimate_duration(),
+            duration=exact / stream.rate if exact else self._estimate_duration(delay / stream.rate),
             samples=exact,
             sample_rate=stream.rate,
             channels=stream.codec_context.channels,
             container=_container_name(self._container.format.name, path),
             codec=stream.codec_context.codec.canonical_name,
             streams=_stream_names(self._container, path),
+            languages=languages(self._container.streams.audio),
+            stream=self._number,
         )
 
     def _exact_length(self) -> int | None:
@@ -131,19 +252,49 @@ class ContainerDecoder:
         except ValueError:
             return None
 
-    def _estimate_duration(self) -> float:
+    def _stated_duration(self) -> float | None:
+        """Length in seconds by the header; None if the container has none, and FFmpeg estimates it."""
+        name = self._container.format.name
+        if self._samples is not None or name.startswith("mov"):
+            return self.info.duration
+        if not name.startswith(_WITH_DURATION):
+            return None
+        if not self._container.duration:
+            return None
+        whole = self._container.duration / av.time_base
+        beginning = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        try:
+            # mkvmerge and FFmpeg note the length of each stream.
+            hours, minutes, seconds = self._stream.metadata.get("DURATION", "").split(":")
+            noted = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        except ValueError:
+            return whole - beginning if len(self._container.streams) == 1 else None
+        return noted - beginning if noted <= whole + _TOLERANCE else None
+
+    def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:
-            return float(self._stream.duration * self._stream.time_base)
-        return (self._container.duration or 0) / av.time_base
+            return delay + float(self._stream.duration * self._stream.time_base)
+        if (end := _tagged_end(self._stream)) is not None:
+            return end
+        return self._container.duration / av.time_base if self._container.duration else None
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, source: SplicedFile | None) -> Any:
     try:
-        return av.open(f"file:{path}", options=_OPTIONS)
+        return av.open(source or f"file:{path}", options=_OPTIONS)
     except (av.FFmpegError, OSError) as error:
         raise AudioError(
             f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"
         ) from error
+
+
+def _tagged_end(stream: Any) -> float | None:
+    """End of a stream of Matroska by its tag `DURATION`, such as 00:03:25.120000000, in s."""
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return float(3600 * int(hours) + 60 * int(minutes) + float(seconds)) or None
+    except (KeyError, ValueError):
+        return None
 
 
 def _container_name(names: str, path: Path) -> str:

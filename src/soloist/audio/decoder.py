@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
+
+import numpy as np
 
 from soloist.audio.blocks import Audio
-from soloist.errors import AudioError
+from soloist.audio.track_choice import stream_titles
+from soloist.errors import AudioError, UsageError
+
+Tolerance = Literal["nothing", "damage", "truncation"]
+"""Missing sound that is no error: none, within a file, or also at its end."""
+
+WAY_OUT = "copy it again, or separate the rest with --keep-going"
+"""Advice for a truncated file."""
+
+_SILENT_BLOCK = 65536
 
 
 @dataclass(frozen=True)
@@ -17,29 +28,99 @@ class AudioInfo:
 
     Attributes:
         path: The file.
-        duration: Length in seconds; an estimate if `samples` is None.
+        duration: Length in seconds; an estimate if `samples` is None, and None if unknown.
         samples: Length in samples; None if the container does not state it exactly.
         sample_rate: Sample rate in Hz.
         channels: Number of channels.
         container: Name of the file format, such as "wav" or "mp4".
         codec: Name of the coding, such as "pcm_24" or "aac".
         streams: Names of the audio streams: one for ordinary files, five for a `.stem.mp4`.
+        languages: Language of each stream by ISO 639, such as "eng"; empty if not stated.
+        stream: Number of the described stream, from 0.
     """
 
     path: Path
-    duration: float
+    duration: float | None
     samples: int | None
     sample_rate: int
     channels: int
     container: str
     codec: str
     streams: tuple[str, ...] = ("audio",)
+    languages: tuple[str, ...] = ("",)
+    stream: int = 0
+
+    @property
+    def titles(self) -> list[str]:
+        """Numbers of the audio streams from 1, with names and languages: `2 commentary (eng)`."""
+        return stream_titles(self.streams, self.languages)
+
+
+@dataclass
+class Remarks:
+    """Differences between a file and its header, found when it is opened and decoded.
+
+    Attributes:
+        path: The file.
+        tolerance: Missing sound that is noted; other missing sound is an error.
+        notes: Lines about wrong headers that cost no sound.
+        losses: Lines about missing sound within the file.
+        truncation: Line about the missing end; None if the end exists.
+    """
+
+    path: Path
+    tolerance: Tolerance = "nothing"
+    notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    truncation: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance not in get_args(Tolerance):
+            choices = ", ".join(get_args(Tolerance))
+            raise UsageError(f"tolerance must be one of {choices}, not {self.tolerance!r}")
+
+    def note(self, clause: str) -> None:
+        """Note a wrong header that costs no sound."""
+        self.notes.append(f"{self.path}: {clause}")
+
+    def lose(self, begin: float, seconds: float, error: AudioError | None = None) -> None:
+        """Note a gap within the file, which the decoder fills with silence.
+
+        Args:
+            begin: Beginning of the gap in seconds.
+            seconds: Length of the gap.
+            error: Error of the decoder, if it raised one.
+
+        Raises:
+            AudioError: Damage is not tolerated.
+        """
+        if self.tolerance == "nothing":
+            raise error or damage(self.path, begin, f"{seconds:.3f} s are missing")
+        self.losses.append(
+            f"{self.path} is damaged: {seconds:.3f} s are missing at {begin:.3f} s, and replaced by silence"
+        )
+
+    def end_early(self, error: AudioError) -> None:
+        """Note that the end is missing.
+
+        Raises:
+            AudioError: Truncation is not tolerated.
+        """
+        if self.tolerance != "truncation":
+            raise error
+        self.truncation = self.truncation or str(error).removesuffix(f"; {WAY_OUT}")
 
 
 class Decoder(Protocol):
-    """Decoder of one audio stream of a file."""
+    """Decoder of one audio stream of a file.
+
+    Attributes:
+        info: Properties of the file.
+        remarks: Differences between the file and its header.
+    """
 
     info: AudioInfo
+    remarks: Remarks
 
     def decode(self, first: int) -> Iterator[Audio]:
         """Decode from sample `first` on, in arrays `(channels, samples)` of any length in [-1, 1].
@@ -47,7 +128,7 @@ class Decoder(Protocol):
         The samples equal those of a decoding from the beginning, bit by bit.
 
         Raises:
-            AudioError: The file is corrupt or truncated.
+            AudioError: The file is corrupt or truncated, and `remarks` does not tolerate it.
         """
 
     def close(self) -> None:
@@ -64,11 +145,22 @@ def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
         count = 0
 
 
-def truncation(path: Path, seconds: float, expected: float) -> AudioError:
+def silence(channels: int, samples: int) -> Iterator[Audio]:
+    """Make silence `(channels, samples)` in blocks."""
+    while samples > 0:
+        block = min(samples, _SILENT_BLOCK)
+        yield np.zeros((channels, block), np.float32)
+        samples -= block
+
+
+def truncation(path: Path, seconds: float, expected: float | None) -> AudioError:
     """Error for a file that ends before the length in its header."""
-    return AudioError(f"{path} is truncated: it ends at {seconds:.3f} s of {expected:.3f} s; copy it again")
+    of = "" if expected is None else f" of {expected:.3f} s"
+    return AudioError(f"{path} is truncated: it ends at {seconds:.3f} s{of}; {WAY_OUT}")
 
 
 def damage(path: Path, seconds: float, reason: object) -> AudioError:
     """Error for a file that cannot be decoded beyond some second."""
-    return AudioError(f"{path} is truncated or corrupt: decoding stops at {seconds:.3f} s ({reason})")
+    return AudioError(
+        f"{path} is truncated or corrupt: decoding stops at {seconds:.3f} s ({reason}); {WAY_OUT}"
+    )

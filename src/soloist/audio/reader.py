@@ -10,25 +10,32 @@ from types import TracebackType
 import numpy as np
 
 from soloist.audio.blocks import Audio, cut_blocks
-from soloist.audio.container_decoder import ContainerDecoder
-from soloist.audio.decoder import AudioInfo, Decoder
-from soloist.audio.soundfile_decoder import open_soundfile
+from soloist.audio.decoder import AudioInfo, Remarks, Tolerance
+from soloist.audio.opening import open_decoder
 from soloist.errors import AudioError, UsageError
 
 
-def probe(path: str | os.PathLike[str]) -> AudioInfo:
-    """Read the header of an audio file, without decoding it.
+def probe(
+    path: str | os.PathLike[str], *, stream: int | str = 0, tolerance: Tolerance = "nothing"
+) -> AudioInfo:
+    """Read the headers of an audio file, without decoding it.
+
+    Args:
+        path: The file.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
+        tolerance: Missing sound that is no error; see `AudioReader`.
 
     Raises:
         AudioError: The file is missing, empty, truncated by its header, or not audio.
+        UsageError: There is no such stream, or the path is a pipe or a device.
     """
-    decoder = _open_decoder(Path(path), 0)
+    decoder = open_decoder(Remarks(Path(path), tolerance), stream)
     decoder.close()
     return decoder.info
 
 
 def read_audio(
-    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int = 0
+    path: str | os.PathLike[str], *, start: float = 0.0, duration: float | None = None, stream: int | str = 0
 ) -> tuple[Audio, int]:
     """Read a file or an excerpt into memory; arguments and errors are those of `AudioReader`.
 
@@ -39,22 +46,41 @@ def read_audio(
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 
+def track_duration(path: str | os.PathLike[str], *, stream: int | str = 0) -> float:
+    """Measure the length of a file in seconds; only files of unknown length are decoded.
+
+    Raises:
+        AudioError: The file cannot be read.
+    """
+    with AudioReader(path, stream=stream) as reader:
+        if reader.info.duration is not None:
+            return reader.info.duration
+        return sum(block.shape[1] for block in reader.blocks()) / reader.sample_rate
+
+
 class AudioReader:
     """Reader of an audio stream in blocks of any length; memory does not depend on the duration.
 
     The encoder delay is removed: a track starts with the first sample of the recording. An excerpt begins
     exactly at sample `round(start * sample_rate)`, also with lossy codecs, and equals that part of the whole
-    bit by bit.
+    bit by bit. The sound of a film stays with its picture: silence stands before sound that begins later.
 
     Args:
         path: The file.
         start: Beginning of the excerpt, seconds.
         duration: Length of the excerpt, seconds; shorter if the file ends before. If None, read to the end.
-        stream: Number of the audio stream in a multi-stream file, from 0.
+        stream: Number of the audio stream in a multi-stream file, from 0, or its language or name.
+        tolerance: Missing sound that is no error: "nothing"; "damage" within the file, which becomes silence;
+            or also "truncation", a missing end.
+
+    Attributes:
+        info: Properties of the file.
+        remarks: Wrong headers and missing sound, as far as the file was read.
 
     Raises:
         AudioError: The file is missing, empty, truncated, not audio, or ends before `start`.
-        UsageError: `start` or `duration` is negative or not finite, or there is no such stream.
+        UsageError: `start` or `duration` is negative or not finite, there is no such stream, or the path is a
+            pipe or a device.
     """
 
     def __init__(
@@ -63,13 +89,15 @@ class AudioReader:
         *,
         start: float = 0.0,
         duration: float | None = None,
-        stream: int = 0,
+        stream: int | str = 0,
+        tolerance: Tolerance = "nothing",
     ) -> None:
         if not 0 <= start < float("inf"):
             raise UsageError(f"start must be a time from 0 s on, not {start}")
         if duration is not None and not 0 < duration < float("inf"):
             raise UsageError(f"duration must be a positive time in seconds, not {duration}")
-        self._decoder = _open_decoder(Path(path), stream)
+        self.remarks = Remarks(Path(path), tolerance)
+        self._decoder = open_decoder(self.remarks, stream)
         self.info = self._decoder.info
         self._first = round(start * self.sample_rate)
         self._count = None if duration is None else max(1, round(duration * self.sample_rate))
@@ -143,24 +171,5 @@ class AudioReader:
         if self._first == 0:
             return AudioError(f"{self.info.path} holds no samples")
         start = self._first / self.sample_rate
-        return AudioError(f"{self.info.path} ends before {start:.3f} s: it lasts {self.info.duration:.3f} s")
-
-
-def _open_decoder(path: Path, stream: int) -> Decoder:
-    _check_readable(path)
-    # libsndfile's formats have one stream; FFmpeg finds or refuses a higher number.
-    decoder = open_soundfile(path) if stream == 0 else None
-    return decoder or ContainerDecoder(path, stream)
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise AudioError(f"{path} is a folder, not an audio file")
-        with open(path, "rb") as file:
-            if not file.read(1):
-                raise AudioError(f"{path} is empty")
-    except FileNotFoundError as error:
-        raise AudioError(f"{path} does not exist") from error
-    except (OSError, ValueError) as error:
-        raise AudioError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        lasts = "" if self.info.duration is None else f": it lasts {self.info.duration:.3f} s"
+        return AudioError(f"{self.info.path} ends before {start:.3f} s{lasts}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal
-
-from soloist.errors import AudioError
+from typing import BinaryIO, Literal, Protocol
 
 RIFF_LIMIT = 2**32 - 1
 """Largest size in RIFF's 32-bit field, bytes; larger files are RF64."""
@@ -19,6 +16,14 @@ HEADER_SIZE = 12
 
 SampleType = Literal["u8", "s16", "s24", "s32", "f32", "f64"]
 """Little-endian PCM: unsigned, signed or floating-point, and bits per sample."""
+
+
+class Readable(Protocol):
+    """Source of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+
 
 _PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # KSDATAFORMAT_SUBTYPE_*: the format tag, followed by these 14 bytes.
@@ -31,7 +36,7 @@ _DS64 = struct.Struct("<4sIQQQI")
 
 
 def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> bytes:
-    """Make the content of a `fmt ` chunk for little-endian PCM."""
+    """Make the content of a `fmt ` chunk for little-endian PCM; float has `cbSize`."""
     bits = int(sample_type[1:])
     tag = _IEEE_FLOAT if sample_type.startswith("f") else _PCM
     align = channels * bits // 8
@@ -46,15 +51,33 @@ def describe_pcm(sample_rate: int, channels: int, sample_type: SampleType) -> by
         bits,
     )
     if not extensible:
-        return head
+        return _extended(head)
     return head + struct.pack("<HHIH", 22, bits, _SPEAKERS.get(channels, 0), tag) + _GUID_TAIL
+
+
+def _extended(description: bytes) -> bytes:
+    """Append the field `cbSize`, which all formats but PCM have, to a `fmt ` chunk without it."""
+    tag = int.from_bytes(description[:2], "little")
+    return description if tag == _PCM or len(description) != 16 else description + bytes(2)
+
+
+def _needs_count(description: bytes) -> bool:
+    """Tell whether a `fact` chunk must state the number of samples: a float or companded format.
+
+    Formats that pack several samples (ADPCM, GSM) keep the count out: the size does not say it.
+    """
+    tag, channels, _, _, align, bits = struct.unpack_from("<HHIIHH", description.ljust(16, b"\0"))
+    if tag == _EXTENSIBLE:
+        tag = int.from_bytes(description[24:26], "little")
+    return tag != _PCM and bits >= 8 and align == channels * bits // 8
 
 
 class WaveWriter:
     """Block-wise writer of a WAV file, which becomes RF64 beyond the size limit of RIFF (EBU Tech 3306).
 
     A `JUNK` chunk reserves space for the 64-bit sizes, as the specification proposes for recordings of
-    unknown length.
+    unknown length. Float formats have the field `cbSize` and the `fact` chunk that strict readers demand
+    (Microsoft, "New multimedia data types and data techniques", 1994).
 
     Args:
         path: The file, which is created or replaced.
@@ -65,10 +88,16 @@ class WaveWriter:
     def __init__(self, path: Path, description: bytes, *, riff_limit: int = RIFF_LIMIT) -> None:
         self._limit = riff_limit
         self._align = max(1, struct.unpack_from("<H", description, 12)[0])
+        description = _extended(description)
         self._bytes = 0
         self._file: BinaryIO = open(path, "wb")  # noqa: SIM115 - closed by `close`
         self._file.write(b"RIFF" + bytes(4) + b"WAVE" + b"JUNK" + struct.pack("<I28x", 28))
         self._file.write(b"fmt " + struct.pack("<I", len(description)) + description)
+        self._file.write(bytes(len(description) % 2))
+        self._count_at: int | None = None
+        if _needs_count(description):
+            self._file.write(b"fact" + struct.pack("<II", 4, 0))
+            self._count_at = self._file.tell() - 4
         self._file.write(b"data" + bytes(4))
         self._data_start = self._file.tell()
 
@@ -93,12 +122,14 @@ class WaveWriter:
             if self._bytes % 2:
                 file.write(b"\0")
             size = file.tell() - 8
+            frames = self._bytes // self._align
+            if self._count_at is not None:
+                self._put(self._count_at, struct.pack("<I", min(frames, RIFF_LIMIT)))
             if size <= self._limit:
                 self._put(4, struct.pack("<I", size))
                 self._put(self._data_start - 4, struct.pack("<I", self._bytes))
             else:
                 unknown = b"\xff" * 4
-                frames = self._bytes // self._align
                 self._put(0, b"RF64" + unknown)
                 self._put(12, _DS64.pack(b"ds64", 28, size, self._bytes, frames, 0))
                 self._put(self._data_start - 4, unknown)
@@ -132,7 +163,7 @@ def is_little_endian_wave(head: bytes) -> bool:
     return head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE"
 
 
-def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
+def read_chunks(stream: Readable, head: bytes) -> Chunks | None:
     """Read the chunks of a WAV, RF64 or AIFF stream up to its samples, without seeking.
 
     Args:
@@ -161,7 +192,7 @@ def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
     return None
 
 
-def _read_some(stream: BinaryIO, size: int) -> bytes:
+def _read_some(stream: Readable, size: int) -> bytes:
     """Skip `size` bytes and return the first `_CHUNK_LIMIT` of them."""
     content = stream.read(min(size, _CHUNK_LIMIT))
     rest = size - len(content)
@@ -176,25 +207,3 @@ def _is_unknown(size: int) -> bool:
     Placeholders are zero and all ones (FFmpeg and many others), or just below 2 GiB (SoX, arecord).
     """
     return size == 0 or 0x7FFFF000 <= size <= 0x80000000 or RIFF_LIMIT - 256 <= size <= RIFF_LIMIT
-
-
-def check_complete(path: Path) -> Chunks | None:
-    """Check that a WAV or AIFF file holds all samples that its header states.
-
-    Returns:
-        Its chunks; None if the file is of another format.
-
-    Raises:
-        AudioError: The file is truncated.
-    """
-    with open(path, "rb") as file:
-        chunks = read_chunks(file, file.read(HEADER_SIZE))
-    if chunks is None or chunks.data_size is None:
-        return chunks
-    present = os.path.getsize(path) - chunks.data_start
-    if present < chunks.data_size:
-        raise AudioError(
-            f"{path} is truncated: {chunks.data_size} bytes of sound are promised, {max(0, present)} exist; "
-            "copy it again"
-        )
-    return chunks

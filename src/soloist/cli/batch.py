@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import traceback
@@ -15,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from soloist.audio import RawFormat, spool_stream
-from soloist.cli.console import printable
+from soloist.audio import RawFormat, is_read_once, spool_stream
+from soloist.cli.console import decibels, printable
 from soloist.cli.models import fetch
-from soloist.errors import SoloistError, UsageError, explain, one_line
+from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
+from soloist.files import json_text
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -37,7 +37,10 @@ STANDARD_INPUT = "-"
 _REDIRECTED = Path("/dev/stdin")
 """Standard input, which may be a file (`< song.wav`) that no stem may replace."""
 
-_PLANNED = ("input", "model", "stems", "duration", "device", "engine", "skipped", "note")
+_PLANNED = (
+    *("input", "model", "stems", "duration", "device", "engine", "skipped", "note", "sample_rate"),
+    *("audio_tracks", "audio_track"),
+)
 
 
 class ConsoleBatch:
@@ -68,7 +71,8 @@ class ConsoleBatch:
         self._model = model or DEFAULT_MODEL
         self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
-        self._console = Console(stderr=True)
+        self._lost = 0
+        self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
             # Networks use tensors of few sizes again and again, rules do not.
             return_memory_at_once()
@@ -78,46 +82,67 @@ class ConsoleBatch:
         if not self._card.on_disk and not Path(self._model).exists():
             fetch(self._model, quiet=self._quiet or self._as_json)
         batch = Batch(self._model, self._settings)
-        with self._tracks(inputs, raw) as (tracks, empty), self._progress(len(tracks)) as progress:
-            failures = empty + batch.run(tracks, self._report, self._fail, progress)
-        if failures and len(tracks) + empty > 1:
-            self._say(f"{failures} of {len(tracks) + empty} inputs failed", always=True)
+        with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
+            failures = batch.run(tracks, self._report, self._report_failure, progress) + self._lost
+        if failures and len(tracks) + self._lost > 1:
+            self._say(f"{failures} of {len(tracks) + self._lost} inputs failed", always=True)
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Report what `run` would do and take; True if every input can be read and fits."""
         batch = Batch(self._model, self._settings)
         start = process_age()
-        seconds: list[float] = []
+        seconds: list[float | None] = []
 
         def report(plan: TrackReport, expected: DryRunReport | None) -> None:
             self._report_plan(plan, expected, start)
             seconds.append(expected.seconds if expected else 0.0)
 
-        with self._tracks(inputs, raw) as (tracks, empty):
-            failures = empty + batch.plan(tracks, report, self._fail)
-        if seconds and start is not None and not self._as_json:
-            typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
+        with self._tracks(inputs, raw) as tracks:
+            failures = batch.plan(tracks, report, self._report_failure) + self._lost
+        if seconds and None not in seconds and start is not None and not self._as_json:
+            total = start + sum(filter(None, seconds))
+            typer.echo(f"in all about {total:.1f} s, of which it takes {start:.1f} s to start")
         return not failures
 
     @contextmanager
-    def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[tuple[list[Track], int]]:
-        """Find the tracks, report inputs without any, and count these."""
+    def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[list[Track]]:
+        """Find the tracks, report inputs without any, and copy what can be read only once."""
         named = [given for given in inputs if given != STANDARD_INPUT]
         if raw is not None and len(named) == len(inputs):
             raise UsageError("a raw format is for standard input: name - as an input")
-        empty: list[tuple[str, UsageError]] = []
-        tracks = find_tracks(
-            named, exclude=self._settings.folder, failure=lambda *failure: empty.append(failure)
-        )
-        for failure in empty:
-            self._report_failure(*failure)
-        if len(named) == len(inputs):
-            yield tracks, len(empty)
+        tracks = find_tracks(named, exclude=self._settings.folder, failure=self._lose)
+        pipes = any(is_read_once(track.path) for track in tracks)
+        if len(named) == len(inputs) and not pipes:
+            yield tracks
             return
         with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-            spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
-            yield [*tracks, Track(spooled, "stdin", _REDIRECTED)], len(empty)
+            tracks = [kept for track in tracks if (kept := self._keep(track, Path(folder))) is not None]
+            if len(named) < len(inputs):
+                if sys.stdin is None:
+                    raise UsageError("standard input is closed: name a file, or send one to standard input")
+                spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
+                tracks.append(Track(spooled, "stdin", STANDARD_INPUT, _REDIRECTED))
+            yield tracks
+
+    def _lose(self, given: str, error: Exception) -> None:
+        """Report an input without any recording."""
+        self._lost += 1
+        self._report_failure(Track(Path(given), given, given), error)
+
+    def _keep(self, track: Track, folder: Path) -> Track | None:
+        """Copy what can be read only once, such as a pipe, to a file; None if nothing could be read."""
+        if not is_read_once(track.path):
+            return track
+        try:
+            with open(track.path, "rb") as stream:
+                return Track(spool_stream(stream, folder), track.name, track.label)
+        except (AudioError, OSError) as error:
+            self._lost += 1
+            self._report_failure(
+                track, AudioError(f"{track.path}: {getattr(error, 'strerror', None) or error}")
+            )
+            return None
 
     @contextmanager
     def _progress(self, tracks: int) -> Iterator[Callable[[BatchProgress], None]]:
@@ -137,7 +162,7 @@ class ConsoleBatch:
             def advance(progress: BatchProgress) -> None:
                 if not progress.done:
                     bars.reset(current)
-                name = printable(_short(progress.track.path.name))
+                name = printable(_short(progress.track.alias or progress.track.path.name))
                 bars.update(current, description=name, completed=progress.done, total=progress.total or None)
                 bars.update(everything, completed=progress.batch_done, total=progress.batch_total)
 
@@ -145,22 +170,32 @@ class ConsoleBatch:
 
     def _report(self, report: TrackReport) -> None:
         if self._as_json:
-            typer.echo(json.dumps({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
+            result = {"ok": report.truncation is None, "error": report.truncation}
+            if report.truncation is None:
+                del result["error"]
+            typer.echo(json_text({**report.as_dict(), **result, "peak_memory_mb": peak_memory()}))
+            self._report_losses(report)
             return
         if report.skipped:
             note = f" ({report.note})" if report.note else ""
             self._say(f"{report.input}: all stems are there, skipped{note}")
             return
         folder = next(iter(report.stems.values())).parent
-        speed = report.duration / report.elapsed if report.elapsed else 0.0
+        duration = report.duration or 0.0
+        speed = duration / report.elapsed if report.elapsed else 0.0
         self._say(
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
-            f"{report.duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
+            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
         )
         if report.note:
             self._say(f"  {report.note}")
+        for note in report.notes:
+            self._say(f"  {note}")
+        self._report_losses(report)
+        if report.track_line:
+            self._say(f"  {report.track_line}")
         if report.gain != 1.0:
-            self._say(f"  all stems scaled by {report.gain:.4f} so that none clips")
+            self._say(f"  all stems lowered by {-decibels(report.gain):.1f} dB so that none clips")
         if self._verbose:
             self._say(
                 f"  model {report.model} by {report.engine} on {report.device}, "
@@ -169,6 +204,13 @@ class ConsoleBatch:
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
 
+    def _report_losses(self, report: TrackReport) -> None:
+        """Report missing sound, even if only errors are wanted."""
+        for loss in report.losses:
+            self._say(f"soloist: {loss}", always=True)
+        if report.truncation is not None:
+            self._say(f"soloist: {report.truncation}; the stems end there", always=True)
+
     def _report_plan(self, plan: TrackReport, expected: DryRunReport | None, start: float | None) -> None:
         card, weights = self._card, _weights_size(self._model, self._card)
         if self._as_json:
@@ -176,37 +218,38 @@ class ConsoleBatch:
             shown = {name: values[name] for name in _PLANNED} | (expected.as_dict() if expected else {})
             started = None if start is None else round(start, 3)
             about = {
-                "licence": card.licence.weights,
+                "licence": card.licence.stated,
                 "weights_mb": round(weights, 3),
                 "start_seconds": started,
             }
-            typer.echo(json.dumps(shown | about | {"ok": True, "dry_run": True}))
+            typer.echo(json_text(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
             typer.echo(printable(f"{plan.input}: skip, all stems are there"))
             return
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
-            f"{printable(str(plan.input))}: {plan.duration:.1f} s with {plan.model} by {plan.engine} "
+            f"{printable(str(plan.input))}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} "
             f"on {plan.device}\n"
-            f"  about {expected.seconds:.1f} s and {_memory(expected)}, by {basis}"
+            f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
-            typer.echo(f"  weights: {weights:.1f} MB, {card.licence.weights or 'of no stated licence'}")
+            typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
+        if plan.track_line:
+            typer.echo(f"  {plan.track_line}")
         for path in dict.fromkeys(plan.stems.values()):
             typer.echo(printable(f"  {path}"))
         if plan.note:
             typer.echo(printable(f"  {plan.note}"))
 
-    def _fail(self, track: Track, error: Exception) -> None:
-        self._report_failure(str(track.path), error)
-
-    def _report_failure(self, given: str, error: Exception) -> None:
+    def _report_failure(self, track: Track, error: Exception) -> None:
         message = one_line(explain(error))
-        if given not in message and not isinstance(error, SoloistError):
-            message = f"{given}: {message}"
+        if track.alias:
+            message = message.replace(str(track.path), track.alias)
+        if track.label not in message and not isinstance(error, SoloistError):
+            message = f"{track.label}: {message}"
         if self._as_json:
-            typer.echo(json.dumps({"input": given, "ok": False, "error": message}))
+            typer.echo(json_text({"input": track.label, "ok": False, "error": message}))
         self._say(f"soloist: {message}", always=True)
         if "--debug" in sys.argv and not isinstance(error, (SoloistError, OSError)):
             self._say("".join(traceback.format_exception(error)), always=True)
@@ -214,6 +257,14 @@ class ConsoleBatch:
     def _say(self, message: str, *, always: bool = False) -> None:
         if always or not (self._quiet or self._as_json):
             self._console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
+
+
+def _seconds(duration: float | None) -> str:
+    return "unknown length" if duration is None else f"{duration:.1f} s"
+
+
+def _about(expected: DryRunReport) -> str:
+    return "about " if expected.seconds is None else f"about {expected.seconds:.1f} s and "
 
 
 def _memory(expected: DryRunReport) -> str:

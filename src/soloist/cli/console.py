@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
@@ -89,7 +90,7 @@ def print_table(table: PrintedTable, compact: PrintedTable | None = None) -> Non
     """
     from rich.console import Console
 
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     narrow = compact or table
@@ -132,14 +133,19 @@ def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[st
 
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
-    import json
+    from soloist.files import json_text
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json_text(value, indent=2, ensure_ascii=False))
 
 
 def counted(number: int, noun: str) -> str:
     """A number and its noun: `1 error`, `2 errors`."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def decibels(gain: float) -> float:
+    """Level of a gain, dB."""
+    return 20 * math.log10(gain)
 
 
 def printable(text: str) -> str:
@@ -186,7 +192,7 @@ def _errors() -> Console:
     """The only console of standard error, so that lines appear above bars."""
     from rich.console import Console
 
-    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager

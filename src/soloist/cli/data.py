@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from soloist.cli.console import PrintedTable, counted, print_json, print_table, progress_bar, warn
+from soloist.cli.console import PrintedTable, counted, decibels, print_json, print_table, progress_bar, warn
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.options import OVERRIDES, JsonOption, Override, parse_arguments
 from soloist.errors import UsageError
@@ -236,7 +236,7 @@ def _show_conversions(conversions: list[Conversion], output: Path) -> None:
     there = sum(conversion.skipped for conversion in conversions)
     scaled = [conversion.gain for conversion in conversions if conversion.gain != 1.0]
     if scaled:
-        typer.echo(f"{len(scaled)} scaled so that nothing clips, by no less than {min(scaled):.4f}")
+        typer.echo(f"{len(scaled)} lowered so that nothing clips, by {-decibels(min(scaled)):.1f} dB at most")
     parts = [f"{len(conversions) - failed - there} converted to {output}"]
     parts += [f"{there} were there already"] * bool(there) + [f"{failed} failed"] * bool(failed)
     typer.echo(", ".join(parts))

@@ -17,10 +17,9 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a file.")] = False,
 ) -> None:
     """Show duration, rate, channels, format and streams of audio files."""
-    import json
-
     from soloist.audio import probe
     from soloist.errors import explain, one_line
+    from soloist.files import json_text
 
     failed = False
     for file in files:
@@ -33,14 +32,19 @@ def info(
             continue
         if as_json:
             values = {**found.__dict__, "path": str(found.path)}
-            typer.echo(json.dumps(values))
+            typer.echo(json_text(values))
             continue
-        minutes, seconds = divmod(found.duration, 60)
-        streams = f", streams: {', '.join(found.streams)}" if len(found.streams) > 1 else ""
+        length = "length unknown" if found.duration is None else _clock(found.duration)
+        streams = f", audio tracks: {', '.join(found.titles)}" if len(found.streams) > 1 else ""
         typer.echo(
-            f"{printable(str(found.path))}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
+            f"{printable(str(found.path))}: {length}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "
             f"{found.container} ({found.codec}){streams}"
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _clock(duration: float) -> str:
+    minutes, seconds = divmod(duration, 60)
+    return f"{int(minutes)}:{seconds:06.3f}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from soloist.config import imports
-from soloist.errors import Interrupted, SoloistError, UsageError, explain
+from soloist.errors import Interrupted, SoloistError, UsageError, explain, one_line
 from soloist.resources import interruptible
 
 INTERRUPTED = 130
@@ -91,7 +91,7 @@ def _explain(error: Exception) -> tuple[str, int]:
 def _fail(message: str, code: int) -> NoReturn:
     # Clears Python's record of an interrupted `eval`; otherwise the process would end by the signal.
     eval("None")
-    print(f"soloist: {' '.join(message.split())}", file=sys.stderr)
+    print(f"soloist: {one_line(message)}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -154,7 +154,7 @@ def _rows(cards: Sequence[Card]) -> PrintedTable:
             ", ".join(card.sources),
             f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "any",
             _millions(card.parameters),
-            _licence(card),
+            card.licence.stated,
             _first_figure(card),
             _on_disk(card),
         )
@@ -169,17 +169,13 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
         (
             f"{card.name}\n  {', '.join(card.sources)}",
             _millions(card.parameters),
-            _licence(card),
+            card.licence.stated,
             _first_figure(card).replace(" (dB)", "").partition(" (docs")[0],
             _on_disk(card),
         )
         for card in cards
     ]
     return PrintedTable(_COMPACT, rows, _NUMBERS)
-
-
-def _licence(card: Card) -> str:
-    return card.licence.weights or card.licence.code or "not stated"
 
 
 def _on_disk(card: Card) -> str:
@@ -203,4 +199,6 @@ def _as_json(card: Card) -> dict[str, object]:
     from dataclasses import asdict
 
     folder = str(card.folder) if card.on_disk and card.config is None else None
-    return {**asdict(card), "on_disk": card.on_disk, "folder": folder}
+    values = {**asdict(card), "on_disk": card.on_disk, "folder": folder}
+    values["licence"]["stated"] = card.licence.stated
+    return values

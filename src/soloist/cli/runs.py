@@ -99,12 +99,12 @@ def _names(runs: Iterable[Run]) -> list[str]:
 
 def _difference_rows(runs: Sequence[Run], table: dict[str, list[Any]]) -> list[dict[str, str]]:
     """Rows of the keys in which recipes differ, with a column for each run; values as JSON."""
-    import json
+    from soloist.files import json_text
 
     return [
         {"key": key}
         | {
-            name: "" if value is None else json.dumps(value, ensure_ascii=False)
+            name: "" if value is None else json_text(value, ensure_ascii=False)
             for name, value in zip(_names(runs), values, strict=True)
         }
         for key, values in table.items()

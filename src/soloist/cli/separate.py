@@ -57,6 +57,14 @@ def separate(
             rich_help_panel=_WHAT,
         ),
     ] = "none",
+    audio_track: Annotated[
+        str | None,
+        typer.Option(
+            help="Audio track of a film that has several: its number from 1, or its language, such as eng.",
+            metavar="N|LANG",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     start: Annotated[float, typer.Option(help="Begin here, in s.", rich_help_panel=_WHAT)] = 0.0,
     duration: Annotated[
         float | None, typer.Option(help="Separate no more than this, in s.", rich_help_panel=_WHAT)
@@ -135,7 +143,11 @@ def separate(
         int | None, typer.Option(help="kbit/s of MP3, Ogg, Opus, M4A and stem.", rich_help_panel=_OUTPUT)
     ] = None,
     sample_rate: Annotated[
-        int | None, typer.Option(help="Hz of the stems; default: the input's.", rich_help_panel=_OUTPUT)
+        int | None,
+        typer.Option(
+            help="Hz of the stems; default: the input's (Opus: 48000).",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     clip: Annotated[
         Literal["rescale", "clamp", "none"],
@@ -154,6 +166,14 @@ def separate(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Separate what there is of a truncated file; the exit code is still 1.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     stdin_format: Annotated[
         Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
         typer.Option(
@@ -186,8 +206,9 @@ def separate(
 ) -> None:
     """Separate recordings into stems.
 
-    The stems have the sample rate, channel count and length of the recording, and memory does not grow
-    with its length. The files are separated/MODEL/TRACK/STEM.wav, unless options say otherwise.
+    The stems have the sample rate, channel count and length of the recording (Opus is always 48 kHz, MP3 and
+    M4A the next rate that they can hold), and memory does not grow with its length. The files are
+    separated/MODEL/TRACK/STEM.wav, unless options say otherwise.
 
     `soloist separate song.mp3`
 
@@ -220,8 +241,10 @@ def separate(
         write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
         engine=engine,
+        audio_track=_audio_track(audio_track),
         skip_existing=skip_existing is True,
         overwrite=skip_existing is False,
+        keep_going=keep_going,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = ConsoleBatch(
@@ -238,12 +261,26 @@ def _check_inputs(inputs: list[str], output: Path) -> None:
         AudioError: The only input is a file that is not there.
         UsageError: A folder has no audio in it, or a glob matches nothing.
     """
+    from soloist.files import missing
     from soloist.inference import find_tracks
 
     if "-" not in inputs:
         tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)
         if len(inputs) == len(tracks) == 1 and not os.path.lexists(tracks[0].path):
-            raise AudioError(f"{tracks[0].path} does not exist")
+            raise AudioError(missing(tracks[0].path))
+
+
+def _audio_track(given: str | None) -> int | str:
+    """Number of an audio track from 0, or its language or name."""
+    if given is None:
+        return 0
+    if not given.strip():
+        raise UsageError("--audio-track needs a number from 1, or a language such as eng")
+    if not given.strip().lstrip("-").isdecimal():
+        return given.strip()
+    if int(given) < 1:
+        raise UsageError(f"--audio-track counts from 1, not {given}")
+    return int(given) - 1
 
 
 def _names(stems: str | None) -> tuple[str, ...]:

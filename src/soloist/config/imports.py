@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from soloist.errors import ConfigError, UsageError, one_line
-from soloist.files import home, write_whole
+from soloist.files import home, json_text, write_whole
 
 IMPORTS = "SOLOIST_IMPORT"
 """Environment variable of the files and packages given by `--import`; processes inherit it."""
@@ -198,7 +198,7 @@ def _get_consent(code: Sequence[ImportedCode], folder: Path, digest: str) -> Non
         raise UsageError(f"the model {folder} was not loaded: its code was not trusted")
     consents = _consents() | {digest: told}
     home().mkdir(parents=True, exist_ok=True)
-    write_whole(_consent_file(), json.dumps(consents, indent=1, ensure_ascii=False) + "\n")
+    write_whole(_consent_file(), json_text(consents, indent=1, ensure_ascii=False) + "\n")
 
 
 def _kept(entry: Mapping[str, str], folder: Path) -> ImportedCode:

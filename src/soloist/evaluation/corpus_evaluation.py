@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from soloist.datasets import TrackPath
-from soloist.errors import SoloistError
+from soloist.errors import SoloistError, one_line
 from soloist.evaluation import scoring_workers as workers
 from soloist.evaluation.listening_excerpts import choose_tracks, excerpt_folder
 from soloist.evaluation.outcomes import Outcome, write_failures
@@ -118,7 +118,7 @@ class Evaluation:
                 f"a process died at {track.name} (out of memory?): try fewer --jobs; finished tracks are kept"
             ) from error
         except (SoloistError, OSError) as error:
-            return Outcome(track.name, failure=" ".join(str(error).split()))
+            return Outcome(track.name, failure=one_line(error))
         record.write(system_folder(self._settings.results, system))
         return Outcome(track.name, record)
 

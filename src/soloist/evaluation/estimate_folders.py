@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soloist.datasets import TrackPath
-from soloist.errors import SoloistError
+from soloist.errors import SoloistError, one_line
 from soloist.evaluation.listening_excerpts import choose_tracks, write_excerpts
 from soloist.evaluation.matching import load_pair, match_tracks
 from soloist.evaluation.outcomes import Outcome, write_failures
@@ -72,7 +72,7 @@ class FolderScoring:
                 if heard:
                     write_excerpts(self._folder, track, loaded)
         except (SoloistError, OSError) as error:
-            return Outcome(reference.name, failure=" ".join(str(error).split()))
+            return Outcome(reference.name, failure=one_line(error))
         return Outcome(reference.name, record)
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from soloist.errors import AudioError
 from soloist.evaluation.records import TrackRecord
-from soloist.files import write_whole
+from soloist.files import json_text, write_whole
 
 _FILE = "failures.json"
 
@@ -41,7 +41,7 @@ def write_failures(folder: Path, outcomes: Iterable[Outcome]) -> None:
     path = folder / _FILE
     failures = {outcome.track: outcome.failure for outcome in outcomes if outcome.failure}
     if failures:
-        write_whole(path, json.dumps(failures, indent=1))
+        write_whole(path, json_text(failures, indent=1))
     else:
         path.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """Scores of a track, and their file in museval's JSON schema with additions of Soloist.
 
 A system's results are files `<system>/test/<track>.json`, the layout that museval's `add_eval_dir` reads.
+Undefined and infinite values are `null`, which museval's reader takes for missing; reading gives NaN.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import AudioError
-from soloist.files import write_whole
+from soloist.files import json_text, write_whole
 
 FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
 """Metrics of BSS Eval v4, with a value for each window, in dB."""
@@ -91,7 +92,7 @@ class TrackRecord:
     def write(self, folder: Path) -> Path:
         """Write the record into a system's folder, whole or not at all; return its path."""
         path = record_path(folder, self.track)
-        write_whole(path, json.dumps(self._as_json(), indent=1))
+        write_whole(path, json_text(self._as_json(), indent=1))
         return path
 
     def _as_json(self) -> dict[str, Any]:
@@ -171,10 +172,10 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
         TargetScores(
             target["name"],
             {
-                metric: [float(frame["metrics"][metric]) for frame in target["frames"]]
+                metric: [_number(frame["metrics"][metric]) for frame in target["frames"]]
                 for metric in FRAME_METRICS
             },
-            {metric: float(value) for metric, value in whole.get(target["name"], {}).items()},
+            {metric: _number(value) for metric, value in whole.get(target["name"], {}).items()},
             target["name"] in deficient,
         )
         for target in content["targets"]
@@ -187,8 +188,8 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
         targets,
         window=own.get("window", window),
         hop=own.get("hop", hop),
-        duration=float(own.get("duration", math.nan)),
-        cost=None if cost is None else SeparationCost(**cost),
+        duration=_number(own.get("duration")),
+        cost=None if cost is None else SeparationCost(**cost | {"elapsed": _number(cost["elapsed"])}),
         notes=tuple(own.get("notes", ())),
         refused=tuple(own.get("refused", ())),
         settings=own.get("settings", {}),
@@ -200,6 +201,11 @@ def _windows(targets: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     frames: list[dict[str, Any]] = next((target["frames"] for target in targets if target["frames"]), [])
     window = float(frames[0]["duration"]) if frames else 1.0
     return window, float(frames[1]["time"] - frames[0]["time"]) if len(frames) > 1 else 1.0
+
+
+def _number(value: float | None) -> float:
+    """Read a number; NaN for JSON's `null`."""
+    return math.nan if value is None else float(value)
 
 
 def _quantized(value: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from soloist.export.export_formats import ExportFormat, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
 from soloist.export.selftest import SelfTest, selftest
-from soloist.files import check_free, whole_folder
+from soloist.files import check_free, json_text, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
 from soloist.resources import import_extra
 from soloist.separators import Separator
@@ -68,7 +67,7 @@ def export(
             path = whole / form.files[0]
             signature, result, length = _convert(separator, path, form, card.name, chunk)
             stated = describe(separator, config, card, form, whole, signature, result, length)
-            text = json.dumps(stated, indent=2, ensure_ascii=False)
+            text = json_text(stated, indent=2, ensure_ascii=False)
             (whole / CARD).write_text(text + "\n", encoding="utf-8")
             (whole / README).write_text(readme(stated), encoding="utf-8")
     except OSError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from soloist.audio import probe
 from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.file_job import FileJob, FileSettings
@@ -71,7 +70,7 @@ class Batch:
             progress: Callback that receives the progress, at the beginning of each file too.
 
         Returns:
-            The number of failures.
+            The number of failures, among them truncated files whose remainder was separated.
 
         Raises:
             UsageError: A stem would replace a file, or files would share a stem; nothing was separated.
@@ -87,13 +86,14 @@ class Batch:
 
             advance(0.0, durations[index])
             try:
-                with within_memory(f"at {track.path}: {WAY_OUT}"):
+                with within_memory(f"at {track.label}: {WAY_OUT}"):
                     finished = self._job.run(track, advance)
             except Exception as error:
                 _check_interrupted(error)
                 failures += 1
                 failure(track, error)
             else:
+                failures += finished.truncation is not None
                 report(finished)
         return failures
 
@@ -132,9 +132,9 @@ class Batch:
         return failures
 
     def _duration(self, track: Track) -> float:
-        """Seconds of a file that are separated; 0 if it cannot be read, which `run` reports."""
+        """Separated seconds of a file; 0 if unknown, or if the file cannot be read, which `run` reports."""
         try:
-            return self._job.duration_of(probe(track.path))
+            return self._job.duration_of(self._job.probe(track)) or 0.0
         except Exception as error:
             _check_interrupted(error)
             return 0.0

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from soloist.files import home, write_whole
+from soloist.files import home, json_text, write_whole
 from soloist.inference.engines import ENGINES
 from soloist.inference.engines.graph_cache import fingerprint
 from soloist.resources import describe_machine
@@ -124,7 +124,7 @@ def load_calibration(separator: Separator) -> Calibration | None:
 def save_calibration(separator: Separator, calibration: Calibration) -> Path:
     """Store a calibration in place of an earlier one."""
     path = calibration_path(separator)
-    write_whole(path, json.dumps(asdict(calibration), indent=1))
+    write_whole(path, json_text(asdict(calibration), indent=1))
     return path
 
 

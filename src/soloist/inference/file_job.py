@@ -17,13 +17,16 @@ from soloist.audio import (
     Audio,
     AudioInfo,
     AudioReader,
+    Remarks,
     StemWriter,
+    Tolerance,
     WriteOptions,
     free_space,
     probe,
     resample_blocks,
     stem_space,
 )
+from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError, UsageError
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
@@ -31,7 +34,15 @@ from soloist.inference.engines import Engine
 from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
-from soloist.inference.placement import Existing, Identity, Placement, check_targets, identify, place, protect
+from soloist.inference.placement import (
+    Existing,
+    Identity,
+    Placement,
+    Placer,
+    check_targets,
+    identify,
+    protect,
+)
 from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
 from soloist.inference.stem_selection import NullTest, StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
@@ -40,6 +51,9 @@ from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
+
+_ASSUMED_SECONDS = 600.0
+"""Length of files of unknown length, for the choice of an engine."""
 
 _SAME_LENGTH = 0.1
 """Largest difference of stems without a record from the recording's length, s."""
@@ -65,8 +79,10 @@ class FileSettings:
         write: Format, bit depth, levels.
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
+        audio_track: Audio stream of files that have several: its number from 0, or its language or name.
         skip_existing: Skip tracks whose stems are all finished: of this recording and excerpt, by this model
             and these settings.
+        keep_going: Separate what there is of a truncated file.
         overwrite: Replace stems of another recording, too, which otherwise keep their names.
     """
 
@@ -80,7 +96,9 @@ class FileSettings:
     write: WriteOptions = field(default_factory=WriteOptions)
     device: str = "auto"
     engine: str = "auto"
+    audio_track: int | str = 0
     skip_existing: bool = False
+    keep_going: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -96,6 +114,11 @@ class FileSettings:
     def existing(self) -> Existing:
         """Treatment of finished stems."""
         return "skip" if self.skip_existing else "replace" if self.overwrite else "keep"
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Missing sound that does not end a separation."""
+        return "truncation" if self.keep_going else "damage"
 
     @property
     def path_template(self) -> str:
@@ -137,6 +160,16 @@ class FileJob:
             self._inputs |= _identities(track)
         check_targets([(track.path, self._paths(track.name, self._names)) for track in tracks], self._inputs)
 
+    def probe(self, track: Track) -> AudioInfo:
+        """Properties of a track's file, and of the audio stream that is separated.
+
+        Raises:
+            AudioError: The file cannot be read.
+            UsageError: The file has no such audio stream.
+        """
+        settings = self.settings
+        return probe(track.path, stream=settings.audio_track, tolerance=settings.tolerance)
+
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
         return self._load_for(info)[0]
@@ -168,20 +201,27 @@ class FileJob:
 
     def samples_of(self, info: AudioInfo) -> int:
         """Number of separated samples of a file, at the rate of the separator."""
-        return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
+        seconds = self.duration_of(info)
+        seconds = _ASSUMED_SECONDS if seconds is None else seconds
+        return max(1, round(seconds * self.separator_for(info).sample_rate))
 
-    def duration_of(self, info: AudioInfo) -> float:
-        """Separated seconds of a file."""
+    def duration_of(self, info: AudioInfo) -> float | None:
+        """Separated seconds of a file; None if its length is unknown."""
+        if info.duration is None:
+            return self.settings.duration
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
     def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
         """Disk space of the stems of a file."""
-        rate = self.settings.sample_rate or info.sample_rate
-        sizes = stem_space(self.settings.write, self.duration_of(info), rate, info.channels)
-        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        rate, duration = self.settings.sample_rate or info.sample_rate, self.duration_of(info)
         free = free_space(next(iter(stems.values())))
-        return DiskSpace(needed, kept, None if free is None else free / 1e6)
+        available = None if free is None else free / 1e6
+        if duration is None:
+            return DiskSpace(None, None, available)
+        sizes = stem_space(self.settings.write, duration, rate, info.channels)
+        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        return DiskSpace(needed, kept, available)
 
     def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -204,7 +244,7 @@ class FileJob:
             AudioError: The file cannot be read, or the stems would replace those of another recording.
             UsageError: A stem would replace an input.
         """
-        info = probe(track.path)
+        info = self.probe(track)
         return self._plan(track, info, self.select_engine(info).engine, self._record(track, info))
 
     def run(
@@ -223,7 +263,7 @@ class FileJob:
             UsageError: A stem would replace an input.
         """
         begun = time.perf_counter()
-        info = probe(track.path)
+        info = self.probe(track)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
         record = self._record(track, info)
@@ -232,7 +272,8 @@ class FileJob:
             return plan
         self.disk_space(info, plan.stems).check()
         confidence, null_test = MeanConfidence(), NullTest()
-        stems = self._separate(track, info, selected, progress, confidence, null_test)
+        remarks = Remarks(track.path)
+        stems = self._separate(track, info, selected, progress, confidence, null_test, remarks)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -241,7 +282,7 @@ class FileJob:
             writer.commit()
         elapsed = time.perf_counter() - begun
         if engine is None:
-            self._remember(plan, record)
+            self._remember(plan, record, track, remarks)
         return replace(
             plan,
             duration=null_test.samples / info.sample_rate,
@@ -250,12 +291,13 @@ class FileJob:
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
+            **_lines(track, remarks),
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine, record: StemRecord) -> TrackReport:
         placement = self._place(track, info, record)
         return TrackReport(
-            track.path,
+            Path(track.label),
             self.model,
             placement.stems,
             self.duration_of(info),
@@ -263,6 +305,9 @@ class FileJob:
             engine=engine.name,
             skipped=placement.done,
             note=placement.note,
+            sample_rate=encoding_rate(self.settings.write, self.settings.sample_rate or info.sample_rate),
+            audio_tracks=tuple(info.titles) if len(info.streams) > 1 else (),
+            audio_track=info.stream + 1,
         )
 
     def _place(self, track: Track, info: AudioInfo, record: StemRecord) -> Placement:
@@ -271,13 +316,13 @@ class FileJob:
 
         def fits(path: Path) -> bool:
             try:
-                return abs(probe(path).duration - duration) <= _SAME_LENGTH
+                length = probe(path).duration
             except AudioError:
                 return False
+            return None not in (length, duration) and abs((length or 0) - (duration or 0)) <= _SAME_LENGTH
 
-        placement = place(
-            track.name, lambda name: self._paths(name, names), record, fits, self.settings.existing
-        )
+        placer = Placer(record, track.path, fits, self.settings.existing)
+        placement = placer.place(track.name, lambda name: self._paths(name, names))
         protect(placement.stems.values(), _identities(track) | self._inputs)
         return placement
 
@@ -291,9 +336,11 @@ class FileJob:
             "residual_of": [selection.complement_of, *selection.stems] if selection.residual else None,
             "stream": {**asdict(settings.stream), "batch_size": None},
             "write": asdict(settings.write),
+            "audio_track": settings.audio_track,
+            "truncation": None,
         }
         return StemRecord(
-            InputFile.of(track.path),
+            InputFile.of(track.path, track.alias),
             settings.start,
             settings.duration,
             self.model,
@@ -301,9 +348,12 @@ class FileJob:
             json.loads(json.dumps(values)),
         )
 
-    def _remember(self, plan: TrackReport, record: StemRecord) -> None:
+    def _remember(self, plan: TrackReport, record: StemRecord, track: Track, remarks: Remarks) -> None:
+        # The rest of a truncated file is never finished.
+        settings = {**record.settings, "truncation": remarks.truncation}
         try:
-            remember(plan.stems.values(), replace(record, input=record.input.hashed()))
+            record = replace(record, input=record.input.hashed(track.path), settings=settings)
+            remember(plan.stems.values(), record)
         except OSError as error:
             _log.warning("%s: the stems are there, but no record of them: %s", plan.input, error)
 
@@ -320,10 +370,20 @@ class FileJob:
             extension=self.settings.write.extension,
         )
 
-    def _read(self, track: Track) -> Iterator[Audio]:
+    def _read(self, track: Track, remarks: Remarks | None = None) -> Iterator[Audio]:
+        """Read the blocks of a track; `remarks` receives those of the reader at the end."""
         settings = self.settings
-        with AudioReader(track.path, start=settings.start, duration=settings.duration) as reader:
+        with AudioReader(
+            track.path,
+            start=settings.start,
+            duration=settings.duration,
+            stream=settings.audio_track,
+            tolerance=settings.tolerance,
+        ) as reader:
             yield from reader.blocks()
+            if remarks is not None:
+                remarks.notes, remarks.losses = reader.remarks.notes, reader.remarks.losses
+                remarks.truncation = reader.remarks.truncation
 
     def _separate(
         self,
@@ -333,12 +393,13 @@ class FileJob:
         progress: Progress | None,
         confidence: MeanConfidence,
         null_test: NullTest,
+        remarks: Remarks,
     ) -> Iterator[Audio]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
         separator, duration = self.separator_for(info), self.duration_of(info)
         pairs = separate_stream(
             separator,
-            _watch(self._read(track), info.sample_rate, duration, progress),
+            _watch(self._read(track, remarks), info.sample_rate, duration, progress),
             info.sample_rate,
             engine=selected.engine,
             level=measure_level(self._read(track)) if separator.normalization == "track" else None,
@@ -379,8 +440,20 @@ def _identities(track: Track) -> dict[Identity, Path]:
     return {identity: path for path in paths if (identity := identify(path)) is not None}
 
 
+def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:
+    """Remarks about the file of a track as figures of its report, with the name that the user knows."""
+    lines = [*remarks.notes, *remarks.losses, remarks.truncation or ""]
+    *named, truncation = [line.replace(str(track.path), track.label) for line in lines]
+    count = len(remarks.notes)
+    return {
+        "notes": tuple(named[:count]),
+        "losses": tuple(named[count:]),
+        "truncation": truncation or None,
+    }
+
+
 def _watch(
-    blocks: Iterator[Audio], sample_rate: int, duration: float, progress: Progress | None
+    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
 ) -> Iterator[Audio]:
     """Pass blocks on and report the progress."""
     done = 0
@@ -388,4 +461,4 @@ def _watch(
         yield block
         done += block.shape[1]
         if progress is not None:
-            progress(done / sample_rate, max(duration, done / sample_rate))
+            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.errors import UsageError
+from soloist.files import is_url
 from soloist.inference.stem_record import read_records
 
 Failure = Callable[[str, UsageError], None]
@@ -29,12 +30,19 @@ class Track:
         path: The audio file.
         name: File name without suffix, after the folders below a named folder. Files of the same name keep
             their suffixes, and bytes that are not UTF-8 become `%E9`.
+        alias: Name of the input in messages and reports, such as `-`; empty for the path.
         origin: File of which `path` is a copy, which no stem may replace either.
     """
 
     path: Path
     name: str
+    alias: str = ""
     origin: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of the input in messages and reports."""
+        return self.alias or str(self.path)
 
 
 def find_tracks(
@@ -74,7 +82,7 @@ def _expand(given: str, exclude: Path | None, failure: Failure) -> list[Track]:
     path = _named(given)
     if os.path.isdir(path):
         return _in_folder(path, exclude, failure)
-    if os.path.lexists(path) or not glob.has_magic(given):
+    if os.path.lexists(path) or not glob.has_magic(given) or is_url(given):
         return [Track(path, track_name(path))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches:

@@ -84,37 +84,71 @@ def protect(paths: Iterable[Path], inputs: Mapping[Identity, Path]) -> None:
             raise UsageError(f"a stem would replace the input {source}{same}: {_WAY_OUT}")
 
 
-def place(
-    track: str,
-    paths_of: Callable[[str], dict[str, Path]],
-    wanted: StemRecord,
-    fits: Callable[[Path], bool],
-    existing: Existing,
-) -> Placement:
-    """Choose the files of a track's stems.
+class Placer:
+    """Chooses the files of a track's stems.
 
     Args:
-        track: Name of the track. If its files belong to another recording, a number is added.
-        paths_of: Files of a track of a given name.
         wanted: Record of the stems to write.
+        source: File of the recording.
         fits: Callback that tells whether a file without a record is as long as the wanted stems.
         existing: Treatment of finished stems.
-
-    Raises:
-        AudioError: The files belong to another recording, and the name of the track is not part of theirs.
     """
-    first = paths_of(track)
-    for number in count(1):
-        paths = first if number == 1 else paths_of(f"{track} ({number})")
-        if number > 1 and paths == first:
-            raise AudioError(f"{_taken(first, wanted)}: {_WAY_OUT} with {{track}}, or --overwrite")
-        found = _records(paths.values())
-        if existing == "replace" or all(_is_own(path, found[path], wanted, fits, existing) for path in found):
-            placement = _judge(paths, found, wanted, existing)
-            beside = f"{_taken(first, wanted)}; they are kept" if number > 1 else ""
-            notes = [note for note in (beside, placement.note) if note]
-            return Placement(paths, placement.done, "; ".join(notes))
-    raise AssertionError("the numbers never end")
+
+    def __init__(
+        self, wanted: StemRecord, source: Path, fits: Callable[[Path], bool], existing: Existing
+    ) -> None:
+        self._wanted, self._source = wanted, source
+        self._fits, self._existing = fits, existing
+
+    def place(self, track: str, paths_of: Callable[[str], dict[str, Path]]) -> Placement:
+        """Choose the files.
+
+        Args:
+            track: Name of the track. If its files belong to another recording, a number is added.
+            paths_of: Files of a track of a given name.
+
+        Raises:
+            AudioError: The files belong to another recording, and the name of the track is not part of
+                theirs.
+        """
+        first = paths = paths_of(track)
+        beside = ""
+        for number in count(2):
+            found = _records(paths.values())
+            foreign = [path for path, record in found.items() if not self._is_own(path, record)]
+            if self._existing == "replace" or not foreign:
+                break
+            taken = _describe(foreign[0], found[foreign[0]])
+            beside = beside or f"{taken}; it is kept"
+            paths = paths_of(f"{track} ({number})")
+            if paths == first:
+                raise AudioError(f"{taken}: {_WAY_OUT} with {{track}}, or --overwrite")
+        return self._judge(paths, found, beside)
+
+    def _is_own(self, path: Path, record: StemRecord | None) -> bool:
+        """Return True for a stem of the recording; without a record, only skipping trusts the length."""
+        if record is None:
+            return self._existing == "skip" and self._fits(path)
+        return record.input.is_same_recording(self._wanted.input, self._source)
+
+    def _judge(
+        self, paths: dict[str, Path], found: Mapping[Path, StemRecord | None], beside: str
+    ) -> Placement:
+        """Decide whether the files are finished, and name the reasons if they are replaced."""
+        complete = set(paths.values()) == found.keys()
+        reasons = sorted({reason for record in found.values() if (reason := self._difference(record))})
+        note = f"earlier stems are replaced: {' and '.join(reasons)}" if reasons else ""
+        done = self._existing == "skip" and complete and not reasons
+        if done and None in found.values():
+            note = "they have the right length and no record"
+        return Placement(paths, done, "; ".join(filter(None, (beside, note))))
+
+    def _difference(self, record: StemRecord | None) -> str | None:
+        if record is None:
+            return None
+        if not record.input.is_same_recording(self._wanted.input, self._source):
+            return f"they were of another recording, {record.input.path}"
+        return record.difference(self._wanted, self._source)
 
 
 def _records(paths: Iterable[Path]) -> dict[Path, StemRecord | None]:
@@ -122,48 +156,8 @@ def _records(paths: Iterable[Path]) -> dict[Path, StemRecord | None]:
     return {path: read_records(path.parent).get(path.name) for path in set(paths) if os.path.isfile(path)}
 
 
-def _is_own(
-    path: Path,
-    record: StemRecord | None,
-    wanted: StemRecord,
-    fits: Callable[[Path], bool],
-    existing: Existing,
-) -> bool:
-    """Return True if a file is a stem of the recording; without a record, only skipping trusts its length."""
+def _describe(path: Path, record: StemRecord | None) -> str:
+    """Description of a file that is in the way, and of its origin."""
     if record is None:
-        return existing == "skip" and fits(path)
-    return record.input.is_same_recording(wanted.input)
-
-
-def _judge(
-    paths: dict[str, Path],
-    found: Mapping[Path, StemRecord | None],
-    wanted: StemRecord,
-    existing: Existing,
-) -> Placement:
-    complete = bool(paths) and set(paths.values()) == found.keys()
-    differences = {_difference(record, wanted) for record in found.values()} - {None}
-    if existing == "skip" and complete and not differences:
-        unknown = any(record is None for record in found.values())
-        return Placement(paths, True, "they have the right length and no record" if unknown else "")
-    reasons = " and ".join(sorted(filter(None, differences)))
-    return Placement(paths, note=f"earlier stems are replaced: {reasons}" if reasons else "")
-
-
-def _difference(record: StemRecord | None, wanted: StemRecord) -> str | None:
-    if record is None:
-        return None
-    if not record.input.is_same_recording(wanted.input):
-        return f"they were of another recording, {record.input.path}"
-    return record.difference(wanted)
-
-
-def _taken(paths: Mapping[str, Path], wanted: StemRecord) -> str:
-    """Description of the files that are in the way, and of their origin."""
-    path, record = next(
-        (path, record)
-        for path, record in _records(paths.values()).items()
-        if record is None or not record.input.is_same_recording(wanted.input)
-    )
-    origin = "another file, not recorded as a stem" if record is None else f"a stem of {record.input.path}"
-    return f"{path} is {origin}"
+        return f"{path} is no stem of this recording, or has no record"
+    return f"{path} is a stem of {record.input.path}"

@@ -28,7 +28,7 @@ class InputFile:
     """Identity of a recording.
 
     Attributes:
-        path: Absolute path.
+        path: Absolute path, or the name of an input that is no file, such as `-`.
         size: Length in bytes.
         modified: Time of the last change, ns.
         ends: SHA-256 of the first and last 64 KiB.
@@ -42,8 +42,8 @@ class InputFile:
     sha256: str = ""
 
     @classmethod
-    def of(cls, path: Path) -> InputFile:
-        """Read size, time and ends of a file.
+    def of(cls, path: Path, alias: str = "") -> InputFile:
+        """Read size, time and ends of a file; `alias` names an input of which the file is a copy.
 
         Raises:
             OSError: The file cannot be read.
@@ -53,25 +53,29 @@ class InputFile:
             digest = hashlib.sha256(file.read(_END))
             file.seek(max(0, about.st_size - _END))
             digest.update(file.read(_END))
-        return cls(os.path.abspath(path), about.st_size, about.st_mtime_ns, digest.hexdigest())
+        return cls(alias or os.path.abspath(path), about.st_size, about.st_mtime_ns, digest.hexdigest())
 
-    def hashed(self) -> InputFile:
-        """The identity with the hash of the whole file."""
-        return replace(self, sha256=sha256_of(Path(self.path)))
+    def hashed(self, path: Path) -> InputFile:
+        """The identity with the hash of the whole file, which is read from `path`."""
+        return replace(self, sha256=sha256_of(path))
 
-    def is_same_recording(self, other: InputFile) -> bool:
+    def is_same_recording(self, now: InputFile, path: Path) -> bool:
         """Return True for a copy of the file, and for the file at the same place, changed or not."""
-        return self.path == other.path or self.is_unchanged(other)
+        return (os.path.isabs(self.path) and self.path == now.path) or self.is_unchanged(now, path)
 
-    def is_unchanged(self, now: InputFile) -> bool:
+    def is_unchanged(self, now: InputFile, path: Path) -> bool:
         """Return True if a recorded file has the content of a file of today.
 
         Another time or place, as a copy has, leads to a comparison of all bytes.
+
+        Args:
+            now: The file of today.
+            path: Place of its content.
         """
         if (self.size, self.ends) != (now.size, now.ends):
             return False
         untouched = (self.path, self.modified) == (now.path, now.modified)
-        return untouched or self.sha256 == sha256_of(Path(now.path))
+        return untouched or self.sha256 == sha256_of(path)
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,17 @@ class StemRecord:
         """Plain values for JSON."""
         return asdict(self)
 
-    def difference(self, wanted: StemRecord) -> str | None:
-        """First difference between these stems and wanted ones of the same recording, or None."""
+    def difference(self, wanted: StemRecord, path: Path) -> str | None:
+        """First difference between these stems and wanted ones of the recording at `path`, or None."""
         if (self.start, self.duration) != (wanted.start, wanted.duration):
             return "they were of another excerpt"
         if self.model_hash != wanted.model_hash:
             return "they were by another model, or the model has changed"
+        if self.settings.get("truncation"):
+            return "they were of a truncated file"
         if self.settings != wanted.settings:
             return "they had other settings"
-        if not self.input.is_unchanged(wanted.input):
+        if not self.input.is_unchanged(wanted.input, path):
             return "the recording has changed"
         return None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from soloist.files import json_text
 from soloist.profiling.profile_runs import Measured, Profile
 from soloist.profiling.quality_against_cost import Rating
 from soloist.resources import TimedRuns
@@ -101,7 +101,7 @@ def write_json(
         ],
         "failures": {name: list(lines) for name, lines in failures.items()},
     }
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json_text(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def real_time_factor(measured: Measured) -> float:

@@ -33,6 +33,11 @@ class Licence:
     code: str = ""
     weights: str = ""
 
+    @property
+    def stated(self) -> str:
+        """Licence of the weights, else of the code, else `not stated`."""
+        return self.weights or self.code or "not stated"
+
 
 @dataclass(frozen=True)
 class Quality:
