@@ -88,12 +88,13 @@ def test_streams_that_break_off(tmp_path, noise):
         (b"", None, "is empty"),
         (b"", RawFormat(44100, 2), "is empty"),
         (bytes(4001), RawFormat(44100, 2), "middle of a sample"),
-        (content[:-100], None, "truncated"),
         (content[:30], None, "before its samples"),
     ]:
         with pytest.raises(AudioError, match=reason):
             spool_stream(pipe(stream), tmp_path, raw=raw)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(AudioError, match="truncated"):
+        read_audio(spool_stream(pipe(content[:-100]), tmp_path))
 
 
 def test_a_folder_that_does_not_exist(tmp_path):

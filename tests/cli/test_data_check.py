@@ -87,10 +87,17 @@ def test_a_habit_of_a_corpus_does_not_bury_the_rest(soloist, tmp_path):
 
 
 def test_a_layout_is_guessed_or_asked_for(soloist, corpus):
+    result = soloist("data", "check", corpus)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-1] == f"0 errors, 0 warnings in the corpus stems in {corpus}"
+    for split, name in (("train", "A"), ("test", "B")):
+        shutil.move(corpus / split / name, corpus / split / f"Artist - {name}")
     assert "the corpus musdb18-hq in" in soloist("data", "check", corpus).out
-    shutil.move(corpus / "train/A", corpus / "A")
     shutil.rmtree(corpus / "train")
     shutil.rmtree(corpus / "test")
+    for name, seconds in (("yes", 0.2), ("no", 0.5)):
+        for talker in ("anna", "ben"):
+            write_track(corpus / talker, noises((name,), seconds=seconds))
     result = soloist("data", "check", corpus)
     assert (result.code, result.out) == (2, "")
     assert result.err == f"soloist: {corpus} may be clips or stems: say which it is with --layout\n"

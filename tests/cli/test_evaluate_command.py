@@ -120,3 +120,20 @@ def test_what_cannot_be_evaluated_is_said_before_anything_is_done(
     assert message in result.err
     assert len(result.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["repet", "CORPUS", "--trials", "3"], "--trials is for --search"),
+        (["CORPUS", "--search", "slicq", "--jobs", "2"], "--jobs is not for --search"),
+        (["repet", "CORPUS", "--search", "slicq"], "name one corpus, not repet "),
+        (["repet"], "repet is not a run: name at least one model or oracle"),
+        (["repet", "--recipe", "tiny-umx", "--listen", "2"], "--listen is for a corpus"),
+        (["repet", "CORPUS", "--data.root", "x"], "there is no option --data.root"),
+    ],
+)
+def test_options_of_another_form_are_refused(soloist, corpus, arguments, message):
+    result = soloist("evaluate", *(str(corpus) if part == "CORPUS" else part for part in arguments))
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert message in result.err

@@ -149,3 +149,31 @@ def test_a_part_of_ones_own_is_trained_as_the_readme_says(
     assert (tmp_path / "run" / "imports" / "mine.py").read_text() == code
     loss = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["loss"]
     assert loss["class_path"] == "mine.Cubic"
+
+
+def test_a_sweep_goes_on_in_its_folder(soloist, write_recipe, tmp_path):
+    sweep = {"method": "grid", "values": {"optimizer.lr": [0.01]}}
+    short = {"examples_per_epoch": 4, "valid_examples": 2}
+    recipe = write_recipe(sweep=sweep, trainer={"max_epochs": 1}, data=short)
+    folder = tmp_path / "rates"
+    for options in (["-o", folder], ["--resume", folder]):
+        result = soloist("train", recipe, "--sweep", *options, "-q")
+        assert result.code == 0, result.err
+        assert result.out.splitlines()[1].split()[:2] == ["trial-000", "done"]
+        assert result.err == f"best: {folder / 'best.yaml'}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sweep", "--stages", "train"], "choose one of --stages and --sweep"),
+        (["--sweep", "--overwrite"], "--overwrite is not for --sweep"),
+        (["--stages", "all", "--resume", "x"], "--resume is not for --stages: the same command goes on"),
+        (["--jobs", "2"], "--jobs is for --sweep"),
+        (["--sweep", "--resume", "x", "-o", "y"], "leave out --output"),
+    ],
+)
+def test_options_of_another_form_are_refused(soloist, write_recipe, options, message):
+    result = soloist("train", write_recipe(), *options)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert message in result.err

@@ -85,3 +85,8 @@ def test_drawing_needs_no_global_state_of_matplotlib(soloist, song, tmp_path):
     before = sys.modules.get("matplotlib.pyplot")
     soloist("visualize", song, "-o", tmp_path / "picture.png", *SMALL[:2])
     assert sys.modules.get("matplotlib.pyplot") is before
+
+
+def test_options_of_another_form_are_refused(soloist, song):
+    refused(soloist("visualize", song, "--example", 1), "--example is for a model: name one before the file")
+    refused(soloist("visualize", "hpss", song, "--axis", "scale"), "--axis is for a recording alone")

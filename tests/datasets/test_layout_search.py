@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -83,10 +84,110 @@ def test_a_damaged_file_does_not_hide_the_layout(tmp_path, stems):
     assert guess_layout(tmp_path) is StemFolders
 
 
-def test_what_may_be_several_is_not_guessed(tmp_path, stems):
-    write_track(tmp_path / "song", stems)
+def test_what_may_be_several_is_not_guessed(tmp_path):
+    for name in ("anna", "ben"):
+        (tmp_path / name).mkdir()
+        for word, length in (("yes", 2000), ("no", 4000)):
+            write_track(tmp_path / name, {word: np.ones((1, length), np.float32)})
     with pytest.raises(UsageError, match="may be clips or stems: say which it is with --layout"):
         guess_layout(tmp_path)
+
+
+@pytest.mark.parametrize("folders", [("",), ("train", "test"), ("train", "valid", "test"), ("a/b", "c")])
+@pytest.mark.parametrize("mixture", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vocals", "drums", "bass", "other"),
+        ("voice", "kit"),
+        ("sax", "lead guitar", "room"),
+        ("gtr1", "gtr2"),
+    ],
+)
+def test_songs_of_any_stems_in_any_folders_are_stems(tmp_path, folders, mixture, names):
+    for seed, folder in enumerate(folders):
+        for song in ("dawn", "dusk"):
+            stems = noises(names, seconds=0.2 + 0.1 * seed, seed=seed)
+            whole = {"mixture": sum(stems.values())} if mixture else {}
+            write_track(tmp_path / folder / song, {**stems, **whole})
+    assert guess_layout(tmp_path) is StemFolders
+
+
+def test_folders_of_validation_are_not_musdb18(tmp_path, stems):
+    whole = {**stems, "mixture": stems["vocals"]}
+    for split in ("train", "val", "test"):
+        write_track(tmp_path / split / "A - B", whole)
+    assert guess_layout(tmp_path) is StemFolders
+    assert StemFolders(tmp_path).splits == ("train", "val", "test")
+
+
+def test_a_fifth_stem_is_not_musdb18_hq(tmp_path, stems):
+    write_track(tmp_path / "train" / "A - B", {**stems, "guitar": stems["bass"], "mixture": stems["vocals"]})
+    assert guess_layout(tmp_path) is StemFolders
+
+
+def test_a_recording_beside_the_songs_does_not_hide_them(tmp_path, stems):
+    write_track(tmp_path, {"demo": stems["vocals"]})
+    for song in ("dawn", "dusk"):
+        write_track(tmp_path / song, stems)
+    assert guess_layout(tmp_path) is StemFolders
+    assert [track.name for track in StemFolders(tmp_path).tracks("all")] == ["dawn", "dusk"]
+
+
+def test_one_song_of_unknown_stems_of_one_length_is_stems(tmp_path):
+    write_track(tmp_path / "song", noises(("kick", "pad"), seconds=0.2))
+    assert guess_layout(tmp_path) is StemFolders
+    assert guess_layout(tmp_path / "song") is StemFolders
+
+
+@pytest.mark.parametrize("folders", [("",), ("train", "test")])
+def test_talkers_of_many_clips_are_clips(tmp_path, folders):
+    generator = np.random.default_rng(0)
+    for folder in folders:
+        for talker in ("anna", "ben"):
+            names = [f"{talker} {number}" for number in generator.integers(9999, size=5)]
+            clips = {name: np.ones((1, generator.integers(900, 9000)), np.float32) for name in names}
+            write_track(tmp_path / folder / talker, clips)
+    assert guess_layout(tmp_path) is ClipFolder
+
+
+@pytest.mark.parametrize("name", ["one", "take 1"])
+def test_folders_of_single_files_are_clips(tmp_path, name):
+    for talker in ("anna", "ben"):
+        write_track(tmp_path / talker, noises((name,), seconds=0.2))
+    assert guess_layout(tmp_path) is ClipFolder
+
+
+@pytest.mark.parametrize("folders", [("music", "noise", "speech"), ("vocals", "drums")])
+def test_folders_named_after_kinds_of_sound_are_clips(tmp_path, folders):
+    for folder in folders:
+        write_track(tmp_path / folder, noises(("a", "b"), seconds=0.2))
+    assert guess_layout(tmp_path) is ClipFolder
+
+
+def test_a_song_may_be_named_like_a_stem(tmp_path, stems):
+    for song in ("Noise", "dawn", "dusk"):
+        write_track(tmp_path / song, stems)
+    assert guess_layout(tmp_path) is StemFolders
+
+
+def test_notes_of_one_length_may_be_either(tmp_path):
+    for instrument in ("a sax", "a lute"):
+        write_track(tmp_path / instrument, noises(tuple(f"{number:03}" for number in range(4)), seconds=0.2))
+    with pytest.raises(UsageError, match="may be clips or stems"):
+        guess_layout(tmp_path)
+
+
+def test_many_recordings_in_one_folder_are_not_the_stems_of_a_song(tmp_path):
+    lengths = {"sunrise": 3000, "sunset": 5000, "noon": 7000}
+    write_track(tmp_path, {name: np.ones((1, length), np.float32) for name, length in lengths.items()})
+    with pytest.raises(UsageError, match="fits no layout: say which it is with --layout"):
+        guess_layout(tmp_path)
+
+
+@pytest.mark.parametrize("corpus", ["esc10", "fsdd"])
+def test_real_sounds_are_clips(shared, corpus):
+    assert guess_layout(shared / "data" / corpus) is ClipFolder
 
 
 def test_what_fits_nothing_is_said(tmp_path):
@@ -97,9 +198,9 @@ def test_what_fits_nothing_is_said(tmp_path):
         guess_layout(tmp_path / "absent")
 
 
-def test_the_songs_are_songs_or_clips(shared):
-    with pytest.raises(UsageError, match="clips or stems"):
-        guess_layout(shared / "data/songs")
+def test_the_songs_are_stems(shared):
+    assert guess_layout(shared / "data/songs") is StemFolders
+    assert guess_layout(shared / "data/songs-excerpt") is StemFolders
 
 
 def test_a_single_file_of_streams_among_others(tmp_path):

@@ -13,7 +13,7 @@ from soloist.estimation import WienerEM
 from soloist.export.runtimes import open_onnx, open_openvino, open_torch_export, open_torchscript
 from soloist.export.whole_separators import to_torch_export, to_torchscript
 from soloist.inference.graphs.formats import onnx_to_openvino, to_onnx, to_openvino, write_onnx
-from soloist.inference.graphs.recurrence import whole_recurrences
+from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.separators import HPSS
 
 MIXTURES = [(1, 2400), (3, 1201), (2, 3007)]

@@ -1,4 +1,4 @@
-"""What is said before a separation agrees with what then happens, within reason."""
+"""A dry run agrees with the separation, within reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A close look shows what every family of separators has, and nothing that it does not have."""
+"""A visualization has the sounds, masks and embeddings of every family of separators."""
 
 from __future__ import annotations
 

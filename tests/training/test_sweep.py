@@ -10,7 +10,7 @@ from soloist.cli.main import main
 from soloist.errors import ConfigError, UsageError
 from soloist.training import Recipe, SweepConfig, find_runs, read_recipe, sweep
 from soloist.training.sweep.sweep_values import as_yaml
-from soloist.training.sweep.trials import BEST, STORAGE
+from soloist.training.sweep.trials import BEST, RECIPE, STORAGE
 
 RATES = {"optimizer.lr": ["1e-2", 0.001]}
 GRID = {"method": "grid", "values": {**RATES, "separator.network.num_blocks": [1, 2]}}
@@ -85,7 +85,7 @@ def test_two_processes_share_a_grid_and_values_that_fail_are_told(briefly, tmp_p
     file = tmp_path / "humming.yaml"
     file.write_text(briefly(**section).to_yaml())
     folder = tmp_path / "sweep"
-    monkeypatch.setattr("sys.argv", ["soloist", "sweep", str(file), "-o", str(folder), "--jobs", "2"])
+    monkeypatch.setattr("sys.argv", ["soloist", "train", str(file), "--sweep", "-o", str(folder), "-j", "2"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 1
@@ -97,6 +97,16 @@ def test_two_processes_share_a_grid_and_values_that_fail_are_told(briefly, tmp_p
     assert f"soloist: {folder / 'trial-001'}: " in err
     assert "kernel_size 20 must be odd" in err
     assert yaml.safe_load((folder / BEST).read_text())["name"] == "humming"
+
+
+def test_the_sweep_of_an_earlier_version_goes_on(briefly, tmp_path):
+    folder, recipe = tmp_path / "sweep", briefly(method="grid", values={"optimizer.lr": [0.01]})
+    sweep(recipe, folder, quiet=True)
+    written = yaml.safe_load((folder / RECIPE).read_text())
+    written["loss"]["class_path"] = "soloist.losses.permutation.PermutationInvariant"
+    del written["metrics"]
+    (folder / RECIPE).write_text(yaml.safe_dump(written))
+    assert [trial.state for trial in sweep(recipe, folder, quiet=True)] == ["done"]
 
 
 def test_a_folder_of_something_else_is_left_alone(briefly, tmp_path):

@@ -2,12 +2,16 @@ from .blocks import Audio as Audio
 from .blocks import cut_blocks as cut_blocks
 from .blocks import to_channels as to_channels
 from .decoder import AudioInfo as AudioInfo
+from .decoder import Remarks as Remarks
+from .decoder import Tolerance as Tolerance
 from .file_formats import AUDIO_SUFFIXES as AUDIO_SUFFIXES
 from .file_formats import FORMATS as FORMATS
 from .file_formats import WriteOptions as WriteOptions
+from .opening import is_read_once as is_read_once
 from .reader import AudioReader as AudioReader
 from .reader import probe as probe
 from .reader import read_audio as read_audio
+from .reader import track_duration as track_duration
 from .resample import StreamResampler as StreamResampler
 from .resample import resample_audio as resample_audio
 from .resample import resample_blocks as resample_blocks

@@ -27,12 +27,14 @@ class ChainedDecoder:
 
     def __init__(self, remarks: Remarks, parts: Sequence[Part], open_part: OpenPart) -> None:
         self.remarks = remarks
-        self._parts, self._open = parts, open_part
-        self._infos = [None if part.missing else self._probe(part) for part in parts]
-        first = self._infos[0]
-        assert first is not None
-        self._first = first
-        lengths = [self._length(number) for number in range(len(parts))]
+        self._open = open_part
+        self._first = self._probe(parts[0])
+        self._parts: list[Part] = []
+        self._infos: list[AudioInfo | None] = []
+        for part in parts:
+            self._add(part, None if part.missing else self._probe(part))
+        first = self._first
+        lengths = [self._length(number) for number in range(len(self._parts))]
         known = [length for length in lengths if length is not None]
         samples = sum(known) if len(known) == len(lengths) else None
         duration = None if samples is None else samples / first.sample_rate
@@ -56,6 +58,17 @@ class ChainedDecoder:
 
     def close(self) -> None:
         """Close the file; each part is closed after its decoding."""
+
+    def _add(self, part: Part, info: AudioInfo | None) -> None:
+        """Add a part, and a gap before it if the part states its place."""
+        before = [self._length(number) for number in range(len(self._parts))]
+        length = info.samples if info else None
+        if part.ends_at is not None and length is not None:
+            gap = part.ends_at - length - sum(length or 0 for length in before)
+            if gap > 0:
+                self._add(Part(part.start, part.start, missing=gap), None)
+        self._parts.append(part)
+        self._infos.append(info)
 
     def _probe(self, part: Part) -> AudioInfo:
         decoder = self._open(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from einops import rearrange
 from soloist.audio.blocks import Audio
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, silence, truncation
+from soloist.audio.flac_layout import frame_span
 from soloist.audio.stem_atom import read_stem_atom
 from soloist.audio.timeline import Timeline
 from soloist.audio.track_choice import find_stream, languages
@@ -24,6 +26,10 @@ _OPTIONS = {"protocol_whitelist": "file"}
 _PCM_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 _STEMS_OF_FIVE = ("mixture", "drums", "bass", "other", "vocals")
 _TOLERANCE = 0.5
+# Formats whose headers state the length, and formats of bare frames, without time stamps.
+_WITH_DURATION = ("matroska", "asf", "avi")
+_WITHOUT_TIMES = ("aac", "ac3", "eac3", "dts", "mp3")
+_MOST_FAILURES = 1000
 _SMALL_GAP = 0.005  # Seconds by which time stamps are rounded.
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
@@ -72,6 +78,8 @@ class ContainerDecoder:
             self._number = find_stream(path, stream, names, languages(audio))
             self._stream = audio[self._number]
             if self._stream.codec_context.name == "flac":
+                # Frames of a bare file state their places.
+                self._damaged = self._container.format.name == "flac" or damaged
                 # Without this, FFmpeg plays damaged frames as noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self._packer = av.AudioResampler(format="flt")
@@ -104,23 +112,26 @@ class ContainerDecoder:
         """Decode all frames; silence replaces those that are damaged, and fills the gaps of a film."""
         position, rate, channels = 0, self.info.sample_rate, self.info.channels
         timeline, error = Timeline(self._container, self._stream), None
+        damaged = self._damaged
         for frame in self._frames():
             if isinstance(frame, AudioError):
-                error = error or frame
+                error, damaged = error or frame, True
                 continue
-            least = 0.0 if error else _SMALL_GAP if self._damaged and position else None
+            least = 0.0 if error else _SMALL_GAP if damaged and position else None
             missing = timeline.silence_before(frame, position, least=least)
-            if missing and least is not None:
+            if error or (missing and least is not None):
                 self.remarks.lose(self._seconds(position), missing / rate, error)
             yield from silence(channels, missing)
             position += missing
-            if error and not self.remarks.losses:
-                self.remarks.lose(self._seconds(position), 0.0, error)
             error = None
             block = self._convert(frame, position)
             position += block.shape[1]
             yield block
-        if error is not None:
+        if error is not None and self._samples is not None:
+            missing = max(0, self._samples + self._delay - position)
+            self.remarks.lose(self._seconds(position), missing / rate, error)
+            yield from silence(channels, missing)
+        elif error is not None:
             self.remarks.end_early(error)
 
     def _seconds(self, position: int) -> float:
@@ -128,23 +139,59 @@ class ContainerDecoder:
 
     def _frames(self) -> Iterator[av.AudioFrame | AudioError]:
         """Decode packet by packet; an error in place of a packet that cannot be decoded."""
-        samples = 0
-        packets = self._container.demux(self._stream)
-        while True:
+        samples, more = 0, Fraction(0)
+        size = 0.0
+        is_bare = self._container.format.name in _WITHOUT_TIMES
+        for packet in self._packets():
             try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
+                if isinstance(packet, av.FFmpegError):
+                    raise packet
                 for frame in packet.decode():
                     samples += frame.samples
+                    size += (packet.size - size) / 8 if size and packet.size else packet.size - size
+                    self._correct_time(packet, frame, more)
                     yield frame
+            except av.FFmpegError as error:
+                if is_bare and not isinstance(packet, av.FFmpegError) and size and packet.duration:
+                    # Without time stamps in the file, FFmpeg counts several lost frames as one.
+                    lost = max(0, round(packet.size / size) - 1)
+                    more += lost * packet.duration * Fraction(packet.time_base)
+                yield damage(self.info.path, self._seconds(samples), error.strerror)
+
+    def _packets(self) -> Iterator[Any]:
+        """Read the packets of the stream; an `FFmpegError` in place of bytes that are no packets."""
+        failures = 0
+        packets = self._container.demux(self._stream)
+        while failures < _MOST_FAILURES:
+            try:
+                packet = next(packets, None)
             except av.EOFError:
                 return
             except av.FFmpegError as error:
-                where = self._seconds(samples)
-                yield damage(self.info.path, where, error.strerror)
-                if packet is None:
-                    return
+                failures += 1
+                packets = self._container.demux(self._stream)
+                yield error
+                continue
+            if packet is None:
+                return
+            failures = 0
+            yield packet
+
+    def _correct_time(self, packet: av.Packet, frame: av.AudioFrame, more: Fraction) -> None:
+        """Correct the time stamp of a frame of a bare stream, in which FFmpeg passes over lost frames.
+
+        Args:
+            packet: Packet of the frame.
+            frame: The frame.
+            more: Seconds of lost frames that are not in the time stamps.
+        """
+        extra = self._stream.codec_context.extradata
+        if self._container.format.name == "flac" and extra:
+            span = frame_span(bytes(packet)[:16], int.from_bytes(extra[:2], "big"))
+            if span is not None:
+                frame.pts, frame.time_base = span[0], Fraction(1, frame.sample_rate)
+        elif more and frame.pts is not None and frame.time_base:
+            frame.pts += round(more / Fraction(frame.time_base))
 
     def _convert(self, frame: av.AudioFrame, position: int) -> Audio:
         """Convert a frame to float samples `(channels, samples)`."""
@@ -163,10 +210,10 @@ class ContainerDecoder:
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
     def _check_end(self, position: int) -> None:
-        """Notice if much less was decoded than an MP4 header states."""
-        stated = self.info.duration
-        if stated is None or not (self._container.format.name.startswith("mov") or self._samples):
-            return  # Durations of other containers are FFmpeg's estimates.
+        """Notice if much less was decoded than the header states."""
+        stated = self._stated_duration()
+        if stated is None:
+            return
         if position / self.info.sample_rate < stated - _TOLERANCE:
             error = truncation(self.info.path, position / self.info.sample_rate, stated)
             self.remarks.end_early(error)
@@ -202,6 +249,25 @@ class ContainerDecoder:
             return int(fields[3], 16) or None
         except ValueError:
             return None
+
+    def _stated_duration(self) -> float | None:
+        """Length in seconds by the header; None if the container has none, and FFmpeg estimates it."""
+        name = self._container.format.name
+        if self._samples is not None or name.startswith("mov"):
+            return self.info.duration
+        if not name.startswith(_WITH_DURATION):
+            return None
+        if not self._container.duration:
+            return None
+        whole = self._container.duration / av.time_base
+        beginning = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        try:
+            # mkvmerge and FFmpeg note the length of each stream.
+            hours, minutes, seconds = self._stream.metadata.get("DURATION", "").split(":")
+            noted = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        except ValueError:
+            return whole - beginning if len(self._container.streams) == 1 else None
+        return noted - beginning if noted <= whole + _TOLERANCE else None
 
     def _estimate_duration(self, delay: float) -> float | None:
         if self._stream.duration and self._stream.time_base:

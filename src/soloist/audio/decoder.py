@@ -108,7 +108,7 @@ class Remarks:
         """
         if self.tolerance != "truncation":
             raise error
-        self.truncation = self.truncation or str(error)
+        self.truncation = self.truncation or str(error).removesuffix(f"; {WAY_OUT}")
 
 
 class Decoder(Protocol):
@@ -161,4 +161,6 @@ def truncation(path: Path, seconds: float, expected: float | None) -> AudioError
 
 def damage(path: Path, seconds: float, reason: object) -> AudioError:
     """Error for a file that cannot be decoded beyond some second."""
-    return AudioError(f"{path} is truncated or corrupt: decoding stops at {seconds:.3f} s ({reason})")
+    return AudioError(
+        f"{path} is truncated or corrupt: decoding stops at {seconds:.3f} s ({reason}); {WAY_OUT}"
+    )

@@ -32,7 +32,8 @@ def flac_layout(path: Path) -> Layout | None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             size = len(view)
             total, last = _total(head), last_sample(view, begin, size)
-            if total and last is not None and last <= total and size - begin <= _most_bytes(view, begin, head, total):
+            agrees = bool(total) and last is not None and last <= total
+            if agrees and size - begin <= _most_bytes(view, begin, head, total):
                 return None
             starts = [begin]
             while (following := view.find(_MAGIC, starts[-1] + _STREAMINFO)) >= 0:
@@ -84,14 +85,22 @@ def last_sample(view: mmap.mmap, start: int, end: int) -> int | None:
     tail = view[tail_start:end]
     position = len(tail)
     while (position := tail.rfind(b"\xff", 0, position)) >= 0:
-        found = _frame_end(tail[position : position + _LONGEST_HEADER], fixed)
+        found = frame_span(tail[position : position + _LONGEST_HEADER], fixed)
         if found is not None:
-            return found
+            return found[1]
     return None
 
 
-def _frame_end(header: bytes, fixed: int) -> int | None:
-    """Number of the first sample after the frame of a header; None if the bytes are no header."""
+def frame_span(header: bytes, fixed: int) -> tuple[int, int] | None:
+    """Number of the first sample of a frame, and of the first after it.
+
+    Args:
+        header: First bytes of the frame, up to 16.
+        fixed: Samples of each frame but the last, in files that count frames.
+
+    Returns:
+        None if the bytes are no header of a frame.
+    """
     if len(header) < 6 or header[1] & 0xFE != 0xF8:
         return None
     block, rate, first = header[2] >> 4, header[2] & 15, header[4]
@@ -109,7 +118,8 @@ def _frame_end(header: bytes, fixed: int) -> int | None:
     position += width + {12: 1, 13: 2, 14: 2}.get(rate, 0)
     if position >= len(header) or _crc8(header[:position]) != header[position]:
         return None
-    return (number if header[1] & 1 else number * fixed) + samples
+    first_sample = number if header[1] & 1 else number * fixed
+    return first_sample, first_sample + samples
 
 
 def _crc8(data: bytes) -> int:

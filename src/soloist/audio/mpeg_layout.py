@@ -111,11 +111,11 @@ def _layout_of(stream: _Stream, end: int, is_last: bool) -> Layout:
         free = not kind.sizes.get(_bits(1, kind))
         return Layout(_pieces(stream, first.start, 0, None if not free else 0, by_ffmpeg=not free))
     if header.frames == stream.frames and len(stream.runs) == 1:
-        return Layout((Part(first.start, first.end, by_ffmpeg=low),))
-    return Layout(
-        _pieces(stream, header.end, header.delay, header.padding, by_ffmpeg=True),
-        *_differences(stream, header, end, is_last),
-    )
+        length = stream.frames * kind.samples - header.delay - header.padding
+        return Layout((Part(first.start, first.end, samples=length if low else None, by_ffmpeg=low),))
+    notes, truncation = _differences(stream, header, end, is_last)
+    padding = 0 if truncation else header.padding
+    return Layout(_pieces(stream, header.end, header.delay, padding, by_ffmpeg=True), notes, truncation)
 
 
 def _bits(bitrate: int, kind: _Kind) -> int:
@@ -127,7 +127,9 @@ def _differences(
     stream: _Stream, header: _Header, end: int, is_last: bool
 ) -> tuple[tuple[str, ...], str | None]:
     kind = stream.kind
-    counted, stated = (frames * kind.samples / kind.rate for frames in (stream.frames, header.frames))
+    counted, stated = (
+        max(0, frames * kind.samples - header.delay) / kind.rate for frames in (stream.frames, header.frames)
+    )
     # Some encoders count the frame of the header, too.
     if not header.frames or header.frames - stream.frames in (0, 1) or len(stream.runs) > 1:
         return (), None
@@ -211,7 +213,7 @@ class _Walk:
         position, count = self._position, 0
         while position <= end:
             word = int.from_bytes(view[position : position + 4], "big")
-            if word & _KIND != mask or ((word & 0xC0) == 0xC0) != mono or position in headers and count:
+            if word & _KIND != mask or ((word & 0xC0) == 0xC0) != mono or (position in headers and count):
                 break
             size = sizes.get(word >> 9 & 0x7F, 0)
             if not size or position + size > self.end:
@@ -244,7 +246,7 @@ class _Walk:
         """Kind with the size of frames of no stated bit rate, by the distance to the next header."""
         mark = (word >> 16).to_bytes(2, "big")
         found = position + 4
-        while 0 <= (found := self._view.find(mark, found + 1, position + _LONGEST_FRAME)):
+        while (found := self._view.find(mark, found + 1, position + _LONGEST_FRAME)) >= 0:
             following = int.from_bytes(self._view[found : found + 4], "big")
             if following & 0xFFFEFC00 == word & 0xFFFEFC00:
                 size = found - position - (word >> 9 & 1)
@@ -255,7 +257,7 @@ class _Walk:
     def _resync(self, kind: _Kind | None) -> bool:
         """Go on to the next frame; False if there is none."""
         position = self._position
-        while 0 <= (position := self._view.find(b"\xff", position + 1, self.end)):
+        while (position := self._view.find(b"\xff", position + 1, self.end)) >= 0:
             if kind is None and position > self._position + _LONGEST_JUNK_AT_START:
                 return False
             found = self._kind_at(position)
@@ -284,7 +286,7 @@ class _Walk:
         found: dict[int, bytes] = {}
         for mark in _MARKS:
             at = start
-            while 0 <= (at := self._view.find(mark, at + 1, self.end)):
+            while (at := self._view.find(mark, at + 1, self.end)) >= 0:
                 position = self._frame_of(at, mark)
                 if position is not None:
                     found[position] = mark

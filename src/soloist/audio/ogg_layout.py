@@ -10,10 +10,21 @@ from pathlib import Path
 
 from soloist.audio.layout import Layout, Part
 
-_PAGE = struct.Struct("<4sBBqIIIB")
+_PAGE = struct.Struct("<4sBBQIIIB")
 _MAGIC = b"OggS"
 _BEGINS = 2
+_VORBIS = b"\x01vorbis"
+_NO_PACKET_ENDS = 0xFFFFFFFFFFFFFFFF
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+@dataclass
+class _Run:
+    """Pages without a gap, and the number of samples up to their end by the last page."""
+
+    start: int
+    end: int
+    samples: int = 0
 
 
 @dataclass
@@ -21,11 +32,16 @@ class _Link:
     """One stream of a chain, or several that are multiplexed."""
 
     start: int
-    serials: set[int] = field(default_factory=set)
-    damaged: bool = False
-    # Number of the last page of each stream, and whether a page has had sound.
+    is_vorbis: bool
+    # Number of the last page of each stream, and the end of the pages before the sound.
     pages: dict[int, int] = field(default_factory=dict)
-    sounds: bool = False
+    headers_end: int | None = None
+    runs: list[_Run] = field(default_factory=list)
+
+    @property
+    def is_damaged(self) -> bool:
+        """True if pages are missing."""
+        return len(self.runs) > 1
 
 
 def ogg_layout(path: Path) -> Layout | None:
@@ -40,19 +56,34 @@ def ogg_layout(path: Path) -> Layout | None:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             size = len(view)
             links, truncated = _walk(view)
-    if len(links) == 1 and not links[0].damaged and not truncated:
-        return None
-    ends = [link.start for link in links[1:]] + [size]
-    parts = tuple(
-        Part(link.start, end, by_ffmpeg=link.damaged or (truncated and end == size), damaged=link.damaged)
-        for link, end in zip(links, ends, strict=True)
-    )
-    return Layout(parts, truncation="it ends in the middle of a page" if truncated else None)
+            if len(links) == 1 and not links[0].is_damaged and not truncated:
+                return None
+            ends = [link.start for link in links[1:]] + [size]
+            parts = [
+                part
+                for link, end in zip(links, ends, strict=True)
+                for part in _parts_of(view, link, end, by_ffmpeg=truncated and end == size)
+            ]
+    return Layout(tuple(parts), truncation="it ends in the middle of a page" if truncated else None)
+
+
+def _parts_of(view: mmap.mmap, link: _Link, end: int, *, by_ffmpeg: bool) -> list[Part]:
+    """Parts of a link: the whole, or for damaged Vorbis the runs of its pages.
+
+    FFmpeg does not notice missing pages of Vorbis in its time stamps.
+    """
+    if not link.is_damaged or not link.is_vorbis or link.headers_end is None or len(link.pages) > 1:
+        return [Part(link.start, end, by_ffmpeg=by_ffmpeg or link.is_damaged, damaged=link.is_damaged)]
+    headers = bytes(view[link.start : link.headers_end])
+    first, *others = link.runs
+    parts = [Part(link.start, first.end, samples=first.samples or None)]
+    parts += [Part(run.start, run.end, headers, ends_at=run.samples) for run in others if run.samples]
+    return parts
 
 
 def _walk(view: mmap.mmap) -> tuple[list[_Link], bool]:
     """Follow the pages; return the links, and True if the file ends in the middle of a page."""
-    links = [_Link(0)]
+    links = [_Link(0, _VORBIS in view[:512])]
     position, lost = 0, False
     while 0 <= position < len(view):
         length = _page_length(view, position)
@@ -61,10 +92,9 @@ def _walk(view: mmap.mmap) -> tuple[list[_Link], bool]:
             following = view.find(_MAGIC, position + 1)
             if following < 0:
                 return links, ends and length > 0
-            links[-1].damaged, lost = True, True
-            position = following
+            position, lost = following, True
             continue
-        _add_page(links, view, position, lost)
+        _add_page(links, view, position, length, lost)
         lost = False
         position += length
     return links, False
@@ -92,15 +122,21 @@ def _is_intact(view: mmap.mmap, position: int, length: int) -> bool:
     return int(f"{found:032b}"[::-1], 2) == stored
 
 
-def _add_page(links: list[_Link], view: mmap.mmap, position: int, lost: bool) -> None:
+def _add_page(links: list[_Link], view: mmap.mmap, position: int, length: int, lost: bool) -> None:
     _, _, kind, granule, serial, number, _, _ = _PAGE.unpack_from(view, position)
     link = links[-1]
-    if kind & _BEGINS and link.pages and (link.sounds or serial in link.serials):
-        link = _Link(position)
+    sounds = link.headers_end is not None
+    if kind & _BEGINS and link.pages and (sounds or serial in link.pages):
+        link = _Link(position, _VORBIS in view[position : position + length])
         links.append(link)
-    # Recordings of radio streams begin with headers, followed by a later page.
-    if link.sounds and not lost and number != link.pages.get(serial, number - 1) + 1:
-        link.damaged = True
-    link.serials.add(serial)
+        sounds = lost = False
+    # Recordings of radio streams begin with headers, and go on with a later page.
+    lost = lost or (sounds and number != link.pages.get(serial, number - 1) + 1)
+    if granule and granule != _NO_PACKET_ENDS and not sounds:
+        link.headers_end = position
+    if lost or not link.runs:
+        link.runs.append(_Run(position, position))
+    run = link.runs[-1]
+    run.end = position + length
+    run.samples = run.samples if granule == _NO_PACKET_ENDS else granule
     link.pages[serial] = number
-    link.sounds = link.sounds or granule > 0

@@ -77,9 +77,8 @@ def check_readable(path: Path) -> None:
         if stat.S_ISDIR(found.st_mode):
             raise AudioError(f"{path} is a folder, not an audio file")
         if not stat.S_ISREG(found.st_mode) or (found.st_size == 0 and _has_bytes(path)):
-            raise UsageError(
-                f"{path} is a pipe or device, which can be read only once: name - and send it to standard input"
-            )
+            reason = "is a pipe or device, which can be read only once"
+            raise UsageError(f"{path} {reason}: name - and send it to standard input")
         if not _has_bytes(path):
             raise AudioError(f"{path} is empty")
     except FileNotFoundError as error:

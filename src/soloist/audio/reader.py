@@ -46,6 +46,18 @@ def read_audio(
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 
+def track_duration(path: str | os.PathLike[str], *, stream: int | str = 0) -> float:
+    """Measure the length of a file in seconds; only files of unknown length are decoded.
+
+    Raises:
+        AudioError: The file cannot be read.
+    """
+    with AudioReader(path, stream=stream) as reader:
+        if reader.info.duration is not None:
+            return reader.info.duration
+        return sum(block.shape[1] for block in reader.blocks()) / reader.sample_rate
+
+
 class AudioReader:
     """Reader of an audio stream in blocks of any length; memory does not depend on the duration.
 

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
 
 RIFF_LIMIT = 2**32 - 1
 """Largest size in RIFF's 32-bit field, bytes; larger files are RF64."""
@@ -16,6 +16,14 @@ HEADER_SIZE = 12
 
 SampleType = Literal["u8", "s16", "s24", "s32", "f32", "f64"]
 """Little-endian PCM: unsigned, signed or floating-point, and bits per sample."""
+
+
+class Readable(Protocol):
+    """Source of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+
 
 _PCM, _IEEE_FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # KSDATAFORMAT_SUBTYPE_*: the format tag, followed by these 14 bytes.
@@ -155,7 +163,7 @@ def is_little_endian_wave(head: bytes) -> bool:
     return head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE"
 
 
-def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
+def read_chunks(stream: Readable, head: bytes) -> Chunks | None:
     """Read the chunks of a WAV, RF64 or AIFF stream up to its samples, without seeking.
 
     Args:
@@ -184,7 +192,7 @@ def read_chunks(stream: BinaryIO, head: bytes) -> Chunks | None:
     return None
 
 
-def _read_some(stream: BinaryIO, size: int) -> bytes:
+def _read_some(stream: Readable, size: int) -> bytes:
     """Skip `size` bytes and return the first `_CHUNK_LIMIT` of them."""
     content = stream.read(min(size, _CHUNK_LIMIT))
     rest = size - len(content)

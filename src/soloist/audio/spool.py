@@ -54,8 +54,8 @@ class RawFormat:
 def spool_stream(stream: BinaryIO, folder: Path, *, raw: RawFormat | None = None) -> Path:
     """Copy a stream block by block into a file in `folder`.
 
-    Samples without a header become a WAV file (RF64 if necessary). So do WAV streams, since programs that
-    write into a pipe leave the length in the header open. Other formats are copied unchanged.
+    Samples without a header become a WAV file (RF64 if necessary). So do WAV streams whose header leaves the
+    length open. Other files are copied unchanged.
 
     Args:
         stream: Source of the bytes; it is read to its end but not closed.
@@ -86,7 +86,7 @@ def spool_stream(stream: BinaryIO, folder: Path, *, raw: RawFormat | None = None
 def _spool_raw(stream: BinaryIO, path: Path, raw: RawFormat) -> None:
     description = describe_pcm(raw.sample_rate, raw.channels, raw.sample_type)
     with WaveWriter(path, description) as file:
-        count = _copy(stream, file, None)
+        count = _copy(stream, file)
     if not count:
         raise AudioError("the stream is empty")
     if count % raw.frame_size:
@@ -97,31 +97,41 @@ def _spool_raw(stream: BinaryIO, path: Path, raw: RawFormat) -> None:
 
 
 def _spool_with_header(stream: BinaryIO, path: Path) -> None:
-    head = stream.read(HEADER_SIZE)
+    recorded = _Recorded(stream)
+    head = recorded.read(HEADER_SIZE)
     if not head:
         raise AudioError("the stream is empty")
-    if not is_little_endian_wave(head):
-        with open(path, "wb") as other:
-            other.write(head)
-            _copy(stream, other, None)
-        return
-    chunks = read_chunks(stream, head)
-    if chunks is None:
+    chunks = read_chunks(recorded, head) if is_little_endian_wave(head) else None
+    if chunks is None and is_little_endian_wave(head):
         raise AudioError("the stream is truncated: it ends before its samples begin")
-    with WaveWriter(path, chunks.description) as file:
-        count = _copy(stream, file, chunks.data_size)
-    if chunks.data_size is not None and count < chunks.data_size:
-        raise AudioError(
-            f"the stream is truncated: it ends after {count} of {chunks.data_size} bytes of sound"
-        )
-    while stream.read(_BLOCK):  # The program at the other end of a pipe fails if it is closed early.
-        pass
+    if chunks is not None and chunks.data_size is None:
+        with WaveWriter(path, chunks.description) as wave:
+            _copy(stream, wave)
+        return
+    # The reader of the file compares the length in the header with the bytes.
+    with open(path, "wb") as file:
+        file.write(recorded.read_before)
+        _copy(stream, file)
 
 
-def _copy(stream: BinaryIO, file: WaveWriter | BinaryIO, limit: int | None) -> int:
-    """Copy up to `limit` bytes (None: all) and return the number of bytes copied."""
+class _Recorded:
+    """Stream that keeps what is read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.read_before = bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        """Read up to `size` bytes."""
+        block = self._stream.read(size)
+        self.read_before += block
+        return block
+
+
+def _copy(stream: BinaryIO, file: WaveWriter | BinaryIO) -> int:
+    """Copy all bytes and return their number."""
     count = 0
-    while block := stream.read(_BLOCK if limit is None else min(_BLOCK, limit - count)):
+    while block := stream.read(_BLOCK):
         file.write(block)
         count += len(block)
     return count

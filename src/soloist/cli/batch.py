@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from soloist.audio import RawFormat, spool_stream
+from soloist.audio import RawFormat, is_read_once, spool_stream
 from soloist.cli.console import decibels
 from soloist.cli.models import fetch
-from soloist.errors import UsageError, one_line
+from soloist.errors import AudioError, UsageError, one_line
 from soloist.files import json_text
 from soloist.inference import (
     Batch,
@@ -67,6 +67,7 @@ class ConsoleBatch:
         self._model = model or DEFAULT_MODEL
         self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
+        self._lost = 0
         self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
             # Networks use tensors of few sizes again and again, rules do not.
@@ -78,25 +79,26 @@ class ConsoleBatch:
             fetch(self._model, quiet=self._quiet or self._as_json)
         batch = Batch(self._model, self._settings)
         with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
-            failures = batch.run(tracks, self._report, self._report_failure, progress)
-        if failures and len(tracks) > 1:
-            self._say(f"{failures} of {len(tracks)} inputs failed", always=True)
+            failures = batch.run(tracks, self._report, self._report_failure, progress) + self._lost
+        if failures and len(tracks) + self._lost > 1:
+            self._say(f"{failures} of {len(tracks) + self._lost} inputs failed", always=True)
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Report what `run` would do and take; True if every input can be read and fits."""
         batch = Batch(self._model, self._settings)
         start = process_age()
-        seconds: list[float] = []
+        seconds: list[float | None] = []
 
         def report(plan: TrackReport, expected: DryRunReport | None) -> None:
             self._report_plan(plan, expected, start)
             seconds.append(expected.seconds if expected else 0.0)
 
         with self._tracks(inputs, raw) as tracks:
-            failures = batch.plan(tracks, report, self._report_failure)
-        if seconds and start is not None and not self._as_json:
-            typer.echo(f"in all about {start + sum(seconds):.1f} s, of which it takes {start:.1f} s to start")
+            failures = batch.plan(tracks, report, self._report_failure) + self._lost
+        if seconds and None not in seconds and start is not None and not self._as_json:
+            total = start + sum(filter(None, seconds))
+            typer.echo(f"in all about {total:.1f} s, of which it takes {start:.1f} s to start")
         return not failures
 
     @contextmanager
@@ -105,12 +107,32 @@ class ConsoleBatch:
         if raw is not None and len(named) == len(inputs):
             raise UsageError("a raw format is for standard input: name - as an input")
         tracks = find_tracks(named, exclude=self._settings.folder)
-        if len(named) == len(inputs):
+        pipes = any(is_read_once(track.path) for track in tracks)
+        if len(named) == len(inputs) and not pipes:
             yield tracks
             return
         with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-            spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
-            yield [*tracks, Track(spooled, "stdin", STANDARD_INPUT)]
+            tracks = [kept for track in tracks if (kept := self._keep(track, Path(folder))) is not None]
+            if len(named) < len(inputs):
+                if sys.stdin is None:
+                    raise UsageError("standard input is closed: name a file, or send one to standard input")
+                spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
+                tracks.append(Track(spooled, "stdin", STANDARD_INPUT))
+            yield tracks
+
+    def _keep(self, track: Track, folder: Path) -> Track | None:
+        """Copy what can be read only once, such as a pipe, to a file; None if nothing could be read."""
+        if not is_read_once(track.path):
+            return track
+        try:
+            with open(track.path, "rb") as stream:
+                return Track(spool_stream(stream, folder), track.name, track.label)
+        except (AudioError, OSError) as error:
+            self._lost += 1
+            self._report_failure(
+                track, AudioError(f"{track.path}: {getattr(error, 'strerror', None) or error}")
+            )
+            return None
 
     @contextmanager
     def _progress(self, tracks: int) -> Iterator[Callable[[BatchProgress], None]]:
@@ -138,17 +160,25 @@ class ConsoleBatch:
 
     def _report(self, report: TrackReport) -> None:
         if self._as_json:
-            typer.echo(json_text({**report.as_dict(), "ok": True, "peak_memory_mb": peak_memory()}))
+            result = {"ok": report.truncation is None, "error": report.truncation}
+            if report.truncation is None:
+                del result["error"]
+            typer.echo(json_text({**report.as_dict(), **result, "peak_memory_mb": peak_memory()}))
+            self._report_losses(report)
             return
         if report.skipped:
             self._say(f"{report.input}: all stems are there, skipped")
             return
         folder = next(iter(report.stems.values())).parent
-        speed = report.duration / report.elapsed if report.elapsed else 0.0
+        duration = report.duration or 0.0
+        speed = duration / report.elapsed if report.elapsed else 0.0
         self._say(
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
-            f"{report.duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
+            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
         )
+        for note in report.notes:
+            self._say(f"  {note}")
+        self._report_losses(report)
         if report.track_line:
             self._say(f"  {report.track_line}")
         if report.gain != 1.0:
@@ -160,6 +190,13 @@ class ConsoleBatch:
             )
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
+
+    def _report_losses(self, report: TrackReport) -> None:
+        """Report missing sound, even if only errors are wanted."""
+        for loss in report.losses:
+            self._say(f"soloist: {loss}", always=True)
+        if report.truncation is not None:
+            self._say(f"soloist: {report.truncation}; the stems end there", always=True)
 
     def _report_plan(self, plan: TrackReport, expected: DryRunReport | None, start: float | None) -> None:
         card, weights = self._card, _weights_size(self._model, self._card)
@@ -179,8 +216,8 @@ class ConsoleBatch:
             return
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
-            f"{plan.input}: {plan.duration:.1f} s with {plan.model} by {plan.engine} on {plan.device}\n"
-            f"  about {expected.seconds:.1f} s and {_memory(expected)}, by {basis}"
+            f"{plan.input}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} on {plan.device}\n"
+            f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
             typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
@@ -200,6 +237,14 @@ class ConsoleBatch:
     def _say(self, message: str, *, always: bool = False) -> None:
         if always or not (self._quiet or self._as_json):
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+def _seconds(duration: float | None) -> str:
+    return "unknown length" if duration is None else f"{duration:.1f} s"
+
+
+def _about(expected: DryRunReport) -> str:
+    return "about " if expected.seconds is None else f"about {expected.seconds:.1f} s and "
 
 
 def _memory(expected: DryRunReport) -> str:

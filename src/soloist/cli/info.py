@@ -18,14 +18,14 @@ def info(
 ) -> None:
     """Show duration, rate, channels, format and streams of audio files."""
     from soloist.audio import probe
-    from soloist.errors import AudioError
+    from soloist.errors import SoloistError
     from soloist.files import json_text
 
     failed = False
     for file in files:
         try:
             found = probe(file)
-        except AudioError as error:
+        except SoloistError as error:
             warn(str(error))
             failed = True
             continue
@@ -33,12 +33,17 @@ def info(
             values = {**found.__dict__, "path": str(found.path)}
             typer.echo(json_text(values))
             continue
-        minutes, seconds = divmod(found.duration, 60)
+        length = "length unknown" if found.duration is None else _clock(found.duration)
         streams = f", audio tracks: {', '.join(found.titles)}" if len(found.streams) > 1 else ""
         typer.echo(
-            f"{found.path}: {int(minutes)}:{seconds:06.3f}, {found.sample_rate} Hz, "
+            f"{found.path}: {length}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "
             f"{found.container} ({found.codec}){streams}"
         )
     if failed:
         raise typer.Exit(1)
+
+
+def _clock(duration: float) -> str:
+    minutes, seconds = divmod(duration, 60)
+    return f"{int(minutes)}:{seconds:06.3f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,14 @@ def show_tests(tests: Sequence[TestSet]) -> None:
         for outcome in tests
         for target, figures in outcome.figures.items()
         for measure, label in LABELS.items()
+        # Without silent sources, a figure that is no number is a fault of the model, which is shown.
+        if not (outcome.silent and isnan(figures[measure].mean))
     ]
-    print_table(PrintedTable(("test set", "target", "measure (dB)", *numbers), rows, numbers))
+    if rows:
+        print_table(PrintedTable(("test set", "target", "measure (dB)", *numbers), rows, numbers))
     for outcome in tests:
+        if outcome.silent:
+            typer.echo(f"{outcome.name}: silent in all examples: {', '.join(outcome.silent)}", err=True)
         if outcome.skipped:
             typer.echo(
                 f"{outcome.name}: {counted(len(outcome.skipped), 'example')} could not be read", err=True

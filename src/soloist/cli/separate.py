@@ -162,6 +162,14 @@ def separate(
             "--skip-existing/--overwrite", help="Leave finished tracks alone.", rich_help_panel=_OUTPUT
         ),
     ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Separate what there is of a truncated file; the exit code is still 1.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     stdin_format: Annotated[
         Literal["auto", "u8", "s16", "s24", "s32", "f32", "f64"],
         typer.Option(
@@ -231,6 +239,7 @@ def separate(
         engine=engine,
         audio_track=_audio_track(audio_track),
         skip_existing=skip_existing,
+        keep_going=keep_going,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = ConsoleBatch(

@@ -181,7 +181,7 @@ def _draw_recording(
         from soloist.resources import import_extra
 
         import_extra("matplotlib", "plot")
-        from soloist.audio import AudioReader
+        from soloist.audio import AudioReader, track_duration
         from soloist.plots import draw_spectrograms, measure_spectrogram, picture_format, save_figure
         from soloist.transforms import parse_transform
     picture = output or Path(f"{file.stem}.png")
@@ -189,7 +189,7 @@ def _draw_recording(
     panels = {}
     for specification in transforms:
         with AudioReader(file, start=start, duration=duration) as reader:
-            rate, rest = reader.sample_rate, reader.info.duration - start
+            rate, rest = reader.sample_rate, track_duration(file) - start
             seconds = rest if duration is None else min(rest, duration)
             analysis = parse_transform(specification, rate)
             panels[specification] = measure_spectrogram(analysis, reader.blocks(), rate, seconds)

@@ -1,8 +1,8 @@
 """Objects from the keys and values of a YAML file, checked against the signature of their class.
 
-jsonargparse checks the types. What is added here: one line for each mistake, with the nearest right
-name, and that nothing but the given class is called. Plain records, such as the cards of all models, are
-checked without it: it takes longer to import than `soloist models` may take.
+jsonargparse checks the types. This module adds one line for each mistake, with the nearest right name, and
+calls nothing but the given class. Plain records, such as the cards of all models, are checked without
+jsonargparse, whose import takes longer than `soloist models` may take.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _KEY = "value"
 
-# The values have been read from YAML already: a text with a colon in it is not a mapping to be read again.
+# The values come from YAML: jsonargparse must not read a text with a colon in it once more.
 _AS_IS = "as-is"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +35,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """Mapping that a YAML file holds.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
@@ -55,9 +55,9 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """Call a class with keyword arguments that came from a file.
 
     Args:
-        cls: The class; its signature says which keys there are, and their types.
-        values: Keys and values. Objects that are parts of this one have been constructed already.
-        where: What the values are, for messages: `"network of hpss/config.yaml"`.
+        cls: The class, whose signature gives the known keys and their types.
+        values: Keys and values, with constructed objects as parts.
+        where: Name of the values in messages: `"network of hpss/config.yaml"`.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value is of the wrong type or one that PyTorch refuses.
@@ -76,12 +76,12 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 def check_arguments(cls: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Keyword arguments for a class, checked as `construct` checks them, where the caller has others to add.
+    """Check some keyword arguments for a class as `construct` does, for a caller that adds others.
 
     Args:
         cls: The class.
         values: Keys and values.
-        where: What the values are, for messages.
+        where: Name of the values in messages.
 
     Returns:
         The values, brought to the types of the signature.
@@ -94,12 +94,12 @@ def check_arguments(cls: type[Any], values: Mapping[str, Any], where: str) -> di
 
 
 def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Fill a dataclass from a file, like `construct`, but build nothing: what names a class stays as it is.
+    """Fill a dataclass from a file, like `construct`, but build no parts: configurations stay as they are.
 
     Args:
         cls: The dataclass. Attributes that are annotated as `Config` hold parts that name classes.
         values: Keys and values.
-        where: What the values are, for messages.
+        where: Name of the values in messages.
 
     Raises:
         ConfigError: A key is unknown or missing, or a value is of the wrong type.
@@ -115,13 +115,13 @@ def record(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             _check_parts(attribute.name, str(attribute.type), values.get(attribute.name), where)
     plain = {key: value for key, value in values.items() if key not in kept}
     parsed = _parse(cls, plain, where, frozenset(kept))[1]
-    # `test:` with nothing after it is what there is by default.
+    # A key with nothing after it, such as `test:`, keeps the default.
     parts = {key: values[key] for key in kept & values.keys() if values[key] is not None}
     return cls(**{**parsed[_KEY].as_dict(), **parts})
 
 
 def _check_parts(name: str, kind: str, value: Any, where: str) -> None:
-    """Refuse what cannot be the `Config`, `dict[str, Config]` or `list[Config]` that an attribute holds."""
+    """Refuse a value that is no `Config`, `dict[str, Config]` or `list[Config]`, whichever is annotated."""
     several = Sequence if kind.startswith("list[") else Mapping
     if value is None:
         return
@@ -147,7 +147,7 @@ def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest known one, or all of them."""
+    """Advice after an unknown name: the nearest known one, or all of them."""
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"

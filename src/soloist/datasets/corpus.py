@@ -92,6 +92,14 @@ class FolderCorpus(Corpus):
         if not self.root.is_dir():
             raise UsageError(f"there is no folder {self.root}: give the folder of the {self.layout} corpus")
 
+    def matches(self) -> bool:
+        """Tell whether the folder has this layout; by default, if it finds recordings.
+
+        Raises:
+            AudioError: The folder has this layout, but a file is damaged.
+        """
+        return any(self.find(split) for split in self.splits)
+
     def __str__(self) -> str:
         return f"the corpus {self.layout} in {self.root}"
 

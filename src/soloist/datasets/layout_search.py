@@ -45,7 +45,7 @@ def find_layout(name: str) -> type[Corpus]:
 def guess_layout(root: str | Path) -> type[FolderCorpus]:
     """Find the only layout that fits a folder.
 
-    A layout fits if it finds recordings. Layouts of published corpora have precedence over generic ones.
+    Layouts of published corpora have precedence over generic ones; `FolderCorpus.matches` decides.
 
     Raises:
         UsageError: There is no such folder, or none or several layouts fit.
@@ -68,8 +68,7 @@ def _fits(cls: type[FolderCorpus], root: Path) -> bool:
     if any(parameter.default is parameter.empty for parameter in parameters[1:]):
         return False
     try:
-        corpus = cls(root)
-        return any(corpus.find(split) for split in corpus.splits)
+        return cls(root).matches()
     except AudioError:  # The layout fits, but a file is damaged.
         return True
     except (SoloistError, OSError):

@@ -42,7 +42,7 @@ def find_stem_tracks(root: str | Path) -> list[TrackPath]:
 
     A track is a folder with audio files named after their stems (`vocals.wav`, `drums.flac`, and optionally
     `mixture.wav`), or a file `*.stem.mp4` with a stream for the mixture and each stem. A corpus is a track,
-    or a folder that holds tracks at any depth.
+    or a folder that holds tracks at any depth, beside one recording at most.
 
     Raises:
         UsageError: There is nothing at `root`, or no track in it.
@@ -52,17 +52,28 @@ def find_stem_tracks(root: str | Path) -> list[TrackPath]:
         return [TrackPath(_bare(root.name), root)]
     if not root.is_dir():
         raise UsageError(f"there is no folder or file {root}")
-    if any(_is_stem(path) for path in root.iterdir()):
+    files = find_stem_files(root)
+    own = files.pop(root, [])
+    # A single recording beside folders of stems is no stem, and does not hide them.
+    if len(own) > bool(files):
         return [TrackPath(root.resolve().name, root)]
-    inside = [path for path in sorted(root.rglob("*")) if not _is_hidden(path.relative_to(root))]
-    tracks = [
-        TrackPath(_bare(path.relative_to(root).as_posix()), path)
-        for path in inside
-        if path.name.lower().endswith(_MULTI_STREAM) or (path.is_dir() and any(map(_is_stem, path.iterdir())))
-    ]
+    tracks = [TrackPath(_bare(path.relative_to(root).as_posix()), path) for path in files]
     if not tracks:
         raise UsageError(f"no folders of stems and no {_MULTI_STREAM} files in {root}")
     return tracks
+
+
+def find_stem_files(root: Path) -> dict[Path, list[Path]]:
+    """Find the audio files of each folder at any depth, `root` included; multi-stream files stand alone."""
+    found: dict[Path, list[Path]] = {}
+    for path in [root, *sorted(root.rglob("*"))]:
+        if _is_hidden(path.relative_to(root)):
+            continue
+        if path.name.lower().endswith(_MULTI_STREAM):
+            found[path] = [path]
+        elif path.is_dir() and (files := [file for file in sorted(path.iterdir()) if _is_stem(file)]):
+            found[path] = files
+    return found
 
 
 def _is_stem(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from soloist.audio import Audio, AudioInfo, AudioReader, probe, read_audio
+from soloist.audio import Audio, AudioInfo, AudioReader, probe, read_audio, track_duration
 from soloist.errors import AudioError
 
 MIXTURE = "mixture"
@@ -64,7 +64,7 @@ class StemFile:
     def duration(self) -> float:
         """Length in seconds."""
         with _naming(self.path):
-            return _probe_once(self.path).duration
+            return _measure_once(self.path)
 
     @property
     def sample_rate(self) -> int:
@@ -245,3 +245,9 @@ def _naming(path: Path) -> Iterator[None]:
 def _probe_once(path: Path) -> AudioInfo:
     """Read the header of a file once, since a training reads many excerpts of it."""
     return probe(path)
+
+
+@lru_cache(maxsize=65536)
+def _measure_once(path: Path) -> float:
+    """Measure the length of a file once, s."""
+    return track_duration(path)

@@ -118,6 +118,8 @@ class ModelSystem:
         files = dict(report.stems)
         if self._single is not None:
             files[complement(self._single)] = files.pop(f"no_{self._single}")
+        if report.losses:
+            raise AudioError(report.losses[0])
         return SystemEstimates(files, report.elapsed, report.device, separator.ordered)
 
 

@@ -71,7 +71,7 @@ class Batch:
             progress: Callback that receives the progress, at the beginning of each file too.
 
         Returns:
-            The number of failures.
+            The number of failures, among them truncated files whose remainder was separated.
         """
         durations = [self._duration(track) for track in tracks]
         failures = 0
@@ -89,6 +89,7 @@ class Batch:
                 failures += 1
                 failure(track, error)
             else:
+                failures += finished.truncation is not None
                 report(finished)
         return failures
 
@@ -122,8 +123,8 @@ class Batch:
         return failures
 
     def _duration(self, track: Track) -> float:
-        """Seconds of a file that are separated; 0 if it cannot be read, which `run` reports."""
+        """Separated seconds of a file; 0 if unknown, or if the file cannot be read, which `run` reports."""
         try:
-            return self._job.duration_of(self._job.probe(track))
+            return self._job.duration_of(self._job.probe(track)) or 0.0
         except SoloistError:
             return 0.0

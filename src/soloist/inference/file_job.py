@@ -15,7 +15,9 @@ from soloist.audio import (
     Audio,
     AudioInfo,
     AudioReader,
+    Remarks,
     StemWriter,
+    Tolerance,
     WriteOptions,
     free_space,
     probe,
@@ -36,6 +38,9 @@ from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 
 MIXTURE = "mixture"
+
+_ASSUMED_SECONDS = 600.0
+"""Length of files of unknown length, for the choice of an engine."""
 
 Progress = Callable[[float, float], None]
 """Callback that receives the seconds done and the seconds in all."""
@@ -58,6 +63,7 @@ class FileSettings:
         engine: Engine of the network: one of `ENGINES`, or "auto".
         audio_track: Audio stream of files that have several: its number from 0, or its language or name.
         skip_existing: Skip tracks whose stems all exist.
+        keep_going: Separate what there is of a truncated file.
     """
 
     folder: Path = Path("separated")
@@ -72,6 +78,7 @@ class FileSettings:
     engine: str = "auto"
     audio_track: int | str = 0
     skip_existing: bool = False
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.duration is not None and not self.duration > 0):
@@ -79,6 +86,11 @@ class FileSettings:
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
             raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
         check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Missing sound that does not end a separation."""
+        return "truncation" if self.keep_going else "damage"
 
     @property
     def path_template(self) -> str:
@@ -114,7 +126,8 @@ class FileJob:
             AudioError: The file cannot be read.
             UsageError: The file has no such audio stream.
         """
-        return probe(track.path, stream=self.settings.audio_track)
+        settings = self.settings
+        return probe(track.path, stream=settings.audio_track, tolerance=settings.tolerance)
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input."""
@@ -147,20 +160,27 @@ class FileJob:
 
     def samples_of(self, info: AudioInfo) -> int:
         """Number of separated samples of a file, at the rate of the separator."""
-        return max(1, round(self.duration_of(info) * self.separator_for(info).sample_rate))
+        seconds = self.duration_of(info)
+        seconds = _ASSUMED_SECONDS if seconds is None else seconds
+        return max(1, round(seconds * self.separator_for(info).sample_rate))
 
-    def duration_of(self, info: AudioInfo) -> float:
-        """Separated seconds of a file."""
+    def duration_of(self, info: AudioInfo) -> float | None:
+        """Separated seconds of a file; None if its length is unknown."""
+        if info.duration is None:
+            return self.settings.duration
         left = max(0.0, info.duration - self.settings.start)
         return left if self.settings.duration is None else min(left, self.settings.duration)
 
     def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
         """Disk space of the stems of a file."""
-        rate = self.settings.sample_rate or info.sample_rate
-        sizes = stem_space(self.settings.write, self.duration_of(info), rate, info.channels)
-        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        rate, duration = self.settings.sample_rate or info.sample_rate, self.duration_of(info)
         free = free_space(next(iter(stems.values())))
-        return DiskSpace(needed, kept, None if free is None else free / 1e6)
+        available = None if free is None else free / 1e6
+        if duration is None:
+            return DiskSpace(None, None, available)
+        sizes = stem_space(self.settings.write, duration, rate, info.channels)
+        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
+        return DiskSpace(needed, kept, available)
 
     def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -207,7 +227,8 @@ class FileJob:
             return plan
         self.disk_space(info, plan.stems).check()
         confidence, null_test = MeanConfidence(), NullTest()
-        stems = self._separate(track, info, selected, progress, confidence, null_test)
+        remarks = Remarks(track.path)
+        stems = self._separate(track, info, selected, progress, confidence, null_test, remarks)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -220,6 +241,7 @@ class FileJob:
             null_dbfs=null_test.level,
             gain=writer.gain,
             confidence=confidence.figures,
+            **_lines(track, remarks),
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine) -> TrackReport:
@@ -249,12 +271,20 @@ class FileJob:
             extension=self.settings.write.extension,
         )
 
-    def _read(self, track: Track) -> Iterator[Audio]:
+    def _read(self, track: Track, remarks: Remarks | None = None) -> Iterator[Audio]:
+        """Read the blocks of a track; `remarks` receives those of the reader at the end."""
         settings = self.settings
         with AudioReader(
-            track.path, start=settings.start, duration=settings.duration, stream=settings.audio_track
+            track.path,
+            start=settings.start,
+            duration=settings.duration,
+            stream=settings.audio_track,
+            tolerance=settings.tolerance,
         ) as reader:
             yield from reader.blocks()
+            if remarks is not None:
+                remarks.notes, remarks.losses = reader.remarks.notes, reader.remarks.losses
+                remarks.truncation = reader.remarks.truncation
 
     def _separate(
         self,
@@ -264,12 +294,13 @@ class FileJob:
         progress: Progress | None,
         confidence: MeanConfidence,
         null_test: NullTest,
+        remarks: Remarks,
     ) -> Iterator[Audio]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
         separator, duration = self.separator_for(info), self.duration_of(info)
         pairs = separate_stream(
             separator,
-            _watch(self._read(track), info.sample_rate, duration, progress),
+            _watch(self._read(track, remarks), info.sample_rate, duration, progress),
             info.sample_rate,
             engine=selected.engine,
             level=measure_level(self._read(track)) if separator.normalization == "track" else None,
@@ -305,8 +336,20 @@ class FileJob:
         return self.settings.write.format == "stem"
 
 
+def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:
+    """Remarks about the file of a track as figures of its report, with the name that the user knows."""
+    lines = [*remarks.notes, *remarks.losses, remarks.truncation or ""]
+    *named, truncation = [line.replace(str(track.path), track.label) for line in lines]
+    count = len(remarks.notes)
+    return {
+        "notes": tuple(named[:count]),
+        "losses": tuple(named[count:]),
+        "truncation": truncation or None,
+    }
+
+
 def _watch(
-    blocks: Iterator[Audio], sample_rate: int, duration: float, progress: Progress | None
+    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
 ) -> Iterator[Audio]:
     """Pass blocks on and report the progress."""
     done = 0
@@ -314,4 +357,4 @@ def _watch(
         yield block
         done += block.shape[1]
         if progress is not None:
-            progress(done / sample_rate, max(duration, done / sample_rate))
+            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
-from numpy.typing import NDArray
 
-from soloist.audio import Audio, StemWriter, WriteOptions, read_audio
+from soloist.audio import Audio, StemWriter, WriteOptions
 from soloist.audio.file_formats import Format
-from soloist.errors import UsageError
 from soloist.inference.engines import make_engine
 from soloist.inference.outputs import stem_paths
+from soloist.inference.recording import AudioInput, read_recording
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.zoo import DEFAULT_MODEL, card_of, load
@@ -77,11 +77,11 @@ class Separation(Mapping[str, Audio]):
 
 
 def separate(
-    audio: str | PathLike[str] | NDArray[np.floating],
-    sample_rate: int | None = None,
+    audio: AudioInput,
+    sample_rate: SupportsFloat | str | None = None,
     *,
     model: str = DEFAULT_MODEL,
-    stems: Sequence[str] = (),
+    stems: str | Sequence[str] | None = (),
     two_stems: str | None = None,
     device: str = "auto",
     engine: str = "torch",
@@ -90,10 +90,12 @@ def separate(
     """Separate a recording that fits in memory; `soloist.inference.FileJob` separates longer ones.
 
     Args:
-        audio: A file of any format, or samples `(channels, samples)` or `(samples,)` in [-1, 1].
-        sample_rate: Rate of the samples, Hz; not needed for a file.
+        audio: A path, an encoded file of any format (bytes or a binary file object), or samples
+            `(channels, samples)` or `(samples,)` in [-1, 1]: an array, tensor or list. Integers are scaled;
+            an array `(samples, channels)` of more than 64 rows and at most 16 columns is transposed.
+        sample_rate: Rate of the samples in Hz, a whole number of any type; not needed for a file.
         model: Name in the zoo or path of a model folder.
-        stems: Names of the requested stems; empty for all.
+        stems: Name or names of the requested stems; None or empty for all.
         two_stems: One stem to separate from everything else (`no_<stem>`).
         device: "auto", "cpu", "cuda", "mps".
         engine: Engine of the network, one of `soloist.inference.ENGINES`.
@@ -104,18 +106,19 @@ def separate(
 
     Raises:
         AudioError: The file cannot be read.
-        UsageError: Samples without a rate, a stem that the model does not have, or an engine that cannot run
-            the model.
+        UsageError: Samples without a rate, or of an uncertain shape or scale; a stem that the model does not
+            have; or an engine that cannot run the model.
 
     Example:
         >>> separation = soloist.separate("song.mp3", two_stems="vocals")  # doctest: +SKIP
         >>> separation.save("stems", format="flac")  # doctest: +SKIP
     """
-    mixture, rate = _load_audio(audio, sample_rate)
+    names = (stems,) if isinstance(stems, str) else () if stems is None else tuple(stems)
+    selection = StemSelection(names, two_stems)
+    mixture, rate = read_recording(audio, sample_rate)
     any_rate = card_of(model).sample_rate is None
     overrides = {"sample_rate": rate, "channels": mixture.shape[0]} if any_rate else {}
     separator = load(model, **overrides)
-    selection = StemSelection(tuple(stems), two_stems)
     selection.check(separator.sources)
     pairs = separate_stream(
         separator,
@@ -126,18 +129,5 @@ def separate(
         settings=settings,
     )
     pieces = [selection.select(block, estimates, separator.sources) for block, estimates in pairs]
-    names = selection.names(separator.sources)
-    return Separation(dict(zip(names, np.concatenate(pieces, axis=-1), strict=True)), rate)
-
-
-def _load_audio(
-    audio: str | PathLike[str] | NDArray[np.floating], sample_rate: int | None
-) -> tuple[NDArray[np.float32], int]:
-    if not isinstance(audio, np.ndarray):
-        return read_audio(audio)
-    if sample_rate is None:
-        raise UsageError("samples need their sample_rate (Hz)")
-    samples = np.atleast_2d(audio).astype(np.float32, copy=False)
-    if samples.ndim != 2 or not samples.shape[1] or not np.isfinite(samples).all():
-        raise UsageError(f"audio must be finite samples (channels, samples), not of shape {audio.shape}")
-    return samples, sample_rate
+    written = selection.names(separator.sources)
+    return Separation(dict(zip(written, np.concatenate(pieces, axis=-1), strict=True)), rate)

@@ -20,7 +20,7 @@ class TrackReport:
         input: The file.
         model: Name of the model.
         stems: File of each stem.
-        duration: Seconds of audio.
+        duration: Seconds of audio; None in the plan of a file of unknown length.
         elapsed: Seconds of the separation.
         device: Device of the computation.
         engine: Engine of the network.
@@ -30,6 +30,9 @@ class TrackReport:
         gain: Common gain of all stems, 1 if none was needed.
         confidence: Clustering confidence, means over the chunks of `silhouette` and `posterior`; see
             `Confidence`. None for other separators.
+        notes: Lines about a wrong header that costs no sound.
+        losses: Lines about missing sound within the file.
+        truncation: Line about the missing end of a file; None if the file is complete.
         sample_rate: Sample rate of the stems, Hz.
         audio_tracks: Numbers, names and languages of the audio tracks of a file that has several.
         audio_track: Number of the separated one, from 1.
@@ -38,7 +41,7 @@ class TrackReport:
     input: Path
     model: str
     stems: dict[str, Path]
-    duration: float
+    duration: float | None
     elapsed: float = 0.0
     device: str = ""
     engine: str = ""
@@ -46,6 +49,9 @@ class TrackReport:
     null_dbfs: float | None = None
     gain: float = 1.0
     confidence: dict[str, float | None] | None = None
+    notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    truncation: str | None = None
     sample_rate: int = 0
     audio_tracks: tuple[str, ...] = ()
     audio_track: int = 1

@@ -1,4 +1,4 @@
-"""What lies in the cache is what its name says, or is made anew."""
+"""A graph of the cache matches its name, or is exported again."""
 
 from __future__ import annotations
 

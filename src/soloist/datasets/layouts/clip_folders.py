@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
+from soloist.datasets.layouts.stem_evidence import holds_stems
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import ConfigError
 
@@ -66,6 +67,10 @@ class ClipFolder(ClipCorpus):
     def splits(self) -> tuple[str, ...]:
         """Names of the given splits."""
         return tuple(self._splits)
+
+    def matches(self) -> bool:
+        """Tell whether the folder has clips that are not stems of songs."""
+        return super().matches() and holds_stems(self.root) is not True
 
     def find(self, split: str) -> Sequence[StemTrack]:
         """List the clips of a split by their paths below the root, without suffix."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from soloist.audio import AUDIO_SUFFIXES, probe
 from soloist.datasets.corpus import FolderCorpus
 from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 
@@ -38,6 +39,9 @@ VALIDATION = frozenset(
 """Tracks of the folder `train` in the split `valid`, as in the corpus' own parser."""
 
 _SUFFIX = ".stem.mp4"
+_VALIDATION_FOLDERS = ("valid", "validation", "val", "dev")
+_EXAMINED = 20
+"""Most tracks whose signals are examined to recognise the corpus."""
 
 
 class _Musdb(FolderCorpus):
@@ -54,6 +58,19 @@ class _Musdb(FolderCorpus):
             return self._open_folder(self.root / "test")
         tracks = self._open_folder(self.root / "train")
         return [track for track in tracks if (track.name in VALIDATION) == (split == "valid")]
+
+    def matches(self) -> bool:
+        """Tell whether most tracks are `Artist - Title` with five signals, without a folder to validate."""
+        folders = [self.root / name for name in ("train", "test")]
+        tracks = [(folder, track.name) for folder in folders for track in self._open_folder(folder)]
+        examined = tracks[:: -(-len(tracks) // _EXAMINED) or 1]
+        alike = sum(" - " in name and self._has_five_signals(folder, name) for folder, name in examined)
+        validation = any((self.root / name).is_dir() for name in _VALIDATION_FOLDERS)
+        return 2 * alike > len(examined) and not validation
+
+    @abstractmethod
+    def _has_five_signals(self, folder: Path, name: str) -> bool:
+        """Tell whether a track has the mixture and the four stems, and nothing else."""
 
     @abstractmethod
     def _open_folder(self, folder: Path) -> list[StemTrack]:
@@ -76,6 +93,9 @@ class MUSDB18(_Musdb):
     def _open_folder(self, folder: Path) -> list[StemTrack]:
         return [_open_streams(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
 
+    def _has_five_signals(self, folder: Path, name: str) -> bool:
+        return probe(folder / f"{name}{_SUFFIX}").streams == (MIXTURE, *STEMS)
+
 
 class MUSDB18HQ(_Musdb):
     """MUSDB18-HQ: `train/<track>/vocals.wav` and so on, or the same in FLAC.
@@ -89,6 +109,10 @@ class MUSDB18HQ(_Musdb):
     def _open_folder(self, folder: Path) -> list[StemTrack]:
         found = {path.parent for name in (*STEMS, MIXTURE) for path in folder.glob(f"*/{name}.*")}
         return [_open_files(path) for path in sorted(found)]
+
+    def _has_five_signals(self, folder: Path, name: str) -> bool:
+        files = (path for path in (folder / name).iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+        return {path.stem for path in files} == {MIXTURE, *STEMS}
 
 
 def _open_streams(path: Path) -> StemTrack:

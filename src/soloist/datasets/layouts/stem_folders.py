@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
+from soloist.datasets.layouts.stem_evidence import holds_stems
 from soloist.datasets.stem_tracks import TrackPath, find_stem_tracks
 from soloist.datasets.track import StemTrack
 
-_FOLDERS = ("train", "valid", "test")
+_FOLDERS = ("train", "valid", "validation", "val", "dev", "test", "eval")
 
 
 class StemFolders(FolderCorpus):
@@ -21,7 +22,8 @@ class StemFolders(FolderCorpus):
         root: Folder of the tracks.
         splits: Regular expression of each split that matches the whole name of its tracks, the path below the
             root: `{train: "hydrogen|sodium", test: lithium}`. If None, the splits are the existing folders of
-            `train`, `valid` and `test`, with names of tracks relative to them, or else one split, `all`.
+            `train`, `valid` (`validation`, `val`, `dev`) and `test` (`eval`), with names of tracks relative
+            to them, or else one split, `all`.
 
     Raises:
         UsageError: There is no such folder.
@@ -40,6 +42,10 @@ class StemFolders(FolderCorpus):
     def splits(self) -> tuple[str, ...]:
         """Names of the given splits, or of the existing folders."""
         return tuple(self._rules or self._folders or [ALL])
+
+    def matches(self) -> bool:
+        """Tell whether the folder has tracks whose files are stems, not single sounds."""
+        return holds_stems(self.root) is not False and super().matches()
 
     def find(self, split: str) -> Sequence[StemTrack]:
         """List the tracks of a split.

@@ -22,14 +22,15 @@ class DryRunReport:
     """Time, memory and disk space that separating a file is expected to take.
 
     Attributes:
-        seconds: Time from reading to the finished stems, with a loaded model.
+        seconds: Time from reading to the finished stems, with a loaded model; None if the length
+            of the file is unknown.
         memory: Most memory that is held at once.
         available: Memory that may be held.
         disk: Disk space of the stems, beside those of the files before.
         calibrated: True if `soloist tune` measured the time of a chunk, False if it was measured now.
     """
 
-    seconds: float
+    seconds: float | None
     memory: MemoryUse
     available: MemoryUse
     disk: DiskSpace
@@ -87,7 +88,8 @@ class DryRun:
         memory.check(available)
         length, last = job.chunk_length(info), job.chunking(info).last(job.samples_of(info))
         chunks = job.count_chunks(info) * time.chunk * length / time.samples
-        seconds = start + chunks + (last != length) * time.resize + duration * time.second
+        resize = (last != length) * time.resize
+        seconds = None if duration is None else start + chunks + resize + duration * time.second
         return DryRunReport(seconds, memory, available, disk, selected.trial is not None)
 
     def _measure(
@@ -114,8 +116,11 @@ class DryRun:
         """Disk space of the stems of a file, beside those of the files before."""
         paths = self._job.plan(track).stems
         disk = self._job.disk_space(info, paths)
-        disk = replace(disk, needed=disk.needed + self._kept)
+        needed, kept = disk.needed, disk.kept
+        if needed is None or kept is None:
+            return disk
+        disk = replace(disk, needed=needed + self._kept)
         disk.check()
         replaced = sum(path.stat().st_size for path in set(paths.values()) if path.is_file()) / 1e6
-        self._kept += max(0.0, disk.kept - replaced)
+        self._kept += max(0.0, kept - replaced)
         return disk

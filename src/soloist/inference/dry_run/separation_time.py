@@ -52,10 +52,11 @@ def excerpt_of(job: FileJob, info: AudioInfo) -> FileJob:
     usual = Chunking.of(separator).length
     duration = max(_SECONDS, _CHUNKS * usual / separator.sample_rate)
     chunk = None if job.chunking(info).length > usual else settings.stream.chunk
+    left = job.duration_of(info)
     excerpt = copy.copy(job)
     excerpt.settings = replace(
         settings,
-        duration=min(duration, job.duration_of(info)) or duration,
+        duration=duration if left is None else min(duration, left) or duration,
         stream=replace(settings.stream, batch_size=1, chunk=chunk),
         skip_existing=False,
     )
@@ -77,7 +78,7 @@ def measure_separation(
         job.settings = replace(job.settings, folder=Path(folder))
         report = job.run(track, engine=timed)
     second, groups = (
-        (report.elapsed - sum(timed.calls)) / report.duration,
+        (report.elapsed - sum(timed.calls)) / (report.duration or 1.0),
         -(-info.channels // separator.channels),
     )
     if trial:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import ExportError, SoloistError, UsageError
-from soloist.inference.graphs.recurrence import whole_recurrences
+from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.inference.graphs.signature import FreeAxis, Port
 from soloist.separators import Separator
 

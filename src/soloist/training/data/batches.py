@@ -26,7 +26,7 @@ RETRY_STRIDE = 1 << 40
 
 
 class Skip(NamedTuple):
-    """An example that could not be read.
+    """Unreadable example.
 
     Attributes:
         file: Damaged file.

@@ -1,1 +1,1 @@
-"""Experiments: everything that is done with a recipe, in stages, each once."""
+"""Experiments: all stages of a recipe, each done once."""

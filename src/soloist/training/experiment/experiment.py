@@ -1,4 +1,4 @@
-"""What each stage of an experiment does, and what it leaves."""
+"""Stages of an experiment and their files."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ TABLE = "runs.csv"
 CURVES = "curves.png"
 
 _DRAWN = 6
-"""Runs of which curves are drawn, the best ones."""
+"""Number of runs in the figure of curves, the best ones."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A recipe and the folder that holds everything that is made with it.
+    """Recipe, and the folder of everything made with it.
 
     Attributes:
-        recipe: With a section `sweep` it is many trainings.
-        folder: Where.
+        recipe: Recipe; a section `sweep` makes it many trainings.
+        folder: Folder of the experiment.
         quiet: Show no progress.
-        advance: Told after each test example.
+        advance: Callback after each test example.
     """
 
     recipe: Recipe
@@ -52,14 +52,14 @@ class Experiment:
 
     @property
     def training(self) -> Path:
-        """The folder of the training, or that of the sweep."""
+        """Folder of the training, or of the sweep."""
         return self.folder / ("sweep" if self.recipe.sweep else "run")
 
     def prepare(self) -> list[Path]:
-        """Check the corpora and keep what is slow to draw; leaves what the corpora hold.
+        """Check the corpora, fill the example cache, and write a report on the corpora.
 
         Raises:
-            SoloistError: A corpus cannot be trusted, or examples cannot be kept.
+            SoloistError: A corpus has errors, or examples cannot be written.
         """
         reports = [report.to_dict() for report in check_corpora(self.recipe)]
         kept = fill_cache(self.recipe)
@@ -69,11 +69,10 @@ class Experiment:
         return [self.folder / CORPORA]
 
     def train(self, *, resume: bool) -> list[Path]:
-        """Train what the recipe says; leaves the weights of each model.
+        """Train the recipe, and return the weights of each model.
 
         Args:
-            resume: Go on with what is there, whose recipe differs in nothing that matters; otherwise it is
-                replaced.
+            resume: Go on with the training in the folder; otherwise replace it.
 
         Raises:
             SoloistError: The training cannot go on, or all trials of a sweep failed.
@@ -92,7 +91,7 @@ class Experiment:
         return [run.model / WEIGHTS for run in self.trained()]
 
     def clear(self) -> None:
-        """Remove what was trained, of which nobody will take a part for the whole."""
+        """Delete the trained run atomically."""
         old = self.training.with_name(f".{self.training.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if self.training.exists():
@@ -100,7 +99,7 @@ class Experiment:
             shutil.rmtree(old)
 
     def evaluate(self) -> list[Path]:
-        """Test what was trained, each run on the test sets of the recipe; leaves the figures.
+        """Test each run on the recipe's test sets, and return the files of the figures.
 
         Raises:
             UsageError: Nothing has been trained yet.
@@ -115,7 +114,7 @@ class Experiment:
         return files
 
     def visualize(self) -> list[Path]:
-        """Draw as many test examples as the recipe watches, separated by the best run."""
+        """Draw `watch.examples` test examples, separated by the best run."""
         watch, folder = self.recipe.watch, self.folder / "examples"
         shutil.rmtree(folder, ignore_errors=True)
         separator = load(self.trained()[0].model)
@@ -126,7 +125,7 @@ class Experiment:
         return files
 
     def analyze(self) -> list[Path]:
-        """Put all runs side by side: a table, as a sheet too where openpyxl is there, and curves.
+        """Compare all runs in a table (with openpyxl as a sheet, too) and curves.
 
         Raises:
             UsageError: Nothing has been trained yet.
@@ -145,17 +144,17 @@ class Experiment:
         return [*files, curves]
 
     def read_runs(self) -> list[Run]:
-        """The trainings, the best first; none where there are none yet."""
+        """Read the trainings, the best first."""
         if not any(self.training.rglob(RunFolder(self.training).recipe.name)):
             return []
         runs = (read_run(name, path) for name, path in find_runs([self.training]).items())
         return sort_runs(runs, "best")
 
     def trained(self) -> list[RunFolder]:
-        """The trainings that came to their end, the best first.
+        """List the finished trainings, the best first.
 
         Raises:
-            UsageError: There is none yet.
+            UsageError: No training is finished.
         """
         runs = [RunFolder(run.folder) for run in self.read_runs()]
         if done := [run for run in runs if (run.model / WEIGHTS).is_file()]:
@@ -163,20 +162,20 @@ class Experiment:
         raise UsageError(f"there is no model in {self.training} yet: the stage train makes it")
 
     def failures(self) -> list[str]:
-        """Why trials of a sweep failed, a line for each that did."""
+        """List the errors of failed trials, a line for each."""
         errors = sorted(self.training.glob(f"*/{ERROR}"))
         return [f"{path.parent}: {path.read_text(encoding='utf-8').strip()}" for path in errors]
 
     def _sweep(self, recipe: Recipe, *, resume: bool) -> None:
         if resume:
-            # It may say otherwise how many processes read, or what is shown.
+            # The number of workers, or what is recorded, may have changed.
             write_whole(self.training / SWEEP, state(recipe))
         trials = sweep(recipe, self.training, resume=resume, quiet=self.quiet)
         if all(trial.state == "failed" for trial in trials):
             raise SoloistError(f"all trials of the sweep failed: {self.failures()[0]}")
 
     def _tested(self, recipe: Recipe) -> Recipe:
-        """The recipe of a run with what this one says about tests and about the model's card."""
+        """Recipe of a run, with the tests and the card of this experiment's recipe."""
         data = self.recipe.data
         tested = replace(recipe.data, test=data.test, test_examples=data.test_examples)
         return replace(recipe, data=tested, card=self.recipe.card)

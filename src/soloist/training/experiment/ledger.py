@@ -1,4 +1,4 @@
-"""What has been done in an experiment's folder, with what, and what came of it."""
+"""Ledger of an experiment: inputs and outputs of each stage."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from soloist.config import full_path, with_full_paths
+from soloist.errors import ConfigError
 from soloist.files import json_text, sha256_of, write_whole
 from soloist.training.recipe.recipe import Stage
 
 Files = dict[str, str]
-"""Paths below the folder, and the SHA-256 of what they hold."""
+"""Paths below the folder, and the SHA-256 of the files."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a stage depends on.
+    """Inputs of a stage.
 
     Attributes:
-        recipe: The values of the recipe that matter to it, by their dotted keys.
-        upstream: What the stages before it left, as far as it uses it.
+        recipe: Values of the recipe that matter to the stage, by dotted key.
+        upstream: Files of earlier stages that the stage uses, by stage.
     """
 
     recipe: Mapping[str, Any]
     upstream: Mapping[str, Files]
 
     def changes(self, other: Inputs) -> list[str]:
-        """The keys of the recipe whose values are others there."""
+        """List the keys of the recipe whose values differ."""
         keys = dict.fromkeys((*self.recipe, *other.recipe))
-        missing = object()
-        return [key for key in keys if self.recipe.get(key, missing) != other.recipe.get(key, missing)]
+        return [key for key in keys if _stated(self.recipe, key) != _stated(other.recipe, key)]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a stage.
+    """Record of a stage.
 
     Attributes:
-        inputs: What it was begun with.
-        outputs: What it left; None where it was not done to its end.
+        inputs: Inputs at its beginning.
+        outputs: Files that it wrote; None for an interrupted stage.
     """
 
     inputs: Inputs
@@ -48,10 +49,10 @@ class Record:
 
 
 class Ledger:
-    """The records of an experiment, a file for each stage.
+    """Records of an experiment, a file for each stage.
 
     Args:
-        folder: The folder of the experiment.
+        folder: Folder of the experiment.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,25 +60,25 @@ class Ledger:
         self.path = folder / "stages"
 
     def read(self, stage: Stage) -> Record | None:
-        """What is known of a stage; None where it was never begun, or its record is damaged."""
+        """Read the record of a stage; None without one, or if the record is damaged."""
         try:
             values = json.loads(self._file(stage).read_text(encoding="utf-8"))
-            return Record(Inputs(values["recipe"], values["upstream"]), values["outputs"])
-        except (FileNotFoundError, ValueError, LookupError, TypeError):
+            return Record(Inputs(_up_to_date(values["recipe"]), values["upstream"]), values["outputs"])
+        except (FileNotFoundError, ValueError, LookupError, TypeError, ConfigError):
             return None
 
     def begin(self, stage: Stage, inputs: Inputs) -> None:
-        """Note that a stage is begun; until it is finished, it is not done."""
+        """Record the beginning of a stage."""
         self._write(stage, Record(inputs, None))
 
     def finish(self, stage: Stage, inputs: Inputs, outputs: Iterable[Path]) -> None:
-        """Note that a stage is done, and what it left in the folder."""
+        """Record the end of a stage and the files that it wrote."""
         folder = self.folder.resolve()
         files = {path.resolve().relative_to(folder).as_posix(): sha256_of(path) for path in outputs}
         self._write(stage, Record(inputs, files))
 
     def why_not_done(self, stage: Stage, inputs: Inputs) -> str | None:
-        """Why a stage is to be done with these inputs; None where it has been, and what it left is there."""
+        """Explain why a stage is due with these inputs; None if it is done and its files are unchanged."""
         record = self.read(stage)
         if record is None:
             return "not done yet"
@@ -106,3 +107,18 @@ class Ledger:
         }
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self._file(stage), json_text(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def _up_to_date(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring class paths of an earlier version up to date, so that they compare with those of today."""
+    where = "the ledger of the experiment"
+    return {
+        key: full_path(str(value), where) if key.endswith("class_path") else with_full_paths(value, where)
+        for key, value in recipe.items()
+    }
+
+
+def _stated(recipe: Mapping[str, Any], key: str) -> Any:
+    """Value of a key; None if empty or missing: an earlier version may have known fewer keys."""
+    value = recipe.get(key)
+    return None if value in ({}, []) else value

@@ -1,4 +1,4 @@
-"""An experiment from its recipe to its tables and pictures, each stage once."""
+"""Pipeline of an experiment, from its recipe to tables and pictures, each stage once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from soloist.training.results.run_comparison import flatten
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 Tell = Callable[[Stage, str], None]
-"""Told of each stage what becomes of it, and why."""
+"""Callback that receives a stage, and its reason to run or to be skipped."""
 
 _UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "prepare": (),
@@ -29,7 +29,7 @@ _UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
 
 _TESTS = ("data.test", "data.test_examples", "card")
 _SHOWN = ("watch", "data.workers", "stages")
-"""What changes nothing that is computed."""
+"""Keys that change no result."""
 
 _IGNORED: dict[Stage, tuple[str, ...]] = {
     "prepare": ("card", *_SHOWN),
@@ -38,25 +38,25 @@ _IGNORED: dict[Stage, tuple[str, ...]] = {
     "visualize": ("data.workers", "stages", "card"),
     "analyze": _SHOWN,
 }
-"""Keys of the recipe that do not matter to a stage."""
+"""Keys of the recipe that a stage ignores."""
 
 _LENGTHS = ("trainer.max_epochs", "trainer.max_steps")
 _TRIALS = ("sweep.trials",)
-"""Keys that may grow without a training, or a sweep, having to begin anew."""
+"""Keys that a training, or a sweep, may raise and go on."""
 
 
 def run_experiment(
     experiment: Experiment, tell: Tell, *, stages: Collection[Stage] = (), force: Collection[Stage] = ()
 ) -> None:
-    """Do what is missing of an experiment.
+    """Do the stages of an experiment that are due.
 
-    A stage is done when what it left is complete, and the values of the recipe and the results of other
-    stages that it depends on are what they were. What was killed goes on.
+    A stage is done if its files are unchanged, and so are the values of the recipe and the results of other
+    stages that the stage depends on. A killed training goes on.
 
     Args:
-        experiment: What is to be done, and where.
-        tell: Told of each stage what becomes of it.
-        stages: Which stages; none for those of the recipe.
+        experiment: Recipe and folder.
+        tell: Callback before each stage.
+        stages: Stages to do; none for the recipe's.
         force: Stages to do again from the beginning.
 
     Raises:
@@ -114,7 +114,7 @@ def _do(stage: Stage, experiment: Experiment, *, resume: bool) -> list[Path]:
 
 
 def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
-    """What a stage depends on, as far as the recipe and what was done before say."""
+    """Collect the inputs of a stage from the recipe and the ledger."""
     values = recipe.to_dict()
     # By their contents, wherever they lie.
     values["imports"] = [import_code(name).to_dict() for name in recipe.imports]
@@ -134,7 +134,7 @@ def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
 
 
 def _goes_on(stage: Stage, inputs: Inputs, ledger: Ledger) -> bool:
-    """Whether a training goes on with what is there: it is the same one, or one that ended earlier."""
+    """Tell whether the training in the folder is the same one, or a shorter one."""
     record = ledger.read(stage)
     if record is None:
         return False
@@ -166,7 +166,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
+    """Convert a value to the types of JSON."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""Before a training: are its corpora whole, and is everything that is slow to draw kept?"""
+"""Preparation of a training: a check of its corpora."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_corpora(recipe: Recipe) -> list[Report]:
     """Decode all splits of all corpora that a recipe uses.
 
     Raises:
-        SoloistError: There are errors with which a corpus cannot be trusted; the first one is told.
+        SoloistError: A corpus has errors; the message holds the first one.
     """
     reports = []
     for corpus, splits in _corpora(recipe):
@@ -30,7 +30,7 @@ def check_corpora(recipe: Recipe) -> list[Report]:
 
 
 def _corpora(recipe: Recipe) -> list[tuple[Corpus, list[str]]]:
-    """The corpora of a recipe, and which of their splits it uses."""
+    """List the corpora of a recipe, with the splits that it uses."""
     data = recipe.data
     parts = [data.train, *([] if data.valid is None else [data.valid]), *data.test.values()]
     found: list[tuple[Mapping[str, Any], list[str]]] = []
@@ -46,7 +46,7 @@ def _corpora(recipe: Recipe) -> list[tuple[Corpus, list[str]]]:
 
 
 def _find(value: Any, where: str) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The corpora that a configuration names, each with the split that stands beside it."""
+    """Find corpora in a configuration, each with the split beside it."""
     if isinstance(value, (list, tuple)):
         for part in value:
             yield from _find(part, where)

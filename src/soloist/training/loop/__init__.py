@@ -1,1 +1,1 @@
-"""The training loop: task, trainer, checkpoints, guards."""
+"""Training loop: task, trainer, checkpoints, callbacks."""

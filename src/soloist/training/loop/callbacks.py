@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -15,15 +15,16 @@ from torch.optim import Optimizer
 
 from soloist.errors import TrainingError
 from soloist.training.data.batches import ExampleBatch, Skip, SkipCounts, add_counts, count_skips
+from soloist.training.loop.task import SeparationTask
 
 _log = logging.getLogger(__name__)
 
 
 class FiniteGuard(Callback):
-    """Stops a training before a step whose loss or gradients are not finite, so that the weights stay good.
+    """Stops a training before a step with a non-finite loss or gradient, so that the weights stay intact.
 
-    Both are looked at once before each step of the optimizer, because a GPU has to wait for every look. Where
-    half precision scales the loss, the gradients are not looked at: its scaler leaves out such steps itself.
+    One check before each step of the optimizer covers both, because a GPU waits for every check. With a loss
+    scaler (half precision) only the loss is checked: the scaler itself skips steps with bad gradients.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class FiniteGuard(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
-        """Remember what the batch is made of."""
+        """Remember the names of the batch's examples."""
         self._names += batch.names
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
@@ -43,10 +44,10 @@ class FiniteGuard(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """All gradients of a step are there.
+        """Check the loss and the gradients of a step.
 
         Raises:
-            TrainingError: One of them, or the loss, is not finite.
+            TrainingError: One of them is not finite.
         """
         # Processes must agree before any of them stops, or the others wait for it for ever.
         loss = trainer.strategy.reduce(torch.stack(self._losses).sum(), reduce_op="sum")
@@ -62,10 +63,10 @@ class FiniteGuard(Callback):
 
 
 class UnreadableFiles(Callback):
-    """Counts the examples that could not be read, and names each file once in the log.
+    """Counts unreadable examples, and logs each file once.
 
     Attributes:
-        files: For each file how many examples it cost this process, and what is wrong with it.
+        files: Lost examples of this process and the error, by file.
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,7 @@ class UnreadableFiles(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
-        """Count those of a training batch."""
+        """Count skips of a training batch."""
         self._add(batch.skipped)
 
     def on_validation_batch_start(
@@ -85,18 +86,18 @@ class UnreadableFiles(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count those of a validation batch."""
+        """Count skips of a validation batch."""
         self._add(batch.skipped)
 
     def state_dict(self) -> dict[str, Any]:
-        """What all processes have met so far; all of them ask for it when a checkpoint is written."""
+        """Counts of all processes; a collective call, as every process writes checkpoints."""
         together: SkipCounts = {}
         for files in _gather(self.files):
             add_counts(together, files)
         return {"files": together}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting: the first process has counted for all."""
+        """Restore the counts, in the first process for all."""
         self.files = state_dict["files"] if is_first_process() else {}
 
     def _add(self, skipped: Sequence[Skip]) -> None:
@@ -106,19 +107,51 @@ class UnreadableFiles(Callback):
             add_counts(self.files, count_skips([skip]))
 
 
-class Patience(Callback):
-    """Stops a training after a number of plateaus, and leaves it stopped when it is called again.
+class SilentStems(Callback):
+    """Names in the log, once, the sources that are silent in all validation examples."""
 
-    A plateau is over, and the next one begins, when there has been no improvement for some validations; an
-    improvement begins the present one anew. A schedule that waits for plateaus as well can lower its rate in
+    def __init__(self) -> None:
+        self._heard: list[bool] = []
+        self._done = False
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: ExampleBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the sources that sound in a batch."""
+        if not (self._done or trainer.sanity_checking):
+            heard = batch.references.ne(0).any(-1).any(-1).any(0).tolist()
+            self._heard = [any(pair) for pair in zip(heard, self._heard or heard, strict=True)]
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Name the silent sources after the first validation."""
+        if self._done or trainer.sanity_checking:
+            return
+        self._done = True
+        everywhere = [heard for heard in _gather(self._heard) if heard]
+        sources = cast(SeparationTask, pl_module).separator.sources
+        silent = [name for name, *heard in zip(sources, *everywhere, strict=True) if not any(heard)]
+        if everywhere and silent and is_first_process():
+            _log.warning("silent in all validation examples: %s", ", ".join(silent))
+
+
+class Patience(Callback):
+    """Stops a training after a number of plateaus, also when it is resumed later.
+
+    A plateau ends, and the next one begins, after some validations without improvement; an improvement
+    restarts the present plateau. A schedule that waits for plateaus as well can lower its rate in
     between.
 
     Args:
-        monitor: The figure that is to get better.
-        mode: Whether it is best when low or when high.
+        monitor: Figure to watch.
+        mode: Direction in which the figure gets better.
         patience: Validations of a plateau.
-        plateaus: After how many of them to stop.
-        least: By how much the best value so far must be surpassed to count as an improvement.
+        plateaus: Plateaus after which training stops.
+        least: Least improvement over the best value so far that counts.
     """
 
     def __init__(
@@ -134,11 +167,11 @@ class Patience(Callback):
         self.reached = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A training that had stopped and is called again has nothing to do."""
+        """Stop at once if the training had stopped before."""
         self._decide(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at the figure."""
+        """Compare the figure with the best value so far."""
         value = trainer.callback_metrics[self.monitor].item()
         value = value if self.mode == "max" else -value
         self.waited += 1
@@ -149,11 +182,11 @@ class Patience(Callback):
         self._decide(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         return {"best": self.best, "waited": self.waited, "reached": self.reached}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.best, self.waited, self.reached = (state_dict[name] for name in ("best", "waited", "reached"))
 
     def _decide(self, trainer: L.Trainer) -> None:
@@ -161,7 +194,7 @@ class Patience(Callback):
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes and speaks, among all that train together."""
+    """True in the process that writes files and messages, among all that train together."""
     return getattr(rank_zero_only, "rank", None) in (None, 0)
 
 
@@ -179,7 +212,7 @@ def _from_all(names: list[str]) -> list[str]:
 
 
 def _gather(thing: Any) -> list[Any]:
-    """What each of the processes has."""
+    """Gather one object from each process."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [thing]
     gathered: list[Any] = [None] * torch.distributed.get_world_size()

@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it goes on as if it had never stopped."""
+"""Checkpoints: state of a training, from which it resumes to the bit."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _BEST = "best-{step}.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there when it is complete and on the disk.
+    """Writes checkpoints atomically.
 
-    Whatever happens meanwhile, a kill or a full disk, the checkpoint that was there stays.
+    A kill or a full disk leaves the previous checkpoint intact.
     """
 
     def save_checkpoint(
@@ -34,8 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            TrainingError: It cannot be written, because the disk is full for example, or could not be read
-                again.
+            TrainingError: The checkpoint cannot be written, for example to a full disk, or read again.
         """
         path = Path(path)
         _check_states(checkpoint.get("callbacks", {}))
@@ -52,20 +51,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Callback):
-    """Keeps the last state of a training, and the best ones.
+    """Keeps the last and the best states of a training.
 
-    A state is saved between two steps: after each epoch with everything that belongs to it (validation,
-    schedules, logs), within epochs every so many steps, and at the end. A best checkpoint is the one of the
-    step at which the monitored figure was measured, and the same file as the last one while it is that.
+    A checkpoint lies between two steps: after each epoch and all that belongs to the epoch (validation,
+    schedules, logs), within epochs every `every` steps, and at the end. A best checkpoint is that of the
+    step whose monitored figure was best; the newest shares its file with the last checkpoint.
 
-    It must stand before callbacks that change the weights at the end of a training, such as weight averaging.
+    The callback must precede those that change weights at the end of a training, such as weight averaging.
 
     Args:
-        folder: Where the checkpoints are.
-        monitor: The figure that says how good a state is; None where there is no validation.
-        mode: Whether it is best when low or when high.
-        keep: How many of the best are kept.
-        every: Steps after which the state is saved within an epoch; None for never.
+        folder: Folder of the checkpoints.
+        monitor: Figure that ranks states; None without validation.
+        mode: Direction in which the figure gets better.
+        keep: Number of best states to keep.
+        every: Steps between two checkpoints within an epoch; None for no such checkpoints.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class Checkpoints(Callback):
         self._saved_step = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Make good what a kill between two files left undone, and what Lightning counts twice."""
+        """Repair links after a kill between two files, and a step that Lightning counts twice."""
         self._saved_step = trainer.global_step
         self._link_best(trainer)
         loop = trainer.fit_loop.epoch_loop
@@ -100,7 +99,7 @@ class Checkpoints(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due before a step: all that belongs to the step before is done."""
+        """Save before a step, when all that belongs to the previous step is done."""
         # Lightning takes the rest of the epoch that it goes on with for a restart, in which schedules that
         # wait for a validation do not advance.
         trainer.fit_loop._restarting = False
@@ -112,7 +111,7 @@ class Checkpoints(Callback):
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember how good the weights of this step are."""
+        """Remember the monitored figure of this step."""
         if self._monitor is None or trainer.sanity_checking:
             return
         figure = trainer.callback_metrics.get(self._monitor)
@@ -124,27 +123,27 @@ class Checkpoints(Callback):
         self._score = float(figure)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save what ends within an epoch, by its steps or its time, while its figures are still there."""
+        """Save a training that ends within an epoch, while its figures are known."""
         if not _is_epoch_complete(trainer):
             self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the end."""
+        """Save the final state."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Which states were best, and how good."""
+        """Names of the best states, with their figures."""
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing."""
+        """Restore the best states."""
         self.best = dict(state_dict["best"])
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Bring Lightning's counters to the point between two steps: the next one has not begun."""
+        """Set Lightning's counters to the point between two steps."""
         loops = checkpoint["loops"]["fit_loop"]
         batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]
         begun = batches["current"]["completed"] < batches["current"]["ready"]
@@ -165,7 +164,7 @@ class Checkpoints(Callback):
         self._link_best(trainer)
 
     def _rank(self, step: int) -> None:
-        """Put this step among the best ones if it is one of them."""
+        """Rank this step among the best ones."""
         score, self._score = self._score, None
         if score is None or score != score:
             return
@@ -175,7 +174,7 @@ class Checkpoints(Callback):
         self.best = dict(ranked[: self._keep])
 
     def _link_best(self, trainer: L.Trainer) -> None:
-        """The files of the best states: the one that is missing is the last one; others are not wanted."""
+        """Link a new best state to the last checkpoint, and remove former best states."""
         if not trainer.is_global_zero:
             return
         newest = _BEST.format(step=trainer.global_step)
@@ -187,10 +186,10 @@ class Checkpoints(Callback):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint: nothing but tensors and plain values, so that no code runs.
+    """Read a checkpoint of tensors and plain values; no code runs.
 
     Raises:
-        TrainingError: There is none, or it is damaged.
+        TrainingError: The checkpoint is missing or damaged.
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
@@ -200,10 +199,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def best_checkpoint(folder: Path) -> Path:
-    """The best checkpoint of a folder; the last one where nothing was compared.
+    """Find the best checkpoint of a folder; the last one without validation.
 
     Raises:
-        TrainingError: There is none yet, or it is damaged.
+        TrainingError: There is no checkpoint yet, or the last one is damaged.
     """
     last = folder / LAST
     if not last.exists():
@@ -213,7 +212,7 @@ def best_checkpoint(folder: Path) -> Path:
 
 
 def separator_state(path: Path) -> dict[str, Tensor]:
-    """The weights of the separator in a checkpoint: the averaged ones where they are averaged.
+    """Read the separator's weights in a checkpoint, averaged ones if the training averages.
 
     Raises:
         TrainingError: The checkpoint is damaged.
@@ -224,7 +223,7 @@ def separator_state(path: Path) -> dict[str, Tensor]:
 
 
 def _check_states(states: Mapping[str, Any]) -> None:
-    """Refuse states of callbacks that `read_checkpoint` would not read, before a training depends on them."""
+    """Refuse states of callbacks that `read_checkpoint` cannot read."""
     for name, state in states.items():
         content = io.BytesIO()
         try:
@@ -248,7 +247,7 @@ def _set_all(counts: dict[str, int], value: int) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under another name; a copy where the disk cannot do that."""
+    """Make a hard link; a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:

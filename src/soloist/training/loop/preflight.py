@@ -1,4 +1,4 @@
-"""A first step before a training begins: what is wrong with it is found before anything is written."""
+"""Preflight: one example through a training, before anything is written."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from soloist.training.watch.metrics_file import VALID
 
 
 def rehearse(task: SeparationTask, mixer: Mixer) -> None:
-    """Do with one example what a training does with all, without learning from it.
+    """Run one example through separator, losses and metrics, without learning.
 
     Args:
-        task: What is to be trained.
-        mixer: Draws its examples.
+        task: Task to check.
+        mixer: Draws the examples.
 
     Raises:
-        ConfigError: The optimizer or the schedule is not valid, there is no figure that is monitored, or the
+        ConfigError: The optimizer or the schedule is not valid, no figure has the monitored name, or the
             parts of the separator do not fit together.
         SoloistError: No example can be read.
     """

@@ -1,4 +1,4 @@
-"""How good estimates are while a training goes on: energy ratios in dB, and their improvement."""
+"""Quality of estimates in validation and tests: energy ratios in dB, and their improvement."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from soloist.metrics import Ratio, permuted, sdr, si_sdr
 RATIOS: dict[str, Ratio] = {"si_sdr": si_sdr, "sdr": sdr}
 
 QUALITY = tuple(name + ending for name in RATIOS for ending in ("", "i"))
-"""The figures: each ratio, and by how much it is better than that of the mixture."""
+"""Names of the figures: each ratio, and its improvement over the mixture."""
 
 
 def measure_quality(
     references: Tensor, estimates: Tensor, mixture: Tensor, *, ordered: bool
 ) -> dict[str, Tensor]:
-    """Ratios of each source, and by how much they are better than those of the mixture.
+    """Measure the ratios of each source, and their improvements over the mixture.
 
     Args:
         references: `(batch, sources, channels, samples)`.
-        estimates: Of the same shape.
+        estimates: Same shape.
         mixture: `(batch, channels, samples)`.
-        ordered: Whether the order of the estimates means something; if not, the best one counts.
+        ordered: True for ordered sources; otherwise the best order counts.
 
     Returns:
         `(batch, sources)` for each of `QUALITY`, in dB; NaN where a reference is silent. There is no

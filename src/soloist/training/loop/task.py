@@ -1,4 +1,4 @@
-"""What is trained, as Lightning wants it: steps, and what optimises."""
+"""Task of a training for Lightning: steps, optimizer and schedules."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from soloist.training.watch.metrics_file import VALID
 class SeparationTask(L.LightningModule):
     """Trains the separator of a recipe.
 
-    Nothing depends on what was drawn before: the randomness of a step comes from the seed and the number of
-    the batch, so that a training that was interrupted goes on as if it had not been.
+    The randomness of a step comes from the seed and the number of the batch alone, so that a resumed training
+    equals one that never stopped.
 
     Args:
-        recipe: What is trained, and how.
+        recipe: Recipe of the training.
 
     Raises:
         ConfigError: A part of the recipe is not valid.
@@ -53,18 +53,18 @@ class SeparationTask(L.LightningModule):
             raise ConfigError(
                 f"metrics of the recipe {recipe.name}: every validation has {taken[0]!r}; give another name"
             )
-        # What is NaN, such as the quality of a silent source, is left out.
+        # NaN, such as the quality of a silent source, is left out.
         self.figures = nn.ModuleDict(
             {VALID + name: MeanMetric(nan_strategy="ignore") for name in (*known, *self.metrics)}
         )
 
     def on_train_batch_start(self, batch: ExampleBatch, batch_idx: int) -> None:
-        """Seed dropout and the like for this step, in each process differently."""
+        """Seed dropout and the like for this step, differently in each process."""
         entropy = [self.recipe.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: ExampleBatch, batch_idx: int) -> Tensor:
-        """The mean loss of a batch."""
+        """Compute the mean loss of a batch."""
         mixture, references = batch.mixture, batch.references
         if self.remix is not None:
             number = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size + self.global_rank
@@ -75,7 +75,7 @@ class SeparationTask(L.LightningModule):
         return loss
 
     def validation_step(self, batch: ExampleBatch, batch_idx: int) -> Tensor:
-        """Loss and quality of a validation batch; returns the estimates, for who wants to look at them."""
+        """Log loss and quality of a validation batch; return the estimates, for callbacks."""
         losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
         estimates: Tensor = self.separator(batch.mixture)
         measured = self.measure(batch.mixture, batch.references, estimates)
@@ -109,7 +109,7 @@ class SeparationTask(L.LightningModule):
     def configure_optimizers(  # type: ignore[override]  # Lightning's annotation lacks what it documents
         self,
     ) -> tuple[list[Optimizer], list[LRSchedulerConfigType]]:
-        """The recipe's optimizer, warm-up and schedule."""
+        """Build the recipe's optimizer, warm-up and schedule."""
         optimizer = self.recipe.build(self.recipe.optimizer, Optimizer, params=self._parameter_groups())
         schedulers: list[LRSchedulerConfigType] = []
         if steps := self.recipe.warmup:
@@ -120,7 +120,7 @@ class SeparationTask(L.LightningModule):
         return [optimizer], schedulers
 
     def _schedule(self, optimizer: Optimizer, part: dict[str, Any]) -> LRSchedulerConfigType:
-        """The recipe's schedule, by epochs; one that waits for a plateau looks at each validation."""
+        """Build the recipe's schedule, stepped by epochs, or by validations if it waits for a plateau."""
         where = f"scheduler of the recipe {self.recipe.name}"
         if not issubclass(find_class(part.get("class_path", ""), where), ReduceLROnPlateau):
             scheduler = self.recipe.build(part, LRScheduler, optimizer=optimizer)
@@ -137,7 +137,7 @@ class SeparationTask(L.LightningModule):
         )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The parameters by learning rate; the first pattern of `rates` that is found in a name decides.
+        """Group the parameters by learning rate; the first matching pattern of `rates` decides.
 
         Raises:
             ConfigError: A pattern fits no parameter.

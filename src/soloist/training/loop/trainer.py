@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import Logger
 
 from soloist.config import check_arguments
 from soloist.errors import ConfigError, one_line
-from soloist.training.loop.callbacks import FiniteGuard, Patience, UnreadableFiles
+from soloist.training.loop.callbacks import FiniteGuard, Patience, SilentStems, UnreadableFiles
 from soloist.training.loop.checkpoints import AtomicCheckpointIO, Checkpoints
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_folder import RunFolder
@@ -29,14 +29,14 @@ _OURS = (
     "plugins",
     "use_distributed_sampler",
 )
-"""Arguments of the `Trainer` that are not the recipe's business."""
+"""Arguments of the `Trainer` that a recipe cannot set."""
 
 
 def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trainer:
-    """Lightning's trainer with what the recipe says and what every training has.
+    """Build Lightning's trainer from a recipe, with the callbacks of every training.
 
     Raises:
-        ConfigError: An argument is unknown, of the wrong type, or not the recipe's business.
+        ConfigError: An argument is unknown, of the wrong type, or one that a recipe cannot set.
     """
     where = f"trainer of the recipe {recipe.name}"
     if "callbacks" in recipe.trainer:
@@ -62,7 +62,7 @@ def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trai
 
 
 def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
-    """What keeps a training safe, stops it and averages its weights."""
+    """Build the callbacks for checkpoints, bad numbers, averaging and early stopping."""
     validated = recipe.data.valid is not None
     callbacks: list[Callback] = [
         Checkpoints(
@@ -74,6 +74,7 @@ def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
         ),
         FiniteGuard(),
         UnreadableFiles(),
+        SilentStems(),
     ]
     if recipe.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema))
@@ -93,10 +94,10 @@ def _keepers(recipe: Recipe, run: RunFolder) -> list[Callback]:
 
 
 def callbacks_for(recipe: Recipe, *, quiet: bool = False) -> list[Callback]:
-    """What is shown and measured while a recipe is trained.
+    """Build the callbacks that show and measure a training.
 
     Args:
-        recipe: What is trained.
+        recipe: Recipe of the training.
         quiet: Show no progress.
     """
     watch = recipe.watch
@@ -111,14 +112,14 @@ def callbacks_for(recipe: Recipe, *, quiet: bool = False) -> list[Callback]:
 
 
 def loggers_for(recipe: Recipe, folder: Path) -> list[Logger]:
-    """Where the figures of a training go; the first one is `metrics.csv`.
+    """Build the loggers of a training; the first one writes `metrics.csv`.
 
     Args:
-        recipe: What is trained.
-        folder: The folder of the run.
+        recipe: Recipe of the training.
+        folder: Folder of the run.
 
     Raises:
-        UsageError: Weights & Biases is wanted, but not installed.
+        UsageError: Weights & Biases is not installed.
     """
     loggers: list[Logger] = [MetricsLogger(folder)]
     if recipe.watch.tensorboard:

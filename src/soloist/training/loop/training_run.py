@@ -1,4 +1,4 @@
-"""One training from beginning to end, and the folder that it leaves."""
+"""One training from beginning to end, with its folder."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def train(
     quiet: bool = False,
     advance: Advance | None = None,
 ) -> list[TestSet] | None:
-    """Train a recipe, test what comes out, and keep everything about it in a folder.
+    """Train a recipe, test the model, and keep everything in a folder.
 
     Args:
-        recipe: What is trained, and how.
-        folder: The folder of the run.
-        resume: Go on with the run that is there.
-        overwrite: Replace the run that is there.
+        recipe: Recipe of the training.
+        folder: Folder of the run.
+        resume: Go on with the run in the folder.
+        overwrite: Replace the run in the folder.
         quiet: Show no progress.
-        advance: Told after each test example.
+        advance: Callback after each test example.
 
     Returns:
-        The figures of the test sets; None in all processes but the first.
+        Figures of the test sets; None in all processes but the first.
 
     Raises:
         UsageError: There is a run already, or none to go on with; a part of the recipe is not valid; a corpus
-            is not there.
+            is missing.
         TrainingError: The loss is not finite, or the state cannot be written.
-        Interrupted: Somebody pressed Ctrl-C.
+        Interrupted: The user pressed Ctrl-C.
     """
     run = RunFolder(folder)
     if is_first_process():
@@ -102,7 +102,7 @@ def _errors_explained(recipe: Recipe) -> Iterator[None]:
 
 @contextmanager
 def _lightning_quiet() -> Iterator[None]:
-    """Keep Lightning's banners and advice to itself; errors are raised anyway."""
+    """Silence Lightning's banners and advice, not its errors."""
     log = logging.getLogger("lightning")
     before = log.level
     log.setLevel(logging.ERROR)

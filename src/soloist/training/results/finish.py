@@ -1,4 +1,4 @@
-"""What comes of a training: a model folder, its figures, and a card that says both."""
+"""End of a training: a model folder with its card, and the figures of the tests."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def finish(
     device: str = "auto",
     advance: Advance | None = None,
 ) -> list[TestSet]:
-    """Make a model of a run's best state, test it, and write what came out.
+    """Save the best state of a run as a model, test it, and write the results.
 
-    The model is written before it is tested: whatever happens then, it is there.
+    The model is written before the tests, so that no failure of a test loses it.
 
     Args:
-        recipe: What was trained; its test sets are used.
-        run: The folder of the run.
-        device: Where to test: "auto", "cpu", "cuda", ...
-        advance: Told after each test example.
+        recipe: Recipe of the run, with the test sets.
+        run: Folder of the run.
+        device: Device of the tests: "auto", "cpu", "cuda", ...
+        advance: Callback after each test example.
 
     Raises:
         TrainingError: The run has no checkpoint yet.
@@ -52,10 +52,10 @@ def finish(
 
 
 def best_separator(recipe: Recipe, run: RunFolder) -> Separator:
-    """The separator of a run with the weights of its best state.
+    """Build the separator of a run with the weights of the best state.
 
     Raises:
-        TrainingError: The run has no checkpoint yet, or it is of another separator.
+        TrainingError: The run has no checkpoint yet, or one of another separator.
     """
     path = best_checkpoint(run.checkpoints)
     separator = recipe.build_separator()
@@ -67,7 +67,7 @@ def best_separator(recipe: Recipe, run: RunFolder) -> Separator:
 
 
 def describe_training(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
-    """What is known about a training, in plain values: how long, how many steps, what could not be read."""
+    """Describe a training in plain values: steps, time, unreadable files."""
     last = read_checkpoint(run.checkpoints / LAST)
     callbacks = last["callbacks"]
     seconds = callbacks.get(Timing.__qualname__, {}).get("elapsed", 0.0)
@@ -82,7 +82,7 @@ def describe_training(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
 
 
 def _card(recipe: Recipe, about: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's card, with what the training adds to it."""
+    """Card of the recipe, with notes on the training."""
     duration = timedelta(seconds=round(about["seconds"]))
     trained = (
         f"Trained for {about['epochs']} epochs ({about['steps']} steps) in {duration} "

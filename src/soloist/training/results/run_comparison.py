@@ -1,4 +1,4 @@
-"""What the folders of trainings say about them: how far they came, how good they are, in what they differ."""
+"""Comparison of runs: progress, quality, and differences of their recipes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from typing import Any, Literal
 
 import yaml
 
-from soloist.config import nearest, read_yaml
+from soloist.config import nearest, read_yaml, with_full_paths
 from soloist.errors import ConfigError, UsageError, one_line
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.watch.metrics_file import ELAPSED, EPOCH_LOSS, STEP, Row, mode_of, read_rows
 from soloist.zoo.cards import CARD
 
 ALIVE = 600.0
-"""Seconds since the last figure up to which a run that is not finished is taken to be running."""
+"""Seconds since the last figure after which an unfinished run counts as interrupted."""
 
 State = Literal["running", "finished", "interrupted"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training, as far as its folder knows; what is not known is None or empty.
+    """One training, as its folder describes it; unknown values are None or empty.
 
     Attributes:
-        name: What it is called among others: the path of its folder, without what they share.
-        folder: Its folder.
-        recipe: The keys and values of its recipe.
-        state: Whether it is done; running is what has logged figures in the last ten minutes.
-        epochs: Epochs that were trained to their end.
-        steps: Steps up to the last figure.
-        monitor: Which figure decides.
-        lower_is_better: True where the best value of it is the least.
-        best: The best value of it.
-        tests: For each test set the mean of each measure over all sources, dB.
-        parameters: Of the separator.
-        seconds: For how long it was trained.
-        started: When, for the first time; ISO 8601.
+        name: Path of its folder, without the part that all compared runs share.
+        folder: Folder of the run.
+        recipe: Keys and values of its recipe.
+        state: "running" if unfinished and with figures of the last ten minutes.
+        epochs: Number of complete epochs.
+        steps: Number of steps up to the last figure.
+        monitor: Name of the monitored figure.
+        lower_is_better: True if the monitored figure is best when low.
+        best: Best value of the monitored figure.
+        tests: Mean of each measure over all sources, dB, by test set.
+        parameters: Number of the separator's parameters.
+        seconds: Time of training.
+        started: Time of the first start; ISO 8601.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Run:
     started: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the recipe's details, in plain values."""
+        """Plain values of everything but the recipe's details."""
         values = {**vars(self), "folder": str(self.folder), "recipe": self.recipe.get("name")}
         return values
 
@@ -75,7 +75,7 @@ class Run:
 
 
 def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
-    """The folders of all runs at or below some folders, by their paths as far as these differ.
+    """Find all runs at or below some folders, by the parts of their paths that differ.
 
     Raises:
         UsageError: There is no such folder, or no run in it.
@@ -94,14 +94,14 @@ def find_runs(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_run(name: str, folder: Path) -> Run:
-    """Read what the folder of a run says.
+    """Read the folder of a run.
 
     Raises:
         ConfigError: A file is damaged.
         TrainingError: `metrics.csv` is damaged.
     """
     files = RunFolder(folder)
-    recipe = read_yaml(files.recipe)
+    recipe = with_full_paths(read_yaml(files.recipe), str(files.recipe))
     rows = read_rows(files.metrics)[1] if files.metrics.exists() else []
     results = _read_results(files.results)
     state = _state(files, rows, results)
@@ -130,7 +130,7 @@ def read_run(name: str, folder: Path) -> Run:
 
 
 def sort_runs(runs: Iterable[Run], key: str) -> list[Run]:
-    """Runs in the order of a column of `Run.to_row`: the best first by figures, else the least; unknown last.
+    """Sort runs by a column of `Run.to_row`: figures with the best first, others ascending; unknown last.
 
     Raises:
         UsageError: There is no such column.
@@ -146,7 +146,7 @@ def sort_runs(runs: Iterable[Run], key: str) -> list[Run]:
 
 
 def compare_recipes(runs: Sequence[Run]) -> dict[str, list[Any]]:
-    """The keys in which the recipes of runs differ, as `soloist train` takes them, and each run's value.
+    """List the keys in which recipes of runs differ, as `soloist train` takes them, and each run's value.
 
     Raises:
         UsageError: There are fewer than two runs.
@@ -211,7 +211,7 @@ def _numbers(rows: Iterable[Row], column: str) -> list[float]:
 
 
 def flatten(value: Any, key: str = "") -> dict[str, Any]:
-    """The dotted keys of a recipe, as `soloist train` takes them without `init_args`, and their values."""
+    """Flatten a recipe to dotted keys, as `soloist train` takes them without `init_args`."""
     if not isinstance(value, Mapping) or not value:
         return {key: value}
     flat: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it, and who may write there."""
+"""Folder of a run: paths, checks before writing, and circumstances of each start."""
 
 from __future__ import annotations
 
@@ -32,46 +32,46 @@ IMPORTS = "imports"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A training's folder: its recipe, its circumstances, its figures, its state, and what came of it.
+    """Folder of a training: recipe, circumstances, figures, checkpoints, model and results.
 
     Attributes:
-        path: The folder.
+        path: Path of the folder.
     """
 
     path: Path
 
     @property
     def recipe(self) -> Path:
-        """The recipe, with everything that was given on the command line."""
+        """Recipe, with the overrides of the command line."""
         return self.path / "recipe.yaml"
 
     @property
     def environment(self) -> Path:
-        """When, where and with what the training was started, and started again."""
+        """Time, machine, versions and command of each start."""
         return self.path / "environment.yaml"
 
     @property
     def metrics(self) -> Path:
-        """Every figure that was logged."""
+        """Table of all logged figures."""
         return self.path / METRICS
 
     @property
     def checkpoints(self) -> Path:
-        """The last state and the best ones."""
+        """Folder of the last and the best checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def model(self) -> Path:
-        """The trained model."""
+        """Model folder."""
         return self.path / TRAINED
 
     @property
     def results(self) -> Path:
-        """What the test sets say, as JSON; beside it a table of all examples."""
+        """Results of the test sets, as JSON; beside them a table of all examples."""
         return self.path / "results.json"
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse a folder that must not be written to, before anything is.
+        """Refuse a folder before anything is written to it.
 
         Raises:
             UsageError: There is a run already, or something else, or no run to go on with.
@@ -88,7 +88,7 @@ class RunFolder:
             raise UsageError(f"{self.path} holds something else than a run: choose another folder (-o)")
 
     def begin(self, recipe: Recipe) -> None:
-        """Write down what is about to be trained, in place of what was there."""
+        """Clear the folder, and write the recipe and the circumstances."""
         for path in (self.checkpoints, self.model, self.path / "tensorboard"):
             shutil.rmtree(path, ignore_errors=True)
         for path in (
@@ -101,7 +101,7 @@ class RunFolder:
         self.go_on(recipe)
 
     def go_on(self, recipe: Recipe) -> None:
-        """Write down what is trained from here on, and with what."""
+        """Write the recipe, its imports and the circumstances of this start."""
         self.path.mkdir(parents=True, exist_ok=True)
         for path in self.path.rglob(PARTIAL):
             path.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ class RunFolder:
 
 
 def describe_environment(recipe: Recipe) -> dict[str, Any]:
-    """Versions, machine, state of the code and command: what a result depends on beside the recipe."""
+    """Describe versions, machine, state of the code and command."""
     packages = ("torch", "lightning", "numpy", "soundfile", "soxr")
     described: dict[str, Any] = {
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -141,7 +141,7 @@ def _gpus() -> list[str]:
 
 
 def _git_state() -> dict[str, Any]:
-    """Commit of the repository that the command is run in, and whether files differ from it."""
+    """Describe the commit of the current repository, and whether files differ from it."""
     commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     if commit is None or changes is None:
         return {}

@@ -1,4 +1,4 @@
-"""How good a trained separator is on the test sets of its recipe."""
+"""Tests: quality of a trained separator on the test sets of its recipe."""
 
 from __future__ import annotations
 
@@ -35,26 +35,28 @@ from soloist.training.recipe.recipe import Recipe
 from soloist.zoo import Quality
 
 ALL = "all"
-"""The target that stands for all sources."""
+"""Name of the target for all sources together."""
 
 LABELS = {"si_sdr": "SI-SDR", "si_sdri": "SI-SDRi", "sdr": "SDR", "sdri": "SDRi"}
 
 
 Advance = Callable[[str, int, int], None]
-"""Told after each example: the test set, how many examples are done, and how many there are."""
+"""Callback after each example: test set, number of done examples, number of examples."""
 
 
 @dataclass(frozen=True)
 class ExampleScores:
-    """The quality of one test example.
+    """Quality of one test example.
 
     Attributes:
-        name: What it was made of.
-        figures: For each of `QUALITY` a value for each source, dB.
+        name: Recordings that the example is made of.
+        figures: Value for each source, dB, by name of `QUALITY`.
     """
 
     name: str
     figures: dict[str, list[float]]
+    silent: tuple[bool, ...] = ()
+    """True for each source whose reference is silent."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Figure:
         mean: Over examples, dB.
         median: Over examples, dB.
         low: Lower end of the 95 % interval of the mean.
-        high: Its upper end.
+        high: Upper end of the interval.
     """
 
     mean: float
@@ -75,7 +77,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Figure:
-        """Summarise one value for each example; what is NaN is left out."""
+        """Summarise one value for each example, without NaN."""
         return cls(
             summarize(values, "mean"), summarize(values), *bootstrap_interval(values, statistic="mean")
         )
@@ -83,13 +85,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class TestSet:
-    """What came out on one test set.
+    """Results of one test set.
 
     Attributes:
-        name: Its name in the recipe.
-        sources: Those that are told apart: the sources of an ordered separator, none of another.
-        examples: The scores.
-        skipped: What could not be read.
+        name: Name in the recipe.
+        sources: Source names if ordered, else empty.
+        examples: Scores of each example.
+        skipped: Unreadable examples.
     """
 
     # pytest takes classes of this name for tests.
@@ -100,9 +102,18 @@ class TestSet:
     examples: tuple[ExampleScores, ...]
     skipped: tuple[Skip, ...]
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Sources whose references are silent in all examples; `ALL` for all of an unordered separator."""
+        flags = [example.silent for example in self.examples]
+        silent = [all(flag) for flag in zip(*flags, strict=True)]
+        # Without order the sources have no names here.
+        named = [name for name, flag in zip(self.sources, silent, strict=False) if flag]
+        return tuple(named) or ((ALL,) if silent and all(silent) else ())
+
     @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
-        """For all sources together, and for each that is told apart, each of `QUALITY`."""
+        """Figures of `QUALITY` by target: all sources together, and each of `sources`."""
         told = {ALL: slice(None)} | {name: slice(i, i + 1) for i, name in enumerate(self.sources)}
         return {
             target: {
@@ -125,10 +136,10 @@ def run_tests(
     """Measure a separator on all test sets of a recipe.
 
     Args:
-        separator: What is measured.
-        recipe: Says what the test sets are, and how many examples they have.
+        separator: Separator to measure.
+        recipe: Recipe with the test sets.
         device: "auto", "cpu", "cuda", ...
-        advance: Told after each example.
+        advance: Callback after each example.
 
     Raises:
         ConfigError: A test set's configuration is not valid.
@@ -151,17 +162,17 @@ def run_tests(
 
 
 def draw_excerpt(recipe: Recipe, number: int = 0, *, start: float = 0.0, duration: float = 10.0) -> Excerpt:
-    """An example of the first test set of a recipe or, where there is none, of its validation.
+    """Draw an example of the first test set of a recipe, or else of its validation.
 
     Args:
-        recipe: Says what it is tested on.
-        number: Which example, from 0 on.
-        start: Where in the example to begin, s.
-        duration: How much of it, s.
+        recipe: Recipe with test or validation examples.
+        number: Number of the example, from 0 on.
+        start: Beginning of the excerpt, s.
+        duration: Length of the excerpt, s.
 
     Raises:
-        UsageError: The recipe is not tested on anything, or the example is over before `start`.
-        SoloistError: It cannot be read.
+        UsageError: The recipe has no such examples, or the example ends before `start`.
+        SoloistError: The example cannot be read.
     """
     data = recipe.data
     part = next(iter(data.test.values()), data.valid)
@@ -182,13 +193,14 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
 
     Args:
         path: The JSON file.
-        tests: What was measured.
-        about: What else is to be said, in plain values.
+        tests: Results of the test sets.
+        about: Other entries, in plain values.
     """
     summary = {
         test.name: {
             "examples": len(test.examples),
             "skipped": count_skips(test.skipped),
+            "silent": list(test.silent),
             "targets": {
                 target: {measure: _plain(asdict(figure)) for measure, figure in figures.items()}
                 for target, figures in test.figures.items()
@@ -206,7 +218,7 @@ def write_results(path: Path, tests: list[TestSet], about: dict[str, Any]) -> No
 
 
 def card_quality(tests: list[TestSet]) -> list[Quality]:
-    """What a card says: the mean improvements, for all sources or for each that is told apart."""
+    """Mean ratios and improvements for a card, for all sources and for each of an ordered separator."""
     return [
         Quality(test.name, f"{LABELS[measure]} (dB)", target, round(figures[measure].mean, 2))
         for test in tests
@@ -219,7 +231,7 @@ def card_quality(tests: list[TestSet]) -> list[Quality]:
 def _measure(
     separator: Separator, mixer: Mixer, count: int, workers: int, device: str
 ) -> Iterator[tuple[ExampleBatch, ExampleScores]]:
-    """The scores of the first examples of a mixer, one after the other.
+    """Measure the first examples of a mixer, one after the other.
 
     Examples of a fixed duration are separated at once, as in validation. Whole tracks are separated in
     chunks, as `soloist separate` does it, and are not read ahead: that bounds the memory.
@@ -231,7 +243,8 @@ def _measure(
         estimates = separate(batch.mixture)
         quality = measure_quality(batch.references, estimates, batch.mixture, ordered=separator.ordered)
         figures = {name: values[0].tolist() for name, values in quality.items()}
-        yield batch, ExampleScores(batch.names[0], figures)
+        silent = batch.references[0].eq(0).flatten(1).all(dim=1).tolist()
+        yield batch, ExampleScores(batch.names[0], figures, tuple(silent))
 
 
 def _at_once(separator: Separator, device: str) -> Callable[[Tensor], Tensor]:

@@ -1,4 +1,4 @@
-"""What a sweep tries: the section `sweep` of a recipe, and the values of each trial."""
+"""Values of a sweep: the section `sweep` of a recipe, and the choices of each trial."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _RANGE = ("low", "high", "step", "log")
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """What is tried, and how.
+    """Section `sweep` of a recipe.
 
     Attributes:
-        values: For each dotted key of the recipe a list of what is tried, or the range `{low: 4, high: 16}`
-            that it is drawn from, whole numbers if both ends are; `step` leaves out what lies between, `log`
+        values: For each dotted key of the recipe a list of values, or a range `{low: 4, high: 16}` to draw
+            from, in whole numbers if both ends are; `step` sets the distance of values, `log`
             makes every ratio equally likely.
         method: "grid" tries every combination of lists; "random" draws them; "tpe" draws more of what was
             good so far (tree-structured Parzen estimators, Bergstra et al., NIPS 2011).
-        trials: How many; None for all of a grid.
+        trials: Number of trials; None for all of a grid.
 
     Raises:
-        ConfigError: There is nothing to try, or it cannot be tried by the method.
+        ConfigError: There is no value, or none that the method can try.
     """
 
     values: dict[str, Any]
@@ -53,10 +53,10 @@ class SweepConfig:
 
     @classmethod
     def of(cls, recipe: Recipe) -> SweepConfig:
-        """The section of a recipe.
+        """Read the section of a recipe.
 
         Raises:
-            ConfigError: It is missing, not valid, or names keys that the recipe does not have.
+            ConfigError: The section is missing, not valid, or names keys that the recipe does not have.
         """
         where = f"sweep of the recipe {recipe.name}"
         if not recipe.sweep:
@@ -78,7 +78,7 @@ class SweepConfig:
         return min(size, self.trials or size)
 
     def choose(self, trial: Trial) -> dict[str, str]:
-        """The values of a trial, as YAML, by dotted key."""
+        """Choose the values of a trial, as YAML, by dotted key."""
         return {key: as_yaml(self._choose(trial, key, tried)) for key, tried in self.values.items()}
 
     def _choose(self, trial: Trial, key: str, tried: Any) -> Any:
@@ -106,10 +106,10 @@ class SweepConfig:
 
 
 class GridByNumber(BaseSampler):
-    """Gives each trial the combination that its number stands for: no two processes try the same.
+    """Gives each trial the combination of its number, so that no two processes try the same.
 
     Args:
-        values: The lists of what is tried, by key.
+        values: Lists of values, by key.
     """
 
     def __init__(self, values: Mapping[str, Sequence[Any]]) -> None:
@@ -118,24 +118,24 @@ class GridByNumber(BaseSampler):
         ]
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing is drawn together."""
+        """Return no joint search space."""
         return {}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Nothing is drawn together."""
+        """Return no joint values."""
         return {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """The value of a key in the combination."""
+        """Give the value of a key in the combination."""
         return as_yaml(self._combinations[trial.number][param_name])
 
 
 def number(value: Any) -> Any:
-    """A number that YAML takes for a text, because it has an exponent and no point: 1e-3."""
+    """Convert a number that YAML reads as text, for its exponent without a point: 1e-3."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
@@ -143,6 +143,6 @@ def number(value: Any) -> Any:
 
 
 def as_yaml(value: Any) -> str:
-    """A value on one line, as the command line takes it."""
+    """Write a value on one line, as the command line takes it."""
     text = yaml.safe_dump(number(value), default_flow_style=True, width=math.inf)
     return text.removesuffix("...\n").strip()

@@ -1,6 +1,6 @@
-"""Sweeps: the same recipe trained with other values, to find the best ones.
+"""Trials of a sweep: one recipe trained with other values, to find the best ones.
 
-Optuna chooses the values and keeps what came out in a file, which any number of processes may work on.
+Optuna chooses the values and keeps the results in a file, which any number of processes may share.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,7 +22,7 @@ from soloist.files import write_whole
 from soloist.mixing import Mixer
 from soloist.resources import Processes, make_sampler, open_study
 from soloist.training.loop.training_run import train
-from soloist.training.recipe.recipe import Recipe
+from soloist.training.recipe.recipe import Recipe, read_recipe
 from soloist.training.results.run_comparison import read_run
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.sweep.sweep_values import GridByNumber, SweepConfig
@@ -46,11 +47,11 @@ class SweepTrial:
     """One training of a sweep.
 
     Attributes:
-        folder: Its run.
-        values: What was tried, as YAML, by dotted key.
-        state: Whether it is done.
-        figure: The best value of what the recipe monitors; None where there is none.
-        error: Why it failed.
+        folder: Folder of the run.
+        values: Tried values, as YAML, by dotted key.
+        state: State of the trial.
+        figure: Best value of the monitored figure; None without one.
+        error: Message of a failed trial.
     """
 
     folder: Path
@@ -65,22 +66,22 @@ def sweep(
 ) -> list[SweepTrial]:
     """Train a recipe with the values that its section `sweep` names, each in a run of its own.
 
-    A sweep that is there is gone on with; other processes may be at work on it. The recipe with the best
-    values is written to `best.yaml`.
+    A sweep in the folder goes on; other processes may work on it. `best.yaml` holds the recipe with the best
+    values.
 
     Args:
-        recipe: What is trained, and what is tried.
-        folder: The folder of the sweep.
-        jobs: Trainings at a time.
-        resume: Finish interrupted trials first; no other process may be at work on the sweep then.
+        recipe: Recipe with a section `sweep`.
+        folder: Folder of the sweep.
+        jobs: Number of trainings at a time.
+        resume: Finish interrupted trials first; no other process may work on the sweep then.
         quiet: Show no progress.
 
     Returns:
         All trials of the sweep, the best first.
 
     Raises:
-        UsageError: The recipe says nothing to try, something else is in the folder, or a corpus is not there.
-        Interrupted: Somebody pressed Ctrl-C.
+        UsageError: The recipe has no values to try, the folder holds something else, or a corpus is missing.
+        Interrupted: The user pressed Ctrl-C.
     """
     if jobs < 1:
         raise UsageError(f"jobs must be at least 1, not {jobs}")
@@ -102,14 +103,14 @@ def sweep(
 
 
 class _Work:
-    """What one process does for a sweep.
+    """Work of one process on a sweep.
 
     Args:
-        recipe: What is trained.
-        config: What is tried.
-        folder: The folder of the sweep.
+        recipe: Recipe to train.
+        config: Values to try.
+        folder: Folder of the sweep.
         quiet: Show no progress.
-        job: Which of the processes that were started together.
+        job: Index of the process among those started together.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class _Work:
         self.study = _open_study(recipe, config, folder, job)
 
     def go_on(self) -> None:
-        """Train with other values until there are as many trials as are wanted."""
+        """Train with other values until the sweep has all its trials."""
         while len(self.study.get_trials(deepcopy=False)) < self.config.count:
             trial = self.study.ask()
             if trial.number >= self.config.count:
@@ -134,7 +135,7 @@ class _Work:
             self._train(trial.number, values)
 
     def finish_interrupted(self) -> None:
-        """Go on with what another process began and did not end."""
+        """Finish the trials that another process left unfinished."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if (values := trial.user_attrs.get(_VALUES)) is None:
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -142,7 +143,7 @@ class _Work:
                 self._train(trial.number, values)
 
     def trials(self) -> list[SweepTrial]:
-        """All trials, the best first, those without a figure last."""
+        """List all trials, the best first, those without a figure last."""
         minimize = self.recipe.monitor_mode == "min"
         known = [self._describe(trial) for trial in self.study.get_trials() if trial.state in _STATES]
         done = [trial for trial in known if trial.figure is not None]
@@ -150,9 +151,9 @@ class _Work:
         return [*done, *(trial for trial in known if trial.figure is None)]
 
     def _train(self, number: int, values: Mapping[str, str]) -> None:
-        """Train with some values and tell the study what came out.
+        """Train with some values and tell the study the figure.
 
-        What fails is told, too, and is no reason to stop: other values may do.
+        A failure is recorded and does not stop the sweep: other values may do.
         """
         folder = self._folder(number)
         try:
@@ -186,12 +187,12 @@ class _Work:
 
 
 def state(recipe: Recipe) -> str:
-    """What `sweep.yaml` says: the recipe, but for the number of trials, of which more may be wanted later."""
+    """Contents of `sweep.yaml`: the recipe without the number of trials, which may grow later."""
     return replace(recipe, sweep={**recipe.sweep, "trials": None}).to_yaml()
 
 
 def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
-    """Begin a sweep in a folder, or see that the one that is there tries the same.
+    """Begin a sweep in a folder, or check that the sweep in it tries the same.
 
     Raises:
         UsageError: The folder holds something else, or the sweep of another recipe.
@@ -199,7 +200,8 @@ def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     stated = folder / RECIPE
     text = state(recipe)
     if stated.is_file():
-        if stated.read_text(encoding="utf-8") != text:
+        # Values are compared, because an earlier version may have written other class paths and fewer keys.
+        if yaml.safe_load(state(read_recipe(stated))) != yaml.safe_load(text):
             raise UsageError(f"{folder} holds the sweep of another recipe: choose another folder (-o)")
     elif resume:
         raise UsageError(f"there is no sweep in {folder} to go on with: {RECIPE} is missing")
@@ -211,7 +213,7 @@ def _claim(recipe: Recipe, folder: Path, *, resume: bool) -> None:
 
 
 def _open_study(recipe: Recipe, config: SweepConfig, folder: Path, job: int) -> Study:
-    """The study in a sweep's folder."""
+    """Open the study in a sweep's folder."""
     study = open_study(folder / STORAGE, recipe.name, maximize=recipe.monitor_mode == "max")
     place = [len(study.get_trials(deepcopy=False)), job]
     study.sampler = (
@@ -223,7 +225,7 @@ def _open_study(recipe: Recipe, config: SweepConfig, folder: Path, job: int) -> 
 
 
 def _share(recipe: Recipe, folder: Path, jobs: int) -> None:
-    """Go on with a sweep in several processes of this machine."""
+    """Share a sweep among several processes of this machine."""
     with Processes(jobs) as pool:
         works = [pool.submit(_go_on, recipe.to_dict(), folder, job, jobs) for job in range(jobs)]
         for work in works:
@@ -231,14 +233,14 @@ def _share(recipe: Recipe, folder: Path, jobs: int) -> None:
 
 
 def _go_on(values: dict[str, Any], folder: Path, job: int, jobs: int) -> None:
-    """One of several processes, with its share of the processor."""
+    """Work in one of several processes, with a share of the processor."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
     recipe = Recipe.parse(values, str(folder / RECIPE))
     _Work(recipe, SweepConfig.of(recipe), folder, quiet=True, job=job).go_on()
 
 
 def _values_of(recipe: Recipe, chosen: Mapping[str, str]) -> dict[str, Any]:
-    """The keys and values of a recipe with those of a trial in their places, and without a sweep."""
+    """Keys and values of a recipe with the values of a trial, and without a sweep."""
     values = {**recipe.to_dict(), "sweep": {}}
     for key, text in chosen.items():
         override(values, key, text)

@@ -14,7 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from soloist.training.watch.loggers import writer_of
 
 BINS = 64
-"""Of a histogram: about twice what TensorBoard shows."""
+"""Bins of a histogram: about twice as many as TensorBoard shows."""
 
 
 class Layers(Callback):
@@ -35,7 +35,7 @@ class Layers(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """All gradients of a step are there, not yet clipped."""
+        """Write statistics of all gradients before clipping."""
         writer = writer_of(trainer)
         if writer is None:
             return
@@ -61,7 +61,7 @@ def _write_histograms(writer: SummaryWriter, module: nn.Module, step: int) -> No
 
 
 def _parameters(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
-    """Kind, name and values of every parameter of the separator, and of those gradients that there are."""
+    """Yield kind, name and values of every parameter of the separator, and of its gradient if any."""
     for name, parameter in module.named_parameters():
         name = name.removeprefix("separator.")
         yield "weight", name, parameter.detach().float()

@@ -1,4 +1,4 @@
-"""Figures that every training logs beside what its task does: by epoch, and of its optimizer."""
+"""Learning curves: mean loss of an epoch, learning rates, gradient norm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GRADIENT_NORM = "train/gradient_norm"
 class Curves(Callback):
     """Logs the mean loss of each epoch, the learning rates, and the norm of all gradients before clipping.
 
-    The mean is that of the whole epoch, also where it was interrupted.
+    The mean is that of the whole epoch, also after an interruption.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Curves(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """All gradients of a step are there, not yet clipped."""
+        """Log the gradient norm before clipping."""
         # The norm of every step would cost a pass over all gradients; only every n-th is logged.
         if (trainer.global_step + 1) % log_interval(trainer) == 0:
             norms = grad_norm(pl_module, norm_type=2)
@@ -47,7 +47,7 @@ class Curves(Callback):
         batch: ExampleBatch,
         batch_idx: int,
     ) -> None:
-        """A step is done."""
+        """Add the loss of a step, and log the rates."""
         if self._epoch != trainer.current_epoch:
             self._epoch, self._batches = trainer.current_epoch, 0
             self._sum = torch.zeros((), device=pl_module.device)
@@ -57,22 +57,22 @@ class Curves(Callback):
         pl_module.log_dict(_rates(trainer), batch_size=len(batch.mixture))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """An epoch is done."""
+        """Log the mean loss of the epoch."""
         if self._batches:
             pl_module.log(EPOCH_LOSS, self._sum / self._batches, sync_dist=True)
 
     def state_dict(self) -> dict[str, int | Tensor]:
-        """What has been added up of the epoch."""
+        """Sum of the losses of the epoch so far."""
         return {"epoch": self._epoch, "batches": self._batches, "sum": self._sum}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on adding up."""
+        """Restore the sum."""
         self._epoch, self._batches = state_dict["epoch"], state_dict["batches"]
         self._sum = state_dict["sum"]
 
 
 def _rates(trainer: L.Trainer) -> dict[str, float]:
-    """The learning rate of each group of parameters, by its place where there are several."""
+    """Learning rate of each group of parameters, by index if there are several."""
     rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
     names = [RATE] if len(rates) == 1 else [f"{RATE}/{place}" for place in range(len(rates))]
     return dict(zip(names, rates, strict=True))

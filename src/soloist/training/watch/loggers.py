@@ -1,4 +1,4 @@
-"""Where Lightning's figures go: `metrics.csv`, TensorBoard, Weights & Biases."""
+"""Loggers for `metrics.csv`, TensorBoard, and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ TENSORBOARD = "tensorboard"
 
 @runtime_checkable
 class Resumable(Protocol):
-    """A logger that can take back what an interrupted training had logged beyond its last checkpoint."""
+    """Logger that can remove figures beyond the checkpoint that a training resumes from."""
 
     def resume_at(self, step: int) -> None:
-        """Forget the steps from this one on."""
+        """Remove this step and later ones."""
 
 
 class MetricsLogger(Logger):
     """Writes `metrics.csv`; see `MetricsFile`.
 
     Args:
-        folder: The folder of the run.
+        folder: Folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,17 +42,17 @@ class MetricsLogger(Logger):
 
     @property
     def name(self) -> str:
-        """Nothing: the folder says which run it is."""
+        """Empty name: the folder identifies the run."""
         return ""
 
     @property
     def version(self) -> str:
-        """Nothing: a run that goes on is the same run."""
+        """Empty version: a resumed run is the same run."""
         return ""
 
     @property
     def save_dir(self) -> str:
-        """The folder of the run."""
+        """Folder of the run."""
         return str(self._folder)
 
     @rank_zero_only
@@ -62,7 +62,7 @@ class MetricsLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the recipe lies beside the file."""
+        """Do nothing: the recipe lies beside the file."""
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
@@ -80,7 +80,7 @@ class Board(TensorBoardLogger):
     """Writes the folder `tensorboard` of a run.
 
     Args:
-        folder: The folder of the run.
+        folder: Folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,28 +88,28 @@ class Board(TensorBoardLogger):
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
-        """Tell TensorBoard not to show what earlier files say of this step and later ones."""
+        """Tell TensorBoard to ignore this step and later ones in earlier files."""
         restart = Event(step=step, session_log=SessionLog(status=SessionLog.START))
         self.experiment.file_writer.add_event(restart)
 
     @rank_zero_only
     def save(self) -> None:
-        """Bring to the disk what is in memory."""
+        """Write buffered events to the disk."""
         self.experiment.flush()
 
 
 class Resumption(Callback):
-    """Makes the loggers of a training that goes on forget what is about to be logged again."""
+    """Removes figures from the loggers of a resumed training that it will log again."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The checkpoint has been read: the next step is known."""
+        """Remove figures from the next step on."""
         for logger in trainer.loggers:
             if isinstance(logger, Resumable):
                 logger.resume_at(trainer.global_step)
 
 
 def writer_of(trainer: L.Trainer) -> SummaryWriter | None:
-    """What writes for TensorBoard; None where it is not wanted, and in all processes but the first."""
+    """Writer for TensorBoard; None without TensorBoard, and in all processes but the first."""
     boards = [logger for logger in trainer.loggers if isinstance(logger, Board)]
     if not boards or not trainer.is_global_zero:
         return None
@@ -123,7 +123,7 @@ def log_interval(trainer: L.Trainer) -> int:
 
 
 def wandb_logger(name: str, folder: Path) -> Logger:
-    """A logger for Weights & Biases.
+    """Build a logger for Weights & Biases.
 
     Raises:
         UsageError: The package is not installed.

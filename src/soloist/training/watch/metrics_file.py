@@ -1,4 +1,4 @@
-"""`metrics.csv`: all figures of a training, a row for each step that was logged, across interruptions."""
+"""`metrics.csv`: all figures of a training, a row for each logged step, across interruptions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Row = dict[str, str]
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """Columns and rows of a metrics file; a last line that was not written to its end is left out.
+    """Read columns and rows of a metrics file, without an incomplete last line.
 
     Raises:
-        TrainingError: It is not a metrics file.
+        TrainingError: The file holds no metrics.
     """
     text = path.read_text(encoding="utf-8")
     complete = text[: text.rfind("\n") + 1]
@@ -41,13 +41,13 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
 
 
 class MetricsFile:
-    """Appends to a table of figures; what several hooks log at the same step is one row.
+    """Table of figures that grows by rows; figures of one step share a row.
 
-    A new column goes to the right of those that are there. Rows reach the disk at once, so that a kill loses
+    A new column goes to the right. Rows reach the disk at once, so that a kill loses
     at most the last one.
 
     Args:
-        path: The file; what it holds already stays.
+        path: Path of the file, which may exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,13 +76,13 @@ class MetricsFile:
         self._last = row
 
     def drop_from(self, step: int) -> None:
-        """Remove the rows of a step and of all later ones: they are about to be written again."""
+        """Remove the rows of a step and of all later ones."""
         if self.path.exists():
             columns, rows = read_rows(self.path)
             self._replace(columns, [row for row in rows if int(row[STEP]) < step])
 
     def _replace(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Write the whole file anew; until it is complete the old one stays."""
+        """Rewrite the file atomically."""
         self._columns = list(columns)
         self._last = dict(rows[-1]) if rows else {}
         heading = dict(zip(columns, columns, strict=True))

@@ -1,8 +1,9 @@
-"""How far a training has come: a live line in a terminal, plain lines in a log."""
+"""Progress of a training: a live line in a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from math import isnan
 from time import monotonic
 from typing import Any
 
@@ -15,10 +16,10 @@ from soloist.training.watch.metrics_file import EPOCH_LOSS
 from soloist.training.watch.throughput import AUDIO_RATE, DATA_WAIT
 
 LINE_EVERY = 60.0
-"""Seconds after which a log gets a line within an epoch."""
+"""Seconds between two lines of a log within an epoch."""
 
 _REFRESH = 0.2
-# What is shown of the figures, and how: loss of a step, that of the epoch, quality, pace.
+# Shown figures and their formats: loss of a step and of the epoch, quality, pace.
 _SHOWN = {
     "train/loss": "loss {:.3f}",
     EPOCH_LOSS: "epoch's loss {:.3f}",
@@ -30,7 +31,7 @@ _SHOWN = {
 
 
 def make_progress(*, quiet: bool) -> ProgressBar:
-    """What fits where the training runs: nothing if quiet, a live line in a terminal, else plain lines."""
+    """Choose the progress display: none if quiet, a live line in a terminal, else plain lines."""
     if quiet:
         return NoProgress()
     console = Console(stderr=True)
@@ -38,23 +39,23 @@ def make_progress(*, quiet: bool) -> ProgressBar:
 
 
 class NoProgress(ProgressBar):
-    """Shows nothing, and keeps Lightning from showing its own bar."""
+    """Shows nothing, in place of Lightning's own bar."""
 
     def __init__(self) -> None:
         super().__init__()
         self.enabled = True
 
     def enable(self) -> None:
-        """Show from now on."""
+        """Enable the display."""
         self.enabled = True
 
     def disable(self) -> None:
-        """Show nothing from now on."""
+        """Disable the display."""
         self.enabled = False
 
 
 class _Paced(NoProgress):
-    """Knows how long the rest of the training will take."""
+    """Estimates the time that is left."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -68,7 +69,7 @@ class _Paced(NoProgress):
         self._first_step = trainer.global_step
 
     def remaining(self, trainer: L.Trainer) -> str:
-        """Time that is left at the pace so far, validations included; empty where nobody knows."""
+        """Time left at the pace so far, validations included; empty if unknown."""
         total = count_steps(trainer)
         done = trainer.global_step - self._first_step
         if total is None or not done:
@@ -81,7 +82,7 @@ class LineProgress(_Paced):
     """Prints a line after each epoch, and every minute within one.
 
     Args:
-        console: Where to.
+        console: Console to print to.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -92,12 +93,12 @@ class LineProgress(_Paced):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A step is done."""
+        """Print a line if the last one is long ago."""
         if monotonic() - self._told >= LINE_EVERY:
             self._tell(trainer, without=EPOCH_LOSS)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """An epoch is done, and its validation."""
+        """Print a line after an epoch and its validation."""
         self._tell(trainer, without="train/loss")
 
     def _tell(self, trainer: L.Trainer, without: str) -> None:
@@ -108,10 +109,10 @@ class LineProgress(_Paced):
 
 
 class LiveProgress(_Paced):
-    """One line that is drawn again and again: a bar of the whole training, and its figures.
+    """Live line: a bar of the whole training, and its figures.
 
     Args:
-        console: Where to.
+        console: Console to draw on.
     """
 
     def __init__(self, console: Console) -> None:
@@ -131,7 +132,7 @@ class LiveProgress(_Paced):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A step is done."""
+        """Draw after a step."""
         self._draw(trainer)
 
     def on_validation_batch_end(
@@ -143,21 +144,21 @@ class LiveProgress(_Paced):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """A batch of a validation is done."""
+        """Draw after a batch of a validation."""
         self._draw(trainer, f"validating, batch {batch_idx + 1}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """An epoch is done, and its validation."""
+        """Draw after an epoch and its validation."""
         self._draw(trainer, now=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Leave the last line as it is."""
+        """Stop, and keep the last line."""
         self._bar.stop()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         self._bar.stop()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
@@ -182,15 +183,18 @@ def where(trainer: L.Trainer) -> str:
 
 
 def describe(trainer: L.Trainer, without: str) -> list[str]:
-    """The figures that are known so far, but one."""
+    """List the figures known so far, without one."""
     known = trainer.callback_metrics
     return [
-        form.format(float(known[name])) for name, form in _SHOWN.items() if name in known and name != without
+        form.format(float(known[name]))
+        for name, form in _SHOWN.items()
+        # The quality of silent sources is no number; their names are in the log.
+        if name in known and name != without and not isnan(float(known[name]))
     ]
 
 
 def count_steps(trainer: L.Trainer) -> int | None:
-    """Steps of the whole training; None where nothing bounds them."""
+    """Count the steps of the whole training; None if unbounded."""
     bounds = [float(trainer.max_steps)] if trainer.max_steps >= 0 else []
     if trainer.max_epochs is not None and trainer.max_epochs >= 0:
         bounds.append(

@@ -64,14 +64,14 @@ def draw_embeddings(embeddings: Tensor, dominant: Tensor, sources: tuple[str, ..
 
 
 def to_pixels(figure: Figure) -> NDArray[np.uint8]:
-    """A figure as `(rows, columns, 3)`, red, green and blue."""
+    """Render a figure as `(rows, columns, 3)`, red, green and blue."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def _grid(panels: Panels, label: str) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each signal, two in a row, and the same axes for all."""
+    """Make a figure with a panel for each signal, two in a row, with common axes."""
     rows = -(-len(panels) // 2)
     figure = Figure(figsize=(_WIDTH, _PANEL_HEIGHT * rows + 0.4), dpi=DPI, layout="constrained")
     grid = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)

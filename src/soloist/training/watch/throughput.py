@@ -1,4 +1,4 @@
-"""How fast a training is, and how much of the time it waits for data."""
+"""Throughput of a training: time of a step, wait for data, audio per second."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Timing(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: ExampleBatch, batch_idx: int
     ) -> None:
-        """A step begins."""
+        """Start the clock of a step."""
         self._begun = monotonic()
 
     def on_train_batch_end(
@@ -60,7 +60,7 @@ class Timing(Callback):
         batch: ExampleBatch,
         batch_idx: int,
     ) -> None:
-        """A step is done."""
+        """Log the pace after a step."""
         assert self._fetching is not None
         assert isinstance(pl_module, SeparationTask)
         now = monotonic()
@@ -78,21 +78,21 @@ class Timing(Callback):
         pl_module.log_dict(figures, batch_size=examples)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give back the profiler that the training came with."""
+        """Restore the training's own profiler."""
         if self._fetching is not None:
             trainer.profiler = self._fetching.profiler  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, float]:
-        """The time that has been trained."""
+        """Time of training so far."""
         return {"elapsed": self._elapsed + monotonic() - self._resumed}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Go on counting."""
+        """Restore the time."""
         self._elapsed = state_dict["elapsed"]
 
 
 class _FetchClock(Profiler):
-    """Measures for how long the loader is waited for, and lets another profiler see everything."""
+    """Measures the wait for the loader, and passes everything on to another profiler."""
 
     def __init__(self, profiler: Profiler) -> None:
         super().__init__()
@@ -101,18 +101,18 @@ class _FetchClock(Profiler):
         self._waited = 0.0
 
     def start(self, action_name: str) -> None:
-        """Something begins."""
+        """Start an action."""
         self.profiler.start(action_name)
         if action_name.endswith(_FETCH):
             self._asked = monotonic()
 
     def stop(self, action_name: str) -> None:
-        """Something is done."""
+        """Stop an action."""
         if action_name.endswith(_FETCH):
             self._waited += monotonic() - self._asked
         self.profiler.stop(action_name)
 
     def take(self) -> float:
-        """Seconds since it was last asked."""
+        """Seconds of waiting since the last call."""
         waited, self._waited = self._waited, 0.0
         return waited

@@ -1,4 +1,4 @@
-"""A few validation examples, to be heard and seen as the training goes on."""
+"""Sounds and pictures of a few validation examples during a training."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from soloist.training.watch.tensorboard_pictures import (
 
 @dataclass(frozen=True)
 class WatchedExample:
-    """One example and what the separator makes of it, on the CPU.
+    """One example and its estimates, on the CPU.
 
     Attributes:
         mixture: `(channels, samples)`.
-        references: Of each source, `(channels, samples)`, by its name.
-        estimates: The same, matched with the references where their order means nothing.
+        references: Reference `(channels, samples)` of each source, by name.
+        estimates: Estimate of each source, matched with the references if unordered.
     """
 
     mixture: Tensor
@@ -45,11 +45,11 @@ class WatchedExample:
 
     @property
     def residual(self) -> Tensor:
-        """What the estimates leave of the mixture, `(channels, samples)`."""
+        """Mixture less all estimates, `(channels, samples)`."""
         return self.mixture - torch.stack(list(self.estimates.values())).sum(dim=0)
 
     def signals(self) -> dict[str, Tensor]:
-        """Everything that can be heard, by its tag: two by two in the order of the pictures."""
+        """All signals by tag, in pairs in the order of the pictures."""
         named = {"mixture": self.mixture, "residual": self.residual}
         for name, reference in self.references.items():
             named |= {f"{name}/reference": reference, f"{name}/estimate": self.estimates[name]}
@@ -64,9 +64,9 @@ class Examples(Callback):
     separator has embeddings, `example1/embeddings` (images). What does not change is written once.
 
     Args:
-        count: How many examples.
-        every: Epochs between two looks.
-        seconds: How much of each is kept.
+        count: Number of examples.
+        every: Epochs between two records.
+        seconds: Length of each, s.
     """
 
     def __init__(self, count: int, every: int, seconds: float) -> None:
@@ -77,7 +77,7 @@ class Examples(Callback):
         self._known: set[str] = set()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A validation begins with the first example."""
+        """Begin with the first example."""
         self._seen = 0
 
     def on_validation_batch_end(
@@ -89,7 +89,7 @@ class Examples(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Look at those of the first examples that are in this batch."""
+        """Record the examples of this batch that are among the first."""
         writer = writer_of(trainer)
         if writer is None or trainer.sanity_checking or trainer.current_epoch % self._every:
             return
