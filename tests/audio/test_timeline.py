@@ -1,12 +1,14 @@
 """Sound that belongs to a picture: late beginnings, gaps, broken time stamps, several tracks."""
 
 import struct
+from base64 import b64decode
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from mutagen.mp4 import MP4, MP4Cover
 
 from soloist.audio import AudioReader, probe, read_audio
 from soloist.audio.track_choice import find_stream
@@ -14,6 +16,9 @@ from soloist.errors import UsageError
 
 CASES = Path(__file__).parents[1] / "fixtures/cases"
 RATE = 44100
+PNG = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 FILMS = [
     ("aac", "mp4", {}),
     ("aac", "mp4", {"use_editlist": "0"}),
@@ -118,11 +123,15 @@ def test_sound_without_a_picture_begins_at_once(tmp_path, pulse):
     np.testing.assert_allclose(read_audio(path)[0], pulse, atol=1e-4)
 
 
-def test_a_cover_is_no_picture_of_a_film(tmp_path, pulse, write_file):
-    from soloist.audio import WriteOptions
-
-    path = write_file(tmp_path / "song.m4a", pulse, options=WriteOptions("m4a"))
-    assert probe(path).samples == read_audio(path)[0].shape[1] == pulse.shape[1]
+def test_a_cover_is_no_picture_of_a_film(tmp_path, pulse):
+    path = film(tmp_path / "song.m4a", pulse, "aac", "mp4", starts=[0.8], picture=0)
+    length = read_audio(path)[0].shape[1]
+    tagged = MP4(path)
+    tagged["covr"] = [MP4Cover(PNG, MP4Cover.FORMAT_PNG)]
+    tagged.save()
+    with av.open(str(path)) as file:
+        assert file.streams.video
+    assert read_audio(path)[0].shape[1] == length < 0.7 * RATE
 
 
 def test_long_gaps_are_read_in_small_blocks(tmp_path, noise):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from soloist.files import home, json_text, write_whole
 from soloist.inference.engines import ENGINES
@@ -115,10 +116,16 @@ def load_calibration(separator: Separator) -> Calibration | None:
     """The calibration of a separator on this machine; None if there is none or it is damaged."""
     try:
         values = json.loads(calibration_path(separator).read_text(encoding="utf-8"))
-        trials = tuple(Trial(**trial) for trial in values["trials"])
+        trials = tuple(_read_trial(trial) for trial in values["trials"])
         return Calibration(trials, tuple(values["failures"])) if trials else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _read_trial(values: dict[str, Any]) -> Trial:
+    """Read a trial; JSON has `null` for a difference that is not a number."""
+    difference = values["difference"]
+    return Trial(**{**values, "difference": math.nan if difference is None else difference})
 
 
 def save_calibration(separator: Separator, calibration: Calibration) -> Path:
