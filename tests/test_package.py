@@ -33,5 +33,7 @@ def test_version_is_that_of_the_installed_package():
 
 
 def test_separating_loads_nothing_that_only_exports_need():
-    program = "import sys, soloist.cli.batch; print({'sympy', 'onnxscript', 'lightning'} & {*sys.modules})"
+    program = (
+        "import sys, soloist.cli.console_batch; print({'sympy', 'onnxscript', 'lightning'} & {*sys.modules})"
+    )
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"

@@ -228,7 +228,7 @@ def separate(
     _check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
-        from soloist.cli.batch import ConsoleBatch
+        from soloist.cli.console_batch import ConsoleBatch
         from soloist.inference import FileSettings, StemSelection, StreamSettings
     settings = FileSettings(
         folder=output,

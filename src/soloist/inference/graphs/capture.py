@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from soloist.errors import ExportError, SoloistError, UsageError
-from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.inference.graphs.signature import FreeAxis, Port
+from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.separators import Separator
 
 if TYPE_CHECKING:

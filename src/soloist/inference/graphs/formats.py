@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from soloist.inference.graphs.capture import capture, example_mixture, explained, optimized, quiet
-from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature, signature_of
+from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.resources import import_extra
 from soloist.separators import Separator
 
