@@ -23,7 +23,7 @@ def harmonic(folder, track):
 def test_stems_of_a_film_stay_with_its_picture(soloist, tmp_path):
     result = separate(soloist, CASES / "audio-starts-late/late.mkv", "-o", tmp_path, "--residual")
     assert result.code == 0, result.err
-    stems = [soundfile.read(path)[0] for path in (tmp_path / "hpss/late").iterdir()]
+    stems = [soundfile.read(path)[0] for path in (tmp_path / "hpss/late").glob("*.wav")]
     assert {len(stem) for stem in stems} == {round(1.8 * 22050)}
     mixture = sum(stems)
     assert not mixture[: round(0.8 * 22050)].any()

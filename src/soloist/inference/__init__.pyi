@@ -15,7 +15,7 @@ from .engines.engine import Engine as Engine
 from .engines.pytorch import TorchEngine as TorchEngine
 from .engines.pytorch import find_device as find_device
 from .file_job import FileJob as FileJob
-from .file_job import FileSettings as FileSettings
+from .file_settings import FileSettings as FileSettings
 from .inputs import Track as Track
 from .inputs import find_tracks as find_tracks
 from .separation import Separation as Separation

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
-from soloist.inference.file_job import FileJob, FileSettings
+from soloist.inference.file_job import FileJob
+from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.track_report import TrackReport
 from soloist.resources import within_memory

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,21 @@ from soloist.audio import (
     AudioReader,
     Remarks,
     StemWriter,
-    Tolerance,
-    WriteOptions,
     free_space,
     probe,
     resample_blocks,
     stem_space,
 )
 from soloist.audio.file_formats import encoding_rate
-from soloist.errors import AudioError, UsageError
+from soloist.errors import AudioError
 from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.engines.graph_cache import content_hash
+from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
-from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template, stem_paths
+from soloist.inference.outputs import stem_paths
 from soloist.inference.placement import (
-    Existing,
     Identity,
     Placement,
     Placer,
@@ -44,8 +42,8 @@ from soloist.inference.placement import (
     protect,
 )
 from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
-from soloist.inference.stem_selection import NullTest, StemSelection
-from soloist.inference.stream import StreamSettings, measure_level, separate_stream
+from soloist.inference.stem_selection import NullTest
+from soloist.inference.stream import measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
@@ -62,68 +60,6 @@ _log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float], None]
 """Callback that receives the seconds done and the seconds in all."""
-
-
-@dataclass(frozen=True)
-class FileSettings:
-    """Settings of the separation of files.
-
-    Attributes:
-        folder: The output folder.
-        template: Path of a stem below the folder; None for the format's default.
-        start: Start of the excerpt, s.
-        duration: Duration of the excerpt, s; None for the rest of the file.
-        sample_rate: Rate of the stems, Hz; None for that of the input.
-        selection: Selected stems.
-        stream: Chunks, overlap, shifts, batches.
-        write: Format, bit depth, levels.
-        device: Device of the computation; see `find_device`.
-        engine: Engine of the network: one of `ENGINES`, or "auto".
-        audio_track: Audio stream of files that have several: its number from 0, or its language or name.
-        skip_existing: Skip tracks whose stems are all finished: of this recording and excerpt, by this model
-            and these settings.
-        keep_going: Separate what there is of a truncated file.
-        overwrite: Replace stems of another recording, too, which otherwise keep their names.
-    """
-
-    folder: Path = Path("separated")
-    template: str | None = None
-    start: float = 0.0
-    duration: float | None = None
-    sample_rate: int | None = None
-    selection: StemSelection = field(default_factory=StemSelection)
-    stream: StreamSettings = field(default_factory=StreamSettings)
-    write: WriteOptions = field(default_factory=WriteOptions)
-    device: str = "auto"
-    engine: str = "auto"
-    audio_track: int | str = 0
-    skip_existing: bool = False
-    keep_going: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.skip_existing and self.overwrite:
-            raise UsageError("--skip-existing and --overwrite exclude each other")
-        if self.start < 0 or (self.duration is not None and not self.duration > 0):
-            raise UsageError("the start must not be negative and the duration must be more than 0 s")
-        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
-            raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
-        check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
-
-    @property
-    def existing(self) -> Existing:
-        """Treatment of finished stems."""
-        return "skip" if self.skip_existing else "replace" if self.overwrite else "keep"
-
-    @property
-    def tolerance(self) -> Tolerance:
-        """Missing sound that does not end a separation."""
-        return "truncation" if self.keep_going else "damage"
-
-    @property
-    def path_template(self) -> str:
-        """The template in force."""
-        return self.template or (MULTI_STREAM_TEMPLATE if self.write.format == "stem" else DEFAULT_TEMPLATE)
 
 
 class FileJob:
