@@ -1,11 +1,11 @@
 from .building import build_object as build_object
 from .building import check as check
 from .building import find_class as find_class
-from .building import with_full_paths as with_full_paths
 from .class_paths import class_path_of as class_path_of
 from .class_paths import configuration_of as configuration_of
 from .class_paths import faces as faces
 from .class_paths import full_path as full_path
+from .class_paths import with_full_paths as with_full_paths
 from .imports import ImportedCode as ImportedCode
 from .imports import import_code as import_code
 from .overrides import Config as Config

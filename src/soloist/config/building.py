@@ -63,24 +63,6 @@ def check(config: Mapping[str, Any], where: str) -> None:
     _check(config, where)
 
 
-def with_full_paths(config: Any, where: str) -> Any:
-    """Replace short names and aliases of classes by full class paths, in all parts of a configuration.
-
-    Raises:
-        ConfigError: There is no such class.
-    """
-    if isinstance(config, (list, tuple)):
-        return [with_full_paths(part, where) for part in config]
-    if not isinstance(config, Mapping):
-        return config
-    return {
-        key: full_path(part, where)
-        if key == "class_path" and isinstance(part, str)
-        else with_full_paths(part, where)
-        for key, part in config.items()
-    }
-
-
 def find_class(class_path: str, where: str) -> type[Any]:
     """Import the class of a class path that `check` allows.
 

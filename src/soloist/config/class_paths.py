@@ -64,6 +64,24 @@ def full_path(class_path: str, where: str) -> str:
     raise ConfigError(f"{where}: there is no class {class_path}; {_nearest(name)}")
 
 
+def with_full_paths(config: Any, where: str) -> Any:
+    """Replace short names and aliases of classes by full class paths, in all parts of a configuration.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    if isinstance(config, (list, tuple)):
+        return [with_full_paths(part, where) for part in config]
+    if not isinstance(config, Mapping):
+        return config
+    return {
+        key: full_path(part, where)
+        if key == "class_path" and isinstance(part, str)
+        else with_full_paths(part, where)
+        for key, part in config.items()
+    }
+
+
 def _complete(name: str, where: str) -> str:
     found = [f"{package}.{name}" for package, names in faces().items() if name in names]
     if len(found) > 1:
