@@ -54,6 +54,7 @@ def test_a_search_goes_on_where_it_was(corpus, tmp_path):
     assert len(search(corpus, tmp_path / "s", 5).tried()) == 5
 
 
+@pytest.mark.slow
 def test_processes_share_a_search(soloist_process, corpus, tmp_path):
     arguments = [
         "evaluate",

@@ -124,6 +124,7 @@ def steps(folder: Path) -> list[int]:
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_killed_after_the_training_it_does_only_the_rest(experiment, run, soloist_process, tmp_path):
     recipe, out = experiment(), tmp_path / "out"
     kill_when_there(
@@ -245,6 +246,7 @@ def test_a_damaged_corpus_is_told_before_hours_of_training(soloist, experiment, 
     assert not (tmp_path / "out" / "run").exists()
 
 
+@pytest.mark.slow
 def test_another_training_never_goes_on_with_what_is_there(
     experiment, run, soloist, soloist_process, tmp_path
 ):

@@ -121,6 +121,7 @@ def test_a_recipe_its_whole_process_and_no_picture_without_quality(soloist, tmp_
     assert list(tmp_path.iterdir()) == [table]
 
 
+@pytest.mark.slow
 def test_where_the_memory_ends_the_rest_is_still_measured(soloist, greedy, tmp_path):
     refused, killed = greedy(killed=False), greedy(killed=True)
     table = tmp_path / "a.csv"
@@ -175,6 +176,7 @@ def test_a_file_that_cannot_be_written_is_said_at_once(soloist, tmp_path, option
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_quality_that_is_given_is_in_tables_and_picture(soloist, tmp_path):
     picture, table, told = (tmp_path / f"a.{kind}" for kind in ("svg", "csv", "json"))
     given = ("--quality", "hpss=3.25", "--measure", "taste", "--plot", picture)
@@ -198,6 +200,7 @@ def test_what_no_memory_can_hold_is_one_line_and_no_report(soloist, tmp_path, ca
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_engines_beside_each_other_and_one_that_cannot_run_a_model(soloist, tmp_path):
     table = tmp_path / "costs.csv"
     result = soloist("profile", "tiny-tdf", "hpss", *QUICK, "--engines", "torch,onnxruntime", "--csv", table)

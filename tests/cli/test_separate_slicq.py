@@ -59,6 +59,7 @@ def test_a_file_becomes_stems_that_add_up(soloist, model, tmp_path):
     assert lacking < 1e-3
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_duration(soloist_process, model, tmp_path):
     peaks = []
     for seconds in (30, 240):

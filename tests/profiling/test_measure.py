@@ -158,6 +158,7 @@ def test_devices_and_engines_that_are_not_there(device, engine, told):
         measure_separating(Doubling(), ProfileCase(1.0, 1, device, engine), budget=SHORT)
 
 
+@pytest.mark.slow
 def test_another_engine_has_the_same_operations_its_own_time_and_no_training(once):
     pytest.importorskip("openvino")
     pytest.importorskip("onnxscript")

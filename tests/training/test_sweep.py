@@ -79,6 +79,7 @@ def test_an_interrupted_trial_is_finished_on_demand(briefly, tmp_path):
     assert "0.005" in {trial.values["optimizer.lr"] for trial in trials}
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_grid_and_values_that_fail_are_told(briefly, tmp_path, monkeypatch, capfd):
     """An even kernel is refused where frames are halved; the others are trained all the same."""
     section = {"method": "grid", "values": {"separator.filterbank.kernel_size": [21, 20, 11]}}
