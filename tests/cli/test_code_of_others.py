@@ -261,6 +261,7 @@ def test_a_training_goes_on_without_the_file_to_the_same_end(run, folder, tmp_pa
     assert (folder / "steps").read_text() == "8"
 
 
+@pytest.mark.slow
 def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
     recipe = write(tmp_path, "mine", imports=["mine.py"], loss=recipe_values("mine", tmp_path)["loss"])
     two = ("--trainer.devices=2", "--trainer.strategy=ddp")
@@ -269,6 +270,7 @@ def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_trials_of_a_sweep_are_trained_in_processes(tmp_path):
     values = {"method": "grid", "values": {"separator.network.filters": [8], "optimizer.lr": [0.01, 0.001]}}
     recipe = write(tmp_path, "mine", imports=["mine.py"], sweep=values, callbacks=[])
@@ -342,10 +344,12 @@ def tracks(tmp_path) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        ("evaluate", "MODEL", "TRACKS", "-o", "results", "--listen", 0, "-q"),
+        pytest.param(
+            ("evaluate", "MODEL", "TRACKS", "-o", "results", "--listen", 0, "-q"), marks=pytest.mark.slow
+        ),
         ("visualize", "MODEL", "TONE", "-o", "visualized"),
         ("export", "MODEL", "--to", "torchscript", "-o", "exported"),
-        ("tune", "MODEL", "-q", "--budget", 0.05),
+        pytest.param(("tune", "MODEL", "-q", "--budget", 0.05), marks=pytest.mark.slow),
     ],
     ids=lambda command: command[0],
 )

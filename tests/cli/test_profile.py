@@ -109,6 +109,7 @@ def test_tables_files_and_picture_and_one_model_that_is_not_there(soloist, tmp_p
     assert files["png"].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_recipe_its_whole_process_and_no_picture_without_quality(soloist, tmp_path):
     table, picture = tmp_path / "a.csv", tmp_path / "new" / "a.png"
     result = soloist("profile", "tiny-tdc", *QUICK, "--processes", "--csv", table, "--plot", picture)

@@ -15,7 +15,6 @@ SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TREES]
 
 
-# Variants of networks of which another one is in every run.
 SELDOM = {
     "tiny-spectrogram-net-vae",
     "tiny-slicq",
@@ -28,6 +27,16 @@ SELDOM = {
     "tiny-tfc",
     "tiny-tfc-tdf-slicq",
 }
+"""Variants of networks of which another one is in every run."""
+
+LARGE = {
+    "chimera-wsj0-2mix",
+    "mask-inference-wsj0-2mix",
+    "spectrogram-net-musdb18",
+    "sudormrf-esc50",
+    "tfc-tdf-large-musdb18",
+}
+"""Recipes of whose networks smaller ones, or others on the same corpus, are in every run."""
 
 FALLS = {"PermutationInvariant": 3.0, "MultiDomain": 0.3}
 """By how much losses that are ratios, in dB or weighted, fall in 40 steps; distances are halved."""
@@ -93,7 +102,9 @@ def test_everything_but_the_data_is_read(name, tmp_path):
     assert trainer.max_epochs == recipe.trainer["max_epochs"]
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in sorted(TREES)]
+)
 def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
     recipe = read_recipe(name, [("data.root", str(tree(name)))])
     data = recipe.data

@@ -96,7 +96,7 @@ def test_what_follows_sources_follows_them_with_any_engine(name):
     assert_equal(separate(make_engine(name, separator)), separate(TorchEngine(separator, "cpu")))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_damaged_graphs_are_made_anew(name, monkeypatch, tmp_path):
     monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
     mixture, families = noise(1, 1, 900), ("clustering", "open-unmix")
