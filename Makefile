@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint co
 EXAMPLE = examples/band/mixture.flac
 STEMS = separated
 
-.PHONY: separate test test-parity test-all test-seeds check lint format types layers docs-check wheel wheel-check example clean
+.PHONY: separate test test-parity test-slow test-all test-seeds check lint format types layers docs-check wheel wheel-check example clean
 
 separate: $(VENV)/.installed
 	$(BIN)/soloist separate $(EXAMPLE) -o $(STEMS)
@@ -23,6 +23,10 @@ test: $(VENV)/.installed-dev
 # The reference vectors: needs the folder that SOLOIST_SHARED names.
 test-parity: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m parity
+
+# Those that take long and say little more.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "slow and not parity"
 
 test-all: $(VENV)/.installed-dev
 	SOLOIST_TEST_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -308,6 +308,7 @@ assert len(asked) == 1 and "mine.py" in asked[0], asked
 """
 
 
+@pytest.mark.slow
 def test_consent_is_stored_for_the_contents_of_the_file(model, tone, tmp_path):
     environment = {**os.environ, "SOLOIST_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", ASKED, str(model)], env=environment, check=True)
@@ -347,7 +348,7 @@ def tracks(tmp_path) -> Path:
         pytest.param(
             ("evaluate", "MODEL", "TRACKS", "-o", "results", "--listen", 0, "-q"), marks=pytest.mark.slow
         ),
-        ("visualize", "MODEL", "TONE", "-o", "visualized"),
+        pytest.param(("visualize", "MODEL", "TONE", "-o", "visualized"), marks=pytest.mark.slow),
         ("export", "MODEL", "--to", "torchscript", "-o", "exported"),
         pytest.param(("tune", "MODEL", "-q", "--budget", 0.05), marks=pytest.mark.slow),
     ],

@@ -1,8 +1,11 @@
 """`soloist evaluate` with oracles on other transforms."""
 
+import pytest
+
 from stem_corpora import noises, write_track
 
 
+@pytest.mark.slow
 def test_oracles_are_compared_on_two_transforms(soloist, tmp_path):
     write_track(tmp_path / "corpus/song", noises(("vocals", "drums"), seconds=1.2))
     result = soloist(

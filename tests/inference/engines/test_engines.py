@@ -96,7 +96,8 @@ def test_what_follows_sources_follows_them_with_any_engine(name):
     assert_equal(separate(make_engine(name, separator)), separate(TorchEngine(separator, "cpu")))
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
 def test_damaged_graphs_are_made_anew(name, monkeypatch, tmp_path):
     monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
     mixture, families = noise(1, 1, 900), ("clustering", "open-unmix")
@@ -119,6 +120,7 @@ def test_without_a_graph_for_all_sizes_there_is_one_for_each(name, monkeypatch, 
     assert len(list(graphs_folder().iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_other_weights_are_another_graph():
     separator, mixture = make_family("open-unmix"), noise(1, 1, 900)
     make_engine("openvino", separator)(mixture)
