@@ -250,6 +250,7 @@ def test_a_recipe_of_parts_in_a_file_is_trained_and_the_file_is_kept(run, folder
     assert shown[0]["lower_is_better"] is True
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_without_the_file_to_the_same_end(run, folder, tmp_path):
     recipe = folder / "mine.yaml"
     given = ("--import", folder / "mine.py", "-q")

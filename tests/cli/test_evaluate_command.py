@@ -27,6 +27,7 @@ def _records(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_corpus_is_evaluated_in_parallel_and_resumed(soloist, corpus, tmp_path):
     results = tmp_path / "results"
     first = soloist("evaluate", "repet", corpus, "-o", results, "--jobs", 2)

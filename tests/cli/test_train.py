@@ -91,6 +91,7 @@ def test_an_unknown_recipe_is_told_with_the_nearest_one(soloist):
     assert "did you mean 'tiny-sudormrf-digits'?" in result.err
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_batch(write_recipe, soloist_process, tmp_path):
     recipe = write_recipe(data={"workers": 0}, trainer={"max_epochs": 2})
     two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
