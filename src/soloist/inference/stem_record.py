@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soloist.files import sha256_of, write_whole
+from soloist.files import json_text, sha256_of, write_whole
 
 RECORD = ".soloist.json"
 """Name of the record in a folder of stems."""
@@ -177,4 +177,4 @@ def _write(folder: Path, records: Mapping[str, StemRecord]) -> None:
         else:
             names.append(name)
     values = [{"stems": names, **record.as_dict()} for record, names in tracks]
-    write_whole(folder / RECORD, json.dumps({"tracks": values}, indent=1, allow_nan=False) + "\n")
+    write_whole(folder / RECORD, json_text({"tracks": values}, indent=1) + "\n")
