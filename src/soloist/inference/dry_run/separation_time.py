@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from torch import Tensor
 
 from soloist.audio import AudioInfo
+from soloist.files import scratch_folder
 from soloist.inference.engine_benchmark import noise_chunk, time_resize
 from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.engines import Engine, Estimate
@@ -74,8 +73,8 @@ def measure_separation(
     engine, trial = selected.engine, selected.trial
     separator, samples = job.separator_for(info), job.chunk_length(info)
     timed = _TimedEngine(engine, len(separator.sources), 0.0 if trial else _BUDGET)
-    with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-        job.settings = replace(job.settings, folder=Path(folder))
+    with scratch_folder() as folder:
+        job.settings = replace(job.settings, folder=folder)
         report = job.run(track, engine=timed)
     second, groups = (
         (report.elapsed - sum(timed.calls)) / (report.duration or 1.0),
