@@ -6,10 +6,14 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 import secrets
+import shutil
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,23 +100,145 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary file that becomes `path` after the block, or vanishes after an exception."""
+    """Yield an empty temporary file that becomes `path` after the block, or vanishes after an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = _temporary(path)
+    staged, lock = _new_partial(path)
     try:
         yield staged
         os.replace(staged, path)
     finally:
         staged.unlink(missing_ok=True)
+        _close(lock)
 
 
 PARTIAL = ".soloist-*.partial"
-"""Pattern of the names of files that are being written; a killed program leaves them."""
+"""Pattern of the names of files and folders that are being written.
+
+A killed program leaves them, and the next one that writes into the same folder removes them: a lock, which
+ends with its process, tells whether somebody still writes them.
+"""
+
+_HOST = hashlib.sha256(platform.node().encode(errors="replace")).hexdigest()[:8]
+_DAY = 86400.0
+_visited: set[Path] = set()
 
 
-def _temporary(path: Path) -> Path:
-    # A short name of its own: the target's may be as long as the file system allows.
-    return path.with_name(PARTIAL.replace("*", secrets.token_hex(8)))
+def remove_leftovers(folder: Path, *, recursive: bool = False) -> None:
+    """Remove what killed programs were writing into a folder, or below it; what others still write stays.
+
+    The locks of another computer may not be seen here: its files are removed a day after their last change.
+    A model or an export that was about to be replaced goes back to its place.
+    """
+    for path in list(folder.rglob(PARTIAL) if recursive else folder.glob(PARTIAL)):
+        with suppress(OSError):
+            _remove_leftover(path)
+
+
+def _remove_leftover(path: Path) -> None:
+    host = path.name.split("-")[1]
+    if len(host) == len(_HOST) and host != _HOST and time.time() - path.stat().st_mtime < _DAY:
+        return
+    # Some network file systems lock only what is open for writing.
+    lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        if not _lock(lock, wait=False):
+            return
+        if not path.is_dir():
+            path.unlink()
+            return
+        for old in path.glob(f"{_REPLACED}/*"):
+            if not (path.parent / old.name).exists():
+                old.rename(path.parent / old.name)
+        shutil.rmtree(path)
+    finally:
+        os.close(lock)
+
+
+def _new_partial(path: Path, *, folder: bool = False) -> tuple[Path, int | None]:
+    """Create a locked temporary file or folder beside `path`; return it with the descriptor of the lock."""
+    parent = path.absolute().parent
+    if parent not in _visited:
+        _visited.add(parent)
+        remove_leftovers(parent)
+    while True:
+        # A short name of its own: the target's may be as long as the file system allows.
+        partial = path.with_name(PARTIAL.replace("*", f"{_HOST}-{secrets.token_hex(8)}"))
+        lock = _create(partial, folder=folder)
+        if lock is not None:
+            _lock(lock, wait=True)
+        # Another process may have removed it before it was locked.
+        if partial.exists():
+            return partial, lock
+        _close(lock)
+
+
+def _create(path: Path, *, folder: bool) -> int | None:
+    """Create a file or a folder; return a descriptor, or None where an open file cannot be renamed."""
+    if folder:
+        path.mkdir(mode=0o700)
+        try:
+            return None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
+        except OSError:
+            path.rmdir()
+            raise
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if sys.platform != "win32":
+        return lock
+    os.close(lock)
+    return None
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Wait until no other process holds the folder, and hold it in the block.
+
+    Without effect where the system or the file system has no such locks.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(lock, wait=True)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock an open file or folder until it is closed; False if that is not possible."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _close(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary folder that vanishes after the block; if the program is killed, before the next one.
+
+    Args:
+        parent: Folder in which it is made; None for the system's folder of temporary files.
+    """
+    scratch, lock = _new_partial((parent or Path(tempfile.gettempdir())) / "scratch", folder=True)
+    try:
+        # A folder in the folder: the lock of the outer one is nobody else's.
+        content = scratch / "content"
+        content.mkdir()
+        yield content
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _close(lock)
 
 
 class Staging:
@@ -123,7 +249,7 @@ class Staging:
 
     def __init__(self) -> None:
         self._folders: list[Path] = []
-        self._files: list[Path] = []
+        self._files: dict[Path, int | None] = {}
         self._targets: dict[Path, Path] = {}
 
     def target(self, path: Path) -> Path:
@@ -147,13 +273,12 @@ class Staging:
         self._make_folder(path.parent)
         if kind := _kind(path):
             raise AudioError(f"cannot write {path}: it is a {kind}")
-        temporary = _temporary(path)
         try:
-            temporary.open("xb").close()
+            temporary, lock = _new_partial(path)
         except OSError as error:
             # The message has the name that the user knows.
             raise OSError(error.errno, error.strerror, str(path)) from error
-        self._files.append(temporary)
+        self._files[temporary] = lock
         return temporary
 
     def promote(self) -> None:
@@ -165,9 +290,10 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the temporary files, and the folders that were made for them."""
-        for file in self._files:
+        for file, lock in self._files.items():
             with suppress(OSError):
                 file.unlink()
+            _close(lock)
         for folder in reversed(self._folders):
             with suppress(OSError):  # no longer empty
                 folder.rmdir()
@@ -227,6 +353,9 @@ def check_free(
         )
 
 
+_REPLACED = "replaced"
+
+
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that replaces `folder` after the block.
@@ -236,11 +365,11 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            whole = Path(scratch) / "whole"
+        with scratch_folder(folder.parent) as scratch:
+            whole = scratch / "whole"
             whole.mkdir()
             yield whole
-            _put(whole, folder)
+            _put(whole, folder, scratch.parent / _REPLACED / folder.name)
     except BaseException:
         for parent in missing:
             with suppress(OSError):
@@ -248,15 +377,15 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _put(whole: Path, folder: Path) -> None:
-    """Move a finished folder to its place; the old one is removed after success."""
+def _put(whole: Path, folder: Path, old: Path) -> None:
+    """Move a finished folder to its place; the old one is kept at `old` until then."""
     if not folder.exists():
         whole.rename(folder)
         return
-    old = whole.with_name("old")
+    old.parent.mkdir(exist_ok=True)
     folder.rename(old)
     try:
         whole.rename(folder)
-    except OSError:
+    except BaseException:
         old.rename(folder)
         raise

@@ -1,9 +1,13 @@
 import dataclasses
 import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from soloist.inference.stem_record import RECORD, InputFile, StemRecord, forget, read_records, remember
+from soloist.inference.stem_record import RECORD, InputFile, StemRecord, announce, read_records, remember
 
 
 @pytest.fixture
@@ -19,9 +23,35 @@ def test_a_record_is_read_as_it_was_written(record, tmp_path):
     remember([tmp_path / "out" / "b.wav", tmp_path / "else" / "c.wav"], other)
     assert read_records(tmp_path / "out") == {"a.wav": record, "b.wav": other}
     assert read_records(tmp_path / "else") == {"c.wav": other}
-    forget([tmp_path / "out" / "a.wav", tmp_path / "nowhere" / "a.wav"])
-    assert read_records(tmp_path / "out") == {"b.wav": other}
-    assert not (tmp_path / "nowhere").exists()
+    announce([tmp_path / "out" / "a.wav"], other)
+    begun = dataclasses.replace(other, finished=False)
+    assert read_records(tmp_path / "out") == {"a.wav": begun, "b.wav": other}
+    assert begun.difference(other, tmp_path / "song.wav") == "their writing was interrupted"
+
+
+def test_processes_that_record_in_one_folder_lose_no_entry(record, tmp_path):
+    program = """
+import pickle, sys, pathlib
+from soloist.inference.stem_record import announce, remember
+record = pickle.load(sys.stdin.buffer)
+for number in range(25):
+    path = pathlib.Path(sys.argv[1], f"{sys.argv[2]}-{number}.wav")
+    announce([path], record)
+    remember([path], record)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "flat")]
+    processes = [subprocess.Popen([*command, name], stdin=subprocess.PIPE) for name in "abc"]
+    for process in processes:
+        process.communicate(pickle.dumps(record))
+        assert process.returncode == 0
+    names = {f"{name}-{number}.wav" for name in "abc" for number in range(25)}
+    assert read_records(tmp_path / "flat") == dict.fromkeys(names, record)
+    assert [path.name for path in (tmp_path / "flat").iterdir()] == [RECORD]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder that not even root can write to")
+def test_files_without_a_record_are_not_announced_where_none_can_be_written(record):
+    announce([Path("/proc/a.wav")], record)
 
 
 def test_a_name_that_is_not_utf8_is_recorded(record, tmp_path):

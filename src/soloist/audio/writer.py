@@ -62,7 +62,7 @@ class StemWriter:
 
     Attributes:
         peak: Largest absolute sample so far, at the rate of the file and before any gain.
-        gain: Common gain of all stems; known after `commit`.
+        gain: Common gain of all stems; known after `encode`.
 
     Raises:
         UsageError: Two paths are equal, or the format cannot hold this rate, these channels or bit rate.
@@ -91,6 +91,7 @@ class StemWriter:
         self._mixture = mixture
         self._tags_from = tags_from
         self._samples = 0
+        self._encoded = False
         self._resamplers = [StreamResampler(sample_rate, self._rate, channels) for _ in paths]
         self._staging = Staging()
         self._sinks: list[WaveWriter | BinaryIO] = []
@@ -118,11 +119,23 @@ class StemWriter:
         self._append([r.process(stem) for r, stem in zip(self._resamplers, stems, strict=True)])
 
     def commit(self) -> None:
-        """Encode the stems and move all files to their names.
+        """Encode the stems, unless that is done, and move all files to their names.
 
         Raises:
             UsageError: Nothing was written.
             AudioError: A file cannot be written; no file appears.
+        """
+        if not self._encoded:
+            self.encode()
+        with _writing(next(iter(self._paths.values()))):
+            self._staging.promote()
+
+    def encode(self) -> None:
+        """Encode the stems, after the last block, so that `commit` has only to move the files.
+
+        Raises:
+            UsageError: Nothing was written.
+            AudioError: A file cannot be written.
         """
         self._append([resampler.flush() for resampler in self._resamplers])
         if not self._samples:
@@ -137,8 +150,7 @@ class StemWriter:
             self._finish_stem_file()
         else:
             self._finish_files()
-        with _writing(next(iter(self._paths.values()))):
-            self._staging.promote()
+        self._encoded = True
 
     def _open_files(self) -> None:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from soloist.audio import RawFormat, is_read_once, spool_stream
 from soloist.cli.console import decibels, printable
 from soloist.cli.models import fetch
 from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
-from soloist.files import json_text
+from soloist.files import json_text, scratch_folder
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -116,12 +115,12 @@ class ConsoleBatch:
         if len(named) == len(inputs) and not pipes:
             yield tracks
             return
-        with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-            tracks = [kept for track in tracks if (kept := self._keep(track, Path(folder))) is not None]
+        with scratch_folder() as folder:
+            tracks = [kept for track in tracks if (kept := self._keep(track, folder)) is not None]
             if len(named) < len(inputs):
                 if sys.stdin is None:
                     raise UsageError("standard input is closed: name a file, or send one to standard input")
-                spooled = spool_stream(sys.stdin.buffer, Path(folder), raw=raw)
+                spooled = spool_stream(sys.stdin.buffer, folder, raw=raw)
                 tracks.append(Track(spooled, "stdin", STANDARD_INPUT, _REDIRECTED))
             yield tracks
 

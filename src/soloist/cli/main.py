@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
 from soloist.config import imports
 from soloist.errors import Interrupted, SoloistError, UsageError, explain, one_line
-from soloist.resources import interruptible
+from soloist.resources import Interrupts, interruptible
 
 INTERRUPTED = 130
 """Exit code of Typer, and of shells, after Ctrl-C."""
 
-_INTERRUPTED = "interrupted; nothing half-written was left behind"
+_CLOSED = 141
+"""Exit code of shells after a write to a closed pipe."""
 
 
 def main() -> None:
-    """Run the command line; exit with 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run the command line and exit.
+
+    The code is 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 and 129 after SIGTERM and SIGHUP,
+    and 141 if standard output was closed.
+    """
     # Waiting threads that spin for long slow a busy machine down by a factor of four. OpenMP reads the
     # variable when PyTorch is imported, which is later.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -29,26 +36,45 @@ def main() -> None:
         # A name that the terminal or the file cannot show is shown with escapes, as on standard error.
         sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv
-    interrupts = None
+    interrupts = Interrupts()
     try:
-        with interruptible() as interrupts:
+        with interruptible(interrupts):
             arguments = take_global_options(sys.argv[1:])
             # Imported here, so that Ctrl-C is handled during the import.
             from soloist.cli.app import app
 
-            raise SystemExit(app(arguments, prog_name="soloist", standalone_mode=False))
+            _run(app, arguments)
     except KeyboardInterrupt:
-        _fail(_INTERRUPTED, INTERRUPTED)
+        _fail_interrupted(interrupts)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            _fail(_INTERRUPTED, INTERRUPTED)
+            _fail_interrupted(interrupts)
+        if isinstance(stop.__context__, BrokenPipeError):  # of Typer or Rich
+            _leave_closed_pipe()
         raise
+    except BrokenPipeError:
+        _leave_closed_pipe()
     except Exception as error:
-        if interrupts is not None and interrupts.heard and not isinstance(error, Interrupted):
-            _fail(_INTERRUPTED, INTERRUPTED)
+        if interrupts.number is not None:
+            _fail_interrupted(interrupts, explain(error) if isinstance(error, Interrupted) else "")
         if debug:
             raise
         _fail(*(_explain_parsing(error) or _explain(error)))
+
+
+def _run(app: Callable[..., Any], arguments: Sequence[str]) -> NoReturn:
+    """Run the command and write all of its output, so that a failure to write it is noticed."""
+    try:
+        raise SystemExit(app(arguments, prog_name="soloist", standalone_mode=False))
+    finally:
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            _discard(sys.stdout)
+            raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def take_global_options(arguments: Sequence[str]) -> list[str]:
@@ -106,10 +132,33 @@ def _explain(error: Exception) -> tuple[str, int]:
     return explain(error), error.exit_code if isinstance(error, SoloistError) else 1
 
 
+def _fail_interrupted(interrupts: Interrupts, message: str = "") -> NoReturn:
+    """Leave after a signal, with the code that shells give it."""
+    number = interrupts.number or signal.SIGINT
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    _fail(message or f"{word}; nothing half-written was left behind", 128 + number)
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """Leave without a word: whoever read the output has seen enough."""
+    _discard(sys.stdout)
+    _discard(sys.stderr)
+    raise SystemExit(_CLOSED)
+
+
+def _discard(stream: TextIO) -> None:
+    """Let Python's last flush of what cannot be written go nowhere."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _fail(message: str, code: int) -> NoReturn:
     # Clears Python's record of an interrupted `eval`; otherwise the process would end by the signal.
     eval("None")
-    print(f"soloist: {one_line(message)}", file=sys.stderr)
+    try:
+        print(f"soloist: {one_line(message)}", file=sys.stderr or io.StringIO(), flush=True)
+    except OSError:  # nobody reads it
+        _discard(sys.stderr)
     raise SystemExit(code)
 
 

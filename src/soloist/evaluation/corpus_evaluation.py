@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from soloist.evaluation.outcomes import Outcome, write_failures
 from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
 from soloist.evaluation.scoring import ScoreSettings
 from soloist.evaluation.systems import SystemSettings, check_system
+from soloist.files import scratch_folder
 from soloist.resources import Processes
 
 
@@ -67,7 +67,7 @@ class Evaluation:
         self._stack = ExitStack()
 
     def __enter__(self) -> Evaluation:
-        self._scratch = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="soloist-")))
+        self._scratch = self._stack.enter_context(scratch_folder())
         self._scorers = self._stack.enter_context(
             Processes(self._settings.jobs, workers.start_scoring, self._threads)
         )

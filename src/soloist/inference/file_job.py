@@ -40,7 +40,7 @@ from soloist.inference.placement import (
     identify,
     protect,
 )
-from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
+from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
 from soloist.inference.stream import measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
@@ -212,8 +212,9 @@ class FileJob:
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
-            # A stem without a record is safe, one with the record of another is not.
-            forget(plan.stems.values())
+            writer.encode()
+            if engine is None:
+                announce(plan.stems.values(), record)
             writer.commit()
         elapsed = time.perf_counter() - begun
         if engine is None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import reprlib
-import tempfile
 from os import PathLike
-from pathlib import Path
 from typing import Any, BinaryIO, SupportsFloat, cast
 
 import numpy as np
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from soloist.audio import Audio, read_audio, spool_stream
 from soloist.errors import AudioError, UsageError, one_line
+from soloist.files import scratch_folder
 
 AudioInput = str | PathLike[str] | bytes | bytearray | memoryview | BinaryIO | ArrayLike | Tensor
 """Path, encoded file as bytes or binary file object, or samples of any library."""
@@ -89,8 +88,7 @@ def _read_stream(stream: BinaryIO) -> tuple[Audio, int]:
     if not isinstance(nothing, bytes | bytearray | memoryview):
         kind = type(nothing).__name__
         raise UsageError(f"{name} gives {kind} instead of bytes: open it in binary mode ('rb')")
-    with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-        path = Path(folder)
+    with scratch_folder() as path:
         try:
             path = spool_stream(stream, path)
             return read_audio(path)

@@ -2,7 +2,9 @@
 
     {"tracks": [{"stems": ["vocals.wav", ...], "input": {...}, "model": ..., "settings": {...}}, ...]}
 
-Stems of several tracks may share a folder. A damaged or foreign file counts as none.
+Stems of several tracks may share a folder, in which several processes write. A damaged or foreign file counts
+as none. While the files of a track get their names, its record is not `finished`: if the program is killed
+there, the next one knows to whom the files belong, and writes them again.
 """
 
 from __future__ import annotations
@@ -10,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soloist.files import json_text, sha256_of, write_whole
+from soloist.files import json_text, locked_folder, sha256_of, write_whole
 
 RECORD = ".soloist.json"
 """Name of the record in a folder of stems."""
@@ -89,6 +91,7 @@ class StemRecord:
         model: Name of the model.
         model_hash: Hash of its weights and attributes.
         settings: Settings that change samples or coding, as plain values.
+        finished: True if the stem is known to be under its name.
     """
 
     input: InputFile
@@ -97,6 +100,7 @@ class StemRecord:
     model: str
     model_hash: str
     settings: dict[str, Any]
+    finished: bool = True
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> StemRecord:
@@ -113,6 +117,8 @@ class StemRecord:
 
     def difference(self, wanted: StemRecord, path: Path) -> str | None:
         """First difference between these stems and wanted ones of the recording at `path`, or None."""
+        if not self.finished:
+            return "their writing was interrupted"
         if (self.start, self.duration) != (wanted.start, wanted.duration):
             return "they were of another excerpt"
         if self.model_hash != wanted.model_hash:
@@ -139,26 +145,30 @@ def read_records(folder: Path) -> dict[str, StemRecord]:
         return {}
 
 
-def forget(paths: Iterable[Path]) -> None:
-    """Remove the records of files, which are about to be replaced.
-
-    Raises:
-        OSError: A record cannot be written.
-    """
-    for folder, names in _by_folder(paths).items():
-        records = read_records(folder)
-        if names & records.keys():
-            _write(folder, {name: each for name, each in records.items() if name not in names})
-
-
 def remember(paths: Iterable[Path], record: StemRecord) -> None:
-    """Record the origin of finished files.
+    """Record the origin of files; entries that other processes write meanwhile stay.
 
     Raises:
         OSError: A record cannot be written.
     """
     for folder, names in _by_folder(paths).items():
-        _write(folder, {**read_records(folder), **dict.fromkeys(sorted(names), record)})
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked_folder(folder):
+            _write(folder, {**read_records(folder), **dict.fromkeys(sorted(names), record)})
+
+
+def announce(paths: Collection[Path], record: StemRecord) -> None:
+    """Record the origin of files that are about to get their names, as not finished.
+
+    Raises:
+        OSError: A record of what they replace cannot be changed. A stem without a record is safe, one with the
+            record of another is not.
+    """
+    try:
+        remember(paths, replace(record, finished=False))
+    except OSError:
+        if any(path.name in read_records(path.parent) for path in paths):
+            raise
 
 
 def _by_folder(paths: Iterable[Path]) -> dict[Path, set[str]]:

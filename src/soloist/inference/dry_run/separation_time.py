@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
 from soloist.audio import AudioInfo
+from soloist.files import scratch_folder
 from soloist.inference.engine_benchmark import estimate_of, noise_chunk, time_resize
 from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.engines import Engine
@@ -73,8 +72,8 @@ def measure_separation(
 def _time_second(job: FileJob, track: Track, sources: int, engine: Engine) -> float:
     """Seconds to read and write one second of a file, by an excerpt that is written to temporary files."""
     excerpt, duration = copy.copy(job), min(job.settings.duration or _EXCERPT, _EXCERPT)
-    with tempfile.TemporaryDirectory(prefix="soloist-") as folder:
-        excerpt.settings = replace(job.settings, folder=Path(folder), duration=duration, skip_existing=False)
+    with scratch_folder() as folder:
+        excerpt.settings = replace(job.settings, folder=folder, duration=duration, skip_existing=False)
         report = excerpt.run(track, engine=_MixtureEngine(engine, sources))
     return report.elapsed / (report.duration or 1.0)
 

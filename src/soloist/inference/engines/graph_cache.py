@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from torch import nn
 
 from soloist import __version__
-from soloist.files import home
+from soloist.files import home, scratch_folder
 
 _KEPT = 64
 _log = logging.getLogger(__name__)
@@ -66,8 +65,8 @@ def cached_graph(key: str, make: Callable[[Path], object]) -> bytes:
 
 def _make(make: Callable[[Path], object], folder: Path | None = None, key: str = "") -> bytes:
     """Export a graph, and keep it in a folder if one is given."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
-        made = Path(scratch) / "graph.onnx"
+    with scratch_folder(folder) as scratch:
+        made = scratch / "graph.onnx"
         make(made)
         content = made.read_bytes()
         if folder is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from soloist.files import scratch_folder
 from soloist.inference.graphs.capture import capture, example_mixture, explained, optimized, quiet
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature, signature_of
 from soloist.inference.graphs.whole_recurrences import whole_recurrences
@@ -112,8 +112,8 @@ def to_openvino(
         ExportError: The graph cannot be exported with these axes free.
     """
     import_extra("openvino", "openvino")
-    with tempfile.TemporaryDirectory() as scratch:
-        onnx = Path(scratch) / "graph.onnx"
+    with scratch_folder() as scratch:
+        onnx = scratch / "graph.onnx"
         signature = to_onnx(separator, onnx, batch=batch, length=length, free=free)
         onnx_to_openvino(onnx, path)
     return signature

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,6 +19,8 @@ from torch import Tensor
 
 from soloist.errors import TrainingError
 from soloist.files import whole_file, write_whole
+
+_log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 _BEST = "best-{step}.ckpt"
@@ -55,7 +59,8 @@ class Checkpoints(Callback):
 
     A checkpoint lies between two steps: after each epoch and all that belongs to the epoch (validation,
     schedules, logs), within epochs every `every` steps, and at the end. A best checkpoint is that of the
-    step whose monitored figure was best; the newest shares its file with the last checkpoint.
+    step whose monitored figure was best; the newest shares its file with the last checkpoint. A figure that
+    is not a number is never best, and is named in the log, once.
 
     The callback must precede those that change weights at the end of a training, such as weight averaging.
 
@@ -84,6 +89,7 @@ class Checkpoints(Callback):
         self._every = every
         self._score: float | None = None
         self._saved_step = 0
+        self._named = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Repair links after a kill between two files, and a step that Lightning counts twice."""
@@ -121,6 +127,14 @@ class Checkpoints(Callback):
                 f"{', '.join(sorted(trainer.callback_metrics))}"
             )
         self._score = float(figure)
+        if math.isnan(self._score) and not self._named and trainer.is_global_zero:
+            self._named = True
+            _log.warning(
+                "%s is not a number after step %d: such a validation is never the best, and counts as one "
+                "without improvement",
+                self._monitor,
+                trainer.global_step,
+            )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save a training that ends within an epoch, while its figures are known."""
@@ -131,6 +145,8 @@ class Checkpoints(Callback):
         """Save the final state."""
         if trainer.global_step != self._saved_step:
             self._save(trainer)
+        if self._named and not self.best:
+            _log.warning("%s was never a number: the last state is kept as the best", self._monitor)
 
     def state_dict(self) -> dict[str, Any]:
         """Names of the best states, with their figures."""
@@ -166,7 +182,7 @@ class Checkpoints(Callback):
     def _rank(self, step: int) -> None:
         """Rank this step among the best ones."""
         score, self._score = self._score, None
-        if score is None or score != score:
+        if score is None or math.isnan(score):
             return
         ranked = sorted(
             [*self.best.items(), (_BEST.format(step=step), score)], key=lambda item: -self._sign * item[1]

@@ -19,7 +19,7 @@ import yaml
 from soloist import __version__
 from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
-from soloist.files import PARTIAL, TRAINED, write_whole
+from soloist.files import TRAINED, remove_leftovers, write_whole
 from soloist.training.watch.metrics_file import METRICS
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ class RunFolder:
     def go_on(self, recipe: Recipe) -> None:
         """Write the recipe, its imports and the circumstances of this start."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for path in self.path.rglob(PARTIAL):
-            path.unlink(missing_ok=True)
+        remove_leftovers(self.path, recursive=True)
         code = [import_code(name) for name in recipe.imports]
         keep_code(code, self.path / IMPORTS)
         kept = [each.module if each.path is None else f"{IMPORTS}/{each.path.name}" for each in code]
