@@ -52,7 +52,7 @@ class TestShippedCards:
 
 def test_the_promised_models_are_known(home):
     names = {card.name for card in zoo.models()}
-    assert names >= {"hpss", "repet", "repet-sim", "2dft", "rpca", zoo.DEFAULT_MODEL}
+    assert names >= {"hpss", "repet", "repet-sim", "2dft", "rpca", zoo.FALLBACK_MODEL}
     assert names >= {f"tdc17-vocals-{index}" for index in (1, 2, 3)}
     assert len([name for name in names if name.startswith("sudormrf-")]) == 5
 

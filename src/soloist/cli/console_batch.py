@@ -29,7 +29,7 @@ from soloist.inference import (
     find_tracks,
 )
 from soloist.resources import peak_memory, process_age, return_memory_at_once
-from soloist.zoo import DEFAULT_MODEL, Card, card_of, models
+from soloist.zoo import FALLBACK_MODEL, Card, card_of, models
 from soloist.zoo.cards import WEIGHTS
 
 STANDARD_INPUT = "-"
@@ -68,7 +68,7 @@ class ConsoleBatch:
         if threads is not None:
             torch.set_num_threads(threads)
         self._settings = settings
-        self._model = model or DEFAULT_MODEL
+        self._model = model or FALLBACK_MODEL
         self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._lost = 0

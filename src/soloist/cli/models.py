@@ -106,7 +106,8 @@ def import_model(
 
     with loading():
         from soloist.zoo import copy_model, import_checkpoint
-        from soloist.zoo.cards import check_name, models_folder
+        from soloist.zoo.cards import models_folder
+        from soloist.zoo.published_files import check_name
 
     folders = [file for file in files if file.is_dir()]
     if not folders:

@@ -16,7 +16,7 @@ from soloist.inference.outputs import stem_paths
 from soloist.inference.recording import AudioInput, read_recording
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.zoo import DEFAULT_MODEL, card_of, load
+from soloist.zoo import FALLBACK_MODEL, card_of, load
 
 
 class Separation(Mapping[str, Audio]):
@@ -80,7 +80,7 @@ def separate(
     audio: AudioInput,
     sample_rate: SupportsFloat | str | None = None,
     *,
-    model: str = DEFAULT_MODEL,
+    model: str = FALLBACK_MODEL,
     stems: str | Sequence[str] | None = (),
     two_stems: str | None = None,
     device: str = "auto",
