@@ -33,6 +33,9 @@ TASKS = {
 
 T = TypeVar("T")
 
+_WEIGHT = 4
+"""Bytes of a trained parameter."""
+
 _SHIPPED = Path(__file__).parent / "cards"
 _TRAINED = Path(__file__).parent / "trained"
 _log = logging.getLogger(__name__)
@@ -93,8 +96,8 @@ class Card:
         notes: Limits that a user should know.
         task: Purpose, one of `TASKS`; empty if nobody stated it.
         aliases: Other names of the model, as in other programs.
-        default_rank: Place in the order in which models on disk are the default for songs, 1 the first; None for
-            never.
+        default_rank: Place in the order in which models on disk are the default for songs, 1 the first; None
+            for never.
         operations: Floating-point operations for a second of audio, 10^9; None if not counted.
         files: Published checkpoint, in one file or several.
         options: Facts for the importer that the files do not hold.
@@ -140,6 +143,13 @@ class Card:
         """True if the model needs no weights, or has them in its folder."""
         return self.config is not None or (self.folder / WEIGHTS).is_file()
 
+    @property
+    def size(self) -> int:
+        """Bytes of a download from the first source of each file; of the weights where a size is unknown."""
+        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.files if file.places}
+        known = [size for size in sizes.values() if size is not None]
+        return sum(known) if known and len(known) == len(sizes) else _WEIGHT * self.parameters
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Card:
         """Build a card from the keys and values of its YAML file.
@@ -151,16 +161,16 @@ class Card:
         Raises:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
         """
-        values = deepcopy(dict(values))
-        if "licence" in values:
+        stated: dict[str, Any] = deepcopy({**values})
+        if "licence" in stated:
             keys = [attribute.name for attribute in fields(Licence)]
-            check_keys(_mapping(values["licence"], where), keys, f"licence of {where}")
-        for entry in _entries(values.get("files", []), "files", where):
+            check_keys(_mapping(stated["licence"], where), keys, f"licence of {where}")
+        for entry in _entries(stated.get("files", []), "files", where):
             if "sources" in entry:
                 entry["sources"] = _parts(FileSource, entry["sources"], "sources", f"files of {where}")
         for key, part in (("quality", Quality), ("files", PublishedFile)):
-            values[key] = _parts(part, values.get(key, []), key, where)
-        return construct(cls, values, where)
+            stated[key] = _parts(part, stated.get(key, []), key, where)
+        return construct(cls, stated, where)
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -193,12 +203,22 @@ def find(name: str) -> Card:
     raise ModelError(f"no model is named {name!r}; {nearest(name, list(known))}")
 
 
+def megabytes(size: int) -> str:
+    """Size of a file for the user."""
+    return f"{size / 1e6:.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"
+
+
 def is_known(name: str) -> bool:
     """Return True if a model has the name, or the alias."""
     try:
         return bool(find(name))
     except ModelError:
         return False
+
+
+def own_name(name: str) -> str:
+    """Name of the model for which a name or an alias stands; any other text as it is."""
+    return find(name).name if is_known(name) else name
 
 
 def models() -> list[Card]:

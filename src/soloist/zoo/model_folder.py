@@ -197,9 +197,10 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
     folder of a training stands for the model in it.
     """
     path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, str) and (is_known(name_or_path) or is_name(name_or_path)):
-        if is_known(name_or_path) or not path.exists():
-            return None
+    if isinstance(name_or_path, str) and (
+        is_known(name_or_path) or (is_name(name_or_path) and not path.exists())
+    ):
+        return None
     if path.is_file():
         raise ModelError(
             f"{path} is a file, not a model folder; import it first: soloist models import {path}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from soloist.errors import ConfigError, UsageError
+from soloist.errors import ConfigError, ModelError, UsageError
 
 HUGGING_FACE = "hf://"
+
+OFFLINE = "SOLOIST_OFFLINE"
+"""Environment variable that forbids downloads; `--offline` sets it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+")
@@ -44,7 +48,9 @@ class FileSource:
         if self.url.startswith(HUGGING_FACE) and not _ON_HUGGING_FACE.fullmatch(self.url):
             raise ConfigError(f"{self.url!r} must be hf://NAMESPACE/REPOSITORY/FILE@REVISION")
         if self.filename and (self.member or not is_name(self.filename)):
-            raise ConfigError(f"filename {self.filename!r} must be a plain file name of a source without members")
+            raise ConfigError(
+                f"filename {self.filename!r} must be a plain file name of a source without members"
+            )
 
     @property
     def place(self) -> str:
@@ -91,8 +97,12 @@ class PublishedFile:
         """All sources in order, `url` first."""
         return (*([FileSource(self.url)] if self.url else []), *self.sources)
 
+    def size_at(self, source: FileSource) -> int | None:
+        """Bytes of what a source gives: the file, or what holds it; None if unknown."""
+        return source.size if source.member or source.filename else self.size
+
     def is_hash(self, digest: str) -> bool:
-        """Return True if a hash agrees with the known digits, in any form of the file; False if none are known."""
+        """Return True if a hash agrees with known digits of any form of the file; False if none are known."""
         forms = [self.sha256, *(source.sha256 for source in self.sources if source.filename)]
         return any(known and digest.startswith(known) for known in forms)
 
@@ -113,3 +123,20 @@ def check_name(name: str) -> str:
             f"{name!r} cannot name a model: letters, digits, '.', '_' and '-', the first a letter or digit"
         )
     return name
+
+
+def is_offline() -> bool:
+    """Return True if the environment forbids downloads."""
+    return os.environ.get(OFFLINE, "").strip().casefold() not in ("", "0", "false", "no", "off")
+
+
+class SourceError(ModelError):
+    """Source that does not give its file: no answer, another file, or no such member.
+
+    Attributes:
+        reason: The fault alone; the message may also say the way out.
+    """
+
+    def __init__(self, reason: str, way_out: str = "") -> None:
+        super().__init__(f"{reason}. {way_out}" if way_out else reason)
+        self.reason = reason
