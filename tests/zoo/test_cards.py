@@ -12,7 +12,7 @@ from soloist.errors import ConfigError, ModelError
 from soloist.files import sha256_of
 from soloist.separators import build_separator, sudormrf_preset
 from soloist.zoo import Card, Licence, PublishedFile, Quality
-from soloist.zoo.cards import _SHIPPED
+from soloist.zoo.cards import _SHIPPED, TASKS
 
 SHIPPED = sorted(_SHIPPED.glob("*.yaml"))
 MINIMAL = {"name": "toy", "system": "toys", "title": "A toy", "sources": ["a", "b"]}
@@ -25,6 +25,7 @@ class TestShippedCards:
         assert card.name == path.stem
         assert card.system
         assert card.citation
+        assert card.task in TASKS
 
     def test_a_model_without_weights_is_there_and_is_what_its_card_says(self, path, home):
         card = zoo.find(path.stem)
@@ -41,10 +42,13 @@ class TestShippedCards:
         if card.config is not None:
             return
         for file in card.files:
-            assert urlsplit(file.url).scheme == "https"
+            assert urlsplit(file.places[0].url).scheme == "https"
+            assert {urlsplit(place.url).scheme for place in file.places} <= {"https", "hf", ""}
+            assert all(len(place.sha256) == 64 for place in file.places if place.member or place.filename)
             assert not file.sha256 or len(bytes.fromhex(file.sha256)) in (4, 32)
-        assert len(card.files) == (len(card.sources) if len(card.files) > 1 else 1)
+        assert len({file.filename for file in card.files}) == len(card.files)
         assert card.parameters > 0
+        assert card.size > 0
         assert card.licence.weights
         assert card.training_data
         assert card.quality or "No figure" in card.notes
@@ -52,7 +56,7 @@ class TestShippedCards:
 
 def test_the_promised_models_are_known(home):
     names = {card.name for card in zoo.models()}
-    assert names >= {"hpss", "repet", "repet-sim", "2dft", "rpca", zoo.DEFAULT_MODEL}
+    assert names >= {"hpss", "repet", "repet-sim", "2dft", "rpca", zoo.FALLBACK_MODEL}
     assert names >= {f"tdc17-vocals-{index}" for index in (1, 2, 3)}
     assert len([name for name in names if name.startswith("sudormrf-")]) == 5
 

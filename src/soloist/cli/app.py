@@ -80,5 +80,9 @@ def _globals(
         bool,
         typer.Option("--trust", help="Run the code in a model folder, unasked. Works at any place."),
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Download nothing, as with SOLOIST_OFFLINE=1. Works at any place."),
+    ] = False,
 ) -> None:
     """Separate a mixture of sounds: songs into stems, talkers from one another."""

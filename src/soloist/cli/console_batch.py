@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from soloist.audio import RawFormat, is_read_once, spool_stream
 from soloist.cli.console import decibels, printable
-from soloist.cli.models import fetch
+from soloist.cli.models import fetch, fetch_default
 from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
 from soloist.files import json_text, scratch_folder
 from soloist.inference import (
@@ -28,8 +28,8 @@ from soloist.inference import (
     find_tracks,
 )
 from soloist.resources import peak_memory, process_age, return_memory_at_once
-from soloist.zoo import DEFAULT_MODEL, Card, card_of, models
-from soloist.zoo.cards import WEIGHTS
+from soloist.zoo import Card, card_of
+from soloist.zoo.cards import WEIGHTS, is_known, own_name
 
 STANDARD_INPUT = "-"
 
@@ -47,7 +47,8 @@ class ConsoleBatch:
 
     Args:
         settings: Selection, format and place of the stems.
-        model: Name or path of the model; None for the default.
+        model: Name or path of the model; None for the best on disk, else one that is downloaded.
+        may_fetch: Download the default model if none is on disk.
         threads: Processor threads; None for all.
         as_json: Report a line of JSON for each input on standard output.
         quiet: Report only errors.
@@ -59,6 +60,7 @@ class ConsoleBatch:
         settings: FileSettings,
         *,
         model: str | None = None,
+        may_fetch: bool = True,
         threads: int | None = None,
         as_json: bool = False,
         quiet: bool = False,
@@ -67,9 +69,12 @@ class ConsoleBatch:
         if threads is not None:
             torch.set_num_threads(threads)
         self._settings = settings
-        self._model = model or DEFAULT_MODEL
-        self._card = card_of(self._model)
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
+        self._model, self._choice = own_name(model or ""), ""
+        if model is None:
+            default = fetch_default(quiet=quiet, fetch=may_fetch)
+            self._model, self._choice = default.name, f", by {default.name}, {default.reason}"
+        self._card = card_of(self._model)
         self._lost = 0
         self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
@@ -184,7 +189,7 @@ class ConsoleBatch:
         speed = duration / report.elapsed if report.elapsed else 0.0
         self._say(
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
-            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
+            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time{self._choice}"
         )
         if report.note:
             self._say(f"  {report.note}")
@@ -229,7 +234,7 @@ class ConsoleBatch:
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
             f"{printable(str(plan.input))}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} "
-            f"on {plan.device}\n"
+            f"on {plan.device}{self._choice}\n"
             f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
@@ -276,8 +281,7 @@ def _memory(expected: DryRunReport) -> str:
 def _weights_size(model: str, card: Card) -> float:
     """Size of the weights on disk, MB; 0 without weights."""
     # A known name takes precedence over a folder of that name, as in `load`.
-    named = any(card.name == model for card in models())
-    path = (card.folder if named else Path(model).expanduser()) / WEIGHTS
+    path = (card.folder if is_known(model) else Path(model).expanduser()) / WEIGHTS
     return path.stat().st_size / 1e6 if path.is_file() else 0.0
 
 

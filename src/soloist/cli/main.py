@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO
 from soloist.config import imports
 from soloist.errors import Interrupted, SoloistError, UsageError, explain, one_line
 from soloist.resources import Interrupts, interruptible
+from soloist.zoo.published_files import OFFLINE
 
 INTERRUPTED = 130
 """Exit code of Typer, and of shells, after Ctrl-C."""
@@ -94,6 +95,8 @@ def take_global_options(arguments: Sequence[str]) -> list[str]:
             files.append(value)
         elif argument == "--trust":
             trust = True
+        elif argument == "--offline":
+            os.environ[OFFLINE] = "1"
         elif argument != "--debug":
             rest.append(argument)
     if files or trust:

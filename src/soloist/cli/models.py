@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar
+from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from soloist.zoo import Card
+    from soloist.zoo import Card, DefaultModel
 
 app = typer.Typer(cls=Commands, help="List, show, download, import and remove models.", add_completion=False)
 
@@ -57,26 +58,42 @@ def show(name: _Name, as_json: JsonOption = False) -> None:
 
 
 @app.command("download", cls=Command)
-def download(name: _Name) -> None:
+def download(
+    name: _Name,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the published files in the downloads folder.")
+    ] = False,
+) -> None:
     """Download a model's published checkpoint and make it a Soloist model."""
     check_known(name)
-    typer.echo(fetch(name))
+    typer.echo(fetch(name, keep=keep))
 
 
-def fetch(name: str, *, quiet: bool = False) -> Path:
+def fetch(name: str, *, quiet: bool = False, keep: bool = False) -> Path:
     """Download a model under a progress bar, unless it is on disk; return the folder."""
-    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
     with loading(quiet=quiet):
         from soloist.zoo import download as download_model
+    with _download_bar(name, quiet=quiet) as advance:
+        return download_model(name, advance, say, keep=keep)
+
+
+def fetch_default(*, quiet: bool = False, fetch: bool = True) -> DefaultModel:
+    """Choose the model of songs for which none was named, and download it under a progress bar if need be."""
+    with loading(quiet=quiet):
+        from soloist.zoo import choose_default
+    with _download_bar("model", quiet=quiet) as advance:
+        return choose_default(advance, None if quiet else say, fetch=fetch)
+
+
+@contextmanager
+def _download_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a callback that shows the received bytes."""
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     with progress_bar(*columns, quiet=quiet) as bar:
         task = bar.add_task(name, total=None)
-        return download_model(
-            name,
-            progress=lambda received, total: bar.update(task, completed=received, total=total),
-            notice=bar.console.print,
-        )
+        yield lambda received, total: bar.update(task, completed=received, total=total)
 
 
 @app.command("import", cls=Command)
@@ -106,7 +123,8 @@ def import_model(
 
     with loading():
         from soloist.zoo import copy_model, import_checkpoint
-        from soloist.zoo.cards import check_name, models_folder
+        from soloist.zoo.cards import models_folder
+        from soloist.zoo.published_files import check_name
 
     folders = [file for file in files if file.is_dir()]
     if not folders:

@@ -160,9 +160,9 @@ def _advance(bar: Progress, task: TaskID, done: int, count: int) -> None:
 
 def _fetch(name: str, *, quiet: bool) -> None:
     """Download a model that is known and not on disk, as `soloist separate` does."""
-    from soloist.zoo import models
+    from soloist.zoo.cards import find, is_known
 
-    if any(card.name == name and not card.on_disk for card in models()):
+    if is_known(name) and not find(name).on_disk:
         fetch(name, quiet=quiet)
 
 

@@ -34,7 +34,11 @@ def separate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", "-n", help="Name (see: soloist models) or a model folder.", rich_help_panel=_WHAT
+            "--model",
+            "-m",
+            "-n",
+            help="Name (see: soloist models) or a model folder; default: the best on disk, else a download.",
+            rich_help_panel=_WHAT,
         ),
     ] = None,
     stems: Annotated[
@@ -248,7 +252,13 @@ def separate(
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = ConsoleBatch(
-        settings, model=model, threads=threads, as_json=as_json, quiet=quiet, verbose=verbose
+        settings,
+        model=model,
+        may_fetch=not dry_run,
+        threads=threads,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
     )
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)

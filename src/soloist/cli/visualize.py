@@ -200,10 +200,10 @@ def _draw_recording(
 def _resolve(name: str, recipe: str | None, overrides: list[Override]) -> tuple[str | Path, Recipe | None]:
     """Find the model of a name, and the recipe with examples for it."""
     from soloist.training import RECIPES, RunFolder, read_recipe
-    from soloist.zoo import models
+    from soloist.zoo.cards import is_known
 
     run, whole = find_run(name)
-    known = any(card.name == name for card in models())
+    known = is_known(name)
     shipped = (RECIPES / f"{name}.yaml").is_file()
     if run is None and not known and (shipped or Path(name).suffix in RECIPE_SUFFIXES):
         resolved = read_recipe(name, overrides)

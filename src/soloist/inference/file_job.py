@@ -46,6 +46,7 @@ from soloist.inference.stream import measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
+from soloist.zoo.cards import own_name
 
 MIXTURE = "mixture"
 
@@ -74,7 +75,7 @@ class FileJob:
     """
 
     def __init__(self, model: str, settings: FileSettings) -> None:
-        self.model = model
+        self.model = own_name(model)
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,9 @@ from soloist.inference.outputs import stem_paths
 from soloist.inference.recording import AudioInput, read_recording
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
-from soloist.zoo import DEFAULT_MODEL, card_of, load
+from soloist.zoo import card_of, choose_default, load
+
+_log = logging.getLogger(__name__)
 
 
 class Separation(Mapping[str, Audio]):
@@ -80,7 +83,7 @@ def separate(
     audio: AudioInput,
     sample_rate: SupportsFloat | str | None = None,
     *,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     stems: str | Sequence[str] | None = (),
     two_stems: str | None = None,
     device: str = "auto",
@@ -94,7 +97,8 @@ def separate(
             `(channels, samples)` or `(samples,)` in [-1, 1]: an array, tensor or list. Integers are scaled;
             an array `(samples, channels)` of more than 64 rows and at most 16 columns is transposed.
         sample_rate: Rate of the samples in Hz, a whole number of any type; not needed for a file.
-        model: Name in the zoo or path of a model folder.
+        model: Name in the zoo or path of a model folder; None for the best on disk, else one that is
+            downloaded (see `soloist.zoo.choose_default`).
         stems: Name or names of the requested stems; None or empty for all.
         two_stems: One stem to separate from everything else (`no_<stem>`).
         device: "auto", "cpu", "cuda", "mps".
@@ -116,6 +120,8 @@ def separate(
     names = (stems,) if isinstance(stems, str) else () if stems is None else tuple(stems)
     selection = StemSelection(names, two_stems)
     mixture, rate = read_recording(audio, sample_rate)
+    if model is None:
+        model = choose_default(notice=_log.warning).name
     any_rate = card_of(model).sample_rate is None
     overrides = {"sample_rate": rate, "channels": mixture.shape[0]} if any_rate else {}
     separator = load(model, **overrides)

@@ -12,7 +12,7 @@ from soloist.errors import ModelError
 from soloist.separators import Chunking, Separator
 from soloist.training import RECIPES, RunFolder, read_recipe
 from soloist.zoo import Quality, card_of, find, load, models
-from soloist.zoo.cards import WEIGHTS
+from soloist.zoo.cards import WEIGHTS, is_known, own_name
 
 _RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -91,8 +91,8 @@ def find_model(name: str) -> str | Path | None:
     path = Path(name).expanduser()
     known = {card.name for card in models()}
     recipes = {file.stem for file in RECIPES.glob("*.yaml")}
-    if name in known:
-        return name
+    if is_known(name):
+        return own_name(name)
     if path.is_dir():
         return RunFolder(path).model if RunFolder(path).recipe.is_file() else path
     if path.is_file() and path.suffix not in _RECIPE_SUFFIXES:

@@ -1,10 +1,12 @@
-from .cards import DEFAULT_MODEL as DEFAULT_MODEL
+from .cards import FALLBACK_MODEL as FALLBACK_MODEL
 from .cards import Card as Card
 from .cards import Licence as Licence
-from .cards import PublishedFile as PublishedFile
 from .cards import Quality as Quality
 from .cards import find as find
 from .cards import models as models
+from .default_model import DefaultModel as DefaultModel
+from .default_model import best_on_disk as best_on_disk
+from .default_model import choose_default as choose_default
 from .downloads import download as download
 from .model_folder import card_of as card_of
 from .model_folder import config_of as config_of
@@ -15,3 +17,5 @@ from .model_folder import resolve_path as resolve_path
 from .model_folder import save_model as save_model
 from .published_checkpoints import import_checkpoint as import_checkpoint
 from .published_checkpoints import read_state as read_state
+from .published_files import FileSource as FileSource
+from .published_files import PublishedFile as PublishedFile

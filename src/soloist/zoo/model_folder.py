@@ -21,7 +21,8 @@ from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import TRAINED, check_free, some, whole_folder
 from soloist.separators import Separator, build_separator
-from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_name, models
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_known
+from soloist.zoo.published_files import is_name
 
 _IMPORTS = "imports"
 
@@ -196,10 +197,10 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
     folder of a training stands for the model in it.
     """
     path = Path(name_or_path).expanduser()
-    if isinstance(name_or_path, str) and is_name(name_or_path):
-        known = any(card.name == name_or_path for card in models())
-        if known or not path.exists():
-            return None
+    if isinstance(name_or_path, str) and (
+        is_known(name_or_path) or (is_name(name_or_path) and not path.exists())
+    ):
+        return None
     if path.is_file():
         raise ModelError(
             f"{path} is a file, not a model folder; import it first: soloist models import {path}"

@@ -22,9 +22,10 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
-from soloist.zoo.cards import Card, PublishedFile, check_name, models, models_folder
+from soloist.zoo.cards import Card, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
+from soloist.zoo.published_files import PublishedFile, check_name
 
 _NESTED = ("state_dict", "model_state_dict", "model")
 
@@ -60,7 +61,8 @@ def import_checkpoint(
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
-    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    options = known.options if known else {}
+    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]), options)
     where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
@@ -234,7 +236,8 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
         ModelError: The named card has other hashes, or another number of files.
     """
     cards = [card for card in models() if card.files]
-    for card in cards:
+    # Models of the same files differ in options: the named one first.
+    for card in sorted(cards, key=lambda card: card.name != name):
         matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.files)}
         if len(matched) == len(digests) == len(card.files):
             return card
@@ -253,14 +256,15 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
 
 
 def _recognize(
-    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any
+    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any, options: Mapping[str, Any]
 ) -> ImportedModel | None:
     """Recognise one state dict with folder and metadata, else the state dicts of all sources as one."""
-    alone = recognize(next(iter(states.values())), folder, metadata) if len(states) == 1 else None
+    alone = recognize(next(iter(states.values())), folder, metadata, options) if len(states) == 1 else None
     if alone is not None:
         return alone
     return recognize(
-        {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()}
+        {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()},
+        options=options,
     )
 
 

@@ -9,7 +9,7 @@ import yaml
 from soloist.config import nearest
 from soloist.errors import UsageError
 from soloist.training.recipe.recipe import RECIPES, find_recipe
-from soloist.zoo.cards import check_name
+from soloist.zoo.published_files import check_name
 
 FAMILIES = (
     "sudormrf",

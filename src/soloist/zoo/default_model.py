@@ -1,0 +1,95 @@
+"""The model that separates songs where nobody named one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from soloist.errors import ConfigError, ModelError
+from soloist.zoo.cards import FALLBACK_MODEL, Card, find, megabytes, models
+from soloist.zoo.downloads import Notice, download
+from soloist.zoo.http_transfer import Hosts, Progress
+from soloist.zoo.model_folder import load, remove
+from soloist.zoo.published_files import HUGGING_FACE, SourceError, is_offline
+
+CANDIDATES = ("htdemucs", "spleeter-4stems", "spleeter-2stems")
+"""Models of which the first that can be had is downloaded, if none is on disk."""
+
+_OTHERS = "-m NAME takes another, see: soloist models"
+
+
+@dataclass(frozen=True)
+class DefaultModel:
+    """The chosen model.
+
+    Attributes:
+        name: Name of the model.
+        reason: Reason of the choice, for the line of the job.
+    """
+
+    name: str
+    reason: str
+
+
+def best_on_disk() -> Card | None:
+    """Find the model on disk that comes first in the order of `default_rank`; None without any."""
+    ranked = [(card.default_rank, card) for card in models() if card.default_rank and card.on_disk]
+    return min(ranked, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def choose_default(
+    progress: Progress | None = None, notice: Notice | None = None, *, fetch: bool = True
+) -> DefaultModel:
+    """Choose the best model on disk; else download one; else take the one that needs no weights.
+
+    Args:
+        progress: Callback with the received bytes of a download.
+        notice: Callback with lines that the user should read.
+        fetch: Download a model if none is on disk.
+    """
+    if (best := best_on_disk()) is not None:
+        return DefaultModel(best.name, f"the best model on disk; {_OTHERS}")
+    if fetch and not is_offline():
+        fetched = _first_available(progress, notice or (lambda line: None))
+        return fetched or DefaultModel(FALLBACK_MODEL, f"as no better model can be had; {_OTHERS}")
+    hint = "offline" if is_offline() else "and none is downloaded now"
+    return DefaultModel(FALLBACK_MODEL, f"as no better model is on disk, {hint}; {_OTHERS}")
+
+
+def _first_available(progress: Progress | None, notice: Notice) -> DefaultModel | None:
+    """Download the first candidate that can be had, and see that it loads."""
+    cards, hosts = [find(name) for name in CANDIDATES], Hosts()
+    urls = [source.url for card in cards for file in card.files for source in file.places]
+    # All at once: hosts that are silent cost their time together, not one after the other.
+    hosts.ask(url for url in urls if url and not url.startswith(HUGGING_FACE))
+    for card in cards:
+        try:
+            _fetch(card, hosts, progress, notice)
+        except SourceError as error:
+            notice(f"{card.name} cannot be had: {error.reason}")
+        except (ModelError, ConfigError) as error:
+            notice(f"{card.name} was downloaded, but cannot be used: {error}")
+        else:
+            return DefaultModel(card.name, f"just downloaded; {_OTHERS}")
+    return None
+
+
+def _fetch(card: Card, hosts: Hosts, progress: Progress | None, notice: Notice) -> None:
+    """Download a model, say so when it comes, and load it; a model that does not load is removed again."""
+    announced, lines = list[str](), list[str]()
+
+    def announce(received: int, total: int | None) -> None:
+        # With the first bytes: before, nobody knows whether they will come.
+        if not announced:
+            about = f"{megabytes(card.size)}, licence: {card.licence.stated}"
+            announced.append(f"downloading {card.name} ({about}); {_OTHERS}")
+            notice(announced[0])
+        if progress is not None:
+            progress(received, total)
+
+    download(card.name, announce, lines.append, hosts=hosts)
+    notice(lines[-1])
+    try:
+        load(card.name)
+    except (ModelError, ConfigError):
+        remove(card.name)
+        raise
