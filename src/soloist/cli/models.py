@@ -101,7 +101,10 @@ def import_model(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="A published checkpoint file, all of them where each source has one, or a model folder.",
+            help=(
+                "A published checkpoint file, all of them where each source has one, the folder of a "
+                "TensorFlow checkpoint, or a model folder."
+            ),
             metavar="FILE...",
             show_default=False,
         ),
@@ -125,8 +128,9 @@ def import_model(
         from soloist.zoo import copy_model, import_checkpoint
         from soloist.zoo.cards import models_folder
         from soloist.zoo.published_files import check_name
+        from soloist.zoo.tensorflow_bundle import bundle_files
 
-    folders = [file for file in files if file.is_dir()]
+    folders = [file for file in files if file.is_dir() and not bundle_files(file)]
     if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")

@@ -11,6 +11,7 @@ from .clustering.partition_search import Start as Start
 from .consistency import ConsistencyWeights as ConsistencyWeights
 from .consistency import project_onto_mixture as project_onto_mixture
 from .local_gaussian import LocalGaussians as LocalGaussians
+from .ratio_mask import RatioMask as RatioMask
 from .representations import complex_to_planes as complex_to_planes
 from .representations import planes_to_complex as planes_to_complex
 from .representations import with_phase_of as with_phase_of

@@ -96,7 +96,8 @@ def _self_contained(separator: Separator) -> Separator:
     Raises:
         UsageError: The separator has no network, or finds clusters anew in each recording.
     """
-    if isinstance(separator, Following) and separator.follow() is not None:
+    clusters = isinstance(separator, Following) and separator.follow() is not None
+    if clusters and separator.partition is None:
         raise UsageError(
             f"{type(separator).__name__} finds clusters in each recording, which no graph can: "
             "export its network, to onnx or openvino"

@@ -19,6 +19,7 @@ from .slicq_masks import XumxSliCQ as XumxSliCQ
 from .spectrogram_net import SpectrogramNet as SpectrogramNet
 from .spectrogram_net_recurrent import SpectrogramNetLSTM as SpectrogramNetLSTM
 from .spectrogram_net_recurrent import SpectrogramNetVAE as SpectrogramNetVAE
+from .spleeter_unet import SpleeterUNet as SpleeterUNet
 from .sudormrf.attentive import AttentiveSuDoRMRF as AttentiveSuDoRMRF
 from .sudormrf.causal import CausalSuDoRMRF as CausalSuDoRMRF
 from .sudormrf.group_communication import GroupCommSuDoRMRF as GroupCommSuDoRMRF

@@ -26,6 +26,7 @@ from torch.nn.functional import layer_norm, pad
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import ConvNorm, Whitening, batch_norm_affine, set_weight
+from soloist.networks.layers.pieces import cut_frames, join_frames
 
 LEVELS = 5
 """Number of levels, each of which halves both axes."""
@@ -149,15 +150,11 @@ class SpectrogramNet(SpectralNetwork):
             raise UsageError(
                 f"the network is made for {self.num_bins} bins and was given {spectrogram.shape[-2]}"
             )
-        if self.num_frames is None:
-            return spectrogram
-        whole = pad(spectrogram, (0, -spectrogram.shape[-1] % self.num_frames))
-        return rearrange(whole, "b c f (n t) -> (b n) c f t", t=self.num_frames)
+        return cut_frames(spectrogram, self.num_frames)
 
     def join(self, masks: Tensor, spectrogram: Tensor) -> Tensor:
         """Join the masks of the pieces `(pieces, outputs, num_bins, num_frames)` of a spectrogram."""
-        whole = rearrange(masks, "(b n) c f t -> b c f (n t)", b=spectrogram.shape[0])
-        return whole[..., : spectrogram.shape[-1]]
+        return join_frames(masks, spectrogram)
 
     def encode(self, pieces: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Run the encoder.

@@ -171,7 +171,8 @@ def make_noise(separator: Separator, case: ProfileCase) -> Tensor:
 
 def _separate(separator: Separator, engine: Engine, mixture: Tensor) -> None:
     level = Level.of(mixture) if separator.normalization == "track" else None
-    estimate = make_estimate(separator, engine, level)
+    following = engine.follow() if separator.partition else None
+    estimate = make_estimate(separator, following or engine, level, follows=following is not None)
     chunking = Chunking.of(separator)
     for _ in separate_blocks(estimate, [mixture], chunking, ordered=separator.ordered):
         pass

@@ -23,7 +23,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
-from soloist.separators.separator import Separator
+from soloist.separators.separator import Following, Partition, Separator
 
 Estimate = Callable[[Tensor], Tensor]
 """A mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""
@@ -39,15 +39,18 @@ class Chunking:
         trim: Context dropped at either end of a chunk.
         edges: Context of a chunk. "signal": the real neighbours; the first chunk begins and the last one ends
             with the track. "padded": the real neighbours, and zeros beyond the track; every chunk has the
-            full length. "zeros": zeros everywhere beyond the core.
+            full length. "zeros": zeros everywhere beyond the core. "shares": like "padded", but estimates of
+            neighbours are added in the overlap, without a cross-fade; see `Partition`.
         stride: Grid on which chunks begin; see `Separator.stride`.
+        lead: Samples from the begin of the first chunk to that of the track, with "shares".
     """
 
     length: int
     overlap: int = 0
     trim: int = 0
-    edges: Literal["signal", "padded", "zeros"] = "signal"
+    edges: Literal["signal", "padded", "zeros", "shares"] = "signal"
     stride: int = 1
+    lead: int = 0
 
     def __post_init__(self) -> None:
         if min(self.overlap, self.trim) < 0 or self.step < 1 or self.overlap > self.step:
@@ -65,6 +68,8 @@ class Chunking:
 
     def count(self, samples: int) -> int:
         """Number of chunks of a track."""
+        if self.edges == "shares":
+            return max(1, -(-(samples + self.lead) // self.step))
         return 1 + max(0, -(-(samples - self.length) // self.step))
 
     def last(self, samples: int) -> int:
@@ -85,9 +90,14 @@ class Chunking:
                 field, which gives the result of the whole track; a quarter if the field is unbounded or
                 longer than a quarter of the chunk.
 
+        A separator with partitions has chunks of whole partitions, one or as many as fit into `length`.
+
         Raises:
-            UsageError: The chunk is too short for the overlap or for the separator's grid.
+            UsageError: The chunk is too short for the overlap or for the separator's grid, or partitions are
+                to overlap.
         """
+        if separator.partition is not None:
+            return cls._of_partition(separator.partition, length, overlap)
         stride, field = separator.stride, separator.receptive_field
         length = max(length or separator.chunk_length, separator.minimum_length)
         if overlap is not None and not 0 <= overlap <= 0.5:
@@ -108,6 +118,16 @@ class Chunking:
         fade = min(shared - 2 * trim, step)
         return cls(length=step + 2 * trim + fade, overlap=fade, trim=trim, stride=stride)
 
+    @classmethod
+    def _of_partition(cls, partition: Partition, length: int | None, overlap: float | None) -> Chunking:
+        if overlap:
+            raise UsageError(
+                f"overlap {overlap:g} is not possible: the model cuts recordings into partitions of "
+                f"{partition.step} samples without overlap; leave the overlap out"
+            )
+        step = max(1, (length or 0) // partition.step) * partition.step
+        return cls(step + partition.overlap, partition.overlap, edges="shares", lead=partition.lead)
+
 
 def separate_chunked(
     separator: Separator | Estimate, mixture: Tensor, chunking: Chunking, *, ordered: bool = True
@@ -127,7 +147,21 @@ def separate_chunked(
     estimate: Estimate = separator
     if isinstance(separator, Separator):
         estimate, ordered = separator.estimate_any_length, separator.ordered
+        if chunking.edges == "shares":
+            estimate = _partitions_of(separator)
     return torch.cat(list(separate_blocks(estimate, [mixture], chunking, ordered=ordered)), dim=-1)
+
+
+def _partitions_of(separator: Separator) -> Estimate:
+    """Estimator of whole partitions.
+
+    Raises:
+        UsageError: The separator has no partitions.
+    """
+    follower = separator.follow() if separator.partition and isinstance(separator, Following) else None
+    if follower is None:
+        raise UsageError(f"{type(separator).__name__} has no partitions whose shares could be added")
+    return lambda chunk: separator.run_staged(*follower.stage(chunk))
 
 
 def separate_blocks(
@@ -159,7 +193,7 @@ def separate_blocks(
     """
     stream = _Stream(blocks)
     glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
-    cut = {"signal": _cut_signal, "padded": _cut_padded, "zeros": _cut_zeros}[chunking.edges]
+    cut = _CUTS[chunking.edges]
     waiting: list[_Chunk] = []
     for index in itertools.count():
         chunk = cut(stream, chunking, index)
@@ -227,6 +261,20 @@ def _cut_zeros(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     return _Chunk(mixture, core_start - chunking.trim, core_start, core_end, last)
 
 
+def _cut_shares(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    start = index * chunking.step - chunking.lead
+    stop = start + chunking.length
+    # Frames of the next chunk begin a step later.
+    last = not stream.reaches(start + chunking.step + 1)
+    stream.reaches(stop)
+    stream.forget(start)
+    core_stop = min(stop, stream.stop) if last else stop
+    return _Chunk(stream.read(start, stop), start, max(start, 0), core_stop, last)
+
+
+_CUTS = {"signal": _cut_signal, "padded": _cut_padded, "zeros": _cut_zeros, "shares": _cut_shares}
+
+
 class _Stream:
     """Window of a stream of blocks, addressed by the position in the track."""
 
@@ -273,6 +321,9 @@ class _Glue:
         self._align_sources = align_sources if keeper is None else keeper.align
         fade = torch.arange(chunking.overlap, dtype=torch.float64) + 0.5
         self._fade_in = torch.sin(torch.pi / 2 * fade / max(1, chunking.overlap)) ** 2
+        self._fade_out = 1 - self._fade_in
+        if chunking.edges == "shares":
+            self._fade_in = self._fade_out = torch.ones_like(fade)
         self._tail: Tensor | None = None
         self._previous: tuple[int, Tensor] | None = None
 
@@ -289,7 +340,7 @@ class _Glue:
             core = torch.cat([head, core[..., seam:]], dim=-1)
         if chunk.last or not overlap:
             return core
-        self._tail = core[..., -overlap:] * (1 - fade_in)
+        self._tail = core[..., -overlap:] * self._fade_out.to(core)
         return core[..., :-overlap]
 
     def _align(self, start: int, estimates: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class Measuring(Protocol):
 
 
 class Follower(Protocol):
-    """Separates consecutive chunks of one recording, and keeps the order of the sources.
+    """Separates consecutive chunks of one recording: keeps the order of the sources, or estimates partitions.
 
     Like `Separator.stage`, for consecutive chunks of one recording.
     """
@@ -61,7 +61,10 @@ class Follower(Protocol):
 
 @runtime_checkable
 class Following(Protocol):
-    """Separator of unordered sources that can follow the sources through a recording."""
+    """Separator that estimates chunks of one recording otherwise than mixtures of their own.
+
+    Unordered sources are followed through the recording; partitions are estimated with all of their frames.
+    """
 
     def follow(self, note: Note | None = None) -> Follower | None:
         """Make a follower for one recording.
@@ -72,6 +75,24 @@ class Following(Protocol):
         Returns:
             A new follower; None if chunks need no memory.
         """
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Grid of frames that a separator estimates by themselves, without regard to their neighbours.
+
+    All lengths are in samples. Estimates of neighbouring partitions are shares, which add up where their
+    frames overlap. Only the follower of the separator estimates partitions.
+
+    Attributes:
+        step: Distance of the partitions.
+        overlap: Samples that the frames of two neighbours share.
+        lead: Samples from the begin of the first partition to that of the recording.
+    """
+
+    step: int
+    overlap: int
+    lead: int
 
 
 @dataclass(frozen=True)
@@ -175,6 +196,11 @@ class Separator(nn.Module):
     def lookahead(self) -> int | None:
         """Samples of the future that an output sample can depend on; None if unbounded."""
         return self.receptive_field
+
+    @property
+    def partition(self) -> Partition | None:
+        """Partitions into which recordings are cut; None for chunks on any grid."""
+        return None
 
     @property
     def stride(self) -> int:

@@ -9,15 +9,16 @@ from typing import Literal
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn.functional import pad
 
 from soloist.errors import UsageError
-from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
+from soloist.estimation import RatioMask, WienerEM, complex_to_planes, planes_to_complex, with_phase_of
 from soloist.estimation.representations import PlaneOrder, decibels
 from soloist.losses import Prediction
 from soloist.networks import SpectralNetwork, Variational
-from soloist.separators.separator import Finish, Normalization
+from soloist.separators.separator import Finish, Follower, Normalization, Note, Partition
 from soloist.separators.transform_separator import TransformSeparator
-from soloist.transforms import SpectralTransform
+from soloist.transforms import STFT, SpectralTransform
 
 Representation = Literal["complex", "magnitude", "decibels"]
 """Input of the network: real and imaginary parts, magnitudes, or levels in dB."""
@@ -43,13 +44,16 @@ class SpectralSeparator(TransformSeparator):
             or its sign. Levels in dB allow masks only.
         chunk_frames: Best length of a chunk, frames.
         normalization: Normalisation of the audio; see `Separator`.
-        wiener: Filter of the estimated magnitudes and the mixture; None for none. With `wiener.residual`, the
-            last source is the rest, and the network estimates one source less. Losses see the estimates
-            before the filter.
+        wiener: Filter of the estimated magnitudes and the mixture: of all channels together, or a `RatioMask`
+            for each; None for none. With `wiener.residual`, the last source is the rest, and the network
+            estimates one source less. Losses see the estimates before the filter.
+        partitioned: Separate recordings in partitions of `chunk_frames` frames, counted from the first frame,
+            as a network that cuts its input into pieces of so many frames separates them at once. Needs an
+            `STFT` of full extent.
 
     Raises:
-        UsageError: A filter for one source, a mapping of levels in dB, or a representation or filter that
-            real coefficients do not have.
+        UsageError: A filter for one source, a mapping of levels in dB, a representation or filter that real
+            coefficients do not have, or partitions of a transform that has none.
     """
 
     transform: SpectralTransform
@@ -69,7 +73,8 @@ class SpectralSeparator(TransformSeparator):
         mode: Literal["mapping", "masking"] = "mapping",
         chunk_frames: int = 128,
         normalization: Normalization = "none",
-        wiener: WienerEM | None = None,
+        wiener: WienerEM | RatioMask | None = None,
+        partitioned: bool = False,
     ) -> None:
         super().__init__(
             sources=sources,
@@ -85,6 +90,7 @@ class SpectralSeparator(TransformSeparator):
         self.mode = mode
         self.chunk_frames = chunk_frames
         self.wiener = wiener
+        self.partitioned = partitioned
         self._check_parts()
 
     def _check_parts(self) -> None:
@@ -97,6 +103,11 @@ class SpectralSeparator(TransformSeparator):
             )
         if self.representation == "decibels" and self.mode == "mapping":
             raise UsageError("a network that sees decibels estimates masks: set mode to masking")
+        stft = self.transform
+        if self.partitioned and not (
+            isinstance(stft, STFT) and stft.extent == "full" and stft.n_fft % stft.hop_length == 0
+        ):
+            raise UsageError("partitions need an STFT of full extent, whose hops fill the window exactly")
 
     @property
     def chunk_length(self) -> int:
@@ -117,7 +128,7 @@ class SpectralSeparator(TransformSeparator):
         return self._in_samples(self.network.lookahead, self.transform.lookahead)
 
     def _in_samples(self, frames: int | None, around: int) -> int | None:
-        if frames is None or (self.wiener is not None and self.wiener.iterations):
+        if frames is None or (isinstance(self.wiener, WienerEM) and self.wiener.iterations):
             return None
         return self.transform.widening(frames) + around
 
@@ -126,6 +137,18 @@ class SpectralSeparator(TransformSeparator):
         """Least common grid of the transform's hops and the network's stride, samples."""
         per_hop = self.transform.frames_per_hop
         return math.lcm(self.network.stride, per_hop) // per_hop * self.transform.hop_length
+
+    @property
+    def partition(self) -> Partition | None:
+        """Partitions of `chunk_frames` frames, if the separator is `partitioned`."""
+        if not self.partitioned:
+            return None
+        window, hop = self.transform.reach, self.transform.hop_length
+        return Partition(self.chunk_frames * hop, window - hop, window)
+
+    def follow(self, note: Note | None = None) -> Follower | None:
+        """Make a follower for one recording; None for a separator without partitions."""
+        return _PartitionFollower(self) if self.partitioned else None
 
     @property
     def graph(self) -> SpectralNetwork:
@@ -159,7 +182,7 @@ class SpectralSeparator(TransformSeparator):
                 lambda: self.restore_estimates(self.synthesize(coefficients, length), mixture, level),
                 latent=latent,
             )
-        residual = self.wiener is not None and self.wiener.residual
+        residual = isinstance(self.wiener, WienerEM) and self.wiener.residual
         if residual:
             rest = mixed[:, None] - coefficients.sum(dim=1, keepdim=True)
             coefficients = torch.cat([coefficients, rest], dim=1)
@@ -241,3 +264,33 @@ class SpectralSeparator(TransformSeparator):
             return complex_to_planes(coefficients, self.plane_order)
         magnitudes = torch.abs(coefficients)
         return magnitudes if self.representation == "magnitude" else decibels(magnitudes)
+
+
+class _PartitionFollower:
+    """Estimates whole partitions, by the frames that lie within the chunk.
+
+    Args:
+        separator: Separator with partitions.
+    """
+
+    def __init__(self, separator: SpectralSeparator) -> None:
+        self.separator = separator
+        self.outside = separator.transform.reach // separator.transform.hop_length
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Analysis; and a callback for the estimates' shares.
+
+        Args:
+            mixture: Chunks of whole partitions, `(chunks, groups * channels, samples)`.
+        """
+        separator, outside = self.separator, self.outside
+        groups, length = mixture.shape[1] // separator.channels, mixture.shape[-1]
+        # Frames that reach beyond the chunk belong to its neighbours.
+        every = separator.transform(rearrange(mixture, "b (g c) t -> (b g) c t", g=groups))
+        mixed = every[..., outside : 1 - outside]
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            estimates = pad(separator.finish(outputs[0], mixed), (outside, outside - 1))
+            return rearrange(separator.synthesize(estimates, length), "(b g) s c t -> b s (g c) t", g=groups)
+
+        return (separator.represent(mixed),), finish

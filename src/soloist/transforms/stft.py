@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from soloist.resources import is_captured
 from soloist.transforms.transform import SpectralTransform
 
 Window = Literal["hann", "sqrt_hann", "hamming", "blackman", "rectangular"]
+
+Extent = Literal["centred", "full"]
+"""First frame of a signal: the one centred on its first sample, or one that ends where the signal begins."""
 
 
 def make_window(name: Window, length: int) -> Tensor:
@@ -53,6 +56,8 @@ class STFT(SpectralTransform):
             amplitude for any window.
         window_length: Length of a window shorter than the Fourier transform, centred in it; None for the same
             length.
+        extent: "centred" for frames as above; "full" for all frames that touch the signal, which then lies
+            between zeros: frame `t` begins at sample `t * hop_length - n_fft`.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class STFT(SpectralTransform):
         pad_mode: Literal["reflect", "constant"] = "reflect",
         scaled: bool = False,
         window_length: int | None = None,
+        extent: Extent = "centred",
     ) -> None:
         super().__init__()
         length = n_fft if window_length is None else window_length
@@ -75,6 +81,9 @@ class STFT(SpectralTransform):
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.pad_mode = pad_mode
+        if extent not in get_args(Extent):
+            raise UsageError(f"extent {extent!r} is none of {', '.join(get_args(Extent))}")
+        self.extent: Extent = extent
         before = (n_fft - length) // 2
         taps = nn.functional.pad(make_window(window, length), (before, n_fft - length - before))
         self.register_buffer("window", taps, persistent=False)
@@ -96,11 +105,15 @@ class STFT(SpectralTransform):
 
     def num_frames(self, length: int) -> int:
         """Number of frames of `length` samples."""
+        if self.extent == "full":
+            return -(-(length + self.n_fft) // self.hop_length)
         length = max(length, self.n_fft)
         return -(-length // self.hop_length) + 1
 
     def length_of(self, frames: int) -> int:
         """Longest signal, in samples, with at most `frames` frames; at least a window."""
+        if self.extent == "full":
+            return max(self.hop_length * frames - self.n_fft, self.n_fft)
         return max(self.hop_length * (frames - 1), self.n_fft)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -124,15 +137,17 @@ class STFT(SpectralTransform):
         spectrum = spectrum / self.scale if self.scale != 1.0 else spectrum
         if is_captured():
             return rearrange(self._overlap_add(spectrum, length), "(b c) t -> b c t", c=channels)
+        # `istft` drops half a window.
+        before = self._lead - self.n_fft // 2
         audio = torch.istft(
             spectrum,
             self.n_fft,
             self.hop_length,
             window=self.window.to(spectrum.real.dtype),
             center=True,
-            length=length,
+            length=before + length,
         )
-        return rearrange(audio, "(b c) t -> b c t", c=channels)
+        return rearrange(audio[:, before:], "(b c) t -> b c t", c=channels)
 
     def _overlap_add(self, spectrum: Tensor, length: int) -> Tensor:
         """`torch.istft` in operations that can be traced for any number of frames.
@@ -152,7 +167,7 @@ class STFT(SpectralTransform):
             nn.functional.fold(x, size, (1, self.n_fft), stride=(1, self.hop_length))[:, 0, 0]
             for x in (frames, weights)
         )
-        inside = slice(self.n_fft // 2, None)
+        inside = slice(self._lead, None)
         return audio[:, inside][:, :length] / weight[:, inside][:, :length]
 
     def bin_frequencies(self, sample_rate: int) -> NDArray[np.float64]:
@@ -162,9 +177,18 @@ class STFT(SpectralTransform):
     def spectrogram(self, coefficients: Tensor, length: int) -> list[Tensor]:
         """Amplitudes of sinusoids `(batch, channels, frequency, frames)`, one column for each hop."""
         hops = -(-length // self.hop_length)
-        return [coefficients[..., :hops].abs() * (2 / float(self.window.sum()) / self.scale)]
+        first = (self._lead - self.n_fft // 2) // self.hop_length
+        return [coefficients[..., first : first + hops].abs() * (2 / float(self.window.sum()) / self.scale)]
+
+    @property
+    def _lead(self) -> int:
+        """Samples of the first frame before the signal."""
+        return self.n_fft if self.extent == "full" else self.n_fft // 2
 
     def _pad(self, audio: Tensor) -> Tensor:
+        if self.extent == "full":
+            behind = self.n_fft - self.hop_length + -(audio.shape[-1] + self.n_fft) % self.hop_length
+            return nn.functional.pad(audio, (self.n_fft, behind))
         half = self.n_fft // 2
         audio = nn.functional.pad(audio, (0, max(0, self.n_fft - audio.shape[-1])))
         # A window of odd length has one more sample after its centre than before.

@@ -22,10 +22,12 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
+from soloist.zoo.array_pickles import holds_arrays, read_arrays
 from soloist.zoo.cards import Card, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
 from soloist.zoo.published_files import PublishedFile, check_name
+from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
 
 _NESTED = ("state_dict", "model_state_dict", "model")
 
@@ -41,7 +43,7 @@ def import_checkpoint(
 
     Args:
         path: File as published; or a list of files, one a source, whose names begin with those of the
-            sources: `vocals-b62c91ce.pth`.
+            sources: `vocals-b62c91ce.pth`. A bundle of TensorFlow's is one of its files, or their folder.
         folder: Folder to write; if None, the model's folder in the models folder.
         name: Name of the model; if None, that of the card with these files, else of the file, or of the
             folder of several files.
@@ -57,10 +59,12 @@ def import_checkpoint(
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
         check_name(name)
-    contents = {each: _read(each) for each in paths}
+    bundle = next((found for each in paths if (found := bundle_files(each))), [])
+    paths = [*bundle, *(each for each in paths if each.is_file() and each not in bundle)] if bundle else paths
+    contents = {bundle[0]: read_bundle(bundle)} if bundle else {each: _read(each) for each in paths}
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
-    by_source = {file.source or _source(each): states[each] for each, file in files.items()}
+    by_source = {file.source or _source(each): states[each] for each, file in files.items() if each in states}
     options = known.options if known else {}
     model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]), options)
     where = ", ".join(map(str, paths))
@@ -93,6 +97,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def _read(path: Path) -> Any:
     """Read the content of a checkpoint file."""
     _check_container(path)
+    if holds_arrays(path):
+        return read_arrays(path)
     try:
         return _load_inert(path)
     except pickle.UnpicklingError as error:
@@ -219,10 +225,12 @@ def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, Publi
             for place, file in enumerate(published)
         ]
     else:
-        published = [PublishedFile(_slug(path.name), source=_source(path)) for path in paths]
-        if len({file.source for file in published}) < len(paths):
+        several = len(paths) > 1 and not bundle_files(paths[0])
+        published = [
+            PublishedFile(_slug(path.name), source=_source(path) if several else "") for path in paths
+        ]
+        if several and len({file.source for file in published}) < len(paths):
             raise ModelError(f"two of the files are of one source: {', '.join(map(str, paths))}")
-        published = published if len(paths) > 1 else [replace(published[0], source="")]
     return {
         paths[index]: replace(file, sha256=digests[index], size=paths[index].stat().st_size)
         for index, file in zip(order, published, strict=True)

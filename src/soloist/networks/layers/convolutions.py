@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 
-Activation = Literal["identity", "relu", "leaky_relu", "sigmoid", "tanh"]
+Activation = Literal["identity", "relu", "leaky_relu", "elu", "sigmoid", "tanh"]
 
 EmbeddingActivation = Literal["sigmoid", "tanh", "relu", "softmax", "unit", "l1"]
 """Activation of an embedding; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
@@ -28,12 +28,13 @@ EMBEDDING_ACTIVATIONS: dict[EmbeddingActivation, Callable[[Tensor], Tensor]] = {
 """Functions of vectors `(..., dimensions)`."""
 
 
-def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
-    """Make an activation from its name; the slope of the leaky ReLU is 0.01.
+def make_activation(name: Activation, *, inplace: bool = False, slope: float = 0.01) -> nn.Module:
+    """Make an activation from its name.
 
     Args:
         name: Name of the activation.
         inplace: Overwrite the input, if the activation can.
+        slope: Slope of the leaky ReLU.
 
     Raises:
         UsageError: The name is unknown.
@@ -41,7 +42,9 @@ def make_activation(name: Activation, *, inplace: bool = False) -> nn.Module:
     if name == "relu":
         return nn.ReLU(inplace)
     if name == "leaky_relu":
-        return nn.LeakyReLU(inplace=inplace)
+        return nn.LeakyReLU(slope, inplace)
+    if name == "elu":
+        return nn.ELU(inplace=inplace)
     others = {"identity": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
     if name not in others:
         raise UsageError(f"activation {name!r} is none of {', '.join(get_args(Activation))}")
