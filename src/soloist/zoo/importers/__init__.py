@@ -25,6 +25,7 @@ def recognize(
     folder: Path | None = None,
     metadata: Any = None,
     options: Mapping[str, Any] | None = None,
+    records: frozenset[str] = frozenset(),
 ) -> ImportedModel | None:
     """Build the separator of a published state dict; return None if no importer knows the names.
 
@@ -33,11 +34,12 @@ def recognize(
         folder: Folder of the checkpoint file; None for weights without a file.
         metadata: Plain values that the file holds besides its weights; None for weights alone.
         options: Facts from the model's card that the files do not hold.
+        records: Names of the classes and functions in the file that were not imported.
 
     Raises:
         ModelError: An importer knows the names, but not the shapes, settings or options.
     """
-    checkpoint = PublishedCheckpoint(state, folder, metadata, options or {})
+    checkpoint = PublishedCheckpoint(state, folder, metadata, options or {}, records)
     for importer in importers():
         if (found := importer.recognize(checkpoint)) is not None:
             return found

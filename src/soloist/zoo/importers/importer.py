@@ -23,12 +23,14 @@ class PublishedCheckpoint:
         folder: Folder of the file, in which settings may lie beside it; None for weights without a file.
         metadata: Plain values that the file holds besides its weights; None for weights alone.
         options: Facts from the model's card that the files do not hold; empty for a model without a card.
+        records: Names of the classes and functions in the file that were not imported.
     """
 
     state: Mapping[str, Tensor]
     folder: Path | None = None
     metadata: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    records: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
