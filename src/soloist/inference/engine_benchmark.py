@@ -97,7 +97,7 @@ def _measure_engines(
 
 def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
     """Reproducible noise of the length of a chunk, `(1, channels, samples)`."""
-    length = samples or Chunking.of(separator).length
+    length = samples or Chunking.of(separator).input_length
     return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
 
 
