@@ -4,6 +4,7 @@ from .chunking import separate_chunked as separate_chunked
 from .clustering_separator import ClusteringSeparator as ClusteringSeparator
 from .combined_separator import CombinedSeparator as CombinedSeparator
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
+from .hybrid_separator import HybridSeparator as HybridSeparator
 from .oracles import ORACLES as ORACLES
 from .oracles import Oracle as Oracle
 from .presets import SUDORMRF_PRESETS as SUDORMRF_PRESETS
@@ -39,3 +40,4 @@ from .training_free.spatial_clustering import SpatialClustering as SpatialCluste
 from .training_free.timbre_clustering import TimbreClustering as TimbreClustering
 from .training_free.two_stage_hpss import TwoStageHPSS as TwoStageHPSS
 from .transform_separator import TransformSeparator as TransformSeparator
+from .waveform_separator import WaveformSeparator as WaveformSeparator

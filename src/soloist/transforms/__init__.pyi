@@ -1,3 +1,4 @@
+from .half_hop_stft import HalfHopSTFT as HalfHopSTFT
 from .learned_filterbank import LearnedFilterbank as LearnedFilterbank
 from .slicq.matrix import SliCQMatrix as SliCQMatrix
 from .slicq.overlap import overlap_slices as overlap_slices

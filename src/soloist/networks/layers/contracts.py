@@ -94,3 +94,30 @@ class MaskNetwork(nn.Module):
             `(batch, outputs, filters, frames)`.
         """
         raise NotImplementedError
+
+
+class WaveformNetwork(nn.Module):
+    """Network from the waveform of a mixture to those of its sources.
+
+    Attributes:
+        num_sources: Number of sources.
+        audio_channels: Channels of the mixture and of each source.
+    """
+
+    num_sources: int
+    audio_channels: int
+
+    def valid_length(self, samples: int) -> int:
+        """Least length from `samples` up that the network takes."""
+        return samples
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Separate a mixture.
+
+        Args:
+            waveform: `(batch, audio_channels, samples)`, of a valid length.
+
+        Returns:
+            `(batch, sources, audio_channels, samples)`.
+        """
+        raise NotImplementedError

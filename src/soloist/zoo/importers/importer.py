@@ -22,11 +22,13 @@ class PublishedCheckpoint:
         state: Weights under the names that their authors gave them.
         folder: Folder of the file, in which settings may lie beside it; None for weights without a file.
         metadata: Plain values that the file holds besides its weights; None for weights alone.
+        records: Names of the classes and functions in the file that were not imported.
     """
 
     state: Mapping[str, Tensor]
     folder: Path | None = None
     metadata: Any = None
+    records: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

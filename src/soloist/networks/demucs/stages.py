@@ -1,0 +1,224 @@
+"""Encoder and decoder stages of Demucs, for spectrograms and for waveforms.
+
+All of them work on `(batch, channels, frequency, frames)`; a waveform has one row.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soloist.networks.demucs.residual_branches import ResidualBranches
+
+Axis = Literal["frequency", "time"]
+"""Axis that a stage shortens or lengthens."""
+
+
+def along(axis: Axis, size: int, rest: int) -> tuple[int, int]:
+    """Size along an axis, and the rest along the other, in the order frequency, time."""
+    return (size, rest) if axis == "frequency" else (rest, size)
+
+
+def make_norm(groups: int | None, channels: int) -> nn.Module:
+    """Make a group norm; without groups a layer that does nothing."""
+    return nn.Identity() if groups is None else nn.GroupNorm(groups, channels)
+
+
+class Downsampling(nn.Module):
+    """Strided convolution along frequency or time; frames are padded to a multiple of the stride.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        axis: Axis of the convolution.
+        kernel_size: Length of the kernel.
+        stride: Stride of the convolution.
+        padding: Zeros on either side.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, axis: Axis, kernel_size: int, stride: int, padding: int
+    ) -> None:
+        super().__init__()
+        self.axis = axis
+        self.stride = stride
+        self.conv = nn.Conv2d(
+            inputs,
+            outputs,
+            along(axis, kernel_size, 1),
+            along(axis, stride, 1),
+            along(axis, padding, 0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shorten `(batch, inputs, frequency, frames)` along the axis."""
+        if self.axis == "time":
+            x = F.pad(x, (0, -x.shape[-1] % self.stride))
+        shortened: Tensor = self.conv(x)
+        return shortened
+
+
+class Upsampling(nn.Module):
+    """Transposed convolution along frequency or time, norm, and removal of the margins.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        axis: Axis of the convolution.
+        kernel_size: Length of the kernel.
+        stride: Stride of the convolution.
+        padding: Length of the margins.
+        norm_groups: Groups of the norm; None for no norm.
+        activation: Apply a GELU.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        axis: Axis,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        norm_groups: int | None,
+        activation: bool,
+    ) -> None:
+        super().__init__()
+        self.axis = axis
+        self.padding = padding
+        self.activation = activation
+        self.conv = nn.ConvTranspose2d(inputs, outputs, along(axis, kernel_size, 1), along(axis, stride, 1))
+        self.norm = make_norm(norm_groups, outputs)
+
+    def forward(self, x: Tensor, length: int | None = None) -> Tensor:
+        """Lengthen `(batch, inputs, frequency, frames)` along the axis.
+
+        Args:
+            x: Input.
+            length: Frames of the result along time; None for all but the margins.
+        """
+        x = self.norm(self.conv(x))
+        if self.axis == "frequency":
+            x = x[:, :, self.padding : x.shape[2] - self.padding]
+        else:
+            x = x[..., self.padding :]
+            x = x[..., : x.shape[-1] - self.padding if length is None else length]
+        return F.gelu(x) if self.activation else x
+
+
+class EncoderStage(nn.Module):
+    """Down-sampling, norm, GELU, residual branches, and a gated convolution.
+
+    Args:
+        down: Down-sampling.
+        norm_groups: Groups of the norms; None for none.
+        branches: Residual branches; None for none.
+        rewrite: Add the gated convolution.
+        context: Neighbours on either side that the gated convolution sees, along the axes of `context_axes`.
+        context_axes: Frequency and time, or time alone.
+    """
+
+    def __init__(
+        self,
+        down: Downsampling,
+        *,
+        norm_groups: int | None,
+        branches: ResidualBranches | None,
+        rewrite: bool = True,
+        context: int = 0,
+        context_axes: Literal["both", "time"] = "both",
+    ) -> None:
+        super().__init__()
+        channels = down.conv.out_channels
+        self.down = down
+        self.norm = make_norm(norm_groups, channels)
+        self.branches = branches
+        self.rewrite = GatedConv(channels, norm_groups, context, context_axes) if rewrite else None
+
+    def forward(self, x: Tensor, injected: Tensor | None = None) -> Tensor:
+        """Encode `(batch, inputs, frequency, frames)`.
+
+        Args:
+            x: Input.
+            injected: Added to the output of the convolution; None for nothing.
+        """
+        x = self.down(x)
+        x = F.gelu(self.norm(x if injected is None else x + injected))
+        x = x if self.branches is None else self.branches(x)
+        return x if self.rewrite is None else self.rewrite(x)
+
+
+class GatedConv(nn.Module):
+    """Convolution to twice the channels, norm, and gated linear unit.
+
+    Args:
+        channels: Channels of input and output.
+        norm_groups: Groups of the norm; None for none.
+        context: Neighbours on either side.
+        context_axes: Axes of the neighbours: both, or time alone.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        norm_groups: int | None,
+        context: int,
+        context_axes: Literal["both", "time"] = "both",
+    ) -> None:
+        super().__init__()
+        rows = context if context_axes == "both" else 0
+        self.conv = nn.Conv2d(
+            channels, 2 * channels, (1 + 2 * rows, 1 + 2 * context), padding=(rows, context)
+        )
+        self.norm = make_norm(norm_groups, 2 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, channels, frequency, frames)` to the same shape."""
+        return F.glu(self.norm(self.conv(x)), dim=1)
+
+
+class DecoderStage(nn.Module):
+    """Gated convolution, residual branches, and up-sampling.
+
+    Args:
+        up: Up-sampling.
+        norm_groups: Groups of the norm of the gated convolution; None for none.
+        branches: Residual branches; None for none.
+        rewrite: Add the gated convolution.
+        context: Neighbours on either side that the gated convolution sees.
+        context_axes: Axes of the neighbours: both, or time alone.
+    """
+
+    def __init__(
+        self,
+        up: Upsampling,
+        *,
+        norm_groups: int | None,
+        branches: ResidualBranches | None,
+        rewrite: bool = True,
+        context: int = 1,
+        context_axes: Literal["both", "time"] = "both",
+    ) -> None:
+        super().__init__()
+        channels = up.conv.in_channels
+        self.rewrite = GatedConv(channels, norm_groups, context, context_axes) if rewrite else None
+        self.branches = branches
+        self.up = up
+
+    def mix(self, x: Tensor) -> Tensor:
+        """Everything before the up-sampling, on `(batch, channels, frequency, frames)`."""
+        x = x if self.rewrite is None else self.rewrite(x)
+        return x if self.branches is None else self.branches(x)
+
+    def forward(self, x: Tensor, length: int | None = None) -> Tensor:
+        """Decode `(batch, channels, frequency, frames)`.
+
+        Args:
+            x: Input, with the skip connection.
+            length: Frames of the result, if the up-sampling is along time.
+        """
+        decoded: Tensor = self.up(self.mix(x), length)
+        return decoded

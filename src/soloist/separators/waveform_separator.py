@@ -1,0 +1,112 @@
+"""Separators with a network on waveforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from soloist.errors import UsageError
+from soloist.networks import WaveformNetwork
+from soloist.separators.separator import Finish, Normalization, Separator
+
+
+@dataclass(frozen=True)
+class ItemLevel:
+    """Mean and standard deviation of each item over all its values; both `(batch, 1, ...)`."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    floor = 1e-5
+
+    @classmethod
+    def of(cls, values: Tensor) -> ItemLevel:
+        """Measure values `(batch, ...)`."""
+        axes = tuple(range(1, values.ndim))
+        deviation, mean = torch.std_mean(values, dim=axes, keepdim=True)
+        return cls(mean, deviation)
+
+    def normalize(self, values: Tensor) -> Tensor:
+        """Bring values to zero mean, and nearly to unit deviation."""
+        return (values - self.mean) / (self.floor + self.deviation)
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Bring values `(batch, ...)` of any further axes back to the level."""
+        shape = (-1, *[1] * (values.ndim - 1))
+        return values * self.deviation.view(shape) + self.mean.view(shape)
+
+
+class WaveformSeparator(Separator):
+    """Estimates the waveforms of the sources with a network on the waveform of the mixture.
+
+    A mixture of another length than the network takes is centred between zeros.
+
+    Args:
+        network: The network.
+        sources: Names of the sources, in the order of the estimates.
+        sample_rate: Sample rate of mixture and estimates, Hz.
+        channels: Channels of the mixture and of each estimate.
+        standardize: Give the network chunks of zero mean and unit deviation, both over the mean of the
+            channels, and undo this for each estimate.
+        chunk_length: Best length of a chunk, samples.
+        normalization: Normalisation of the audio; see `Separator`.
+
+    Raises:
+        UsageError: Network and sources do not fit together.
+    """
+
+    def __init__(
+        self,
+        network: WaveformNetwork,
+        *,
+        sources: Sequence[str],
+        sample_rate: int = 44100,
+        channels: int = 2,
+        standardize: bool = True,
+        chunk_length: int = 441000,
+        normalization: Normalization = "track",
+    ) -> None:
+        super().__init__(
+            sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
+        )
+        if (network.num_sources, network.audio_channels) != (len(self.sources), channels):
+            raise UsageError(
+                f"the network is one for {network.num_sources} sources of {network.audio_channels} channels, "
+                f"the separator has {len(self.sources)} of {channels}"
+            )
+        self.network = network
+        self.standardize = standardize
+        self._chunk_length = chunk_length
+
+    @property
+    def minimum_length(self) -> int:
+        """Two samples, the fewest with a standard deviation."""
+        return 2
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples of a chunk."""
+        return self._chunk_length
+
+    @property
+    def graph(self) -> WaveformNetwork:
+        """The network."""
+        return self.network
+
+    def stage(self, mixture: Tensor) -> tuple[tuple[Tensor, ...], Finish]:
+        """Level and padding; and a callback that undoes both."""
+        samples = mixture.shape[-1]
+        level = ItemLevel.of(mixture.mean(dim=1, keepdim=True)) if self.standardize else None
+        waveform = mixture if level is None else level.normalize(mixture)
+        missing = self.network.valid_length(samples) - samples
+        before = missing // 2
+
+        def finish(outputs: Sequence[Tensor]) -> Tensor:
+            estimates = outputs[0][..., before : before + samples]
+            return estimates if level is None else level.restore(estimates)
+
+        return (pad(waveform, (before, missing - before)),), finish
