@@ -108,13 +108,23 @@ def main() -> None:
         subprocess.run([arguments.peer, "-c", MAKE, weights], check=True)
         soloist = [sys.executable, "-m", "soloist.cli.main"]
         measure([*soloist, "models", "import", str(weights), "--name", "htdemucs-random"], 2, home)
-        options = ["-m", "htdemucs-random", "--engine", arguments.engine, "--overwrite", "-o", str(folder / "ours")]
+        options = [
+            "-m",
+            "htdemucs-random",
+            "--engine",
+            arguments.engine,
+            "--overwrite",
+            "-o",
+            str(folder / "ours"),
+        ]
         for seconds in arguments.seconds:
             write_song(song, seconds)
             ratios = []
             for place in range(arguments.rounds):
                 theirs = folder / f"theirs-{seconds:g}-{place}"
-                peer = measure([arguments.peer, "-c", SEPARATE, weights, song, theirs], arguments.threads, home)
+                peer = measure(
+                    [arguments.peer, "-c", SEPARATE, weights, song, theirs], arguments.threads, home
+                )
                 own = measure([*soloist, "separate", str(song), *options], arguments.threads, home)
                 ratios.append((own[0] / peer[0], own[1] / peer[1]))
                 print(
