@@ -20,7 +20,8 @@ class CombinedSeparator(Separator):
     """Average of the estimates of several separators, weighted for each source.
 
     A member whose weights are all zero never runs. Chunks are those of the member with the longest ones; a
-    member of shorter chunks cuts each of them again.
+    member of shorter chunks cuts each of them again. Members that want context of different lengths around a
+    chunk get none: a member must see the same whichever others there are.
 
     A bag of models of one training is described in A. Défossez, "Hybrid Spectrogram and Waveform Source
     Separation", MDX workshop at ISMIR 2021.
@@ -63,6 +64,7 @@ class CombinedSeparator(Separator):
         self._check_weights()
         rows = torch.tensor(self.weights, dtype=torch.float64)
         self.register_buffer("_rows", (rows / rows.sum(dim=0)).float(), persistent=False)
+        self._widens = _widen_alike([part for part in self.parts if not self._cuts(part)])
 
     def _check_weights(self) -> None:
         sizes = [len(row) for row in self.weights]
@@ -103,7 +105,9 @@ class CombinedSeparator(Separator):
             if any(wanted.values()):
                 members.append(member.only([source for source, weight in wanted.items() if weight]))
                 weights.append(list(wanted.values()))
-        return CombinedSeparator(members, weights, kept)
+        combined = CombinedSeparator(members, weights, kept)
+        combined._widens = self._widens
+        return combined
 
     @property
     def mean_share(self) -> float:
@@ -127,10 +131,11 @@ class CombinedSeparator(Separator):
         return "centered" if "centered" in edges else "signal"
 
     def input_length(self, samples: int) -> int:
-        """The longest input of the members that do not cut such a chunk."""
+        """The input of the members that do not cut such a chunk; the chunk alone if theirs differ."""
         running = self.running.values()
         whole = [part for part in running if samples <= part.chunk_length or not self._cuts(part)]
-        return max(part.input_length(samples) for part in whole)
+        longest = max(part.input_length(samples) for part in whole)
+        return longest if self._widens else max(samples, self.minimum_length)
 
     @property
     def receptive_field(self) -> int | None:
@@ -228,6 +233,12 @@ def _count_inputs(graph: nn.Module) -> int:
     """Number of inputs of a graph; 0 if its signature leaves it open."""
     kinds = [parameter.kind for parameter in inspect.signature(graph.forward).parameters.values()]
     return 0 if inspect.Parameter.VAR_POSITIONAL in kinds else len(kinds)
+
+
+def _widen_alike(members: Sequence[Separator]) -> bool:
+    """True if members want inputs of the same lengths for a full chunk and for shorter ones."""
+    lengths = [max(1, members[0].chunk_length // part) for part in (1, 2, 3, 1000)]
+    return len({tuple(map(member.input_length, lengths)) for member in members}) == 1
 
 
 def _longest(fields: Sequence[int | None]) -> int | None:
