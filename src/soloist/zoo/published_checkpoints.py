@@ -7,6 +7,7 @@ that it does not know, and the weights are taken out of the records.
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import zipfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -26,7 +28,7 @@ from soloist.zoo.cards import Card, PublishedFile, check_name, models, models_fo
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.model_folder import check_state, save_model
 
-_NESTED = ("state_dict", "model_state_dict", "model")
+_NESTED = ("state_dict", "model_state_dict", "model", "state")
 
 
 def import_checkpoint(
@@ -60,7 +62,8 @@ def import_checkpoint(
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
-    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    records = _unknown_names(paths[0])
+    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]), records)
     where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
@@ -90,6 +93,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Any:
     """Read the content of a checkpoint file."""
+    if path.suffix == ".safetensors" and path.is_file():
+        return _load_safetensors(path)
     _check_container(path)
     try:
         return _load_inert(path)
@@ -112,6 +117,7 @@ def _state_in(content: Any, path: Path) -> dict[str, Tensor]:
 class _Record:
     """Inert stand-in for an object of a class that is not imported, with its attributes."""
 
+    path: str
     arguments: tuple[Any, ...]
 
     def __new__(cls, *arguments: Any) -> _Record:
@@ -143,9 +149,31 @@ def _check_container(path: Path) -> None:
 
 
 def _load_inert(path: Path) -> Any:
-    unknown = get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
-    with safe_globals([(_Record, name) for name in unknown]):
+    with safe_globals([(type("_Record", (_Record,), {"path": name}), name) for name in _unknown_names(path)]):
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unknown_names(path: Path) -> frozenset[str]:
+    """Names of the classes and functions that a checkpoint file asks for besides PyTorch's."""
+    return frozenset(get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else [])
+
+
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    """Metadata of a safetensors file, or of the JSON file of its name beside it, with its tensors as `state`.
+
+    Raises:
+        ModelError: A file is damaged.
+    """
+    sidecar = path.with_suffix(".json")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not metadata and sidecar.is_file():
+            metadata = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{path} is damaged, or no safetensors file: {one_line(error)}") from error
+    return {**metadata, "state": state}
 
 
 def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
@@ -180,7 +208,8 @@ def _module_tensors(module: _Record, prefix: str) -> Iterator[tuple[str, Tensor]
 def _plain(content: Any, depth: int = 10) -> Any:
     """Plain values of a file, without weights; a record becomes the list of its arguments.
 
-    Values below `depth` levels become None: a file can hold a list that holds itself.
+    The class of a record becomes its name. Values below `depth` levels become None: a file can hold a list
+    that holds itself.
     """
     if depth == 0:
         return None
@@ -190,6 +219,8 @@ def _plain(content: Any, depth: int = 10) -> Any:
             for key, value in content.items()
             if key not in _NESTED and not isinstance(value, Tensor)
         }
+    if isinstance(content, type) and issubclass(content, _Record):
+        return content.path
     items = content.arguments if isinstance(content, _Record) else content
     if isinstance(items, (list, tuple)):
         return [_plain(value, depth - 1) for value in items]
@@ -253,10 +284,10 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
 
 
 def _recognize(
-    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any
+    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any, records: frozenset[str]
 ) -> ImportedModel | None:
     """Recognise one state dict with folder and metadata, else the state dicts of all sources as one."""
-    alone = recognize(next(iter(states.values())), folder, metadata) if len(states) == 1 else None
+    alone = recognize(next(iter(states.values())), folder, metadata, records) if len(states) == 1 else None
     if alone is not None:
         return alone
     return recognize(

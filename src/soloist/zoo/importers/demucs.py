@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from soloist.config import configuration_of
@@ -137,18 +139,24 @@ _FIXED: dict[str, Any] = {
 
 
 class DemucsImporter(Importer):
-    """Importer of the authors' packages (`.th`), and of their safetensors."""
+    """Importer of the authors' packages (`.th`), of their safetensors, and of trainings by others.
+
+    The latter, by Music-Source-Separation-Training (github.com/ZFTurbo/Music-Source-Separation-Training), are
+    weights beside a YAML file with their settings.
+    """
 
     def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
-        """Build the separator of a package.
+        """Build the separator of a package, or of weights beside their settings.
 
         Raises:
             ModelError: The package has a class or an option that is not supported, holds code, or the weights
-                do not fit.
+                do not fit; or settings are missing.
         """
         metadata = checkpoint.metadata
         if not isinstance(metadata, Mapping) or not {"klass", "kwargs"} <= metadata.keys():
-            return None
+            if "crosstransformer.layers.0.norm1.weight" not in checkpoint.state:
+                return None
+            return _training_of_others(checkpoint)
         name = metadata["klass"]
         if not str(name).startswith("demucs."):
             return None
@@ -174,7 +182,54 @@ def _options(kwargs: Any) -> Options:
     return options
 
 
-def make_member(network: str, options: Options, state: Mapping[str, Tensor]) -> ImportedModel:
+def _training_of_others(checkpoint: PublishedCheckpoint) -> ImportedModel:
+    """Build the separator of weights beside a YAML file with a section `htdemucs`.
+
+    Raises:
+        ModelError: There is no such file, or more than one.
+    """
+    folder = checkpoint.folder
+    found = [settings for path in _yaml_files(folder) if (settings := _training_settings(path)) is not None]
+    if len(found) != 1:
+        raise ModelError(
+            "these are weights of an HTDemucs without its options: put the YAML file of its training, and no "
+            f"other, beside them (there are {len(found)} with a section htdemucs)"
+        )
+    training = found[0]["training"]
+    options = {
+        "use_train_segment": False,
+        "sources": training["instruments"],
+        "audio_channels": training["channels"],
+        "samplerate": training["samplerate"],
+        "segment": training["segment"],
+        **found[0]["htdemucs"],
+    }
+    # Tracks are not normalised there.
+    return make_member("HTDemucs", options, checkpoint.state, normalization="none")
+
+
+def _yaml_files(folder: Path | None) -> list[Path]:
+    return (
+        []
+        if folder is None
+        else sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    )
+
+
+def _training_settings(path: Path) -> dict[str, Any] | None:
+    """Content of a YAML file with the settings of an HTDemucs; None for another file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        training = content["training"]
+        named = {"instruments", "channels", "samplerate", "segment"} <= training.keys()
+        return content if named and isinstance(content["htdemucs"], dict) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return None
+
+
+def make_member(
+    network: str, options: Options, state: Mapping[str, Tensor], **arguments: Any
+) -> ImportedModel:
     """Build the separator of one network.
 
     Args:
@@ -182,11 +237,13 @@ def make_member(network: str, options: Options, state: Mapping[str, Tensor]) -> 
         options: Arguments of its constructor; missing ones have the authors' defaults, unknown ones are
             ignored, as the authors do.
         state: Weights under the authors' names.
+        **arguments: Further arguments of the separator.
 
     Raises:
         ModelError: An option is not supported, or the weights do not fit.
     """
     config = separator_config(network, options)
+    config["init_args"] |= arguments
     separator = build_separator(config, f"the configuration of the {network}")
     assert isinstance(separator, (HybridSeparator, WaveformSeparator))
     load_weights(separator.network, translate(state, separator.network), f"the {network} of the options")
