@@ -144,6 +144,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "spectrogram-net-musdb18": write_musdb18,
     "xumx-slicq-musdb18hq": write_musdb18hq,
     "umx-musdb18hq": write_musdb18hq,
+    "htdemucs-musdb18hq": write_musdb18hq,
     "xumx-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
     "tiny-mask-inference": write_digits,

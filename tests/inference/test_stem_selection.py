@@ -31,6 +31,23 @@ def test_a_stem_and_everything_else_add_up():
     np.testing.assert_allclose(stems.sum(axis=0), MIXTURE, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("selection", "needed"),
+    [
+        (StemSelection(), SOURCES),
+        (StemSelection(stems=("bass", "vocals"), residual=True), ("bass", "vocals")),
+        (StemSelection(complement_of="drums"), ("drums",)),
+        (StemSelection(stems=("bass",), consistency="mixture"), SOURCES),
+    ],
+)
+def test_the_sources_that_stems_are_made_of(selection, needed):
+    assert selection.needed(SOURCES) == needed
+    places = [SOURCES.index(name) for name in needed]
+    np.testing.assert_array_equal(
+        selection.select(MIXTURE, ESTIMATES[places], needed), selection.select(MIXTURE, ESTIMATES, SOURCES)
+    )
+
+
 @pytest.mark.parametrize("stems", [(), ("vocals",)])
 def test_the_residual_is_what_no_written_stem_holds(stems):
     selection = StemSelection(stems=stems, residual=True)

@@ -73,6 +73,25 @@ def test_shifted_passes_are_averaged_in_place(shifts, samples, block):
     )
 
 
+def test_shifts_are_evenly_spaced_or_drawn_from_a_seed():
+    rate, most = 8000, 4000
+    assert StreamSettings(shifts=4).delays(rate) == [0, 1000, 2000, 3000]
+    drawn = StreamSettings(shifts=200, shift_seed=3).delays(rate)
+    assert drawn == StreamSettings(shifts=200, shift_seed=3).delays(rate)
+    assert drawn != StreamSettings(shifts=200, shift_seed=4).delays(rate)
+    assert 0 <= min(drawn) < 0.05 * most
+    assert 0.95 * most < max(drawn) <= most
+
+
+def test_a_seed_of_shifts_gives_the_same_stems_again():
+    audio, separator = noise(1, 5000), Smoother(bias=0.2)
+    first, again, other = (
+        separate(separator, audio, shifts=2, overlap=0.0, shift_seed=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0
+
+
 def test_shifts_of_sources_without_an_order_are_matched():
     audio = noise(1, 9000)
     stems = separate(Swapping(reach=5), audio, shifts=2, overlap=0.3)

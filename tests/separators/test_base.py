@@ -23,7 +23,7 @@ def test_level_is_taken_and_given_back():
     normalized = level.normalize(mixture)
     assert normalized.mean(dim=1).std(dim=-1).sub(1).abs().max() < 1e-4
     estimates = torch.stack([normalized * 0.25, normalized * 0.75], dim=1)
-    torch.testing.assert_close(level.restore(estimates).sum(dim=1), mixture, atol=1e-6, rtol=0)
+    torch.testing.assert_close(level.restore(estimates, 0.5).sum(dim=1), mixture, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100])

@@ -31,6 +31,7 @@ SELDOM = {
 
 LARGE = {
     "chimera-wsj0-2mix",
+    "htdemucs-musdb18hq",
     "mask-inference-wsj0-2mix",
     "spectrogram-net-musdb18",
     "sudormrf-esc50",

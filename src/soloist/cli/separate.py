@@ -92,6 +92,10 @@ def separate(
     shifts: Annotated[
         int, typer.Option(help="Passes with shifted chunks, which are averaged.", rich_help_panel=HOW)
     ] = 1,
+    shift_seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of random shifts; default: evenly spaced ones.", min=0, rich_help_panel=HOW),
+    ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(help="Chunks separated at once; default: 1, or that of tune.", rich_help_panel=HOW),
@@ -241,7 +245,7 @@ def separate(
         duration=duration,
         sample_rate=sample_rate,
         selection=StemSelection(_names(stems), two_stems, residual, consistency),
-        stream=StreamSettings(chunk, overlap, shifts, batch_size),
+        stream=StreamSettings(chunk, overlap, shifts, batch_size, shift_seed),
         write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
         engine=engine,

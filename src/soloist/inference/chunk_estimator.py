@@ -50,7 +50,7 @@ def _with_level(estimate: Estimate, separator: Separator, level: Level | None) -
     def normalized(mixture: Tensor) -> Tensor:
         whole = level if separator.normalization == "track" else None
         used = whole or Level.of(mixture)
-        return used.restore(estimate(used.normalize(mixture)))
+        return used.restore(estimate(used.normalize(mixture)), separator.mean_share)
 
     return normalized
 

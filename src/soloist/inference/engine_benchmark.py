@@ -141,7 +141,7 @@ def export_graphs(model: str) -> dict[str, str]:
 
 
 def _usual_chunk(separator: Separator) -> Tensor:
-    return noise_chunk(separator.channels, Chunking.of(separator).length)
+    return noise_chunk(separator.channels, Chunking.of(separator).input_length)
 
 
 def _in_process(work: Callable[..., T], *arguments: object) -> T:

@@ -42,7 +42,7 @@ from soloist.inference.placement import (
 )
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
-from soloist.inference.stream import measure_level, separate_stream
+from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
@@ -79,10 +79,10 @@ class FileJob:
         self.settings = settings
         self._any_rate = card_of(model).sample_rate is None
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
+        self._model_hash = ""
         # Errors that concern every track are raised before the first one.
         separator, _ = self._load({})
         self._names = self._names_of(separator)
-        self._model_hash = content_hash(separator)
         self._inputs: dict[Identity, Path] = {}
         self._paths("track", self._names)
 
@@ -107,7 +107,7 @@ class FileJob:
         return probe(track.path, stream=settings.audio_track, tolerance=settings.tolerance)
 
     def separator_for(self, info: AudioInfo) -> Separator:
-        """The separator for a kind of input."""
+        """The separator for a kind of input, of the sources that the selected stems need."""
         return self._load_for(info)[0]
 
     def select_engine(self, info: AudioInfo) -> SelectedEngine:
@@ -119,7 +119,7 @@ class FileJob:
         separator, engines = self._load_for(info)
         selected = engines.select(self.count_chunks(info))
         batch_size = self.settings.stream.batch_size or selected.batch_size
-        usual = self.chunk_length(info) == Chunking.of(separator).length
+        usual = self.chunk_length(info) == Chunking.of(separator).input_length
         alike = usual and batch_size == selected.batch_size
         return SelectedEngine(selected.engine, batch_size, selected.trial if alike else None)
 
@@ -128,8 +128,8 @@ class FileJob:
         return self.settings.stream.shifts * self.chunking(info).count(self.samples_of(info))
 
     def chunk_length(self, info: AudioInfo) -> int:
-        """Samples of the chunks of a file."""
-        return min(self.chunking(info).length, self.samples_of(info))
+        """Samples of the chunks of a file, as the separator sees them."""
+        return self.chunking(info).longest_input(self.samples_of(info))
 
     def chunking(self, info: AudioInfo) -> Chunking:
         """The chunking of a file."""
@@ -167,7 +167,11 @@ class FileJob:
         # One model at a time: a folder with many rates must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             separator = load(self.model, **overrides)
-            self.settings.selection.check(separator.sources)
+            selection = self.settings.selection
+            selection.check(separator.sources)
+            # The hash of the whole model: a stem is the same whichever others are made.
+            self._model_hash = self._model_hash or content_hash(separator)
+            separator = separator.only(selection.needed(separator.sources))
             self.settings.stream.chunking(separator)
             engines = EngineSelection(separator, self.settings.engine, self.settings.device)
             self._loaded = (overrides, separator, engines)
@@ -271,7 +275,7 @@ class FileJob:
             "consistency": selection.consistency,
             # The residual is that of the selected stems.
             "residual_of": [selection.complement_of, *selection.stems] if selection.residual else None,
-            "stream": {**asdict(settings.stream), "batch_size": None},
+            "stream": _recorded(settings.stream),
             "write": asdict(settings.write),
             "audio_track": settings.audio_track,
             "truncation": None,
@@ -370,6 +374,12 @@ class FileJob:
     @property
     def _multi_stream(self) -> bool:
         return self.settings.write.format == "stem"
+
+
+def _recorded(settings: StreamSettings) -> dict[str, Any]:
+    """Settings that change samples; a seed that is not given is not recorded, as in earlier versions."""
+    values = {**asdict(settings), "batch_size": None}
+    return {key: value for key, value in values.items() if key != "shift_seed" or value is not None}
 
 
 def _identities(track: Track) -> dict[Identity, Path]:

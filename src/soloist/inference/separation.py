@@ -126,6 +126,7 @@ def separate(
     overrides = {"sample_rate": rate, "channels": mixture.shape[0]} if any_rate else {}
     separator = load(model, **overrides)
     selection.check(separator.sources)
+    separator = separator.only(selection.needed(separator.sources))
     pairs = separate_stream(
         separator,
         [mixture],

@@ -56,6 +56,12 @@ class StemSelection:
             chosen = self.stems or tuple(sources)
         return (*chosen, RESIDUAL) if self.residual else chosen
 
+    def needed(self, sources: Sequence[str]) -> tuple[str, ...]:
+        """Names of the sources whose estimates the selected stems are made of."""
+        if self.consistency == "mixture":
+            return tuple(sources)
+        return (self.complement_of,) if self.complement_of else self.stems or tuple(sources)
+
     def select(self, mixture: Audio, estimates: Audio, sources: Sequence[str]) -> Audio:
         """Selected stems `(stems, channels, samples)`.
 

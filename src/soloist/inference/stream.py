@@ -33,12 +33,14 @@ class StreamSettings:
         overlap: Part of a chunk shared with the next one, in [0, 0.5]; None for the separator's best.
         shifts: Number of passes over shifted input that are averaged.
         batch_size: Chunks estimated at once; None for one, or the calibrated number.
+        shift_seed: Seed of random shifts; None for evenly spaced shifts, the first of which is none.
     """
 
     chunk: float | None = None
     overlap: float | None = None
     shifts: int = 1
     batch_size: int | None = None
+    shift_seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.shifts < 1 or (self.batch_size is not None and self.batch_size < 1):
@@ -50,6 +52,13 @@ class StreamSettings:
         """The chunking of a separator by these settings."""
         length = None if self.chunk is None else max(1, round(self.chunk * separator.sample_rate))
         return Chunking.of(separator, length=length, overlap=self.overlap)
+
+    def delays(self, sample_rate: int) -> list[int]:
+        """Samples by which each pass begins before the track, up to `SHIFT_SECONDS`."""
+        most = round(SHIFT_SECONDS * sample_rate)
+        if self.shift_seed is None:
+            return [round(most * index / self.shifts) for index in range(self.shifts)]
+        return np.random.default_rng(self.shift_seed).integers(0, most + 1, self.shifts).tolist()
 
 
 def separate_stream(
@@ -187,9 +196,8 @@ class _Pass:
 def _average_shifts(
     begin: Callable[[int], _Pass], blocks: Iterator[Tensor], separator: Separator, settings: StreamSettings
 ) -> Iterator[Tensor]:
-    """Average passes over the same stream, each beginning at another shift."""
-    most = round(SHIFT_SECONDS * separator.sample_rate)
-    passes = [begin(round(most * index / settings.shifts)) for index in range(settings.shifts)]
+    """Average passes over the same stream, each of which begins at another shift."""
+    passes = [begin(delay) for delay in settings.delays(separator.sample_rate)]
     copies = itertools.tee(blocks, settings.shifts)
     streams = [one.run(copy) for one, copy in zip(passes, copies, strict=True)]
     if settings.shifts == 1:

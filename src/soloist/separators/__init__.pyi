@@ -2,6 +2,7 @@ from .chunking import Chunking as Chunking
 from .chunking import separate_blocks as separate_blocks
 from .chunking import separate_chunked as separate_chunked
 from .clustering_separator import ClusteringSeparator as ClusteringSeparator
+from .combined_separator import CombinedSeparator as CombinedSeparator
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
 from .hybrid_separator import HybridSeparator as HybridSeparator
 from .oracles import ORACLES as ORACLES
@@ -10,6 +11,7 @@ from .presets import SUDORMRF_PRESETS as SUDORMRF_PRESETS
 from .presets import FilterbankDesign as FilterbankDesign
 from .presets import sudormrf_design as sudormrf_design
 from .presets import sudormrf_preset as sudormrf_preset
+from .separator import ChunkEdges as ChunkEdges
 from .separator import Finish as Finish
 from .separator import Follower as Follower
 from .separator import Following as Following

@@ -8,6 +8,9 @@ r"""Chunked separation of signals of any length, in bounded memory.
 The outermost `trim` samples (~) of a chunk are context: the network's estimate lacks one side there.
 The next `overlap` samples (/ \) are cross-faded with the neighbour by windows that sum to one. Samples that
 no later chunk touches are emitted at once.
+
+Centred chunks are those of Demucs: chunks begin every `step` samples as long as the track lasts, so that the
+last ones are short, and each is widened on both sides to the length that the separator wants.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -40,17 +44,22 @@ class Chunking:
         edges: Context of a chunk. "signal": the real neighbours; the first chunk begins and the last one ends
             with the track. "padded": the real neighbours, and zeros beyond the track; every chunk has the
             full length. "zeros": zeros everywhere beyond the core. "shares": like "padded", but estimates of
-            neighbours are added in the overlap, without a cross-fade; see `Partition`.
+            neighbours are added in the overlap, without a cross-fade; see `Partition`. "centered": as "padded",
+            but the context is not part of `length`, the last chunks are short, and their context is longer.
         stride: Grid on which chunks begin; see `Separator.stride`.
         lead: Samples from the begin of the first chunk to that of the track, with "shares".
+        widen: Samples of a centred chunk with its context, by those without; see `Separator.input_length`.
+        power: Power of the triangular weights of the cross-fade; None for a cross-fade by squared sines.
     """
 
     length: int
     overlap: int = 0
     trim: int = 0
-    edges: Literal["signal", "padded", "zeros", "shares"] = "signal"
+    edges: Literal["signal", "padded", "zeros", "shares", "centered"] = "signal"
     stride: int = 1
     lead: int = 0
+    widen: Callable[[int], int] = int
+    power: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.overlap, self.trim) < 0 or self.step < 1 or self.overlap > self.step:
@@ -66,14 +75,28 @@ class Chunking:
         """Samples from one chunk to the next."""
         return self.length - 2 * self.trim - self.overlap
 
+    @property
+    def input_length(self) -> int:
+        """Samples of a chunk as the separator sees it."""
+        return self.longest_input(self.length)
+
+    def longest_input(self, samples: int) -> int:
+        """Most samples that the separator sees at once of a track of so many samples."""
+        longest = min(self.length, samples)
+        return self.widen(longest) if self.edges == "centered" else longest
+
     def count(self, samples: int) -> int:
         """Number of chunks of a track."""
         if self.edges == "shares":
             return max(1, -(-(samples + self.lead) // self.step))
+        if self.edges == "centered":
+            return max(1, -(-samples // self.step))
         return 1 + max(0, -(-(samples - self.length) // self.step))
 
     def last(self, samples: int) -> int:
-        """Length of the last chunk of a track."""
+        """Length of the last chunk of a track, as the separator sees it."""
+        if self.edges == "centered":
+            return self.longest_input(samples - (self.count(samples) - 1) * self.step)
         if self.edges != "signal":
             return self.length
         beyond = max(0, samples - self.length)
@@ -98,10 +121,12 @@ class Chunking:
         """
         if separator.partition is not None:
             return cls._of_partition(separator.partition, length, overlap)
-        stride, field = separator.stride, separator.receptive_field
-        length = max(length or separator.chunk_length, separator.minimum_length)
         if overlap is not None and not 0 <= overlap <= 0.5:
             raise UsageError(f"overlap {overlap:g} must lie in 0..0.5 (it is a part of the chunk)")
+        if separator.chunk_edges == "centered":
+            return cls._centered(separator, length or separator.chunk_length, overlap)
+        stride, field = separator.stride, separator.receptive_field
+        length = max(length or separator.chunk_length, separator.minimum_length)
         if overlap is not None:
             shared = round(overlap * length)
         elif field is not None and 2 * field <= length // 2:
@@ -127,6 +152,33 @@ class Chunking:
             )
         step = max(1, (length or 0) // partition.step) * partition.step
         return cls(step + partition.overlap, partition.overlap, edges="shares", lead=partition.lead)
+
+    @classmethod
+    def _centered(cls, separator: Separator, length: int, overlap: float | None) -> Chunking:
+        """The chunking of Demucs: a quarter of overlap, triangular weights."""
+        part = 0.25 if overlap is None else overlap
+        # An overlap of a half must not make three chunks meet.
+        step = max(1, int((1 - part) * length), (length + 1) // 2)
+        # Refuses a length that the separator does not take.
+        separator.input_length(length)
+        return cls(length, length - step, edges="centered", widen=separator.input_length, power=1.0)
+
+    def fade_in(self) -> Tensor:
+        """Weights of a chunk where it overlaps with the one before, `(overlap,)`."""
+        if self.edges == "shares":
+            return torch.ones(self.overlap, dtype=torch.float64)
+        if self.power is None:
+            fade = torch.arange(self.overlap, dtype=torch.float64) + 0.5
+            return torch.sin(torch.pi / 2 * fade / max(1, self.overlap)) ** 2
+        rising = torch.arange(1, self.length + 1, dtype=torch.float64)
+        weights = torch.minimum(rising, rising.flip(0)) / ((self.length + 1) // 2)
+        weights = weights**self.power
+        fading, leaving = weights[: self.overlap], weights[self.step :]
+        return fading / (fading + leaving)
+
+    def fade_out(self) -> Tensor:
+        """Weights of a chunk where it overlaps with the next one, `(overlap,)`."""
+        return self.fade_in() if self.edges == "shares" else 1 - self.fade_in()
 
 
 def separate_chunked(
@@ -193,51 +245,53 @@ def separate_blocks(
     """
     stream = _Stream(blocks)
     glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
-    cut = _CUTS[chunking.edges]
-    waiting: list[_Chunk] = []
-    for index in itertools.count():
-        chunk = cut(stream, chunking, index)
-        if not chunk.last:
-            waiting.append(chunk)
-            if len(waiting) < batch_size:
-                continue
-        for batch in (waiting, [chunk] if chunk.last else []):
-            for member, estimates in zip(batch, _estimate_batch(estimate, batch), strict=True):
-                yield glue.add(member, estimates)
-        waiting = []
-        if chunk.last:
-            return
+    chunks = map(partial(_CUTS[chunking.edges], stream, chunking), itertools.count())
+    for batch in _batches(chunks, batch_size):
+        estimates = estimate(torch.cat([chunk.mixture for chunk in batch])).chunk(len(batch))
+        for member, estimated in zip(batch, estimates, strict=True):
+            yield glue.add(member, estimated)
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A piece of the mixture, and the positions of the piece and its core in the track."""
+    """A piece of the mixture, and positions in the track: of the piece, of its core, of the next core."""
 
     mixture: Tensor
     start: int
     core_start: int
     core_stop: int
+    next_start: int
     last: bool
 
 
-def _estimate_batch(estimate: Estimate, batch: list[_Chunk]) -> Iterable[Tensor]:
-    if not batch:
-        return []
-    estimates = estimate(torch.cat([chunk.mixture for chunk in batch]))
-    return estimates.chunk(len(batch))
+def _batches(chunks: Iterable[_Chunk], batch_size: int) -> Iterator[list[_Chunk]]:
+    """Chunks of one length, at most so many at once; the last chunk is alone."""
+    waiting: list[_Chunk] = []
+    for chunk in chunks:
+        if waiting and (chunk.last or chunk.mixture.shape != waiting[0].mixture.shape):
+            yield waiting
+            waiting = []
+        waiting.append(chunk)
+        if chunk.last or len(waiting) == batch_size:
+            yield waiting
+            waiting = []
+        if chunk.last:
+            return
 
 
 def _cut_signal(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     start = index * chunking.step
     stop = start + chunking.length
     core_start = start + chunking.trim if index else 0
+    next_start = start + chunking.step + chunking.trim
     last = not stream.reaches(stop + 1)
     if not last:
         stream.forget(start - chunking.step)
-        return _Chunk(stream.read(start, stop), start, core_start, stop - chunking.trim, last)
+        mixture = stream.read(start, stop)
+        return _Chunk(mixture, start, core_start, stop - chunking.trim, next_start, last)
     # The last chunk reaches back to the full length: more context, same grid.
     start = min(start, stream.stop - chunking.last(stream.stop))
-    return _Chunk(stream.read(start, stream.stop), start, core_start, stream.stop, last)
+    return _Chunk(stream.read(start, stream.stop), start, core_start, stream.stop, next_start, last)
 
 
 def _cut_padded(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
@@ -248,7 +302,8 @@ def _cut_padded(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     last = not stream.reaches(core_stop + 1)
     stream.forget(start)
     mixture = stream.read(start, start + chunking.length)
-    return _Chunk(mixture, start, core_start, min(core_stop, stream.stop) if last else core_stop, last)
+    core_end = min(core_stop, stream.stop) if last else core_stop
+    return _Chunk(mixture, start, core_start, core_end, core_start + chunking.step, last)
 
 
 def _cut_zeros(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
@@ -258,7 +313,21 @@ def _cut_zeros(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     stream.forget(core_start)
     mixture = pad(stream.read(core_start, core_stop), (chunking.trim, chunking.trim))
     core_end = min(core_stop, stream.stop) if last else core_stop
-    return _Chunk(mixture, core_start - chunking.trim, core_start, core_end, last)
+    start = core_start - chunking.trim
+    return _Chunk(mixture, start, core_start, core_end, core_start + chunking.step, last)
+
+
+def _cut_centered(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    core_start, widest = index * chunking.step, chunking.input_length
+    next_start = core_start + chunking.step
+    stream.reaches(core_start + widest)
+    last = not stream.reaches(next_start + 1)
+    core_stop = min(core_start + chunking.length, stream.stop)
+    samples = max(1, core_stop - core_start)
+    length = chunking.widen(samples)
+    start = core_start - (length - samples) // 2
+    stream.forget(core_start - widest)
+    return _Chunk(stream.read(start, start + length), start, core_start, core_stop, next_start, last)
 
 
 def _cut_shares(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
@@ -269,10 +338,17 @@ def _cut_shares(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     stream.reaches(stop)
     stream.forget(start)
     core_stop = min(stop, stream.stop) if last else stop
-    return _Chunk(stream.read(start, stop), start, max(start, 0), core_stop, last)
+    mixture = stream.read(start, stop)
+    return _Chunk(mixture, start, max(start, 0), core_stop, start + chunking.step, last)
 
 
-_CUTS = {"signal": _cut_signal, "padded": _cut_padded, "zeros": _cut_zeros, "shares": _cut_shares}
+_CUTS = {
+    "signal": _cut_signal,
+    "padded": _cut_padded,
+    "zeros": _cut_zeros,
+    "shares": _cut_shares,
+    "centered": _cut_centered,
+}
 
 
 class _Stream:
@@ -319,11 +395,7 @@ class _Glue:
         self._chunking = chunking
         self._ordered = ordered
         self._align_sources = align_sources if keeper is None else keeper.align
-        fade = torch.arange(chunking.overlap, dtype=torch.float64) + 0.5
-        self._fade_in = torch.sin(torch.pi / 2 * fade / max(1, chunking.overlap)) ** 2
-        self._fade_out = 1 - self._fade_in
-        if chunking.edges == "shares":
-            self._fade_in = self._fade_out = torch.ones_like(fade)
+        self._fade_in, self._fade_out = chunking.fade_in(), chunking.fade_out()
         self._tail: Tensor | None = None
         self._previous: tuple[int, Tensor] | None = None
 
@@ -340,8 +412,11 @@ class _Glue:
             core = torch.cat([head, core[..., seam:]], dim=-1)
         if chunk.last or not overlap:
             return core
-        self._tail = core[..., -overlap:] * self._fade_out.to(core)
-        return core[..., :-overlap]
+        # Near the end of a track, the tail of a centred chunk is shorter than the overlap.
+        done = chunk.next_start - chunk.core_start
+        tail = core[..., done:]
+        self._tail = tail * self._fade_out[: tail.shape[-1]].to(core)
+        return core[..., :done]
 
     def _align(self, start: int, estimates: Tensor) -> Tensor:
         if self._previous is not None:

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from soloist.errors import UsageError
 from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
 from soloist.networks import HybridNetwork
-from soloist.separators.separator import Finish, Normalization, Separator
+from soloist.separators.separator import ChunkEdges, Finish, Normalization, Separator
 from soloist.separators.waveform_separator import ItemLevel
 from soloist.transforms import HalfHopSTFT
 
@@ -38,6 +38,8 @@ class HybridSeparator(Separator):
         chunk_length: Best length of a chunk, samples.
         pad_to_chunk: Pad shorter mixtures with zeros at their ends to the length of a chunk, as in training.
         normalization: Normalisation of the audio; see `Separator`.
+        mean_to_each: Give each estimate the whole mean of the mixture back, as the published code does, in
+            place of an equal share.
         wiener: Filter of the estimated magnitudes and the mixture; None for none. The rest that
             `wiener.residual` asks for is dropped.
 
@@ -58,6 +60,7 @@ class HybridSeparator(Separator):
         chunk_length: int = 343980,
         pad_to_chunk: bool = False,
         normalization: Normalization = "track",
+        mean_to_each: bool = False,
         wiener: WienerEM | None = None,
     ) -> None:
         super().__init__(
@@ -68,6 +71,7 @@ class HybridSeparator(Separator):
         self.representation: Literal["complex", "magnitude"] = representation
         self.subbands = subbands
         self.pad_to_chunk = pad_to_chunk
+        self.mean_to_each = mean_to_each
         self.wiener = wiener
         self._chunk_length = chunk_length
         self._check_parts()
@@ -94,6 +98,29 @@ class HybridSeparator(Separator):
     def chunk_length(self) -> int:
         """Samples of a chunk."""
         return self._chunk_length
+
+    @property
+    def chunk_edges(self) -> ChunkEdges:
+        """Chunks as the published code cuts them."""
+        return "centered"
+
+    def input_length(self, samples: int) -> int:
+        """Length of a chunk, if the network always sees that; else the chunk alone.
+
+        Raises:
+            UsageError: The chunk is longer than those of the training.
+        """
+        if not self.pad_to_chunk:
+            return max(samples, self.minimum_length)
+        if samples > self.chunk_length:
+            seconds = self.chunk_length / self.sample_rate
+            raise UsageError(f"this model separates chunks of at most {seconds:g} s, as in its training")
+        return self.chunk_length
+
+    @property
+    def mean_share(self) -> float:
+        """An equal share of the mean for each estimate, or all of it."""
+        return 1.0 if self.mean_to_each else super().mean_share
 
     @property
     def graph(self) -> HybridNetwork:

@@ -16,6 +16,9 @@ from soloist.losses import Prediction
 
 Normalization = Literal["none", "track", "chunk"]
 
+ChunkEdges = Literal["signal", "centered"]
+"""Context of a separator's chunks; see `Chunking.edges`."""
+
 Finish = Callable[[Sequence[Tensor]], Tensor]
 """Post-processing: outputs of a graph to estimates `(batch, sources, channels, samples)`."""
 
@@ -119,26 +122,27 @@ class Level:
         """Bring a mixture `(batch, channels, samples)` to zero mean and unit deviation."""
         return (mixture - self.mean) / self.deviation
 
-    def restore(self, estimates: Tensor) -> Tensor:
-        """Bring estimates `(batch, sources, channels, samples)` back to the mixture's level.
+    def restore(self, estimates: Tensor, share: float) -> Tensor:
+        """Bring estimates back to the mixture's level.
 
-        Each estimate gets an equal share of the mean: estimates that add up to the normalised mixture add up
-        to the mixture.
+        Args:
+            estimates: `(batch, sources, channels, samples)`.
+            share: Part of the mean that each estimate gets; see `Separator.mean_share`.
         """
-        share = self.mean / estimates.shape[1]
-        return estimates * self.deviation[:, None] + share[:, None]
+        return estimates * self.deviation[:, None] + share * self.mean[:, None]
 
-    def restore_coefficients(self, coefficients: Tensor, ones: Tensor) -> Tensor:
+    def restore_coefficients(self, coefficients: Tensor, ones: Tensor, share: float) -> Tensor:
         """`restore` for coefficients of a linear transform.
 
         Args:
             coefficients: `(batch, sources, channels, ...)`.
             ones: Coefficients of a signal of ones, `(1, 1, ...)`.
+            share: Part of the mean that each estimate gets.
         """
         mean, deviation = (
             values.reshape(-1, *[1] * (coefficients.ndim - 1)) for values in (self.mean, self.deviation)
         )
-        return coefficients * deviation + mean / coefficients.shape[1] * ones[:, None]
+        return coefficients * deviation + share * mean * ones[:, None]
 
 
 class Separator(nn.Module):
@@ -188,6 +192,19 @@ class Separator(nn.Module):
         return 10 * self.sample_rate
 
     @property
+    def chunk_edges(self) -> ChunkEdges:
+        """Context of chunks: full chunks up to the end of the track, or as Demucs is run; see `Chunking`."""
+        return "signal"
+
+    def input_length(self, samples: int) -> int:
+        """Best length of the input of `estimate` for a centred chunk of `samples`: the rest is context.
+
+        Raises:
+            UsageError: The separator takes no chunks of this length.
+        """
+        return max(samples, self.minimum_length)
+
+    @property
     def receptive_field(self) -> int | None:
         """Samples on either side that an output sample can depend on; None if unbounded."""
         return None
@@ -209,6 +226,24 @@ class Separator(nn.Module):
         Chunks begin on multiples of the stride, on the grid of frames of the whole track.
         """
         return 1
+
+    @property
+    def mean_share(self) -> float:
+        """Part of the mixture's mean that each estimate gets back after normalisation.
+
+        With equal shares, estimates that add up to the normalised mixture add up to the mixture.
+        """
+        return 1 / len(self.sources)
+
+    def only(self, sources: Sequence[str]) -> Separator:
+        """A separator with these sources and the same estimates of them, as cheap as can be had.
+
+        The separator may have further sources, and shares its weights with this one.
+
+        Args:
+            sources: Names of some of the sources, at least one.
+        """
+        return self
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate a whole mixture at once; digital silence gives digital silence.
@@ -246,7 +281,7 @@ class Separator(nn.Module):
             mixture: Audio `(batch, channels, samples)`.
             level: Level that the mixture was normalised by.
         """
-        restored = estimates if level is None else level.restore(estimates)
+        restored = estimates if level is None else level.restore(estimates, self.mean_share)
         # A network with biases answers silence with a faint noise.
         return restored.masked_fill(is_silent(mixture)[:, None, None, None], 0.0)
 

@@ -50,7 +50,10 @@ class TransformSeparator(Separator):
         blocks = as_blocks(coefficients)
         if level is not None:
             ones = as_blocks(self.transform(mixture.new_ones(1, 1, mixture.shape[-1])))
-            blocks = [level.restore_coefficients(block, one) for block, one in zip(blocks, ones, strict=True)]
+            blocks = [
+                level.restore_coefficients(block, one, self.mean_share)
+                for block, one in zip(blocks, ones, strict=True)
+            ]
         silent = is_silent(mixture)
         blocks = [block.masked_fill(silent.view(-1, *[1] * (block.ndim - 1)), 0.0) for block in blocks]
         return blocks[0] if isinstance(coefficients, Tensor) else blocks

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.networks import WaveformNetwork
-from soloist.separators.separator import Finish, Normalization, Separator
+from soloist.separators.separator import ChunkEdges, Finish, Normalization, Separator
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class WaveformSeparator(Separator):
             channels, and undo this for each estimate.
         chunk_length: Best length of a chunk, samples.
         normalization: Normalisation of the audio; see `Separator`.
+        mean_to_each: See `HybridSeparator`.
 
     Raises:
         UsageError: Network and sources do not fit together.
@@ -69,6 +70,7 @@ class WaveformSeparator(Separator):
         standardize: bool = True,
         chunk_length: int = 441000,
         normalization: Normalization = "track",
+        mean_to_each: bool = False,
     ) -> None:
         super().__init__(
             sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
@@ -80,6 +82,7 @@ class WaveformSeparator(Separator):
             )
         self.network = network
         self.standardize = standardize
+        self.mean_to_each = mean_to_each
         self._chunk_length = chunk_length
 
     @property
@@ -91,6 +94,20 @@ class WaveformSeparator(Separator):
     def chunk_length(self) -> int:
         """Samples of a chunk."""
         return self._chunk_length
+
+    @property
+    def chunk_edges(self) -> ChunkEdges:
+        """Chunks as the published code cuts them."""
+        return "centered"
+
+    def input_length(self, samples: int) -> int:
+        """Least length that the network takes without padding."""
+        return self.network.valid_length(max(samples, self.minimum_length))
+
+    @property
+    def mean_share(self) -> float:
+        """An equal share of the mean for each estimate, or all of it."""
+        return 1.0 if self.mean_to_each else super().mean_share
 
     @property
     def graph(self) -> WaveformNetwork:

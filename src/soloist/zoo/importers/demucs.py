@@ -281,6 +281,7 @@ def _common_arguments(options: Options) -> dict[str, Any]:
         "sample_rate": rate,
         "channels": options["audio_channels"],
         "chunk_length": int(segment_of(options["segment"]) * rate),
+        "mean_to_each": True,
     }
 
 
