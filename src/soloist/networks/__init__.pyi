@@ -1,4 +1,5 @@
 from .conv_tasnet import ConvTasNet as ConvTasNet
+from .conv_tdf_net import ConvTDFNet as ConvTDFNet
 from .dual_path import DualPathRNN as DualPathRNN
 from .layers.bins_as_filters import BinsAsFilters as BinsAsFilters
 from .layers.contracts import MaskNetwork as MaskNetwork
@@ -11,6 +12,7 @@ from .layers.normalization import GlobalNorm as GlobalNorm
 from .open_unmix import CrossNetOpenUnmix as CrossNetOpenUnmix
 from .open_unmix import OpenUnmix as OpenUnmix
 from .recurrent_network import RecurrentNetwork as RecurrentNetwork
+from .scnet import SCNet as SCNet
 from .slicq_masks import Autoencoder as Autoencoder
 from .slicq_masks import BiLSTM as BiLSTM
 from .slicq_masks import BlockShape as BlockShape
@@ -25,6 +27,7 @@ from .sudormrf.group_communication import GroupCommSuDoRMRF as GroupCommSuDoRMRF
 from .sudormrf.improved import SuDoRMRF as SuDoRMRF
 from .sudormrf.original import OriginalSuDoRMRF as OriginalSuDoRMRF
 from .tasnet import TasNet as TasNet
+from .tfc_tdf_v3 import TFCTDFv3 as TFCTDFv3
 from .unet.intermediate_blocks import TDC as TDC
 from .unet.intermediate_blocks import TDCRNN as TDCRNN
 from .unet.intermediate_blocks import TDF as TDF
