@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -23,8 +24,6 @@ from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import ConvNorm, set_weight
 from soloist.networks.unet.intermediate_blocks import BandLayer, DenseTransform
 from soloist.resources import is_captured
-
-import torch
 
 
 class ConvTDFNet(SpectralNetwork):

@@ -21,7 +21,10 @@ __all__ = ["ImportedModel", "Importer", "PublishedCheckpoint", "importers", "loa
 
 
 def recognize(
-    state: Mapping[str, Tensor], folder: Path | None = None, metadata: Any = None
+    state: Mapping[str, Tensor],
+    folder: Path | None = None,
+    metadata: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> ImportedModel | None:
     """Build the separator of a published state dict; return None if no importer knows the names.
 
@@ -29,11 +32,12 @@ def recognize(
         state: Weights under the names of their authors.
         folder: Folder of the checkpoint file; None for weights without a file.
         metadata: Plain values that the file holds besides its weights; None for weights alone.
+        options: Facts from the model's card that the files do not hold.
 
     Raises:
         ModelError: An importer knows the names, but not the shapes, settings or options.
     """
-    checkpoint = PublishedCheckpoint(state, folder, metadata)
+    checkpoint = PublishedCheckpoint(state, folder, metadata, options or {})
     for importer in importers():
         if (found := importer.recognize(checkpoint)) is not None:
             return found

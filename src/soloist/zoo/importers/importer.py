@@ -22,11 +22,13 @@ class PublishedCheckpoint:
         state: Weights under the names that their authors gave them.
         folder: Folder of the file, in which settings may lie beside it; None for weights without a file.
         metadata: Plain values that the file holds besides its weights; None for weights alone.
+        options: Facts from the model's card that the files do not hold; empty for a model without a card.
     """
 
     state: Mapping[str, Tensor]
     folder: Path | None = None
     metadata: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
