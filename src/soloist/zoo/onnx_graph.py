@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_onnx(path: Path) -> dict[str, Any]:
         if len(graphs) != 1:
             raise ValueError("it has no graph")
         graph = read_message(graphs[0])
-        weights = dict(_tensor(each) for each in parts(graph, 5))
+        weights = dict(_tensor(each) for each in parts(graph, 5)) | dict(_constants(graph))
         facts = {
             "nodes": [_node(each) for each in parts(graph, 1)],
             "input": _input_shape(graph, weights),
@@ -63,9 +64,17 @@ def _node(data: bytes) -> dict[str, Any]:
     }
 
 
+def _constants(graph: Fields) -> Iterator[tuple[str, Tensor]]:
+    """Outputs of the nodes that are constants, with their values."""
+    for node in map(read_message, parts(graph, 1)):
+        if texts(node, 4) == ["Constant"]:
+            for value in parts(read_message(parts(node, 5)[0]), 5):
+                yield texts(node, 2)[0], _tensor(value)[1]
+
+
 def _tensor(data: bytes) -> tuple[str, Tensor]:
     fields = read_message(data)
-    name = texts(fields, 8)[0]
+    name = (texts(fields, 8) or ["a constant"])[0]
     if numbers(fields, 14)[-1:] == [_EXTERNAL]:
         raise ValueError(f"the weights of {name} are in another file")
     shape, (kind, *_) = numbers(fields, 1), numbers(fields, 2)
