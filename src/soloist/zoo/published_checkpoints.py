@@ -22,8 +22,10 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
+from soloist.zoo import onnx_graph
 from soloist.zoo.cards import Card, PublishedFile, check_name, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
+from soloist.zoo.importers.msst_options import options_beside
 from soloist.zoo.model_folder import check_state, save_model
 
 _NESTED = ("state_dict", "model_state_dict", "model")
@@ -60,7 +62,7 @@ def import_checkpoint(
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
     by_source = {file.source or _source(each): states[each] for each, file in files.items()}
-    model = _recognize(by_source, paths[0].resolve().parent, _plain(contents[paths[0]]))
+    model = _recognize(by_source, paths[0].resolve(), _plain(contents[paths[0]]))
     where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
@@ -90,6 +92,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Any:
     """Read the content of a checkpoint file."""
+    if path.suffix.lower() == onnx_graph.SUFFIX and path.is_file():
+        return onnx_graph.read_onnx(path)
     _check_container(path)
     try:
         return _load_inert(path)
@@ -253,10 +257,12 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
 
 
 def _recognize(
-    states: Mapping[str, Mapping[str, Tensor]], folder: Path, metadata: Any
+    states: Mapping[str, Mapping[str, Tensor]], path: Path, metadata: Any
 ) -> ImportedModel | None:
-    """Recognise one state dict with folder and metadata, else the state dicts of all sources as one."""
-    alone = recognize(next(iter(states.values())), folder, metadata) if len(states) == 1 else None
+    """Recognise one state dict with its file's neighbours and metadata, else those of all sources as one."""
+    alone = None
+    if len(states) == 1:
+        alone = recognize(next(iter(states.values())), path.parent, metadata, options_beside(path))
     if alone is not None:
         return alone
     return recognize(
