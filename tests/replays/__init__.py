@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from replays import auralflow, ismir2020_unets, mdx23c, mdxnet, nussl, scnet, sudo_rm_rf, xumx_slicq
+from replays import auralflow, ismir2020_unets, mdx23c, mdxnet, nussl, roformer, scnet, sudo_rm_rf, xumx_slicq
 from soloist.errors import ModelError
 
-_CODE_BASES = (auralflow, ismir2020_unets, mdx23c, mdxnet, nussl, scnet, sudo_rm_rf, xumx_slicq)
+_CODE_BASES = (auralflow, ismir2020_unets, mdx23c, mdxnet, nussl, roformer, scnet, sudo_rm_rf, xumx_slicq)
 
 
 def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Callable[..., Any]:

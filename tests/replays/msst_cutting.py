@@ -82,3 +82,40 @@ def read_slices(estimates: Tensor, slices: Mapping[str, Any]) -> dict[str, Tenso
     whole = estimates.shape[-1] // _BLOCK * _BLOCK
     blocks = estimates[..., :whole].double().unflatten(-1, (-1, _BLOCK))
     return {**found, "rms_0.1s": blocks.square().mean(dim=-1).sqrt()}
+
+
+def audio_separator_demix(estimate: Estimate, track: Tensor, chunk: int, overlaps: int) -> Tensor:
+    """Estimates `(sources, channels, samples)` of a track `(channels, samples)`, cut as by audio-separator.
+
+    The last chunk ends with the track, and samples that an estimate lacks at its end are zero.
+    """
+    samples, step = track.shape[-1], chunk // overlaps
+    last = max(0, samples - chunk)
+    total, weight = 0.0, torch.zeros(samples)
+    for start in [*range(0, last, step), last]:
+        piece = track[:, start : start + chunk]
+        window = torch.hamming_window(chunk, periodic=False)[: piece.shape[-1]]
+        estimated = estimate(piece[None])[0]
+        estimated = pad(estimated, (0, piece.shape[-1] - estimated.shape[-1])) * window
+        total = total + pad(estimated, (start, samples - start - piece.shape[-1]))
+        weight[start : start + piece.shape[-1]] += window
+    return total / weight.clamp(min=1e-10)
+
+
+def with_flips(separate: Estimate) -> Estimate:
+    """Average of a separation with those of the track with swapped channels and with the other polarity."""
+
+    def run(track: Tensor) -> Tensor:
+        return (separate(track) + separate(track.flip(0)).flip(1) - separate(-track)) / 3
+
+    return run
+
+
+def with_bigshifts(separate: Estimate, count: int) -> Estimate:
+    """Average of the separations of a track that is rotated by parts of its length."""
+
+    def run(track: Tensor) -> Tensor:
+        shifts = [index * (track.shape[-1] // count) for index in range(count)]
+        return sum(separate(track.roll(shift, -1)).roll(-shift, -1) for shift in shifts) / count
+
+    return run

@@ -12,6 +12,10 @@ from .layers.normalization import GlobalNorm as GlobalNorm
 from .open_unmix import CrossNetOpenUnmix as CrossNetOpenUnmix
 from .open_unmix import OpenUnmix as OpenUnmix
 from .recurrent_network import RecurrentNetwork as RecurrentNetwork
+from .roformer.blocks import RoFormerDesign as RoFormerDesign
+from .roformer.bs_roformer import BSRoFormer as BSRoFormer
+from .roformer.mel_band_roformer import MelBandRoFormer as MelBandRoFormer
+from .scnet import PathAttention as PathAttention
 from .scnet import SCNet as SCNet
 from .slicq_masks import Autoencoder as Autoencoder
 from .slicq_masks import BiLSTM as BiLSTM

@@ -25,6 +25,8 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
+from soloist.networks.roformer.positions import RotaryPositions
+from soloist.networks.roformer.transformer import Attention, Axis, Transformer
 from soloist.resources import is_captured
 
 
@@ -43,6 +45,7 @@ class SCNet(SpectralNetwork):
         conv_kernel: Frames of a kernel in a convolution module, odd.
         num_dual_paths: Dual paths, an even number.
         expand: Ratio of hidden features to channels in a recurrent layer.
+        attention: Transformers in place of recurrent layers; None for recurrent ones.
         masked: Estimate complex masks in place of spectra, with a position code for each bin of the input.
         normalized: Bring the spectrogram to zero mean and unit deviation, and the estimates back.
 
@@ -64,6 +67,7 @@ class SCNet(SpectralNetwork):
         conv_kernel: int = 3,
         num_dual_paths: int = 6,
         expand: int = 1,
+        attention: PathAttention | None = None,
         masked: bool = False,
         normalized: bool = False,
     ) -> None:
@@ -83,7 +87,7 @@ class SCNet(SpectralNetwork):
             bins = sum(bands.compressed)
         self.decoders = nn.ModuleList(decoders)
         self.dual_paths = nn.ModuleList(
-            DualPath(dims[-1] * (1 + index % 2), expand) for index in range(num_dual_paths)
+            DualPath(dims[-1] * (1 + index % 2), expand, attention) for index in range(num_dual_paths)
         )
         planes = dims[0] * num_sources
         self.position = nn.Parameter(torch.zeros(1, dims[0], num_bins, 1)) if masked else None
@@ -307,25 +311,69 @@ class SparseUp(nn.Module):
         return torch.cat(expanded, dim=2)
 
 
+@dataclass(frozen=True)
+class PathAttention:
+    """Transformers of the dual paths, with rotary positions.
+
+    Attributes:
+        depth: Layers of a transformer.
+        heads: Heads of an attention.
+        head_dim: Features of a head.
+        dropout: Probability, in training.
+    """
+
+    depth: int = 1
+    heads: int = 8
+    head_dim: int = 64
+    dropout: float = 0.0
+
+
 class DualPath(nn.Module):
-    """Recurrence along frequency, then along time; each is normalised before, and added to its input.
+    """Recurrence or attention along frequency, then along time; each sees normalised features, and adds to them.
 
     Args:
         channels: Channels of input and output.
         expand: Ratio of hidden features, for each direction, to channels.
+        attention: Transformers in place of recurrent layers; None for recurrent ones.
     """
 
-    def __init__(self, channels: int, expand: int) -> None:
+    def __init__(self, channels: int, expand: int, attention: PathAttention | None) -> None:
         super().__init__()
         self.frequency_norm, self.time_norm = nn.GroupNorm(1, channels), nn.GroupNorm(1, channels)
-        self.frequency_path, self.time_path = (SequenceRNN(channels, expand * channels) for _ in range(2))
+        axes: tuple[Axis, Axis] = ("bands", "frames")
+        self.frequency_path, self.time_path = (
+            SequenceRNN(channels, expand * channels, axis)
+            if attention is None
+            else SequenceAttention(channels, attention, axis)
+            for axis in axes
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, bins, frames)` to the same shape."""
-        along = rearrange(self.frequency_norm(x), "b c f t -> f (b t) c")
-        x = x + rearrange(self.frequency_path(along), "f (b t) c -> b c f t", b=x.shape[0])
-        along = rearrange(self.time_norm(x), "b c f t -> t (b f) c")
-        return x + rearrange(self.time_path(along), "t (b f) c -> b c f t", b=x.shape[0])
+        x = x + self.frequency_path(self.frequency_norm(x))
+        return x + self.time_path(self.time_norm(x))
+
+
+class SequenceAttention(nn.Module):
+    """Transformer along frequency or time.
+
+    Args:
+        features: Features of a step.
+        attention: Sizes of the transformer.
+        axis: Axis of the sequences: "bands" for frequency.
+    """
+
+    def __init__(self, features: int, attention: PathAttention, axis: Axis) -> None:
+        super().__init__()
+        heads, size, dropout = attention.heads, attention.head_dim, attention.dropout
+        layers = [Attention(features, heads, size, axis, dropout) for _ in range(attention.depth)]
+        self.transformer = Transformer(layers, features, axis, norm=True, dropout=dropout)
+        self.positions = RotaryPositions(size, heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, features, bins, frames)` to the same shape."""
+        tokens = rearrange(x, "b c f t -> b t f c").contiguous()
+        return rearrange(self.transformer(tokens, self.positions), "b t f c -> b c f t")
 
 
 class SequenceRNN(nn.Module):
@@ -334,16 +382,20 @@ class SequenceRNN(nn.Module):
     Args:
         features: Features of a step.
         hidden_size: Hidden features of each direction.
+        axis: Axis of the sequences: "bands" for frequency.
     """
 
-    def __init__(self, features: int, hidden_size: int) -> None:
+    def __init__(self, features: int, hidden_size: int, axis: Axis) -> None:
         super().__init__()
+        self.axis = axis
         self.lstm = nn.LSTM(features, hidden_size, bidirectional=True)
         self.linear = nn.Linear(2 * hidden_size, features)
 
-    def forward(self, sequence: Tensor) -> Tensor:
-        """Map `(steps, batch, features)` to the same shape."""
-        return self.linear(self.lstm(sequence)[0])
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(batch, features, bins, frames)` to the same shape."""
+        steps = "f (b t) c" if self.axis == "bands" else "t (b f) c"
+        hidden, _ = self.lstm(rearrange(x, f"b c f t -> {steps}"))
+        return rearrange(self.linear(hidden), f"{steps} -> b c f t", b=x.shape[0])
 
 
 def to_modulations(x: Tensor) -> Tensor:

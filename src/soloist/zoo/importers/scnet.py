@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soloist.config import configuration_of
 from soloist.errors import ModelError, SoloistError
-from soloist.networks import SCNet
+from soloist.networks import PathAttention, SCNet
 from soloist.separators import SpectralSeparator, build_separator
 from soloist.transforms import STFT
 from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
@@ -56,6 +56,19 @@ _DEFAULTS: dict[str, Any] = {
     "normalize_spectrum": False,
 }
 """Settings of the original, with its defaults."""
+
+_ATTENTION: dict[str, Any] = {
+    "tran_rotary_embedding_dim": 64,
+    "tran_depth": 1,
+    "tran_heads": 8,
+    "tran_dim_head": 64,
+    "tran_attn_dropout": 0.0,
+    "tran_ff_dropout": 0.0,
+    "tran_flash_attn": False,
+}
+"""Settings of transformers in place of recurrent layers."""
+
+_FIRST_ATTENTION = "separation_net.dp_modules.0.time_layer.layers.0.0.to_qkv.weight"
 
 
 class SCNetImporter(Importer):
@@ -104,8 +117,10 @@ def from_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> dic
         ModelError: A setting is missing or unknown, or the sources are not the instruments.
     """
     model = section(options, "model", SYSTEM)
-    check_model_keys(model, _DEFAULTS, SYSTEM)
-    settings = {**_DEFAULTS, **model}
+    attentive = _FIRST_ATTENTION in state
+    known = {**_DEFAULTS, **(_ATTENTION if attentive else {})}
+    check_model_keys(model, known, SYSTEM)
+    settings = {**known, **model}
     # The network's own order is that of its output.
     sources = [str(name) for name in settings["sources"]]
     if "training" in options and sorted(named := instruments(options, SYSTEM)) != sorted(sources):
@@ -122,7 +137,7 @@ def from_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> dic
             window_length=settings["win_size"],
             orthonormal=bool(settings["normalized"]),
         ),
-        network=_network(settings, len(sources), masked=masked),
+        network=_network(settings, len(sources), masked=masked, attentive=attentive),
         sources=sources,
         sample_rate=options.get("audio", {}).get("sample_rate", 44100),
         channels=settings["audio_channels"],
@@ -134,7 +149,9 @@ def from_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> dic
     )
 
 
-def _network(settings: Mapping[str, Any], num_sources: int, *, masked: bool) -> dict[str, Any]:
+def _network(
+    settings: Mapping[str, Any], num_sources: int, *, masked: bool, attentive: bool
+) -> dict[str, Any]:
     low, middle, *_ = settings["band_SR"]
     return configuration_of(
         SCNet,
@@ -149,8 +166,25 @@ def _network(settings: Mapping[str, Any], num_sources: int, *, masked: bool) -> 
         conv_kernel=settings["conv_kernel"],
         num_dual_paths=settings["num_dplayer"],
         expand=settings["expand"],
+        attention=_attention(settings) if attentive else None,
         masked=masked,
         normalized=bool(settings["normalize_spectrum"]),
+    )
+
+
+def _attention(settings: Mapping[str, Any]) -> dict[str, Any]:
+    head, rotated = settings["tran_dim_head"], settings["tran_rotary_embedding_dim"]
+    if head != rotated:
+        raise ModelError(
+            f"an {SYSTEM} whose positions turn {rotated} of the {head} features of a head "
+            "(tran_rotary_embedding_dim) is not supported"
+        )
+    return configuration_of(
+        PathAttention,
+        depth=settings["tran_depth"],
+        heads=settings["tran_heads"],
+        head_dim=head,
+        dropout=settings["tran_attn_dropout"],
     )
 
 
@@ -167,9 +201,26 @@ _RENAMED = [
     (r"^pos_embed_f$", "position"),
 ]
 
+_TRANSFORMER = [
+    (r"\.layers\.(\d+)\.0\.", r".layers.\1.attention."),
+    (r"\.layers\.(\d+)\.1\.net\.0\.gamma$", r".layers.\1.feed_forward.norm.gain"),
+    (r"\.layers\.(\d+)\.1\.net\.1\.", r".layers.\1.feed_forward.expand."),
+    (r"\.layers\.(\d+)\.1\.net\.4\.", r".layers.\1.feed_forward.contract."),
+    (r"\.gamma$", ".gain"),
+    (r"\.to_qkv\.", ".qkv."),
+    (r"\.to_gates\.", ".gates."),
+    (r"\.to_out\.0\.", ".out."),
+]
+
 
 def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {_renamed(name): value[:, :, None] if value.ndim == 3 else value for name, value in state.items()}
+    # Positions are the same in all layers; the first convolution of transformers is never used.
+    unused = re.compile(r"first_conv\.weight|.*layers\.[1-9]\d*\.0\.rotary_embed\.freqs")
+    return {
+        _renamed(name): value[:, :, None] if value.ndim == 3 else value
+        for name, value in state.items()
+        if not unused.fullmatch(name)
+    }
 
 
 def _renamed(name: str) -> str:
@@ -184,6 +235,13 @@ def _renamed(name: str) -> str:
         index, part, axis, kind = match.groups()
         where = f"{_PATHS[axis]}_norm" if part == "norm" else f"{_PATHS[axis]}_path.{part}"
         return f"dual_paths.{index}.{where}.{kind}"
-    for pattern, replacement in _RENAMED:
+    layer = r"separation_net\.dp_modules\.(\d+)\.(freq|time)_layer\.(.+)"
+    if match := re.fullmatch(layer, name):
+        index, axis, rest = match.groups()
+        path = f"dual_paths.{index}.{'frequency' if axis == 'freq' else axis}_path"
+        if rest == "layers.0.0.rotary_embed.freqs":
+            return f"{path}.positions.frequencies"
+        name = f"{path}.transformer.{rest}"
+    for pattern, replacement in [*_RENAMED, *_TRANSFORMER]:
         name = re.sub(pattern, replacement, name)
     return name
