@@ -145,6 +145,8 @@ TREES: dict[str, Callable[[Path], None]] = {
     "xumx-slicq-musdb18hq": write_musdb18hq,
     "umx-musdb18hq": write_musdb18hq,
     "xumx-musdb18hq": write_musdb18hq,
+    "mdx23c-musdb18hq": write_musdb18hq,
+    "scnet-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
     "tiny-mask-inference": write_digits,
     "tiny-deep-clustering": write_digits,

@@ -42,7 +42,9 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
     if "overlap" in config:
         audio = config["yaml"]["audio"]
         chunk = audio["hop_length"] * (audio["dim_t"] - 1)
-        return lambda track: read_slices(sdx23_demix(estimate, track, chunk, config["overlap"]), config["slices"])
+        return lambda track: read_slices(
+            sdx23_demix(estimate, track, chunk, config["overlap"]), config["slices"]
+        )
 
     def run(track: Tensor) -> dict[str, Tensor]:
         inference = config["yaml"]["inference"]

@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
-from soloist.networks.layers.convolutions import Activation, make_activation, map_bins
+from soloist.networks.layers.convolutions import Activation, make_activation, map_bins, set_weight
 from soloist.resources import is_captured
 
 BlockNorm = Literal["batch", "instance", "group", "none"]
@@ -157,6 +157,13 @@ class TFCTDFv3(SpectralNetwork):
         # In a graph, a slice would be fixed to the case of the example: frames to cut, or none.
         return pad(estimates, (0, frames - estimates.shape[-1])) if is_captured() else estimates[..., :frames]
 
+    def optimize(self) -> None:
+        """Choose the fastest memory layout on a CPU: channels last."""
+        self.channels_last = True
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                set_weight(module, module.weight.detach(), None)
+
     def _map(self, bands: Tensor) -> Tensor:
         """Map sub-bands `(batch, planes, frequency, frames)` to those of the sources."""
         first = x = self.entry(bands)
@@ -210,8 +217,8 @@ class ResidualBlock(nn.Module):
         shortcut = self.shortcut(x)
         x = self.first(self.before_first(x))
         units = map_bins(self.before_narrow(x), self.narrow.weight)
-        x = x + map_bins(self.before_wide(units), self.wide.weight)
-        return self.second(self.before_second(x)) + shortcut
+        x = _add(map_bins(self.before_wide(units), self.wide.weight), x)
+        return _add(self.second(self.before_second(x)), shortcut)
 
 
 class NormActivation(nn.Module):
@@ -239,10 +246,32 @@ class NormActivation(nn.Module):
         }
         self.norm = norms[norm]()
         self.activation = _activation(activation, elu_alpha)
+        self.inplace = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise and activate; keep the shape."""
-        return self.activation(self.norm(x))
+        x = self._normalize(x)
+        inplace = self.inplace and not isinstance(self.norm, nn.Identity) and not torch.is_grad_enabled()
+        return torch.ops.aten.gelu_(x) if inplace else self.activation(x)
+
+    def optimize(self) -> None:
+        """Activate in place."""
+        self.inplace = isinstance(self.activation, nn.GELU)
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        if not isinstance(norm, nn.InstanceNorm2d):
+            return norm(x)
+        # Not by the module, which refuses a single value.
+        if len(x) > 1 or torch.is_grad_enabled() or is_captured():
+            return torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
+        # For one item the same as a norm over the batch, which keeps the memory layout.
+        return torch.batch_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
+
+
+def _add(x: Tensor, other: Tensor) -> Tensor:
+    """Sum of two tensors, without gradients in place of the first."""
+    return x + other if torch.is_grad_enabled() or is_captured() else x.add_(other)
 
 
 def _activation(name: Activation, elu_alpha: float) -> nn.Module:

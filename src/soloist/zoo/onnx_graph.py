@@ -59,7 +59,9 @@ def _node(data: bytes) -> dict[str, Any]:
         "inputs": texts(fields, 1),
         "outputs": texts(fields, 2),
         "attributes": {
-            texts(each, 1)[0]: numbers(each, 8) or numbers(each, 3) for each in attributes if 8 in each or 3 in each
+            texts(each, 1)[0]: numbers(each, 8) or numbers(each, 3)
+            for each in attributes
+            if 8 in each or 3 in each
         },
     }
 

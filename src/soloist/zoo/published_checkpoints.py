@@ -256,9 +256,7 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     return named
 
 
-def _recognize(
-    states: Mapping[str, Mapping[str, Tensor]], path: Path, metadata: Any
-) -> ImportedModel | None:
+def _recognize(states: Mapping[str, Mapping[str, Tensor]], path: Path, metadata: Any) -> ImportedModel | None:
     """Recognise one state dict with its file's neighbours and metadata, else those of all sources as one."""
     alone = None
     if len(states) == 1:

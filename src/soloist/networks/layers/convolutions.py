@@ -70,7 +70,11 @@ def make_norm(channels: int, groups: int | None, affine: bool = True) -> nn.Modu
         groups: Groups of a group norm; None for BatchNorm.
         affine: Give the norm a gain and a shift.
     """
-    return nn.BatchNorm2d(channels, affine=affine) if groups is None else nn.GroupNorm(groups, channels, affine=affine)
+    return (
+        nn.BatchNorm2d(channels, affine=affine)
+        if groups is None
+        else nn.GroupNorm(groups, channels, affine=affine)
+    )
 
 
 class Whitening(nn.Module):

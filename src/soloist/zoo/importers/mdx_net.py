@@ -164,7 +164,9 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _require(facts: Mapping[str, Any]) -> None:
     if "n_fft" not in facts:
-        raise ModelError(f"this {SYSTEM} does not say its n_fft: write it into a YAML beside it, under the same name")
+        raise ModelError(
+            f"this {SYSTEM} does not say its n_fft: write it into a YAML beside it, under the same name"
+        )
 
 
 # The layers of a network in their order, from a graph or from a state dict.
@@ -288,8 +290,16 @@ def _assemble(layers: list[_Layer | str]) -> Layout:
         for block in blocks
     )
     ends = isinstance(entry, _Layer) and isinstance(leave, _Layer) and entry.active and not leave.active
-    if not ends or not alike or not first.convolutions or not depth == len(ups) == skips or len(blocks) != 2 * depth + 1:
-        raise ModelError(f"this file is no {SYSTEM}: its layers are not those of a U-Net with products of features")
+    if (
+        not ends
+        or not alike
+        or not first.convolutions
+        or not depth == len(ups) == skips
+        or len(blocks) != 2 * depth + 1
+    ):
+        raise ModelError(
+            f"this file is no {SYSTEM}: its layers are not those of a U-Net with products of features"
+        )
     assert isinstance(entry, _Layer)
     assert isinstance(leave, _Layer)
     named = {"entry": entry, **_named_blocks(blocks, depth)}
