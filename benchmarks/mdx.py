@@ -1,7 +1,7 @@
 """Speed and memory of MDX23C, SCNet and MDX-Net, compared with their authors' code.
 
-Both run the same weights on one chunk of noise, alternately in one process. The originals are read from a folder
-with the packages `msst` (0.1.0) and, for MDX-Net, an eager transcription of its formulas is made here:
+Both run the same weights on one chunk of noise, alternately in one process. The originals of MDX23C and SCNet
+are read from a folder with the package `msst` (0.1.0); that of MDX-Net is an eager transcription of its formulas:
 
     pip download --no-deps msst==0.1.0 && unzip -d PEERS msst-*.whl
     python benchmarks/mdx.py scnet --peers PEERS [--threads 2] [--rounds 5] [--memory ours|theirs]
@@ -82,7 +82,7 @@ def make_mdx23c(arguments: argparse.Namespace) -> Pair:
     settings = mdx23c_settings(arguments.channels)
     original = TFC_TDF_net(settings).eval()
     ours = mdx23c.make_separator(mdx23c.from_options(settings), original.state_dict())
-    return original, ours, 261120
+    return original, ours, 1024 * (arguments.frames - 1)
 
 
 def make_mdxnet(arguments: argparse.Namespace) -> Pair:
@@ -104,7 +104,7 @@ def make_mdxnet(arguments: argparse.Namespace) -> Pair:
         output = nn.functional.pad(plain(planes), (0, 0, 0, 1))
         return ours.synthesize(ours.finish(output, spectrum), mixture.shape[-1])
 
-    return original, ours, 1024 * 255
+    return original, ours, 1024 * (arguments.frames - 1)
 
 
 class PlainConvTDFNet(nn.Module):
@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--frames", type=int, default=256, help="of a chunk of MDX23C and MDX-Net")
     parser.add_argument("--memory", choices=["ours", "theirs"])
     arguments = parser.parse_args()
     for name in ("msst", "msst.models") if arguments.peers else ():
@@ -196,15 +197,14 @@ def main() -> None:
         expected = original(mixture)
         ours.optimize()
         length = min(expected.shape[-1], samples)
+        peak = expected.abs().max()
         error = (ours(mixture)[..., :length] - expected[..., :length]).abs().max()
         seconds = measure(
             {"original": lambda: original(mixture), "ours": lambda: ours(mixture)}, arguments.rounds
         )
     for name, value in seconds.items():
         print(f"{name:9s} {value:7.2f} s")
-    print(
-        f"ratio     {seconds['ours'] / seconds['original']:7.3f}   (difference {error / expected.abs().max():.1e})"
-    )
+    print(f"ratio     {seconds['ours'] / seconds['original']:7.3f}   (difference {error / peak:.1e})")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""MDX-Net as vectors record it: networks, ONNX graphs, audio-separator end to end, the challenge's submission.
+"""MDX-Net as vectors record it: networks, audio-separator end to end, the challenge's submission.
 
 audio-separator's defects are included: the level of the primary stem, and a secondary stem on another scale.
 """

@@ -1,6 +1,6 @@
 """Whole tracks as Music-Source-Separation-Training, kuielab/sdx23 and audio-separator cut them.
 
-Defects included: the windows of a batch are those of its first or last chunk, and what no window covers is zero.
+Defects included: the windows of a batch are those of its first or last chunk; what no window covers is zero.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
 
 
 def _estimate_even_frames(separator: SpectralSeparator, mixture: Tensor) -> Tensor:
-    """Estimate from a mixture `(batch, channels, samples)`, padded by at least a sample to an even number of frames."""
+    """Estimate from `(batch, channels, samples)`, padded by a sample or more to an even number of frames."""
     samples, hop = mixture.shape[-1], separator.transform.hop_length
     hops = samples // hop + 1
     hops += 1 - hops % 2

@@ -69,7 +69,7 @@ class ConvTDFNet(SpectralNetwork):
             raise UsageError(f"num_blocks {num_blocks} and kernel {kernel} must be odd")
         if num_input_bins > num_bins or num_input_bins % 2**depth or num_muted_bins >= num_input_bins:
             raise UsageError(
-                f"num_input_bins {num_input_bins} must exceed num_muted_bins {num_muted_bins}, not exceed num_bins "
+                f"num_input_bins {num_input_bins} must exceed num_muted_bins {num_muted_bins}, not num_bins "
                 f"{num_bins}, and be divisible by {2**depth}, for {num_blocks} blocks"
             )
         self.num_bins, self.num_input_bins, self.num_muted_bins = num_bins, num_input_bins, num_muted_bins

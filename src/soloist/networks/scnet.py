@@ -220,6 +220,9 @@ class SparseDown(nn.Module):
             nn.Conv2d(in_channels, channels, (size, 1), (stride, 1))
             for size, stride in zip(bands.kernels, bands.strides, strict=True)
         )
+        self.paddings = [
+            _padding(*sizes) for sizes in zip(bands.full, bands.strides, bands.kernels, strict=True)
+        ]
         hidden = int(channels / compress)
         self.refinements = nn.ModuleList(
             nn.Sequential(*(FrameModule(channels, hidden, kernel) for _ in range(depth))) for depth in depths
@@ -234,9 +237,9 @@ class SparseDown(nn.Module):
         """
         refined = []
         parts = x.split(list(self.bands.full), dim=2)
-        for part, compression, refinement in zip(parts, self.compressions, self.refinements, strict=True):
-            below, above = _padding(part.shape[2], compression.stride[0], compression.kernel_size[0])
-            part = F.pad(part, (0, 0, below, above)) if below + above else part
+        bands = zip(parts, self.paddings, self.compressions, self.refinements, strict=True)
+        for part, padding, compression, refinement in bands:
+            part = F.pad(part, (0, 0, *padding)) if any(padding) else part
             refined.append(F.gelu(refinement(compression(part))))
         skip = torch.cat(refined, dim=2)
         return self.mix(skip), skip
@@ -312,7 +315,7 @@ class SparseUp(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Expand `(batch, channels, compressed frequency, frames)` to `(batch, out_channels, frequency, frames)`."""
+        """Expand compressed `(batch, channels, ...)` to `(batch, out_channels, frequency, frames)`."""
         weight = self.mix.weight
         if weight.shape[1] > x.shape[1]:
             weight = weight.unflatten(1, (2, -1)).sum(dim=1)
@@ -348,7 +351,7 @@ class PathAttention:
 
 
 class DualPath(nn.Module):
-    """Recurrence or attention along frequency, then along time; each sees normalised features, and adds to them.
+    """Recurrence or attention along frequency, then along time, on normalised features; both are added.
 
     Args:
         channels: Channels of input and output.
@@ -446,7 +449,7 @@ def from_modulations(x: Tensor, frames: int) -> Tensor:
 
 
 def _fourier_matrices(like: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines `(frames, frames // 2 + 1)` of the orthonormal transform, for graphs without complex numbers."""
+    """Cosines and sines `(frames, frames // 2 + 1)` of the orthonormal transform, for graphs."""
     time, frequency = (torch.arange(n, device=like.device) for n in (frames, frames // 2 + 1))
     # The remainder keeps angles small, and so exact.
     angles = (time[:, None] * frequency % frames).to(like.dtype) * (2 * torch.pi / frames)

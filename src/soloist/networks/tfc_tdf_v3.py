@@ -79,8 +79,8 @@ class TFCTDFv3(SpectralNetwork):
         frames_scale, bins_scale = scale
         if num_input_bins > num_bins or num_input_bins % (num_subbands * bins_scale**num_scales):
             raise UsageError(
-                f"num_input_bins {num_input_bins} must not exceed num_bins, which is {num_bins}, and be divisible "
-                f"by {num_subbands} sub-bands times {bins_scale} to the power of {num_scales} (num_scales)"
+                f"num_input_bins {num_input_bins} must not exceed num_bins, which is {num_bins}, and be "
+                f"divisible by {num_subbands} sub-bands times {bins_scale} to the power of {num_scales}"
             )
         self.num_bins, self.num_input_bins, self.num_subbands = num_bins, num_input_bins, num_subbands
         self.frames_scale, self.num_scales = frames_scale, num_scales
@@ -201,7 +201,7 @@ class ResidualBlock(nn.Module):
         units = num_bins // bottleneck_factor
         if not units:
             raise UsageError(
-                f"bottleneck_factor {bottleneck_factor} is too large for the {num_bins} bins of the lowest level"
+                f"bottleneck_factor {bottleneck_factor} is too large for the {num_bins} bins of a level"
             )
         self.shortcut = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.before_first = before(in_channels)

@@ -27,9 +27,9 @@ def read_onnx(path: Path) -> dict[str, Any]:
 
     Returns:
         `state_dict` with the weights by their names, and `onnx` with plain facts: `nodes`, each a mapping of
-        `op`, `inputs`, `outputs` and whole-numbered `attributes`; `input`, the shape of the first input, where 0
-        stands for a free axis; and `tail_hash`, the MD5 of the last 10,240,000 bytes, by which Ultimate Vocal
-        Remover knows its models.
+        `op`, `inputs`, `outputs` and whole-numbered `attributes`; `input`, the shape of the first input, in
+        which 0 stands for a free axis; and `tail_hash`, the MD5 of the last 10,240,000 bytes, by which
+        Ultimate Vocal Remover knows its models.
 
     Raises:
         ModelError: The file cannot be read, is no ONNX file, or keeps its weights in other files.

@@ -57,9 +57,10 @@ _FEWEST = 16
 
 
 def run_lstm(lstm: nn.LSTM, sequences: Tensor) -> Tensor:
-    """Run an LSTM of one layer on `(steps, batch, features)`, on a processor with a part of the batch in each thread.
+    """Run an LSTM of one layer on `(steps, batch, features)`.
 
-    oneDNN's threads wait for each other at each step; parts of the batch do not.
+    On a processor, each thread runs a part of the batch: oneDNN's threads would wait for each other at each
+    step.
     """
     threads = min(torch.get_num_threads(), sequences.shape[1] // _FEWEST)
     if threads < 2 or torch.is_grad_enabled() or is_captured() or not sequences.is_cpu:

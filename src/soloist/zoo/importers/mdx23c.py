@@ -25,8 +25,8 @@ CARD = {
     "system": "MDX23C (TFC-TDF v3)",
     "licence": {"code": "MIT"},
     "citation": (
-        "Minseok Kim, Jun Hyung Lee, Soonyoung Jung: Sound Demixing Challenge 2023 Music Demixing Track Technical "
-        "Report: TFC-TDF-UNet v3. arXiv 2306.09382."
+        "Minseok Kim, Jun Hyung Lee, Soonyoung Jung: Sound Demixing Challenge 2023 Music Demixing Track "
+        "Technical Report: TFC-TDF-UNet v3. arXiv 2306.09382."
     ),
 }
 

@@ -1,7 +1,7 @@
 """MDX-Net: ONNX files of KUIELab and of Ultimate Vocal Remover, and Lightning checkpoints of their training.
 
-A graph is read in the order of its nodes, because exporters fold norms into convolutions and rename weights. The
-original's feature maps are `(batch, channels, frames, frequency)`.
+A graph is read in the order of its nodes, because exporters fold norms into convolutions and rename weights.
+The original's feature maps are `(batch, channels, frames, frequency)`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ CARD = {
     "system": SYSTEM,
     "licence": {"code": "MIT"},
     "citation": (
-        "Minseok Kim, Woosung Choi, Jaehwa Chung, Daewon Lee, Soonyoung Jung: KUIELab-MDX-Net: A Two-Stream Neural "
-        "Network for Music Demixing. MDX Workshop at ISMIR 2021, arXiv 2111.12203."
+        "Minseok Kim, Woosung Choi, Jaehwa Chung, Daewon Lee, Soonyoung Jung: KUIELab-MDX-Net: A Two-Stream "
+        "Neural Network for Music Demixing. MDX Workshop at ISMIR 2021, arXiv 2111.12203."
     ),
 }
 
@@ -137,8 +137,8 @@ def _facts(options: Mapping[str, Any], tail_hash: str) -> dict[str, Any]:
     facts = {**known, **published, **_given(options)}
     if "n_fft" not in facts:
         raise ModelError(
-            f"no facts are known about this {SYSTEM} (hash {tail_hash}): write n_fft and stem into a YAML beside "
-            "it, under the same name"
+            f"no facts are known about this {SYSTEM} (hash {tail_hash}): write n_fft and stem into a YAML "
+            "beside it, under the same name"
         )
     return facts
 
@@ -268,7 +268,9 @@ def _continue(layer: _Layer, op: str, fixed: list[Tensor]) -> bool:
 
 def _assemble(layers: list[_Layer | str]) -> Layout:
     """Put the layers of a U-Net together, and check that they are one."""
-    downs, ups, blocks = [], [], [_Block()]
+    downs: list[_Layer] = []
+    ups: list[_Layer] = []
+    blocks = [_Block()]
     entry, *inner, leave = layers if len(layers) > 2 else ["join"] * 3
     skips = 0
     for layer in inner:
@@ -316,7 +318,7 @@ def _assemble(layers: list[_Layer | str]) -> Layout:
 
 def _named_blocks(blocks: list[_Block], depth: int) -> dict[str, _Layer]:
     """Layers of the blocks under Soloist's names."""
-    named = {}
+    named: dict[str, _Layer] = {}
     for index, block in enumerate(blocks):
         place = (
             f"encoders.{index}"

@@ -1,7 +1,7 @@
 """Settings of a checkpoint in the YAML of Music-Source-Separation-Training, of audio-separator and of UVR.
 
-The file lies beside the checkpoint. Lists are tagged as Python's tuples in it, which are read as lists; no other
-tag of Python is read.
+The file lies beside the checkpoint. Lists are tagged as Python's tuples in it, which are read as lists;
+no other tag of Python is read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ class _Loader(yaml.SafeLoader):
     """Safe loader that knows tuples."""
 
 
-_Loader.add_constructor(
-    "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
-)
+def _listed(loader: _Loader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _listed)
 
 
 def read_options(path: Path) -> dict[str, Any]:

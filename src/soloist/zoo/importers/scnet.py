@@ -32,8 +32,8 @@ CARD = {
     "system": SYSTEM,
     "licence": {"code": "MIT"},
     "citation": (
-        "Weinan Tong, Jiaxu Zhu, Jun Chen, Shiyin Kang, Tao Jiang, Yang Li, Zhiyong Wu, Helen Meng: SCNet: Sparse "
-        "Compression Network for Music Source Separation. ICASSP 2024."
+        "Weinan Tong, Jiaxu Zhu, Jun Chen, Shiyin Kang, Tao Jiang, Yang Li, Zhiyong Wu, Helen Meng: SCNet: "
+        "Sparse Compression Network for Music Source Separation. ICASSP 2024."
     ),
 }
 
