@@ -146,6 +146,8 @@ TREES: dict[str, Callable[[Path], None]] = {
     "umx-musdb18hq": write_musdb18hq,
     "htdemucs-musdb18hq": write_musdb18hq,
     "xumx-musdb18hq": write_musdb18hq,
+    "mdx23c-musdb18hq": write_musdb18hq,
+    "scnet-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
     "tiny-mask-inference": write_digits,
     "tiny-deep-clustering": write_digits,

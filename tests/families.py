@@ -15,12 +15,16 @@ from soloist.networks import (
     Autoencoder,
     BiLSTM,
     ConvTasNet,
+    ConvTDFNet,
     DualPathRNN,
     OpenUnmix,
+    PathAttention,
     RecurrentNetwork,
+    SCNet,
     SpectrogramNet,
     SpectrogramNetLSTM,
     TasNet,
+    TFCTDFv3,
     UNet,
 )
 from soloist.separators import (
@@ -48,6 +52,27 @@ def _unet(block, **sizes):
         block, input_channels=2, output_channels=4, internal_channels=4, num_blocks=3, num_bins=33, **sizes
     )
     return SpectralSeparator(STFT(64, 32), network, **_COMMON)
+
+
+def _complex(network, mode="mapping", **stft):
+    return SpectralSeparator(STFT(64, 16, **stft), network, plane_order="channels", mode=mode, **_COMMON)
+
+
+def _tfc_tdf_v3(**options):
+    sizes = {"num_bins": 33, "num_input_bins": 32, "num_subbands": 2, "internal_channels": 4, "growth": 2}
+    return _complex(TFCTDFv3(2, 4, num_scales=2, blocks_per_scale=1, **sizes, **options))
+
+
+def _conv_tdf_net(**options):
+    sizes = {"num_input_bins": 24, "num_muted_bins": 2, "num_blocks": 5, "growth": 2, "layers": 1}
+    network = ConvTDFNet(2, num_bins=33, bottleneck_factor=4, **sizes, **options)
+    return SpectralSeparator(STFT(64, 16), network, **{**_COMMON, "sources": ["low"]})
+
+
+def _scnet(mode="mapping", **options):
+    sizes = {"dims": (2, 6, 8), "num_bins": 33, "band_strides": (1, 2, 4), "band_kernels": (3, 2, 4)}
+    network = SCNet(2, conv_depths=(1, 1, 1), compress=2, num_dual_paths=2, **sizes, **options)
+    return _complex(network, mode, orthonormal=True)
 
 
 def _masking(network):
@@ -90,6 +115,13 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "unet-tfc-tdf": lambda: _unet(TFCTDF(2)),
     "unet-tdc-rnn": lambda: _unet(TDCRNN(2)),
     "unet-tfc-tdf-slicq": _matrix,
+    "tfc-tdf-v3": _tfc_tdf_v3,
+    "tfc-tdf-v3-batch": lambda: _tfc_tdf_v3(norm="batch", activation="relu", scale=(1, 2)),
+    "conv-tdf-net": _conv_tdf_net,
+    "conv-tdf-net-group": lambda: _conv_tdf_net(norm_groups=2),
+    "scnet": _scnet,
+    "scnet-masked": lambda: _scnet("complex_masking", masked=True),
+    "scnet-attentive": lambda: _scnet(attention=PathAttention(1, 2, 4), normalized=True),
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
     "spectrogram-net": lambda: _auralflow(SpectrogramNet),
     "spectrogram-net-lstm": lambda: _auralflow(SpectrogramNetLSTM, hidden_size=4, recurrent_layers=1),

@@ -31,7 +31,9 @@ class ReferenceVector:
             arrays = {name: np.asarray(file[name]) for name in file.files}
         self.config: dict[str, Any] = json.loads(str(arrays.pop("config")))
         self.arrays = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        self.state = self.named("state")
+        # Graphs are weights, too.
+        graphs = {name: value for name, value in self.arrays.items() if name.partition("/")[0] == "onnx"}
+        self.state = {**self.named("state"), **graphs}
 
     def __getitem__(self, name: str) -> Tensor:
         return self.arrays[name]

@@ -13,10 +13,34 @@ from typing import Any
 
 from torch import Tensor
 
-from replays import auralflow, demucs, ismir2020_unets, nussl, spleeter, sudo_rm_rf, xumx_slicq
+from replays import (
+    auralflow,
+    demucs,
+    ismir2020_unets,
+    mdx23c,
+    mdxnet,
+    nussl,
+    roformer,
+    scnet,
+    spleeter,
+    sudo_rm_rf,
+    xumx_slicq,
+)
 from soloist.errors import ModelError
 
-_CODE_BASES = (auralflow, demucs, ismir2020_unets, nussl, spleeter, sudo_rm_rf, xumx_slicq)
+_CODE_BASES = (
+    auralflow,
+    demucs,
+    ismir2020_unets,
+    mdx23c,
+    mdxnet,
+    nussl,
+    roformer,
+    scnet,
+    spleeter,
+    sudo_rm_rf,
+    xumx_slicq,
+)
 
 
 def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Callable[..., Any]:

@@ -1,4 +1,5 @@
 from .conv_tasnet import ConvTasNet as ConvTasNet
+from .conv_tdf_net import ConvTDFNet as ConvTDFNet
 from .demucs.cross_transformer import CrossTransformerDesign as CrossTransformerDesign
 from .demucs.hdemucs import HDemucs as HDemucs
 from .demucs.htdemucs import HTDemucs as HTDemucs
@@ -20,6 +21,11 @@ from .layers.normalization import GlobalNorm as GlobalNorm
 from .open_unmix import CrossNetOpenUnmix as CrossNetOpenUnmix
 from .open_unmix import OpenUnmix as OpenUnmix
 from .recurrent_network import RecurrentNetwork as RecurrentNetwork
+from .roformer.blocks import RoFormerDesign as RoFormerDesign
+from .roformer.bs_roformer import BSRoFormer as BSRoFormer
+from .roformer.mel_band_roformer import MelBandRoFormer as MelBandRoFormer
+from .scnet import PathAttention as PathAttention
+from .scnet import SCNet as SCNet
 from .slicq_masks import Autoencoder as Autoencoder
 from .slicq_masks import BiLSTM as BiLSTM
 from .slicq_masks import BlockShape as BlockShape
@@ -35,6 +41,7 @@ from .sudormrf.group_communication import GroupCommSuDoRMRF as GroupCommSuDoRMRF
 from .sudormrf.improved import SuDoRMRF as SuDoRMRF
 from .sudormrf.original import OriginalSuDoRMRF as OriginalSuDoRMRF
 from .tasnet import TasNet as TasNet
+from .tfc_tdf_v3 import TFCTDFv3 as TFCTDFv3
 from .unet.intermediate_blocks import TDC as TDC
 from .unet.intermediate_blocks import TDCRNN as TDCRNN
 from .unet.intermediate_blocks import TDF as TDF

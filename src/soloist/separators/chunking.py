@@ -44,8 +44,8 @@ class Chunking:
         edges: Context of a chunk. "signal": the real neighbours; the first chunk begins and the last one ends
             with the track. "padded": the real neighbours, and zeros beyond the track; every chunk has the
             full length. "zeros": zeros everywhere beyond the core. "shares": like "padded", but estimates of
-            neighbours are added in the overlap, without a cross-fade; see `Partition`. "centered": as "padded",
-            but the context is not part of `length`, the last chunks are short, and their context is longer.
+            neighbours are added in the overlap, without a cross-fade; see `Partition`. "centered": like
+            "padded", but the context is no part of `length`, and that of the last, short chunks is longer.
         stride: Grid on which chunks begin; see `Separator.stride`.
         lead: Samples from the begin of the first chunk to that of the track, with "shares".
         widen: Samples of a centred chunk with its context, by those without; see `Separator.input_length`.

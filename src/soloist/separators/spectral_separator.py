@@ -24,6 +24,10 @@ Representation = Literal["complex", "magnitude", "decibels"]
 """Input of the network: real and imaginary parts, magnitudes, or levels in dB."""
 
 
+Mode = Literal["mapping", "masking", "complex_masking"]
+"""Use of the network's output: as the estimate, or as a real or complex factor of the mixture."""
+
+
 class SpectralSeparator(TransformSeparator):
     """Estimates the spectrogram of each source with a network.
 
@@ -40,8 +44,9 @@ class SpectralSeparator(TransformSeparator):
             in dB. Real coefficients have no complex representation.
         plane_order: Order of the real and imaginary parts.
         mode: "mapping": the network's output is the estimate; "masking": the output multiplies the mixture
-            (real and imaginary parts each by a mask of their own). Magnitudes get the phase of the mixture,
-            or its sign. Levels in dB allow masks only.
+            (real and imaginary parts each by a mask of their own); "complex_masking": real and imaginary part
+            of the output are one complex mask. Magnitudes get the phase of the mixture, or its sign. Levels
+            in dB allow masks only.
         chunk_frames: Best length of a chunk, frames.
         normalization: Normalisation of the audio; see `Separator`.
         wiener: Filter of the estimated magnitudes and the mixture: of all channels together, or a `RatioMask`
@@ -52,8 +57,9 @@ class SpectralSeparator(TransformSeparator):
             `STFT` of full extent.
 
     Raises:
-        UsageError: A filter for one source, a mapping of levels in dB, a representation or filter that real
-            coefficients do not have, or partitions of a transform that has none.
+        UsageError: A filter for one source, a mapping of levels in dB, complex masks for another
+            representation, a representation or filter that real coefficients do not have, or partitions of a
+            transform that has none.
     """
 
     transform: SpectralTransform
@@ -70,7 +76,7 @@ class SpectralSeparator(TransformSeparator):
         ordered: bool = True,
         representation: Representation = "complex",
         plane_order: PlaneOrder = "parts",
-        mode: Literal["mapping", "masking"] = "mapping",
+        mode: Mode = "mapping",
         chunk_frames: int = 128,
         normalization: Normalization = "none",
         wiener: WienerEM | RatioMask | None = None,
@@ -108,6 +114,8 @@ class SpectralSeparator(TransformSeparator):
             isinstance(stft, STFT) and stft.extent == "full" and stft.n_fft % stft.hop_length == 0
         ):
             raise UsageError("partitions need an STFT of full extent, whose hops fill the window exactly")
+        if self.mode == "complex_masking" and self.representation != "complex":
+            raise UsageError("complex masks need real and imaginary parts: set representation to complex")
 
     @property
     def chunk_length(self) -> int:
@@ -248,9 +256,10 @@ class SpectralSeparator(TransformSeparator):
             `(batch, sources, channels, frequency, frames)`.
         """
         if self.representation == "complex":
-            planes = output if self.mode == "mapping" else output * self.represent(coefficients)[:, None]
+            planes = output * self.represent(coefficients)[:, None] if self.mode == "masking" else output
             estimates = planes_to_complex(rearrange(planes, "b s c f t -> (b s) c f t"), self.plane_order)
-            return rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
+            estimates = rearrange(estimates, "(b s) c f t -> b s c f t", b=output.shape[0])
+            return estimates * coefficients[:, None] if self.mode == "complex_masking" else estimates
         if self.mode == "masking":
             return output * coefficients[:, None]
         if self.transform.is_complex:

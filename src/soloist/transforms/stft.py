@@ -54,6 +54,7 @@ class STFT(SpectralTransform):
         pad_mode: Padding beyond the ends of the signal: "reflect", or zeros ("constant").
         scaled: Divide the coefficients by the sum of the window: the magnitude of a sinusoid is half its
             amplitude for any window.
+        orthonormal: Divide the coefficients by the square root of `n_fft`.
         window_length: Length of a window shorter than the Fourier transform, centred in it; None for the same
             length.
         extent: "centred" for frames as above; "full" for all frames that touch the signal, which then lies
@@ -69,6 +70,7 @@ class STFT(SpectralTransform):
         scaled: bool = False,
         window_length: int | None = None,
         extent: Extent = "centred",
+        orthonormal: bool = False,
     ) -> None:
         super().__init__()
         length = n_fft if window_length is None else window_length
@@ -78,6 +80,8 @@ class STFT(SpectralTransform):
             )
         if length > n_fft:
             raise UsageError(f"window_length {length} must not exceed n_fft, which is {n_fft}")
+        if scaled and orthonormal:
+            raise UsageError("coefficients are scaled by the window or by n_fft, not by both")
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.pad_mode = pad_mode
@@ -90,6 +94,7 @@ class STFT(SpectralTransform):
         # A number even on the meta device.
         with torch.device("cpu"):
             self.scale = 1 / make_window(window, length).sum().item() if scaled else 1.0
+        self.scale = n_fft**-0.5 if orthonormal else self.scale
 
     window: Tensor
 

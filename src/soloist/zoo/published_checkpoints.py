@@ -24,9 +24,11 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from soloist.errors import ModelError, one_line
 from soloist.files import sha256_of
 from soloist.separators import build_separator
+from soloist.zoo import onnx_graph
 from soloist.zoo.array_pickles import holds_arrays, read_arrays
 from soloist.zoo.cards import Card, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
+from soloist.zoo.importers.msst_options import options_beside
 from soloist.zoo.model_folder import check_state, save_model
 from soloist.zoo.published_files import PublishedFile, check_name
 from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
@@ -67,10 +69,10 @@ def import_checkpoint(
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
     by_source = {file.source or _source(each): states[each] for each, file in files.items() if each in states}
-    options = known.options if known else {}
+    path = paths[0].resolve()
+    options = {**({} if bundle else options_beside(path)), **(known.options if known else {})}
     records = frozenset() if bundle else _unknown_names(paths[0])
-    plain = _plain(contents[paths[0]])
-    model = _recognize(by_source, paths[0].resolve().parent, plain, options, records)
+    model = _recognize(by_source, path.parent, _plain(contents[paths[0]]), options, records)
     where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
@@ -102,6 +104,8 @@ def _read(path: Path) -> Any:
     """Read the content of a checkpoint file."""
     if path.suffix == ".safetensors" and path.is_file():
         return _load_safetensors(path)
+    if path.suffix.lower() == onnx_graph.SUFFIX and path.is_file():
+        return onnx_graph.read_onnx(path)
     _check_container(path)
     if holds_arrays(path):
         return read_arrays(path)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.resources import is_captured
 
-Activation = Literal["identity", "relu", "leaky_relu", "elu", "sigmoid", "tanh"]
+Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh"]
 
 EmbeddingActivation = Literal["sigmoid", "tanh", "relu", "softmax", "unit", "l1"]
 """Activation of an embedding; "unit" and "l1" scale it to unit length, "softmax" is over its dimensions."""
@@ -45,7 +46,7 @@ def make_activation(name: Activation, *, inplace: bool = False, slope: float = 0
         return nn.LeakyReLU(slope, inplace)
     if name == "elu":
         return nn.ELU(inplace=inplace)
-    others = {"identity": nn.Identity, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+    others = {"identity": nn.Identity, "gelu": nn.GELU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
     if name not in others:
         raise UsageError(f"activation {name!r} is none of {', '.join(get_args(Activation))}")
     return others[name]()
@@ -60,6 +61,21 @@ def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Te
     gain = gain if norm.weight is None else gain * norm.weight
     shift = -norm.running_mean * gain
     return gain, shift if norm.bias is None else shift + norm.bias
+
+
+def make_norm(channels: int, groups: int | None, affine: bool = True) -> nn.Module:
+    """Make the norm of a spectrogram's channels.
+
+    Args:
+        channels: Channels of `(batch, channels, frequency, frames)`.
+        groups: Groups of a group norm; None for BatchNorm.
+        affine: Give the norm a gain and a shift.
+    """
+    return (
+        nn.BatchNorm2d(channels, affine=affine)
+        if groups is None
+        else nn.GroupNorm(groups, channels, affine=affine)
+    )
 
 
 class Whitening(nn.Module):
@@ -94,17 +110,23 @@ class Whitening(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution or transposed one, BatchNorm and activation, on `(batch, channels, frequency, frames)`.
+    """Convolution or transposed one, norm and activation, on `(batch, channels, frequency, frames)`.
 
     Args:
         conv: The convolution.
         activation: Name of the activation.
+        groups: Groups of a group norm; None for BatchNorm.
     """
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: Activation = "identity") -> None:
+    def __init__(
+        self,
+        conv: nn.Conv2d | nn.ConvTranspose2d,
+        activation: Activation = "identity",
+        groups: int | None = None,
+    ) -> None:
         super().__init__()
         self.conv = conv
-        self.norm: nn.Module = nn.BatchNorm2d(conv.out_channels)
+        self.norm = make_norm(conv.out_channels, groups)
         self.activation_name: Activation = activation
         self.activation = make_activation(activation)
 
@@ -127,10 +149,28 @@ class ConvNorm(nn.Module):
         return weight * gain.view(-1, 1, 1, 1), bias * gain + shift
 
     def optimize(self) -> None:
-        """Fold the norm into the convolution, store the weight channels-last, activate in place."""
+        """Fold a BatchNorm into the convolution, store the weight channels-last, activate in place."""
         set_weight(self.conv, *self.folded())
-        self.norm = nn.Identity()
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.norm = nn.Identity()
         self.activation = make_activation(self.activation_name, inplace=True)
+
+
+def map_bins(x: Tensor, weight: Tensor) -> Tensor:
+    """Linear layer over frequency, shared by all channels and frames; keeps the memory layout.
+
+    Args:
+        x: `(batch, channels, in_bins, frames)`.
+        weight: `(out_bins, in_bins)`.
+
+    Returns:
+        `(batch, channels, out_bins, frames)`.
+    """
+    # The weight on the left: no axis is transposed, and channels-last is one product for each item.
+    if not is_captured() and x.is_contiguous(memory_format=torch.channels_last):
+        columns = torch.matmul(weight, rearrange(x, "b c f t -> b f (t c)"))
+        return rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
+    return torch.matmul(weight, x)
 
 
 def set_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> None:

@@ -16,9 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.layers.convolutions import Activation, make_activation
+from soloist.networks.layers.convolutions import Activation, make_activation, make_norm, map_bins
 from soloist.networks.unet.dense_blocks import DenseConvolution
-from soloist.resources import is_captured
 
 
 class BlockDesign:
@@ -235,6 +234,7 @@ class BandLayer(nn.Module):
         bias: Give the layer a bias.
         affine: Give the norm a gain and a shift.
         keep_bands: Start from the weights of `band_weight`.
+        groups: Groups of a group norm; None for BatchNorm.
     """
 
     def __init__(
@@ -247,30 +247,24 @@ class BandLayer(nn.Module):
         bias: bool,
         affine: bool,
         keep_bands: bool = False,
+        groups: int | None = None,
     ) -> None:
         super().__init__()
         self.keep_bands = keep_bands
-        self.channels_last = False
         self.linear = nn.Linear(in_bins, out_bins, bias=bias)
-        self.norm = nn.BatchNorm2d(channels, affine=affine)
+        self.norm = make_norm(channels, groups, affine)
         self.activation_name = activation
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, in_bins, frames)` to `(batch, channels, out_bins, frames)`."""
-        # The weight on the left: no axis is transposed.
-        if self.channels_last and not is_captured():
-            columns = torch.matmul(self.linear.weight, rearrange(x, "b c f t -> b f (t c)"))
-            x = rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
-        else:
-            x = torch.matmul(self.linear.weight, x)
+        x = map_bins(x, self.linear.weight)
         if self.linear.bias is not None:
             x = x + self.linear.bias[:, None]
         return self.activation(self.norm(x))
 
     def optimize(self) -> None:
-        """Expect spectrograms stored channels-last; activate in place."""
-        self.channels_last = True
+        """Activate in place."""
         self.activation = make_activation(self.activation_name, inplace=True)
 
     @torch.no_grad()

@@ -1,0 +1,1 @@
+"""Transformers with rotary positions on the bands of a spectrogram."""

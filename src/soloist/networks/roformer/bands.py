@@ -1,0 +1,135 @@
+"""Bands of a spectrogram: features of each to a token, and tokens to masks.
+
+Bands of one width share one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import glu, normalize
+
+_FRAMES = 256
+"""Frames whose masks are made at once without gradients."""
+
+
+class BandLinear(nn.Module):
+    """A linear layer of its own for each of several bands of one width.
+
+    Args:
+        bands: Number of bands.
+        inputs: Features of a band.
+        outputs: Features of its result.
+    """
+
+    def __init__(self, bands: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(bands, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(bands, outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(bands, tokens, inputs)` to `(bands, tokens, outputs)`."""
+        return torch.baddbmm(self.bias[:, None], x, self.weight)
+
+
+class Bands(nn.Module):
+    """Bands by their widths; those of one width form a group.
+
+    Args:
+        widths: Features of each band.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.groups = {
+            width: [band for band, each in enumerate(widths) if each == width] for width in sorted({*widths})
+        }
+        starts = [0]
+        for width in widths:
+            starts.append(starts[-1] + width)
+        columns = [
+            start
+            for width, bands in self.groups.items()
+            for band in bands
+            for start in range(starts[band], starts[band] + width)
+        ]
+        order = [band for bands in self.groups.values() for band in bands]
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("columns_back", torch.tensor(columns).argsort(), persistent=False)
+        self.register_buffer("order_back", torch.tensor(order).argsort(), persistent=False)
+
+    columns: Tensor
+    columns_back: Tensor
+    order_back: Tensor
+
+    @property
+    def sizes(self) -> list[int]:
+        """Features of each group."""
+        return [width * len(bands) for width, bands in self.groups.items()]
+
+
+class BandSplit(nn.Module):
+    """Map the features of each band to a token: normalise them, then a linear layer.
+
+    Args:
+        widths: Features of each band.
+        dim: Features of a token.
+    """
+
+    def __init__(self, widths: Sequence[int], dim: int) -> None:
+        super().__init__()
+        self.bands = Bands(widths)
+        groups = self.bands.groups.items()
+        self.gains = nn.ParameterList(torch.ones(len(bands), width) for width, bands in groups)
+        self.linears = nn.ModuleList(BandLinear(len(bands), width, dim) for width, bands in groups)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(batch, frames, features)`, band after band, to `(batch, frames, bands, dim)`."""
+        batch, tokens = features.shape[0], []
+        parts = features.index_select(-1, self.bands.columns).split(self.bands.sizes, dim=-1)
+        for part, gain, linear in zip(parts, self.gains, self.linears, strict=True):
+            width = gain.shape[1]
+            inputs = rearrange(part, "b t (k w) -> k (b t) w", w=width)
+            scaled = normalize(inputs, dim=-1) * (gain * width**0.5)[:, None]
+            tokens.append(rearrange(linear(scaled), "k (b t) d -> b t k d", b=batch))
+        return torch.cat(tokens, dim=2).index_select(2, self.bands.order_back)
+
+
+class MaskEstimator(nn.Module):
+    """Map the token of each band to masks of its features: linear layers with tanh between, and a gate.
+
+    Args:
+        widths: Features of each band.
+        dim: Features of a token.
+        hidden: Features between the layers.
+        layers: Number of linear layers.
+    """
+
+    def __init__(self, widths: Sequence[int], dim: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.bands = Bands(widths)
+        inputs = [dim, *[hidden] * (layers - 1)]
+        self.hidden = nn.ModuleList(BandLinear(len(widths), size, hidden) for size in inputs[:-1])
+        self.linears = nn.ModuleList(
+            BandLinear(len(bands), inputs[-1], 2 * width) for width, bands in self.bands.groups.items()
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map `(batch, frames, bands, dim)` to masks `(batch, frames, features)`, band after band."""
+        parts = [tokens] if torch.is_grad_enabled() else tokens.split(_FRAMES, dim=1)
+        return torch.cat([self._map(part) for part in parts], dim=1)
+
+    def _map(self, tokens: Tensor) -> Tensor:
+        x = rearrange(tokens, "b t k d -> k (b t) d")
+        for layer in self.hidden:
+            x = layer(x).tanh()
+        masks = []
+        for bands, linear in zip(self.bands.groups.values(), self.linears, strict=True):
+            mask = glu(linear(x[bands]), dim=-1)
+            masks.append(rearrange(mask, "k (b t) w -> b t (k w)", b=tokens.shape[0]))
+        return torch.cat(masks, dim=-1).index_select(-1, self.bands.columns_back)

@@ -1,0 +1,431 @@
+"""MDX-Net: ONNX files of KUIELab and of Ultimate Vocal Remover, and Lightning checkpoints of their training.
+
+A graph is read in the order of its nodes, because exporters fold norms into convolutions and rename weights.
+The original's feature maps are `(batch, channels, frames, frequency)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from soloist.config import configuration_of, read_yaml
+from soloist.errors import ModelError, SoloistError
+from soloist.networks import ConvTDFNet
+from soloist.separators import SpectralSeparator, build_separator
+from soloist.transforms import STFT
+from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
+
+SYSTEM = "MDX-Net"
+
+CARD = {
+    "system": SYSTEM,
+    "licence": {"code": "MIT"},
+    "citation": (
+        "Minseok Kim, Woosung Choi, Jaehwa Chung, Daewon Lee, Soonyoung Jung: KUIELab-MDX-Net: A Two-Stream "
+        "Neural Network for Music Demixing. MDX Workshop at ISMIR 2021, arXiv 2111.12203."
+    ),
+}
+
+HOP = 1024
+"""Hop of all published models, samples."""
+
+_MUTED = 3
+"""Lowest bins that Ultimate Vocal Remover sets to zero."""
+
+
+class MDXNetImporter(Importer):
+    """Importer of MDX-Net: one target, its level corrected by the gain that is known for the file."""
+
+    def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
+        """Build the separator of an ONNX file, or of a checkpoint of the training.
+
+        Raises:
+            ModelError: The graph is not that of an MDX-Net, or its facts are not known.
+        """
+        metadata = checkpoint.metadata if isinstance(checkpoint.metadata, Mapping) else {}
+        graph = metadata.get("onnx")
+        if isinstance(graph, Mapping):
+            layout = read_graph(graph, checkpoint.state)
+            facts = _facts(checkpoint.options, str(graph["tail_hash"]))
+            frames = int(graph["input"][3]) or 256
+        elif {"ds.0.0.weight", "us.0.0.weight", "final_conv.0.weight"} <= checkpoint.state.keys():
+            hyper = metadata.get("hyper_parameters")
+            stored = hyper if isinstance(hyper, Mapping) else {}
+            layout = read_state(checkpoint.state)
+            facts = {"muted": 0, **_given(stored), **_given(checkpoint.options)}
+            _require(facts)
+            frames = int(stored.get("dim_t", 256))
+        else:
+            return None
+        config = from_layout(layout, facts, frames)
+        separator = make_separator(config, layout, float(facts.get("gain", 1.0)))
+        title = f"{separator.sources[0].capitalize()}, by a U-Net on spectrograms"
+        return ImportedModel(separator, config, {**CARD, "title": title})
+
+
+@dataclass
+class Layout:
+    """Sizes and weights of a network, under Soloist's names.
+
+    Attributes:
+        sizes: Arguments of `ConvTDFNet`, but for the bins of the spectrogram.
+        weights: State dict of the network.
+    """
+
+    sizes: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def make_separator(config: Mapping[str, Any], layout: Layout, gain: float) -> SpectralSeparator:
+    """Build a separator with the weights of a network, whose output is multiplied by a gain.
+
+    Raises:
+        ModelError: The weights do not fit.
+    """
+    try:
+        separator = cast(SpectralSeparator, build_separator(config, f"settings of {SYSTEM}"))
+    except SoloistError as error:
+        raise ModelError(str(error)) from None
+    last = {name: layout.weights[name] * gain for name in ("exit.weight", "exit.bias")}
+    load_weights(separator.network, {**layout.weights, **last}, f"the {SYSTEM} of the settings")
+    return separator
+
+
+def from_layout(layout: Layout, facts: Mapping[str, Any], frames: int) -> dict[str, Any]:
+    """`class_path` and `init_args` of the separator.
+
+    Args:
+        layout: Sizes of the network.
+        facts: `n_fft`, and optionally `hop_length`, `stem` and the lowest bins that are `muted`.
+        frames: Frames of a chunk.
+    """
+    n_fft = int(facts["n_fft"])
+    return configuration_of(
+        SpectralSeparator,
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=int(facts.get("hop_length", HOP))),
+        network=configuration_of(
+            ConvTDFNet,
+            num_bins=n_fft // 2 + 1,
+            num_muted_bins=facts.get("muted", _MUTED),
+            **layout.sizes,
+        ),
+        sources=[str(facts.get("stem", "vocals"))],
+        sample_rate=44100,
+        plane_order="channels",
+        chunk_frames=frames,
+    )
+
+
+@cache
+def _known() -> dict[str, Any]:
+    """Facts about published files, by the hash of their ends."""
+    return read_yaml(Path(__file__).with_name("mdx_net_models.yaml"))
+
+
+def _facts(options: Mapping[str, Any], tail_hash: str) -> dict[str, Any]:
+    known = _known().get(tail_hash, {})
+    # Its authors neither mute bins nor correct levels.
+    published = {"muted": 0, "gain": 1.0} if str(known.get("name", "")).startswith("kuielab") else {}
+    facts = {**known, **published, **_given(options)}
+    if "n_fft" not in facts:
+        raise ModelError(
+            f"no facts are known about this {SYSTEM} (hash {tail_hash}): write n_fft and stem into a YAML "
+            "beside it, under the same name"
+        )
+    return facts
+
+
+_NAMES = {
+    "n_fft": "n_fft",
+    "mdx_n_fft_scale_set": "n_fft",
+    "hop_length": "hop_length",
+    "stem": "stem",
+    "primary_stem": "stem",
+    "target_name": "stem",
+    "gain": "gain",
+    "compensate": "gain",
+    "muted": "muted",
+}
+"""Names of facts, here and in the tables of Ultimate Vocal Remover."""
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    facts = {_NAMES[key]: value for key, value in options.items() if key in _NAMES}
+    return {key: value.lower().replace(" ", "_") if key == "stem" else value for key, value in facts.items()}
+
+
+def _require(facts: Mapping[str, Any]) -> None:
+    if "n_fft" not in facts:
+        raise ModelError(
+            f"this {SYSTEM} does not say its n_fft: write it into a YAML beside it, under the same name"
+        )
+
+
+# The layers of a network in their order, from a graph or from a state dict.
+
+
+@dataclass
+class _Layer:
+    """A convolution or fully connected layer, with what follows up to its activation.
+
+    Attributes:
+        kind: "conv", "down", "up" or "linear".
+        weights: Weights under the names of `ConvNorm` and `BandLayer`, but for the prefix.
+        groups: Groups of a group norm; None for BatchNorm.
+        active: True if an activation follows.
+    """
+
+    kind: str
+    weights: dict[str, Tensor]
+    groups: int | None = None
+    active: bool = False
+
+
+@dataclass
+class _Block:
+    convolutions: list[_Layer] = field(default_factory=list)
+    linears: list[_Layer] = field(default_factory=list)
+    joined: bool = False
+
+
+def read_graph(graph: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Layout:
+    """Read the layers of an ONNX graph.
+
+    Args:
+        graph: Facts of `read_onnx`.
+        weights: Weights of the graph, by their names.
+
+    Raises:
+        ModelError: The graph is not that of an MDX-Net.
+    """
+    shape = graph["input"]
+    if len(shape) != 4 or shape[1] != 4 or shape[2] < 1:
+        raise ModelError(f"this ONNX file is no {SYSTEM}: its input is {shape}, not (batch, 4, bins, frames)")
+    layout = _assemble(_layers(graph["nodes"], weights))
+    return Layout({**layout.sizes, "num_input_bins": shape[2]}, layout.weights)
+
+
+_IGNORED = {"Constant", "Reshape", "Shape", "Identity", "Transpose"}
+
+
+def _layers(nodes: Iterable[Mapping[str, Any]], weights: Mapping[str, Tensor]) -> list[_Layer | str]:
+    """Layers of a graph, and "join" and "skip" for sums and products of features."""
+    layers: list[_Layer | str] = []
+    for node in nodes:
+        op, fixed = node["op"], [weights[name] for name in node["inputs"] if name in weights]
+        last = layers[-1] if layers and isinstance(layers[-1], _Layer) else None
+        if op in _IGNORED:
+            continue
+        if op in ("Conv", "ConvTranspose", "MatMul") and fixed:
+            layers.append(_new_layer(op, fixed))
+        elif op in ("Add", "Mul") and not fixed:
+            layers.append("join" if op == "Add" else "skip")
+        elif last is not None and _continue(last, op, fixed):
+            continue
+        else:
+            raise ModelError(f"this ONNX file is no {SYSTEM}: it has a node {op} where none belongs")
+    return layers
+
+
+def _new_layer(op: str, fixed: list[Tensor]) -> _Layer:
+    if op == "MatMul":
+        return _Layer("linear", {"linear.weight": fixed[0].T})
+    weight = fixed[0].transpose(-1, -2)
+    kind = "up" if op == "ConvTranspose" else "down" if weight.shape[-1] == 2 else "conv"
+    outputs = weight.shape[1 if op == "ConvTranspose" else 0]
+    bias = fixed[1] if len(fixed) > 1 else weight.new_zeros(outputs)
+    return _Layer(kind, {"conv.weight": weight, "conv.bias": bias})
+
+
+def _continue(layer: _Layer, op: str, fixed: list[Tensor]) -> bool:
+    """Add a node with weights, or an activation, to the layer before; False if it does not belong there."""
+    weights = layer.weights
+    if op == "Relu":
+        layer.active = True
+    elif op == "BatchNormalization":
+        names = ("weight", "bias", "running_mean", "running_var")
+        weights.update({f"norm.{name}": value for name, value in zip(names, fixed, strict=True)})
+    elif op == "InstanceNormalization":
+        layer.groups = fixed[0].numel()
+    elif op == "Mul" and layer.groups:
+        weights["norm.weight"] = fixed[0].flatten()
+    elif op == "Add" and layer.groups:
+        weights["norm.bias"] = fixed[0].flatten()
+    elif op == "Add" and layer.kind == "linear":
+        weights["linear.bias"] = fixed[0]
+    else:
+        return False
+    return True
+
+
+def _assemble(layers: list[_Layer | str]) -> Layout:
+    """Put the layers of a U-Net together, and check that they are one."""
+    downs: list[_Layer] = []
+    ups: list[_Layer] = []
+    blocks = [_Block()]
+    entry, *inner, leave = layers if len(layers) > 2 else ["join"] * 3
+    skips = 0
+    for layer in inner:
+        block = blocks[-1]
+        if isinstance(layer, str):
+            block.joined |= layer == "join"
+            skips += layer == "skip"
+        elif layer.kind in ("down", "up"):
+            (downs if layer.kind == "down" else ups).append(layer)
+            blocks.append(_Block())
+        else:
+            (block.linears if layer.kind == "linear" else block.convolutions).append(layer)
+    depth = len(downs)
+    first = blocks[0]
+    alike = all(
+        len(block.convolutions) == len(first.convolutions)
+        and len(block.linears) == len(first.linears)
+        and block.joined == bool(block.linears)
+        for block in blocks
+    )
+    ends = isinstance(entry, _Layer) and isinstance(leave, _Layer) and entry.active and not leave.active
+    if (
+        not ends
+        or not alike
+        or not first.convolutions
+        or not depth == len(ups) == skips
+        or len(blocks) != 2 * depth + 1
+    ):
+        raise ModelError(
+            f"this file is no {SYSTEM}: its layers are not those of a U-Net with products of features"
+        )
+    assert isinstance(entry, _Layer)
+    assert isinstance(leave, _Layer)
+    named = {"entry": entry, **_named_blocks(blocks, depth)}
+    named |= {f"downs.{index}": layer for index, layer in enumerate(downs)}
+    named |= {f"ups.{index}": layer for index, layer in enumerate(ups)}
+    weights = {
+        f"{name}.{key}": value.contiguous()
+        for name, layer in named.items()
+        for key, value in _with_norm(layer).items()
+    }
+    weights |= {f"exit.{key.removeprefix('conv.')}": value for key, value in leave.weights.items()}
+    return Layout(_sizes(entry, blocks), weights)
+
+
+def _named_blocks(blocks: list[_Block], depth: int) -> dict[str, _Layer]:
+    """Layers of the blocks under Soloist's names."""
+    named: dict[str, _Layer] = {}
+    for index, block in enumerate(blocks):
+        place = (
+            f"encoders.{index}"
+            if index < depth
+            else "middle"
+            if index == depth
+            else f"decoders.{index - depth - 1}"
+        )
+        dense = f"{place}.dense" if block.linears else place
+        named |= {f"{dense}.{number}": layer for number, layer in enumerate(block.convolutions)}
+        named |= {f"{place}.transform.{number}": layer for number, layer in enumerate(block.linears)}
+    return named
+
+
+def _with_norm(layer: _Layer) -> dict[str, Tensor]:
+    """Weights of a layer with its norm; one that an exporter folded away becomes the identity."""
+    if layer.groups is not None:
+        return layer.weights
+    folded = not any(key.startswith("norm.") for key in layer.weights)
+    if not folded:
+        return {"norm.num_batches_tracked": torch.tensor(0), **layer.weights}
+    weight = layer.weights["conv.weight"]
+    ones = weight.new_ones(weight.shape[1 if layer.kind == "up" else 0])
+    # BatchNorm adds 1e-5 to the variance.
+    norm = {"weight": ones, "bias": ones * 0, "running_mean": ones * 0, "running_var": ones - 1e-5}
+    norm["num_batches_tracked"] = torch.tensor(0)
+    return {**layer.weights, **{f"norm.{key}": value for key, value in norm.items()}}
+
+
+def _sizes(entry: _Layer, blocks: list[_Block]) -> dict[str, Any]:
+    first = blocks[0]
+    bottleneck: int | None = None
+    if first.linears:
+        units, bins = first.linears[0].weights["linear.weight"].shape
+        bottleneck = bins // units if len(first.linears) > 1 else 0
+    return {
+        "num_blocks": len(blocks),
+        "growth": entry.weights["conv.weight"].shape[0],
+        "layers": len(first.convolutions),
+        "kernel": first.convolutions[0].weights["conv.weight"].shape[-1],
+        "bottleneck_factor": bottleneck,
+        "bias": bool(first.linears) and "linear.bias" in first.linears[0].weights,
+        "norm_groups": entry.groups,
+    }
+
+
+_GROUPS = 2
+"""Groups of the norms of a network that was trained with AdamW."""
+
+
+def read_state(state: Mapping[str, Tensor]) -> Layout:
+    """Read the layers of a state dict of the training.
+
+    Raises:
+        ModelError: The names are not those of an MDX-Net.
+    """
+    layers: list[_Layer | str] = []
+    for place in _places(state):
+        if place in ("join", "skip"):
+            layers.append(place)
+            continue
+        prefix, number = place.rsplit(".", 1)
+        norm = {
+            f"norm.{name}": state[key]
+            for name in ("weight", "bias", "running_mean", "running_var")
+            if (key := f"{prefix}.{int(number) + 1}.{name}") in state
+        }
+        grouped = bool(norm) and "norm.running_mean" not in norm
+        weight, bias = state[f"{place}.weight"], state.get(f"{place}.bias")
+        if weight.ndim == 2:
+            own = {"linear.weight": weight} | ({} if bias is None else {"linear.bias": bias})
+            kind = "linear"
+        else:
+            kind = "up" if prefix.startswith("us.") else "down" if prefix.startswith("ds.") else "conv"
+            own = {"conv.weight": weight.transpose(-1, -2), "conv.bias": cast(Tensor, bias)}
+        layers.append(_Layer(kind, {**own, **norm}, _GROUPS if grouped else None, active=bool(norm)))
+    layout = _assemble(layers)
+    window, padding = state.get("window"), state.get("freq_pad")
+    bins = _bins(layers, window, padding)
+    return Layout({**layout.sizes, **({"num_input_bins": bins} if bins else {})}, layout.weights)
+
+
+def _bins(layers: list[_Layer | str], window: Tensor | None, padding: Tensor | None) -> int | None:
+    """Bins that the network sees: the inputs of its first fully connected layer, or the rest of a padding."""
+    linears = [layer for layer in layers if isinstance(layer, _Layer) and layer.kind == "linear"]
+    if linears:
+        return linears[0].weights["linear.weight"].shape[1]
+    return None if window is None or padding is None else window.numel() // 2 + 1 - padding.shape[2]
+
+
+def _places(state: Mapping[str, Tensor]) -> list[str]:
+    """Prefixes of the layers' weights, in the order in which the network runs them."""
+
+    def count(pattern: str) -> int:
+        return len({match.group(1) for name in state if (match := re.match(pattern, name))})
+
+    depth = count(r"ds\.(\d+)\.0\.weight")
+
+    def block(name: str) -> list[str]:
+        layers = [f"{name}.tfc.H.{index}.0" for index in range(count(rf"{re.escape(name)}\.tfc\.H\.(\d+)\."))]
+        linears = [place for place in (f"{name}.tdf.0", f"{name}.tdf.3") if f"{place}.weight" in state]
+        return [*layers, *linears, *(["join"] if linears else [])]
+
+    places = ["first_conv.0"]
+    for index in range(depth):
+        places += [*block(f"encoding_blocks.{index}"), f"ds.{index}.0"]
+    places += block("bottleneck_block")
+    for index in range(depth):
+        places += [f"us.{index}.0", "skip", *block(f"decoding_blocks.{index}")]
+    return [*places, "final_conv.0"]

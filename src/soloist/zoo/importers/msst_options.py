@@ -1,0 +1,123 @@
+"""Settings of a checkpoint in the YAML of Music-Source-Separation-Training, of audio-separator and of UVR.
+
+The file lies beside the checkpoint. Lists are tagged as Python's tuples in it, which are read as lists;
+no other tag of Python is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soloist.config import check_keys
+from soloist.errors import ConfigError, ModelError, one_line
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader that knows tuples."""
+
+
+def _listed(loader: _Loader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _listed)
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read the settings of a model, as data.
+
+    Raises:
+        ConfigError: The file cannot be read, is not YAML, or holds something else than a mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a mapping of names to values")
+    return content
+
+
+def options_beside(checkpoint: Path) -> dict[str, Any]:
+    """Read the settings that lie beside a checkpoint: a file of its name, or the only YAML with a model.
+
+    Returns:
+        The settings; empty if there are none.
+
+    Raises:
+        ConfigError: The file of the checkpoint's name is not valid.
+    """
+    for suffix in _SUFFIXES:
+        if (path := checkpoint.with_suffix(suffix)).is_file():
+            return read_options(path)
+    found = []
+    for path in sorted(checkpoint.parent.glob("*.y*ml")):
+        try:
+            found.append(read_options(path))
+        except ConfigError:
+            continue
+    found = [options for options in found if {"audio", "model", "training"} <= options.keys()]
+    return found[0] if len(found) == 1 else {}
+
+
+def section(options: Mapping[str, Any], name: str, system: str) -> dict[str, Any]:
+    """Section of a model's settings.
+
+    Raises:
+        ModelError: There is no such section.
+    """
+    found = options.get(name)
+    if not isinstance(found, Mapping):
+        raise ModelError(
+            f"the settings of this {system} are missing: put its YAML (with the section {name}) beside the "
+            "checkpoint, under the same name"
+        )
+    return dict(found)
+
+
+def check_model_keys(model: Mapping[str, Any], known: Iterable[str], system: str) -> None:
+    """Refuse settings of a network that Soloist does not know.
+
+    Raises:
+        ModelError: A key is unknown; the message names it.
+    """
+    try:
+        check_keys(dict(model), list(known), f"model settings of {system}")
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+
+
+def instruments(options: Mapping[str, Any], system: str) -> list[str]:
+    """Names of the sources that a network estimates: its target, or all instruments.
+
+    Raises:
+        ModelError: The settings name none.
+    """
+    training = section(options, "training", system)
+    target = training.get("target_instrument")
+    names = [target] if target else training.get("instruments")
+    if not isinstance(names, list) or not names:
+        raise ModelError(f"the settings of this {system} name no instruments")
+    return [str(name) for name in names]
+
+
+def chunk_length(options: Mapping[str, Any], system: str) -> int | None:
+    """Samples of a chunk; None if the settings say nothing."""
+    inference = options.get("inference")
+    inference = inference if isinstance(inference, Mapping) else {}
+    length = inference.get("chunk_size") or section(options, "audio", system).get("chunk_size")
+    return int(length) if length else None
+
+
+def is_normalized(options: Mapping[str, Any]) -> bool:
+    """Return True if tracks are brought to zero mean and unit deviation."""
+    inference = options.get("inference")
+    return isinstance(inference, Mapping) and bool(inference.get("normalize"))
