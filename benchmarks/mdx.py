@@ -1,8 +1,7 @@
 """Speed and memory of MDX23C, SCNet and MDX-Net, compared with their authors' code.
 
 Both run the same weights on one chunk of noise, alternately in one process. The originals of MDX23C and SCNet
-are read from a folder with the package `msst` (0.1.0); that of MDX-Net is an eager transcription of its
-formulas:
+are read from a folder with the package `msst` (0.1.0); that of MDX-Net is a plain transcription:
 
     pip download --no-deps msst==0.1.0 && unzip -d PEERS msst-*.whl
     python benchmarks/mdx.py scnet --peers PEERS [--threads 2] [--rounds 5] [--memory ours|theirs]

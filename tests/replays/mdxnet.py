@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.separators import SpectralSeparator
-from soloist.zoo.importers.mdx_net import Layout, from_layout, make_separator, read_graph, read_state
+from soloist.zoo.importers.mdx_net import NetworkLayout, from_layout, make_separator, read_graph, read_state
 from soloist.zoo.onnx_graph import read_onnx
 
 Given = Mapping[str, Tensor]
@@ -56,7 +56,7 @@ def _network(config: Mapping[str, Any], state: Given) -> Callable[[Tensor], Tens
     facts = {"n_fft": options["n_fft"], "hop_length": options["hop_length"], "muted": 0}
     sizes = {**layout.sizes, "num_input_bins": options["dim_f"]}
     network = make_separator(
-        from_layout(Layout(sizes, layout.weights), facts, options["dim_t"]), layout, 1.0
+        from_layout(NetworkLayout(sizes, layout.weights), facts, options["dim_t"]), layout, 1.0
     ).network
 
     @torch.no_grad()

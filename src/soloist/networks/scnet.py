@@ -85,7 +85,7 @@ class SCNet(SpectralNetwork):
         decoders: list[nn.Module] = []
         bins = num_bins
         for before, after in pairwise(dims):
-            bands = Bands.split(bins, band_ratios, band_strides, band_kernels)
+            bands = BandSizes.split(bins, band_ratios, band_strides, band_kernels)
             self.encoders.append(SparseDown(before, after, bands, conv_depths, compress, conv_kernel))
             outputs = before if decoders else before * num_sources
             decoders.insert(0, SparseUp(after, outputs, bands))
@@ -146,7 +146,7 @@ class SCNet(SpectralNetwork):
 
 
 @dataclass(frozen=True)
-class Bands:
+class BandSizes:
     """Division of frequencies into bands, and of each band into groups of bins.
 
     Attributes:
@@ -164,7 +164,7 @@ class Bands:
     @classmethod
     def split(
         cls, bins: int, ratios: tuple[float, float], strides: Sequence[int], kernels: Sequence[int]
-    ) -> Bands:
+    ) -> BandSizes:
         """Divide `bins` frequencies; see `SCNet`.
 
         Raises:
@@ -199,7 +199,7 @@ class SparseDown(nn.Module):
     Args:
         in_channels: Channels of the input.
         channels: Channels of the output.
-        bands: Bands of the input.
+        bands: BandSizes of the input.
         depths: Convolution modules of each band.
         compress: See `SCNet`.
         kernel: Frames of a kernel in a convolution module.
@@ -209,7 +209,7 @@ class SparseDown(nn.Module):
         self,
         in_channels: int,
         channels: int,
-        bands: Bands,
+        bands: BandSizes,
         depths: Sequence[int],
         compress: float,
         kernel: int,
@@ -301,10 +301,10 @@ class SparseUp(nn.Module):
     Args:
         channels: Channels of the input.
         out_channels: Channels of the output.
-        bands: Bands of the output.
+        bands: BandSizes of the output.
     """
 
-    def __init__(self, channels: int, out_channels: int, bands: Bands) -> None:
+    def __init__(self, channels: int, out_channels: int, bands: BandSizes) -> None:
         super().__init__()
         self.bands = bands
         # The published layer takes its input twice; its weights are kept apart, and added up when used.

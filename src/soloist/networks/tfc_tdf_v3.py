@@ -263,10 +263,7 @@ class NormActivation(nn.Module):
         if not isinstance(norm, nn.InstanceNorm2d):
             return norm(x)
         # Not by the module, which refuses a single value.
-        if len(x) > 1 or torch.is_grad_enabled() or is_captured():
-            return torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
-        # For one item the same as a norm over the batch, which keeps the memory layout.
-        return torch.batch_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
+        return torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
 
 
 def _add(x: Tensor, other: Tensor) -> Tensor:

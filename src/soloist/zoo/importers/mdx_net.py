@@ -72,7 +72,7 @@ class MDXNetImporter(Importer):
 
 
 @dataclass
-class Layout:
+class NetworkLayout:
     """Sizes and weights of a network, under Soloist's names.
 
     Attributes:
@@ -84,7 +84,7 @@ class Layout:
     weights: dict[str, Tensor]
 
 
-def make_separator(config: Mapping[str, Any], layout: Layout, gain: float) -> SpectralSeparator:
+def make_separator(config: Mapping[str, Any], layout: NetworkLayout, gain: float) -> SpectralSeparator:
     """Build a separator with the weights of a network, whose output is multiplied by a gain.
 
     Raises:
@@ -99,7 +99,7 @@ def make_separator(config: Mapping[str, Any], layout: Layout, gain: float) -> Sp
     return separator
 
 
-def from_layout(layout: Layout, facts: Mapping[str, Any], frames: int) -> dict[str, Any]:
+def from_layout(layout: NetworkLayout, facts: Mapping[str, Any], frames: int) -> dict[str, Any]:
     """`class_path` and `init_args` of the separator.
 
     Args:
@@ -196,7 +196,7 @@ class _Block:
     joined: bool = False
 
 
-def read_graph(graph: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Layout:
+def read_graph(graph: Mapping[str, Any], weights: Mapping[str, Tensor]) -> NetworkLayout:
     """Read the layers of an ONNX graph.
 
     Args:
@@ -210,7 +210,7 @@ def read_graph(graph: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Layou
     if len(shape) != 4 or shape[1] != 4 or shape[2] < 1:
         raise ModelError(f"this ONNX file is no {SYSTEM}: its input is {shape}, not (batch, 4, bins, frames)")
     layout = _assemble(_layers(graph["nodes"], weights))
-    return Layout({**layout.sizes, "num_input_bins": shape[2]}, layout.weights)
+    return NetworkLayout({**layout.sizes, "num_input_bins": shape[2]}, layout.weights)
 
 
 _IGNORED = {"Constant", "Reshape", "Shape", "Identity", "Transpose"}
@@ -266,7 +266,7 @@ def _continue(layer: _Layer, op: str, fixed: list[Tensor]) -> bool:
     return True
 
 
-def _assemble(layers: list[_Layer | str]) -> Layout:
+def _assemble(layers: list[_Layer | str]) -> NetworkLayout:
     """Put the layers of a U-Net together, and check that they are one."""
     downs: list[_Layer] = []
     ups: list[_Layer] = []
@@ -313,7 +313,7 @@ def _assemble(layers: list[_Layer | str]) -> Layout:
         for key, value in _with_norm(layer).items()
     }
     weights |= {f"exit.{key.removeprefix('conv.')}": value for key, value in leave.weights.items()}
-    return Layout(_sizes(entry, blocks), weights)
+    return NetworkLayout(_sizes(entry, blocks), weights)
 
 
 def _named_blocks(blocks: list[_Block], depth: int) -> dict[str, _Layer]:
@@ -369,7 +369,7 @@ _GROUPS = 2
 """Groups of the norms of a network that was trained with AdamW."""
 
 
-def read_state(state: Mapping[str, Tensor]) -> Layout:
+def read_state(state: Mapping[str, Tensor]) -> NetworkLayout:
     """Read the layers of a state dict of the training.
 
     Raises:
@@ -398,7 +398,7 @@ def read_state(state: Mapping[str, Tensor]) -> Layout:
     layout = _assemble(layers)
     window, padding = state.get("window"), state.get("freq_pad")
     bins = _bins(layers, window, padding)
-    return Layout({**layout.sizes, **({"num_input_bins": bins} if bins else {})}, layout.weights)
+    return NetworkLayout({**layout.sizes, **({"num_input_bins": bins} if bins else {})}, layout.weights)
 
 
 def _bins(layers: list[_Layer | str], window: Tensor | None, padding: Tensor | None) -> int | None:
