@@ -6,7 +6,7 @@
 PEER is the Python of an environment with demucs 4.1.0. Each run is a process of its own that reads a WAV file
 and writes four WAV files (32-bit float), in turns; the peer's has its packages and `apply_model` as `demucs -n
 htdemucs --shifts 0 --float32` calls it, and soundfile in place of torchaudio. Prints the seconds and the peak
-memory (maximum resident set) of each process, and the medians of the ratios. The weights are of full size.
+memory (maximum resident set) of each process, and the medians of the ratios.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def answer(arguments: str, folder) -> tuple[int, str, list[str]]:
         ("separate gone.wav", 1, "gone.wav does not exist"),
         ("separate '*.flac'", 2, "nothing matches '*.flac'"),
         ("separate song.wav -m two-stage-hps", 1, "did you mean 'two-stage-hpss'?"),
-        ("separate song.wav -m htdemucs", 1, "take umxl"),
+        ("separate song.wav -m mdx_q", 1, "take umxl"),
         ("evaluate", 2, "CORPUS"),
         ("evaluate umxl gone", 2, "there is no folder or file gone"),
         ("evaluate umxk .", 1, "did you mean 'umx'?"),
@@ -96,14 +96,11 @@ def test_a_former_command_names_its_new_form(soloist, name):
 @pytest.mark.parametrize(
     ("name", "program", "near"),
     [
-        ("htdemucs", "Demucs", "umxl, xumx, umx"),
-        ("htdemucs_ft", "Demucs", "umxl, xumx, umx"),
-        ("mdx_extra", "Demucs", "umxl, xumx, umx"),
-        ("spleeter", "Spleeter", "for vocals take umxl"),
-        ("spleeter:2stems", "Spleeter", "for vocals take umxl"),
-        ("spleeter:5stems-16kHz", "Spleeter", "umxl, xumx, umx"),
+        ("mdx_q", "Demucs", "umxl, xumx, spleeter-4stems"),
+        ("repro_mdx_a", "Demucs", "umxl, xumx, spleeter-4stems"),
+        ("spleeter:2stems-finetune", "Spleeter", "for vocals take umxl"),
         ("UVR-MDX-NET-Inst_HQ_3", "Ultimate Vocal Remover", "for vocals take umxl"),
-        ("mel_band_roformer", "Music-Source-Separation-Training", "umxl, xumx, umx"),
+        ("mel_band_roformer", "Music-Source-Separation-Training", "umxl, xumx, spleeter-4stems"),
     ],
 )
 def test_a_model_of_another_program_is_answered_with_what_does_its_job(soloist, song, name, program, near):

@@ -41,7 +41,7 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
 
     @torch.no_grad()
     def estimate(mixture: Tensor) -> Tensor:
-        estimates = _estimate(separator, torch.as_tensor(mixture), whole_hops)
+        estimates = separate_hops(separator, torch.as_tensor(mixture), whole_hops)
         return estimates[:, 0] if mel and len(sources) == 1 else estimates
 
     if "yaml" not in config:
@@ -52,7 +52,7 @@ def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Ca
     return _msst_run(estimate, config)
 
 
-def _estimate(separator: SpectralSeparator, mixture: Tensor, whole_hops: bool) -> Tensor:
+def separate_hops(separator: SpectralSeparator, mixture: Tensor, whole_hops: bool) -> Tensor:
     """Estimate from the frames of a mixture `(batch, channels, samples)` up to its last whole hop."""
     transform, samples = separator.transform, mixture.shape[-1]
     hops = samples // transform.hop_length
@@ -73,7 +73,10 @@ def _audio_separator_run(
     def run(track: Tensor) -> dict[str, Tensor]:
         track = torch.as_tensor(track)
         estimates = audio_separator_demix(
-            lambda mixture: _estimate(separator, mixture, whole_hops=True), track, chunk, config["overlap"]
+            lambda mixture: separate_hops(separator, mixture, whole_hops=True),
+            track,
+            chunk,
+            config["overlap"],
         )
         stems = (
             torch.cat([estimates, track - estimates]) if len(config["stems"]) > len(estimates) else estimates

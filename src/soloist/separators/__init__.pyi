@@ -20,7 +20,7 @@ from .separator import Measuring as Measuring
 from .separator import Normalization as Normalization
 from .separator import Note as Note
 from .separator import Optimizable as Optimizable
-from .separator import Partition as Partition
+from .separator import PartitionGrid as PartitionGrid
 from .separator import Separator as Separator
 from .separator import build_separator as build_separator
 from .slicq_separator import SliCQSeparator as SliCQSeparator

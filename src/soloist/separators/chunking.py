@@ -27,7 +27,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
-from soloist.separators.separator import Following, Partition, Separator
+from soloist.separators.separator import Following, PartitionGrid, Separator
 
 Estimate = Callable[[Tensor], Tensor]
 """A mixture `(batch, channels, samples)` to estimates `(batch, sources, channels, samples)`."""
@@ -44,7 +44,7 @@ class Chunking:
         edges: Context of a chunk. "signal": the real neighbours; the first chunk begins and the last one ends
             with the track. "padded": the real neighbours, and zeros beyond the track; every chunk has the
             full length. "zeros": zeros everywhere beyond the core. "shares": like "padded", but estimates of
-            neighbours are added in the overlap, without a cross-fade; see `Partition`. "centered": like
+            neighbours are added in the overlap, without a cross-fade; see `PartitionGrid`. "centered": like
             "padded", but the context is no part of `length`, and that of the last, short chunks is longer.
         stride: Grid on which chunks begin; see `Separator.stride`.
         lead: Samples from the begin of the first chunk to that of the track, with "shares".
@@ -144,7 +144,7 @@ class Chunking:
         return cls(length=step + 2 * trim + fade, overlap=fade, trim=trim, stride=stride)
 
     @classmethod
-    def _of_partition(cls, partition: Partition, length: int | None, overlap: float | None) -> Chunking:
+    def _of_partition(cls, partition: PartitionGrid, length: int | None, overlap: float | None) -> Chunking:
         if overlap:
             raise UsageError(
                 f"overlap {overlap:g} is not possible: the model cuts recordings into partitions of "

@@ -81,7 +81,7 @@ class Following(Protocol):
 
 
 @dataclass(frozen=True)
-class Partition:
+class PartitionGrid:
     """Grid of frames that a separator estimates by themselves, without regard to their neighbours.
 
     All lengths are in samples. Estimates of neighbouring partitions are shares, which add up where their
@@ -215,7 +215,7 @@ class Separator(nn.Module):
         return self.receptive_field
 
     @property
-    def partition(self) -> Partition | None:
+    def partition(self) -> PartitionGrid | None:
         """Partitions into which recordings are cut; None for chunks on any grid."""
         return None
 

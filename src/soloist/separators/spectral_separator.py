@@ -16,7 +16,7 @@ from soloist.estimation import RatioMask, WienerEM, complex_to_planes, planes_to
 from soloist.estimation.representations import PlaneOrder, decibels
 from soloist.losses import Prediction
 from soloist.networks import SpectralNetwork, Variational
-from soloist.separators.separator import Finish, Follower, Normalization, Note, Partition
+from soloist.separators.separator import Finish, Follower, Normalization, Note, PartitionGrid
 from soloist.separators.transform_separator import TransformSeparator
 from soloist.transforms import STFT, SpectralTransform
 
@@ -147,12 +147,12 @@ class SpectralSeparator(TransformSeparator):
         return math.lcm(self.network.stride, per_hop) // per_hop * self.transform.hop_length
 
     @property
-    def partition(self) -> Partition | None:
+    def partition(self) -> PartitionGrid | None:
         """Partitions of `chunk_frames` frames, if the separator is `partitioned`."""
         if not self.partitioned:
             return None
         window, hop = self.transform.reach, self.transform.hop_length
-        return Partition(self.chunk_frames * hop, window - hop, window)
+        return PartitionGrid(self.chunk_frames * hop, window - hop, window)
 
     def follow(self, note: Note | None = None) -> Follower | None:
         """Make a follower for one recording; None for a separator without partitions."""

@@ -124,7 +124,7 @@ class FeedForward(nn.Module):
         return self.dropout(self.contract(self.dropout(gelu(self.expand(self.norm(x))))))
 
 
-class TransformerLayer(nn.Module):
+class RoFormerLayer(nn.Module):
     """Attention and feed-forward, each added to its input."""
 
     def __init__(self, attention: Attention | LinearAttention, dim: int, dropout: float) -> None:
@@ -161,7 +161,7 @@ class Transformer(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TransformerLayer(each, dim, dropout) for each in attentions)
+        self.layers = nn.ModuleList(RoFormerLayer(each, dim, dropout) for each in attentions)
         self.norm = RMSNorm(dim) if norm else nn.Identity()
         self.axis = axis
 
