@@ -73,7 +73,7 @@ class ConsoleBatch:
         self._model, self._choice = own_name(model or ""), ""
         if model is None:
             default = fetch_default(quiet=quiet, fetch=may_fetch)
-            self._model, self._choice = default.name, f", by {default.name}, {default.reason}"
+            self._model, self._choice = default.name, f", {default.reason}"
         self._card = card_of(self._model)
         self._lost = 0
         self._console = Console(stderr=True, emoji=False)
@@ -189,7 +189,8 @@ class ConsoleBatch:
         speed = duration / report.elapsed if report.elapsed else 0.0
         self._say(
             f"{report.input} -> {folder} ({', '.join(report.stems)}): "
-            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time{self._choice}"
+            f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
+            f"{self._by_default()}"
         )
         if report.note:
             self._say(f"  {report.note}")
@@ -207,6 +208,9 @@ class ConsoleBatch:
             )
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
+
+    def _by_default(self) -> str:
+        return f", by {self._model}{self._choice}" if self._choice else ""
 
     def _report_losses(self, report: TrackReport) -> None:
         """Report missing sound, even if only errors are wanted."""

@@ -34,6 +34,7 @@ from soloist.zoo.published_files import (
     FileSource,
     PublishedFile,
     SourceError,
+    UnavailableError,
     is_offline,
 )
 
@@ -116,7 +117,7 @@ class _Download:
         self._notice = notice
         self._hosts = hosts
         self._came: dict[str, _File] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, SourceError] = {}
         self._received = 0
 
     def run(self, *, keep: bool) -> Path:
@@ -157,7 +158,8 @@ class _Download:
         """Delete files that are no model and give up their sources; False if there are no others."""
         self._delete(files)
         brought = [file for file in files if file.source is not None]
-        self._failed |= {file.source.place: str(error) for file in brought if file.source is not None}
+        fault = SourceError(str(error))
+        self._failed |= {file.source.place: fault for file in brought if file.source is not None}
         others = bool(brought) and all(self._untried(file.published) for file in brought)
         if others:
             self._notice(f"{error}; trying the next source")
@@ -174,21 +176,21 @@ class _Download:
         """Take a file that came already or lies in the downloads folder; else try its sources in order."""
         if found := self._came.get(published.filename) or self._find(published):
             return found
-        reasons = [self._failed[source.place] for source in published.places if source.place in self._failed]
+        faults = [self._failed[source.place] for source in published.places if source.place in self._failed]
         untried = self._untried(published)
         if published.places and is_offline():
-            reasons, untried = [f"{OFFLINE} (--offline) forbids downloads, and {self._needs(published)}"], []
+            faults, untried = [SourceError(self._forbidden(published))], []
         for index, source in enumerate(untried):
             try:
                 self._fetch(published, source)
                 return self._came[published.filename]
-            except SourceError as error:
-                self._failed[source.place] = error.reason
-                reasons.append(error.reason)
+            except SourceError as fault:
+                self._failed[source.place] = fault
+                faults.append(fault)
                 if untried[index + 1 :]:
-                    self._notice(f"{error.reason}; trying {_called(untried[index + 1])}")
-        nowhere = f"no address of {published.filename} is known"
-        raise SourceError("; ".join(dict.fromkeys(reasons)) or nowhere, self._by_hand(published))
+                    self._notice(f"{fault}; trying {_called(untried[index + 1])}")
+        unknown = SourceError(f"no address of {published.filename} is known")
+        raise UnavailableError(faults or [unknown], self._by_hand(published))
 
     def _untried(self, published: PublishedFile) -> list[FileSource]:
         return [source for source in published.places if source.place not in self._failed]
@@ -277,9 +279,10 @@ class _Download:
         alone = len(sizes) == 1 and not before
         return lambda received, own: progress(before + received, own if alone else total)
 
-    def _needs(self, published: PublishedFile) -> str:
-        places = ", or ".join(_called(source) for source in published.places) or "another place"
-        return f"{self._card.name} needs {published.filename} from {places}"
+    def _forbidden(self, published: PublishedFile) -> str:
+        places = ", or ".join(_called(source) for source in published.places)
+        needed = f"{self._card.name} needs {published.filename} from {places}"
+        return f"{OFFLINE} (--offline) forbids downloads, and {needed}"
 
     def _by_hand(self, published: PublishedFile) -> str:
         """Instruction for a download by hand: file, hash, address and place."""

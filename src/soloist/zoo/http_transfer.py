@@ -91,7 +91,7 @@ def transfer(
         ModelError: The file cannot be written.
     """
     if fault := hosts.fault(url):
-        raise SourceError(f"cannot download {url}: {fault}")
+        raise SourceError(fault, url)
     # The errors below say all of it.
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = ResumingDownloader(path.with_name(f"{path.name}.part"), expected, size, progress)
@@ -99,14 +99,15 @@ def transfer(
         # The downloader compares hashes, of which only the first digits may be known.
         pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=downloader)
     except requests.HTTPError as error:
-        raise SourceError(f"cannot download: {one_line(error)}") from error
+        answer = one_line(error).partition(" for url")[0]
+        raise SourceError(f"{urlsplit(url).netloc} answers {answer}", url) from error
     except requests.Timeout as error:
         reason = f"{urlsplit(url).netloc} sent nothing for {SILENCE:g} s"
         hosts.give_up(url, reason)
-        raise SourceError(f"cannot download {url}: {reason}") from error
+        raise SourceError(reason, url) from error
     except requests.RequestException as error:
-        host = urlsplit(url).netloc
-        raise SourceError(f"cannot download {url}: no connection to {host}, or it broke") from error
+        reason = f"no connection to {urlsplit(url).netloc}, or it broke"
+        raise SourceError(reason, url) from error
     except OSError as error:
         raise ModelError(f"cannot write to {path.parent}: {one_line(error)}") from error
     except ValueError as error:

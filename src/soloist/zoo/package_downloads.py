@@ -41,9 +41,8 @@ def download_wheel(package: str, folder: Path, size: int | None, progress: Progr
         SourceError: There is no pip, or pip fails.
     """
     if importlib.util.find_spec("pip") is None:
-        raise SourceError(
-            f"this environment has no pip to fetch {package}; where there is one, run: {pip_command(package)}"
-        )
+        reason = f"this environment has no pip; where there is one, run: {pip_command(package)}"
+        raise SourceError(reason, package)
     options = ("--quiet", "--no-input", "--disable-pip-version-check", "--retries", "0")
     limits = ("--timeout", f"{SILENCE:g}", "--dest", str(folder))
     command = [sys.executable, "-m", "pip", *_OPTIONS, *options, *limits, package]
@@ -60,8 +59,8 @@ def download_wheel(package: str, folder: Path, size: int | None, progress: Progr
     wheels = list(folder.glob("*.whl"))
     if process.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    reason = told.last_error() if patient else f"nothing came for {SILENCE + _START:g} s"
-    raise SourceError(f"pip cannot download {package}: {reason}")
+    reason = told.last_error() if patient else f"no byte came for {SILENCE + _START:g} s"
+    raise SourceError(f"pip says: {reason}", package)
 
 
 def pip_command(package: str, folder: Path | None = None) -> str:
@@ -95,15 +94,15 @@ def download_from_hugging_face(url: str, folder: Path, size: int | None, progres
     try:
         hub = import_extra("huggingface_hub", "hub")
     except UsageError as error:
-        raise SourceError(f"{url}: {error}") from error
+        raise SourceError(str(error), url) from error
     path, _, revision = url.removeprefix(HUGGING_FACE).partition("@")
     namespace, repository, name = path.split("/", 2)
     where = {"repo_id": f"{namespace}/{repository}", "filename": name, "revision": revision}
     call = _Call(lambda: hub.hf_hub_download(**where, local_dir=folder, etag_timeout=SILENCE))
     if not _follow(call.is_alive, folder, size, progress):
-        raise SourceError(f"cannot download {url}: nothing came for {SILENCE + _START:g} s")
+        raise SourceError(f"no byte came for {SILENCE + _START:g} s", url)
     if call.error is not None:
-        raise SourceError(f"cannot download {url}: {one_line(call.error)}") from call.error
+        raise SourceError(one_line(call.error), url) from call.error
     return Path(call.result)
 
 
@@ -163,7 +162,7 @@ def _follow(
 def _size_of(folder: Path) -> int:
     """Bytes of all files in a folder, some of which may vanish meanwhile."""
     size = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
+    with suppress(OSError):
+        for path in folder.rglob("*"):
             size += path.stat().st_size
     return size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -133,10 +134,27 @@ def is_offline() -> bool:
 class SourceError(ModelError):
     """Source that does not give its file: no answer, another file, or no such member.
 
+    Args:
+        reason: The fault.
+        place: Address or package; empty if the reason names it.
+
     Attributes:
-        reason: The fault alone; the message may also say the way out.
+        reason: The fault alone.
     """
 
-    def __init__(self, reason: str, way_out: str = "") -> None:
-        super().__init__(f"{reason}. {way_out}" if way_out else reason)
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(f"cannot download {place}: {reason}" if place else reason)
         self.reason = reason
+
+
+class UnavailableError(SourceError):
+    """No source gives a file.
+
+    Args:
+        faults: Fault of each source.
+        way_out: Instruction for the user.
+    """
+
+    def __init__(self, faults: Sequence[SourceError], way_out: str) -> None:
+        super().__init__("; ".join(dict.fromkeys(fault.reason for fault in faults)))
+        self.args = (f"{'; '.join(dict.fromkeys(map(str, faults)))}. {way_out}",)
