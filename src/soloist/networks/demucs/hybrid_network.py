@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.networks.demucs.frequency_bands import BandedDecoder, BandedEncoder
 from soloist.networks.demucs.residual_branches import BranchDesign, ResidualBranches
-from soloist.networks.demucs.stages import Axis, DecoderStage, Downsampling, EncoderStage, Upsampling
+from soloist.networks.demucs.stages import (
+    Axis,
+    DecoderStage,
+    Downsampling,
+    EncoderStage,
+    Upsampling,
+    channels_last,
+)
+from soloist.networks.layers.onednn import has_onednn
 
 
 @dataclass(frozen=True)
@@ -213,6 +221,8 @@ class HybridNetwork(nn.Module):
             `(batch, sources, audio_channels, samples)`.
         """
         x, xt = spectrogram, waveform[:, :, None]
+        if has_onednn(x):
+            x, xt = channels_last(x), channels_last(xt)
         skips: list[tuple[Tensor, int]] = []
         time_skips: list[tuple[Tensor, int]] = []
         for index, encoder in enumerate(self.encoders):
