@@ -108,7 +108,8 @@ class TransformerLayer(nn.Module):
         self.output = nn.Linear(channels, channels)
         self.dense_norm = nn.LayerNorm(channels)
         hidden = int(channels * design.hidden_scale)
-        self.dense = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels))
+        self.widen = nn.Linear(channels, hidden)
+        self.narrow = nn.Linear(hidden, channels)
         self.gains = nn.Parameter(torch.full((2, channels), 1e-4)) if design.layer_scale else None
         self.norm_out = TokenNorm(channels) if design.norm_out else nn.Identity()
 
@@ -121,9 +122,8 @@ class TransformerLayer(nn.Module):
         """
         attention_gain, dense_gain = (1.0, 1.0) if self.gains is None else self.gains
         x = x + self._drop(self._attend(x, other)) * attention_gain
-        widen, activation, narrow = self.dense
-        hidden = self._drop(activation(project(self.dense_norm(x), widen.weight, widen.bias)))
-        x = x + self._drop(project(hidden, narrow.weight, narrow.bias)) * dense_gain
+        hidden = F.gelu(project(self.dense_norm(x), self.widen.weight, self.widen.bias))
+        x = x + self._drop(project(self._drop(hidden), self.narrow.weight, self.narrow.bias)) * dense_gain
         normalized: Tensor = self.norm_out(x)
         return normalized
 

@@ -195,6 +195,7 @@ class ResidualBranch(nn.Module):
         """
         hidden = self._bottleneck(frames)
         weight, bias = self.gates.weight[:, :, 0], self.gates.bias
+        assert bias is not None
         mean = hidden.mean(dim=1, keepdim=True)
         centred = hidden - mean
         covariance = centred.transpose(1, 2) @ centred / hidden.shape[1]
@@ -224,9 +225,10 @@ class ResidualBranch(nn.Module):
         if step < count:
             hidden[:, step:] += before[:, :-step]
             hidden[:, :-step] += after[:, step:]
-        variance, mean = torch.var_mean(hidden, dim=(1, 2), keepdim=True, correction=0)
+        hidden -= hidden.mean(dim=(1, 2), keepdim=True)
+        variance = hidden.square().mean(dim=(1, 2), keepdim=True)
         gain = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-        hidden = F.gelu(torch.addcmul(self.norm.bias, hidden - mean, gain))
+        hidden = F.gelu(torch.addcmul(self.norm.bias, hidden, gain))
         for layer in (self.lstm, self.attention):
             hidden = hidden if layer is None else layer(hidden.transpose(1, 2)).transpose(1, 2)
         return hidden.contiguous()

@@ -210,6 +210,7 @@ class GatedConv(nn.Module):
         halo = self.conv.kernel_size[axis - 2] // 2
         size, output = x.shape[axis], torch.empty_like(x)
         step = max(1, TILE * size // x.numel())
+        assert self.conv.bias is not None
         weights, biases = self.conv.weight.chunk(2), self.conv.bias.chunk(2)
         padding = [0 if each == axis else self.conv.kernel_size[each - 2] // 2 for each in (2, 3)]
         for first in range(0, size, step):
