@@ -14,12 +14,22 @@ from soloist.networks import (
     TFCTDF,
     Autoencoder,
     BiLSTM,
+    BranchDesign,
+    BSRoFormer,
     ConvTasNet,
     ConvTDFNet,
+    CrossTransformerDesign,
+    Demucs,
+    DemucsDesign,
     DualPathRNN,
+    HDemucs,
+    HTDemucs,
+    HybridDesign,
+    MelBandRoFormer,
     OpenUnmix,
     PathAttention,
     RecurrentNetwork,
+    RoFormerDesign,
     SCNet,
     SpectrogramNet,
     SpectrogramNetLSTM,
@@ -30,12 +40,14 @@ from soloist.networks import (
 from soloist.separators import (
     ClusteringSeparator,
     FilterbankSeparator,
+    HybridSeparator,
     Separator,
     SliCQSeparator,
     SpectralSeparator,
+    WaveformSeparator,
     sudormrf_design,
 )
-from soloist.transforms import STFT, LearnedFilterbank, SliCQ, SliCQMatrix
+from soloist.transforms import STFT, HalfHopSTFT, LearnedFilterbank, SliCQ, SliCQMatrix
 
 SAMPLE_RATE = 8000
 
@@ -75,6 +87,13 @@ def _scnet(mode="mapping", **options):
     return _complex(network, mode, orthonormal=True)
 
 
+def _roformer(network, polar=False, linear_layers=0, **sizes):
+    blocks = RoFormerDesign(
+        dim=8, depth=2, heads=2, head_dim=4, polar=polar, linear_layers=linear_layers, skips=True
+    )
+    return _complex(network(2, 4, blocks=blocks, mask_expansion=1, **sizes), "complex_masking")
+
+
 def _masking(network):
     return SpectralSeparator(STFT(64, 16), network, representation="magnitude", mode="masking", **_COMMON)
 
@@ -100,6 +119,22 @@ def _clustering():
     return ClusteringSeparator(STFT(64, 16, scaled=True), network, embedding_size=5, **_COMMON)
 
 
+_BRANCHES = BranchDesign(compression=4, lstm_from=2, attention_from=2)
+
+
+def _hybrid(network, **sizes):
+    design = HybridDesign(
+        2, 1, 2, num_bins=128, channels=8, depth=3, norm_from=2, branches=_BRANCHES, **sizes
+    )
+    arguments = [CrossTransformerDesign(16, 2, 2, 2.0)] if network is HTDemucs else []
+    return HybridSeparator(HalfHopSTFT(256), network(design, *arguments), chunk_length=4000, **_COMMON)
+
+
+def _demucs():
+    design = DemucsDesign(1, 2, channels=8, depth=3, norm_from=2, branches=_BRANCHES)
+    return WaveformSeparator(Demucs(design), chunk_length=4000, **_COMMON)
+
+
 def _filterbank(network, kernel_size=16):
     return FilterbankSeparator(LearnedFilterbank(32, kernel_size), network, sample_rate=SAMPLE_RATE)
 
@@ -122,6 +157,11 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "scnet": _scnet,
     "scnet-masked": lambda: _scnet("complex_masking", masked=True),
     "scnet-attentive": lambda: _scnet(attention=PathAttention(1, 2, 4), normalized=True),
+    "bs-roformer": lambda: _roformer(BSRoFormer, bands=(4, 4, 8, 17)),
+    "bs-roformer-polar": lambda: _roformer(BSRoFormer, bands=(4, 4, 8, 17), polar=True, linear_layers=1),
+    "mel-band-roformer": lambda: _roformer(
+        MelBandRoFormer, num_bins=33, sample_rate=SAMPLE_RATE, num_bands=6
+    ),
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
     "spectrogram-net": lambda: _auralflow(SpectrogramNet),
     "spectrogram-net-lstm": lambda: _auralflow(SpectrogramNetLSTM, hidden_size=4, recurrent_layers=1),
@@ -131,6 +171,9 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "clustering": _clustering,
     "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
     "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 1, 10)),
+    "htdemucs": lambda: _hybrid(HTDemucs),
+    "hdemucs": lambda: _hybrid(HDemucs),
+    "demucs": _demucs,
     "tasnet": lambda: _filterbank(TasNet(32, 8, 2)),
 }
 """A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""
