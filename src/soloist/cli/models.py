@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say
+from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say, wrapped
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption
@@ -20,25 +20,62 @@ if TYPE_CHECKING:
 app = typer.Typer(cls=Commands, help="List, show, download, import and remove models.", add_completion=False)
 
 _Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
-_HEADINGS = ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk")
-_COMPACT = ("name, sources", "size", "licence", "quality", "on disk")
-_NUMBERS = ("rate", "parameters", "size")
+_HEADINGS = (
+    *("name", "task", "system", "sources", "rate", "parameters", "size", "speed", "licence", "quality"),
+    "on disk",
+)
+_COMPACT = ("name, sources", "size, speed", "licence", "quality", "on disk")
+_NUMBERS = ("rate", "parameters", "size", "speed", "size, speed")
+
+_NAME_WIDTH = 26
+"""Columns of text for names and sources in a terminal of 80."""
+
+_UNIT = "spleeter-2stems"
+"""Model whose work for a second of audio is the unit of costs."""
+
+_RECOMMENDED = {
+    "the best stems": "htdemucs_ft",
+    "good stems": "htdemucs",
+    "guitar and piano too": "htdemucs_6s",
+    "stems, fast": "spleeter-4stems",
+    "two talkers": "sudormrf-u36-whamr",
+    "speech from noise": "umxse",
+}
+"""Models for what users want, in the words of the latter."""
 
 
 @app.callback(invoke_without_command=True)
 def list_models(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List the known models: sources, rate, size, licence, quality, on disk or not."""
+    """List the known models by task: sources, rate, size, speed, licence, quality, on disk or not.
+
+    Speed is in times real time if `soloist tune` measured it here; else the cost of a second of audio, in
+    that of `spleeter-2stems`. Sizes are those of the download.
+    """
     if context.invoked_subcommand is not None:
         if as_json:
             raise typer.BadParameter(f"it belongs after {context.invoked_subcommand}", param_hint="--json")
         return
     from soloist.zoo import models
 
-    cards = models()
+    cards = sorted(models(), key=_place)
     if as_json:
         print_json([_as_json(card) for card in cards])
     else:
         print_table(_rows(cards), _compact_rows(cards))
+
+
+@app.command("recommend", cls=Command)
+def recommend() -> None:
+    """Say in six lines which model is for what, at which price."""
+    from soloist.zoo import find
+
+    cards = {purpose: find(name) for purpose, name in _RECOMMENDED.items()}
+    speeds = _speeds(list(cards.values()))
+    rows = [
+        (purpose, card.name, _size(card), speeds[card.name], card.licence.stated.partition(" (")[0])
+        for purpose, card in cards.items()
+    ]
+    print_table(PrintedTable(("for", "model", "download", "speed", "licence"), rows, ("download", "speed")))
 
 
 @app.command("show", cls=Command)
@@ -168,14 +205,26 @@ def remove(name: _Name) -> None:
     typer.echo(f"removed {remove_model(name)}")
 
 
+def _place(card: Card) -> tuple[int, bool]:
+    """Place of a card in the list: tasks in their order, the models of a user's own last in each."""
+    from soloist.zoo.cards import TASKS, is_shipped
+
+    tasks = list(TASKS)
+    return tasks.index(card.task) if card.task in tasks else len(tasks), not is_shipped(card.name)
+
+
 def _rows(cards: Sequence[Card]) -> PrintedTable:
+    speeds = _speeds(cards)
     rows = [
         (
             card.name,
+            card.task,
             card.system,
             ", ".join(card.sources),
             f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "any",
-            _millions(card.parameters),
+            f"{card.parameters / 1e6:.2f} M" if card.parameters else "none",
+            _size(card),
+            speeds[card.name],
             card.licence.stated,
             _first_figure(card),
             _on_disk(card),
@@ -186,26 +235,39 @@ def _rows(cards: Sequence[Card]) -> PrintedTable:
 
 
 def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
-    """Rows for a terminal of 80 columns: the sources stand below the name."""
-    rows = [
-        (
-            f"{card.name}\n  {', '.join(card.sources)}",
-            _millions(card.parameters),
-            card.licence.stated,
-            _first_figure(card).replace(" (dB)", "").partition(" (docs")[0],
-            _on_disk(card),
-        )
-        for card in cards
-    ]
+    """Rows for a terminal of 80 columns: the sources stand below the name, tasks between the models."""
+    from soloist.zoo.cards import TASKS
+
+    speeds, rows = _speeds(cards), list[tuple[str, ...]]()
+    for before, card in zip([None, *cards], cards, strict=False):
+        if before is None or before.task != card.task:
+            rows.append((f"[{TASKS.get(card.task, 'other models')}]", *[""] * (len(_COMPACT) - 1)))
+        about = f"{_size(card)}\n{speeds[card.name]}"
+        figure = _first_figure(card).replace(" (dB)", "").partition(" (docs")[0]
+        sources = wrapped(", ".join(card.sources), _NAME_WIDTH, "  ", "  ")
+        rows.append(("\n".join([card.name, *sources]), about, card.licence.stated, figure, _on_disk(card)))
     return PrintedTable(_COMPACT, rows, _NUMBERS)
+
+
+def _speeds(cards: Sequence[Card]) -> dict[str, str]:
+    """Speed of each model: measured here, else its cost in that of a fast one."""
+    from soloist.zoo import find
+    from soloist.zoo.speeds import load_speeds
+
+    measured, unit = load_speeds(), find(_UNIT).operations or 1.0
+    costs = {card.name: f"cost {card.operations / unit:.1f}" for card in cards if card.operations}
+    real = {name: f"{speed:.3g} x real time" for name, speed in measured.items()}
+    return {card.name: real.get(card.name) or costs.get(card.name, "") for card in cards}
+
+
+def _size(card: Card) -> str:
+    from soloist.zoo.cards import megabytes
+
+    return megabytes(card.size) if card.size else "none"
 
 
 def _on_disk(card: Card) -> str:
     return "yes" if card.on_disk else "no"
-
-
-def _millions(parameters: int) -> str:
-    return f"{parameters / 1e6:.2f} M" if parameters else "none"
 
 
 def _first_figure(card: Card) -> str:
@@ -213,7 +275,9 @@ def _first_figure(card: Card) -> str:
     if not card.quality:
         return "not measured"
     first = card.quality[0]
-    return f"{first.value:g} {first.metric}, {first.dataset}"
+    by = f", by {first.measured_by}" if first.measured_by else ""
+    known = ", trained on it" if first.trained_on_test else ""
+    return f"{first.target} {first.value:g} {first.metric}, {first.dataset}{by}{known}"
 
 
 def _as_json(card: Card) -> dict[str, object]:

@@ -30,7 +30,6 @@ _PROGRAMS = (
 """Names of other programs' models: a pattern, the program, and the sources that these models separate."""
 
 _SHOWN = 3
-_TEST_SET = "MUSDB18 test"
 
 
 def check_model(name: str) -> None:
@@ -120,12 +119,7 @@ def _explain_program(name: str) -> str | None:
 
 
 def _best(cards: Sequence[Card], sources: Sequence[str]) -> list[str]:
-    """Models that separate these sources, the best first by its published figures."""
-    rated = [(figure, card.name) for card in cards if (figure := _rating(card, sources)) is not None]
-    return [name for _, name in sorted(rated, reverse=True)][:_SHOWN]
-
-
-def _rating(card: Card, sources: Sequence[str]) -> float | None:
-    figures = {each.target: each.value for each in card.quality if each.dataset.startswith(_TEST_SET)}
-    known = set(sources) <= set(card.sources) and sources[0] in figures
-    return figures[sources[0]] if known else None
+    """Models that separate these sources, in the order in which they are the default."""
+    ranked = [(card.default_rank, card.name) for card in cards if card.default_rank]
+    known = {card.name for card in cards if set(sources) <= set(card.sources)}
+    return [name for _, name in sorted(ranked) if name in known][:_SHOWN]

@@ -20,6 +20,8 @@ from soloist.inference.engines import Engine, Estimate, installed_engines, make_
 from soloist.resources import Processes, measure_time, peak_memory, resident_memory
 from soloist.separators import Chunking, Level, Separator
 from soloist.zoo import load
+from soloist.zoo.cards import is_known, own_name
+from soloist.zoo.speeds import save_speed
 
 T = TypeVar("T")
 
@@ -76,6 +78,9 @@ def tune(
     reasons = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
     calibration = Calibration(tuple(trials), reasons)
     save_calibration(separator, calibration)
+    if is_known(model):
+        seconds = Chunking.of(separator).step / separator.sample_rate
+        save_speed(own_name(model), seconds / calibration.fastest().chunk)
     return calibration
 
 

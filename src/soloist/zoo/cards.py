@@ -216,6 +216,11 @@ def is_known(name: str) -> bool:
         return False
 
 
+def is_shipped(name: str) -> bool:
+    """Return True if Soloist knows the model without the models folder."""
+    return name in _shipped_cards()
+
+
 def own_name(name: str) -> str:
     """Name of the model for which a name or an alias stands; any other text as it is."""
     return find(name).name if is_known(name) else name

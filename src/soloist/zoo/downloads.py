@@ -135,6 +135,7 @@ class _Download:
                 self._notice(f"{self._card.name} came from {', '.join(places)}")
             if not keep:
                 self._delete(files)
+            self._delete_parts()
             return folder
 
     def _import(self, files: Sequence[_File]) -> Path:
@@ -171,6 +172,14 @@ class _Download:
             if file.source is not None:
                 file.path.unlink(missing_ok=True)
                 self._came.pop(file.published.filename, None)
+
+    def _delete_parts(self) -> None:
+        """Delete what sources that failed have left, which nobody will continue."""
+        for published in self._card.files:
+            for source in published.places:
+                filename = source.container or source.filename or published.filename
+                for part in (f"{filename}.part", f"{filename}.part.tag"):
+                    (downloads_folder() / part).unlink(missing_ok=True)
 
     def _obtain(self, published: PublishedFile) -> _File:
         """Take a file that came already or lies in the downloads folder; else try its sources in order."""
