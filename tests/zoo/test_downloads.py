@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import re
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,72 +10,18 @@ import torch
 import yaml
 
 import published_open_unmix
+from loopback_server import FILE, serving
 from soloist import zoo
 from soloist.errors import ModelError
-
-FILE = "published.pt"
-
-
-class Server(ThreadingHTTPServer):
-    """Server of one content under every path except those of `contents`.
-
-    `cuts` holds, for each coming answer, the number of bytes after which the connection is closed.
-    """
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.contents, self.tag = b"", {}, '"first"'
-        self.cuts, self.ranges = [], []
-        self.supports_ranges, self.status = True, 200
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/files/{FILE}?download=1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self):
-        server, asked = self.server, self.headers.get("Range")
-        server.ranges.append(asked)
-        if server.status != 200:
-            self.send_error(server.status)
-            return
-        content = server.contents.get(self.path, server.content)
-        start = 0
-        if asked and server.supports_ranges and self.headers.get("If-Range") == server.tag:
-            start = int(re.fullmatch(r"bytes=(\d+)-", asked).group(1))
-            if start >= len(content):
-                self.send_error(416)
-                return
-        body = content[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        if start:
-            last = len(content) - 1
-            self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
-        if server.tag:
-            self.send_header("ETag", server.tag)
-        self.end_headers()
-        self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def server(checkpoint, monkeypatch):
     monkeypatch.delenv("SOLOIST_OFFLINE", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    server = Server()
-    server.content = checkpoint.read_bytes()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        server.content = checkpoint.read_bytes()
+        yield server
 
 
 @pytest.fixture
