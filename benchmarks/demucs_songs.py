@@ -1,12 +1,12 @@
-"""Whole songs by HTDemucs: `soloist separate` against demucs 4.1.0, with the same random weights of full size.
+"""Whole songs by HTDemucs: `soloist separate` against demucs 4.1.0, with the same random weights.
 
     python benchmarks/demucs_songs.py --peer /tmp/peer/bin/python --seconds 60
     python benchmarks/demucs_songs.py --peer /tmp/peer/bin/python --seconds 60 600 --rounds 1
 
-PEER is the Python of an environment with demucs 4.1.0. Each run is a process of its own that reads a WAV file and
-writes four WAV files (32-bit float), in turns; the peer's has its packages and `apply_model` as `demucs -n htdemucs
---shifts 0 --float32` calls it, and soundfile in place of torchaudio. Prints the seconds and the peak memory (maximum
-resident set) of each process, and the medians of the ratios.
+PEER is the Python of an environment with demucs 4.1.0. The network has its full size. Each run is a process
+of its own that reads a WAV file and writes four WAV files (32-bit float), in turns; the peer calls
+`apply_model` as `demucs -n htdemucs --shifts 0 --float32` does, with soundfile in place of torchaudio. Prints
+the seconds and the peak memory (maximum resident set) of each process, and the medians of the ratios.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MAKE = """
 import sys, torch
 from fractions import Fraction
 from demucs.htdemucs import HTDemucs
-from demucs.states import serialize_model
 torch.manual_seed(0)
-arguments = dict(sources=["drums", "bass", "other", "vocals"], segment=Fraction(39, 5), bottom_channels=512, t_layers=5)
-arguments |= dict(channels=48, depth=4, nfft=4096, dconv_mode=3, dconv_comp=8, t_heads=8, t_dropout=0.02)
+arguments = dict(sources=["drums", "bass", "other", "vocals"], segment=Fraction(39, 5))
+arguments |= dict(bottom_channels=512, t_layers=5, t_heads=8, t_dropout=0.02)
+arguments |= dict(channels=48, depth=4, nfft=4096, dconv_mode=3, dconv_comp=8)
 model = HTDemucs(**arguments)
-package = dict(klass=HTDemucs, args=(), kwargs=arguments, state=model.state_dict(), training_args={}, metrics=())
+package = dict(klass=HTDemucs, args=(), kwargs=arguments, state=model.state_dict())
 torch.save(package, sys.argv[1])
 """
 
