@@ -14,8 +14,15 @@ from soloist.networks import (
     TFCTDF,
     Autoencoder,
     BiLSTM,
+    BranchDesign,
     ConvTasNet,
+    CrossTransformerDesign,
+    Demucs,
+    DemucsDesign,
     DualPathRNN,
+    HDemucs,
+    HTDemucs,
+    HybridDesign,
     OpenUnmix,
     RecurrentNetwork,
     SpectrogramNet,
@@ -26,12 +33,14 @@ from soloist.networks import (
 from soloist.separators import (
     ClusteringSeparator,
     FilterbankSeparator,
+    HybridSeparator,
     Separator,
     SliCQSeparator,
     SpectralSeparator,
+    WaveformSeparator,
     sudormrf_design,
 )
-from soloist.transforms import STFT, LearnedFilterbank, SliCQ, SliCQMatrix
+from soloist.transforms import STFT, HalfHopSTFT, LearnedFilterbank, SliCQ, SliCQMatrix
 
 SAMPLE_RATE = 8000
 
@@ -75,6 +84,22 @@ def _clustering():
     return ClusteringSeparator(STFT(64, 16, scaled=True), network, embedding_size=5, **_COMMON)
 
 
+_BRANCHES = BranchDesign(compression=4, lstm_from=2, attention_from=2)
+
+
+def _hybrid(network, **sizes):
+    design = HybridDesign(
+        2, 1, 2, num_bins=128, channels=8, depth=3, norm_from=2, branches=_BRANCHES, **sizes
+    )
+    arguments = [CrossTransformerDesign(16, 2, 2, 2.0)] if network is HTDemucs else []
+    return HybridSeparator(HalfHopSTFT(256), network(design, *arguments), chunk_length=4000, **_COMMON)
+
+
+def _demucs():
+    design = DemucsDesign(1, 2, channels=8, depth=3, norm_from=2, branches=_BRANCHES)
+    return WaveformSeparator(Demucs(design), chunk_length=4000, **_COMMON)
+
+
 def _filterbank(network, kernel_size=16):
     return FilterbankSeparator(LearnedFilterbank(32, kernel_size), network, sample_rate=SAMPLE_RATE)
 
@@ -99,6 +124,9 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "clustering": _clustering,
     "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
     "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 1, 10)),
+    "htdemucs": lambda: _hybrid(HTDemucs),
+    "hdemucs": lambda: _hybrid(HDemucs),
+    "demucs": _demucs,
     "tasnet": lambda: _filterbank(TasNet(32, 8, 2)),
 }
 """A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.layers.onednn import has_onednn, linear
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def spectrogram_positions(frames: int, bins: int, channels: int, max_period: flo
     return torch.cat([of_frames, of_bins], dim=-1)
 
 
+def project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Linear layer, by the faster library where there is one."""
+    return (linear if has_onednn(x) else F.linear)(x, weight, bias)
+
+
 class TokenNorm(nn.GroupNorm):
     """Norm of all tokens and channels of an item at once, with a gain and a shift for each channel."""
 
@@ -102,7 +108,8 @@ class TransformerLayer(nn.Module):
         self.output = nn.Linear(channels, channels)
         self.dense_norm = nn.LayerNorm(channels)
         hidden = int(channels * design.hidden_scale)
-        self.dense = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels))
+        self.widen = nn.Linear(channels, hidden)
+        self.narrow = nn.Linear(hidden, channels)
         self.gains = nn.Parameter(torch.full((2, channels), 1e-4)) if design.layer_scale else None
         self.norm_out = TokenNorm(channels) if design.norm_out else nn.Identity()
 
@@ -115,8 +122,8 @@ class TransformerLayer(nn.Module):
         """
         attention_gain, dense_gain = (1.0, 1.0) if self.gains is None else self.gains
         x = x + self._drop(self._attend(x, other)) * attention_gain
-        hidden = self._drop(self.dense[1](self.dense[0](self.dense_norm(x))))
-        x = x + self._drop(self.dense[2](hidden)) * dense_gain
+        hidden = F.gelu(project(self.dense_norm(x), self.widen.weight, self.widen.bias))
+        x = x + self._drop(project(self._drop(hidden), self.narrow.weight, self.narrow.bias)) * dense_gain
         normalized: Tensor = self.norm_out(x)
         return normalized
 
@@ -126,18 +133,17 @@ class TransformerLayer(nn.Module):
     def _attend(self, x: Tensor, other: Tensor | None) -> Tensor:
         x = self.norm(x)
         if self.other_norm is None:
-            parts = self.projection(x).chunk(3, dim=-1)
+            parts = project(x, self.projection.weight, self.projection.bias).chunk(3, dim=-1)
         else:
             weight, bias, channels = self.projection.weight, self.projection.bias, x.shape[-1]
-            query = F.linear(x, weight[:channels], bias[:channels])
-            seen = F.linear(self.other_norm(other), weight[channels:], bias[channels:])
+            query = project(x, weight[:channels], bias[:channels])
+            seen = project(self.other_norm(other), weight[channels:], bias[channels:])
             parts = query, *seen.chunk(2, dim=-1)
         query, key, value = (rearrange(part, "b n (h c) -> b h n c", h=self.heads) for part in parts)
         attended = F.scaled_dot_product_attention(
             query, key, value, dropout_p=self.dropout if self.training else 0.0
         )
-        mixed: Tensor = self.output(rearrange(attended, "b h n c -> b n (h c)"))
-        return mixed
+        return project(rearrange(attended, "b h n c -> b n (h c)"), self.output.weight, self.output.bias)
 
 
 class CrossTransformer(nn.Module):

@@ -14,7 +14,15 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.networks.demucs.frequency_bands import BandedDecoder, BandedEncoder
 from soloist.networks.demucs.residual_branches import BranchDesign, ResidualBranches
-from soloist.networks.demucs.stages import Axis, DecoderStage, Downsampling, EncoderStage, Upsampling
+from soloist.networks.demucs.stages import (
+    Axis,
+    DecoderStage,
+    Downsampling,
+    EncoderStage,
+    Upsampling,
+    channels_last,
+)
+from soloist.networks.layers.onednn import has_onednn
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ class FrequencyCode(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the code to `(batch, channels, rows, frames)`."""
-        return x + self.factor * self.values.t()[:, :, None]
+        return _add(x, self.factor * self.values.t()[:, :, None])
 
 
 class HybridNetwork(nn.Module):
@@ -213,6 +221,8 @@ class HybridNetwork(nn.Module):
             `(batch, sources, audio_channels, samples)`.
         """
         x, xt = spectrogram, waveform[:, :, None]
+        if has_onednn(x):
+            x, xt = channels_last(x), channels_last(xt)
         skips: list[tuple[Tensor, int]] = []
         time_skips: list[tuple[Tensor, int]] = []
         for index, encoder in enumerate(self.encoders):
@@ -239,7 +249,7 @@ class HybridNetwork(nn.Module):
         offset = len(self.decoders) - len(self.time_decoders)
         for index, decoder in enumerate(self.decoders):
             skip, frames = skips.pop()
-            x = skip if x is None else x + skip
+            x = skip if x is None else _add(x, skip)
             if index < offset:
                 x = decoder(x, frames)
                 continue
@@ -252,7 +262,7 @@ class HybridNetwork(nn.Module):
                 x = decoder.up(x, frames)
             else:
                 x = decoder(x, frames)
-                xt = time_decoder(skip if xt is None else xt + skip, samples)
+                xt = time_decoder(skip if xt is None else _add(xt, skip), samples)
         assert x is not None
         assert xt is not None
         return x, xt
@@ -360,6 +370,11 @@ class HybridNetwork(nn.Module):
             context=design.context,
             context_axes="time",
         )
+
+
+def _add(x: Tensor, y: Tensor) -> Tensor:
+    """Sum, which overwrites `x` where there are no gradients: allocating costs more than adding."""
+    return x.add_(y) if has_onednn(x) else x + y
 
 
 @torch.no_grad()

@@ -14,6 +14,10 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers.frames import FrameConv
+from soloist.networks.layers.onednn import has_onednn
+
+TILE = 2**18
+"""Values of a tile of rows, which stays in the cache from layer to layer."""
 
 _PIECE, _STEP = 200, 100
 """Frames of a piece of a long sequence, and the distance of the pieces."""
@@ -183,6 +187,52 @@ class ResidualBranch(nn.Module):
         self.gates_norm = nn.GroupNorm(1, 2 * channels)
         self.scale = nn.Parameter(torch.full((channels,), initial_scale))
 
+    def add_to(self, frames: Tensor) -> None:
+        """Add the output of `forward` to rows `(rows, frames, channels)`, in place, without gradients.
+
+        The second norm becomes part of the weights of each row: the mean and the variance of the gated
+        convolution's output follow from the means and covariances of its few inputs.
+        """
+        hidden = self._bottleneck(frames)
+        weight, bias = self.gates.weight[:, :, 0], self.gates.bias
+        assert bias is not None
+        mean = hidden.mean(dim=1, keepdim=True)
+        centred = hidden - mean
+        covariance = centred.transpose(1, 2) @ centred / hidden.shape[1]
+        means = F.linear(mean[:, 0], weight, bias)
+        level = means.mean(dim=1, keepdim=True)
+        within = (covariance * (weight.t() @ weight)).sum(dim=(1, 2)) / len(weight)
+        variance = within[:, None] + (means - level).square().mean(dim=1, keepdim=True)
+        gain = self.gates_norm.weight * torch.rsqrt(variance + self.gates_norm.eps)
+        shift = (bias - level) * gain + self.gates_norm.bias
+        ones = torch.ones_like(self.scale)
+        gain, shift = (values * torch.cat([self.scale, ones]) for values in (gain, shift))
+        value, gate = (
+            torch.baddbmm(shifts[:, None], hidden, (gains[..., None] * weights).transpose(1, 2))
+            for gains, shifts, weights in zip(
+                gain.chunk(2, dim=1), shift.chunk(2, dim=1), weight.chunk(2), strict=True
+            )
+        )
+        frames.addcmul_(value, gate.sigmoid_())
+
+    def _bottleneck(self, frames: Tensor) -> Tensor:
+        """Hidden features `(rows, frames, hidden)` of rows `(rows, frames, channels)`."""
+        size, count, step = len(self.conv.weight), frames.shape[1], self.conv.dilation[0]
+        # The three taps as one matrix product, whose results are shifted against each other.
+        taps = F.linear(frames, rearrange(self.conv.weight, "h c k -> (k h) c"))
+        before, hidden, after = taps.split(size, dim=2)
+        hidden = hidden + self.conv.bias
+        if step < count:
+            hidden[:, step:] += before[:, :-step]
+            hidden[:, :-step] += after[:, step:]
+        hidden -= hidden.mean(dim=(1, 2), keepdim=True)
+        variance = hidden.square().mean(dim=(1, 2), keepdim=True)
+        gain = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        hidden = F.gelu(torch.addcmul(self.norm.bias, hidden, gain))
+        for layer in (self.lstm, self.attention):
+            hidden = hidden if layer is None else layer(hidden.transpose(1, 2)).transpose(1, 2)
+        return hidden.contiguous()
+
     def forward(self, x: Tensor) -> Tensor:
         """Map rows `(rows, channels, frames)` to what is added to them."""
         hidden = F.gelu(self.norm(self.conv(x)))
@@ -196,8 +246,19 @@ class ResidualBranches(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frequency, frames)` to the same shape."""
+        if has_onednn(x):
+            return self._overwrite(x)
         batch = x.shape[0]
         rows = rearrange(x, "b c f t -> (b f) c t")
         for branch in self:
             rows = rows + branch(rows)
         return rearrange(rows, "(b f) c t -> b c f t", b=batch)
+
+    def _overwrite(self, x: Tensor) -> Tensor:
+        """`forward` on an input stored channels-last, in place."""
+        rows = rearrange(x, "b c f t -> (b f) t c").contiguous()
+        for tile in rows.split(max(1, TILE // rows[0].numel())):
+            for branch in self:
+                assert isinstance(branch, ResidualBranch)
+                branch.add_to(tile)
+        return rearrange(rows, "(b f) t c -> b c f t", b=x.shape[0])

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.networks.demucs.residual_branches import ResidualBranches
+from soloist.networks.demucs.residual_branches import TILE, ResidualBranches
+from soloist.networks.layers.onednn import has_onednn
 
 Axis = Literal["frequency", "time"]
 """Axis that a stage shortens or lengthens."""
@@ -24,6 +27,11 @@ def along(axis: Axis, size: int, rest: int) -> tuple[int, int]:
 def make_norm(groups: int | None, channels: int) -> nn.Module:
     """Make a group norm; without groups a layer that does nothing."""
     return nn.Identity() if groups is None else nn.GroupNorm(groups, channels)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Return `(batch, channels, frequency, frames)` with the channels next to each other in memory."""
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
 class Downsampling(nn.Module):
@@ -100,13 +108,28 @@ class Upsampling(nn.Module):
             x: Input.
             length: Frames of the result along time; None for all but the margins.
         """
-        x = self.norm(self.conv(x))
+        x = self.norm(self._expand(x) if has_onednn(x) else self.conv(x))
         if self.axis == "frequency":
             x = x[:, :, self.padding : x.shape[2] - self.padding]
         else:
             x = x[..., self.padding :]
             x = x[..., : x.shape[-1] - self.padding if length is None else length]
         return F.gelu(x) if self.activation else x
+
+    def _expand(self, x: Tensor) -> Tensor:
+        """Transposed convolution as a plain one with a kernel of two, to `stride` neighbours at once.
+
+        Kernels are twice as long as the stride, so that each output depends on two inputs.
+        """
+        conv, axis = self.conv, 0 if self.axis == "frequency" else 1
+        stride = conv.stride[axis]
+        if conv.kernel_size[axis] != 2 * stride:
+            return conv(x)
+        weight = rearrange(conv.weight.squeeze(3 - axis), "c o (part s) -> (s o) c part", s=stride).flip(2)
+        bias = None if conv.bias is None else conv.bias.repeat(stride)
+        grouped = F.conv2d(x, weight.unsqueeze(3 - axis), bias, padding=along(self.axis, 1, 0))
+        pattern = "b (s o) f t -> b o (f s) t" if self.axis == "frequency" else "b (s o) f t -> b o f (t s)"
+        return channels_last(rearrange(grouped, pattern, s=stride))
 
 
 class EncoderStage(nn.Module):
@@ -177,7 +200,31 @@ class GatedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frequency, frames)` to the same shape."""
+        if has_onednn(x) and isinstance(self.norm, nn.Identity):
+            return self._in_tiles(x)
         return F.glu(self.norm(self.conv(x)), dim=1)
+
+    def _in_tiles(self, x: Tensor) -> Tensor:
+        """`forward` without norm, tile by tile of rows or of frames, so that few values leave the cache."""
+        axis = 2 if x.shape[2] > 1 else 3
+        halo = self.conv.kernel_size[axis - 2] // 2
+        size, output = x.shape[axis], torch.empty_like(x)
+        step = max(1, TILE * size // x.numel())
+        assert self.conv.bias is not None
+        weights, biases = self.conv.weight.chunk(2), self.conv.bias.chunk(2)
+        padding = [0 if each == axis else self.conv.kernel_size[each - 2] // 2 for each in (2, 3)]
+        for first in range(0, size, step):
+            last = min(first + step, size)
+            before, after = max(0, halo - first), max(0, last + halo - size)
+            part = x.narrow(axis, first - halo + before, last - first + 2 * halo - before - after)
+            if before or after:
+                part = F.pad(part, (0, 0, before, after) if axis == 2 else (before, after))
+            value, gate = (
+                F.conv2d(part, weight, bias, padding=padding)
+                for weight, bias in zip(weights, biases, strict=True)
+            )
+            torch.mul(value, gate.sigmoid_(), out=output.narrow(axis, first, last - first))
+        return output
 
 
 class DecoderStage(nn.Module):

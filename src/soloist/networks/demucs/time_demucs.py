@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from soloist.networks.demucs.hybrid_network import rescale_convolutions
 from soloist.networks.demucs.residual_branches import BranchDesign
-from soloist.networks.demucs.stages import DecoderStage, Downsampling, EncoderStage, Upsampling
+from soloist.networks.demucs.stages import DecoderStage, Downsampling, EncoderStage, Upsampling, channels_last
 from soloist.networks.layers.contracts import WaveformNetwork
+from soloist.networks.layers.onednn import has_onednn
 
 _KERNEL, _STRIDE = 8, 4
 _ZEROS, _ROLLOFF = 24, 0.945
@@ -171,6 +172,7 @@ class Demucs(WaveformNetwork):
             `(batch, sources, audio_channels, samples)`.
         """
         x = self.upsample(waveform)[:, :, None]
+        x = channels_last(x) if has_onednn(x) else x
         skips = []
         for encoder in self.encoders:
             x = encoder(x)

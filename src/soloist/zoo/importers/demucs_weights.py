@@ -36,8 +36,8 @@ _LAYERS = {
     "cross_attn.in_proj_weight": "projection.weight",
     "cross_attn.in_proj_bias": "projection.bias",
     "cross_attn.out_proj": "output",
-    "linear1": "dense.0",
-    "linear2": "dense.2",
+    "linear1": "widen",
+    "linear2": "narrow",
     "norm1": "norm",
     "norm_out": "norm_out",
 }
