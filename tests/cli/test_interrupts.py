@@ -42,7 +42,7 @@ class Finder:
             print("imported")
             return ModuleSpec(name, None)
 
-def app(arguments):
+def app(arguments, **settings):
     eval(sys.argv[1])
     {pause}
     print("done")

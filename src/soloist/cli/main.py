@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from soloist.config import imports
 from soloist.errors import Interrupted, SoloistError, UsageError, explain, one_line
@@ -36,7 +36,7 @@ def main() -> None:
             # Imported here, so that Ctrl-C is handled during the import.
             from soloist.cli.app import app
 
-            app(arguments)
+            raise SystemExit(app(arguments, prog_name="soloist", standalone_mode=False))
     except KeyboardInterrupt:
         _fail(_INTERRUPTED, INTERRUPTED)
     except SystemExit as stop:
@@ -48,7 +48,7 @@ def main() -> None:
             _fail(_INTERRUPTED, INTERRUPTED)
         if debug:
             raise
-        _fail(*_explain(error))
+        _fail(*(_explain_parsing(error) or _explain(error)))
 
 
 def take_global_options(arguments: Sequence[str]) -> list[str]:
@@ -81,6 +81,24 @@ def _ask(question: str) -> bool:
     import typer
 
     return typer.confirm(question, err=True)
+
+
+def _explain_parsing(error: Any) -> tuple[str, int] | None:
+    """Message and exit code of an error that Typer found in the arguments; None for other errors."""
+    import typer
+
+    if isinstance(error, typer.Abort):
+        return "aborted", 1
+    # Of its errors, Typer names in public only one class below the one that is meant.
+    parsing: Any = typer.BadParameter.__mro__[1]
+    if not isinstance(error, parsing):
+        return None
+    message, context = error.format_message().removesuffix("."), error.ctx
+    if not message:
+        # The help page was the answer.
+        raise SystemExit(error.exit_code)
+    page = f"; {context.command_path} -h explains the arguments" if context else ""
+    return f"{message[0].lower()}{message[1:]}{page}", error.exit_code
 
 
 def _explain(error: Exception) -> tuple[str, int]:

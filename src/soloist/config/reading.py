@@ -148,7 +148,7 @@ def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> N
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Advice after an unknown name: the nearest known one, or all of them."""
-    known = sorted(known)
+    known = sorted({*known})
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
 

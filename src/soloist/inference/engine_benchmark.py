@@ -95,10 +95,15 @@ def _measure_engines(
     return attempts
 
 
-def noise_chunk(separator: Separator, samples: int | None = None) -> Tensor:
-    """Reproducible noise of the length of a chunk, `(1, channels, samples)`."""
-    length = samples or Chunking.of(separator).input_length
-    return _LEVEL * torch.randn(1, separator.channels, length, generator=torch.Generator().manual_seed(0))
+def noise_chunk(channels: int, samples: int) -> Tensor:
+    """Reproducible noise `(1, channels, samples)`."""
+    return _LEVEL * torch.randn(1, channels, samples, generator=torch.Generator().manual_seed(0))
+
+
+def estimate_of(separator: Separator, engine: Engine, chunk: Tensor) -> Estimate:
+    """Estimator of chunks like the given one `(1, channels, samples)`."""
+    following = engine.follow()
+    return make_estimate(separator, following or engine, Level.of(chunk), follows=following is not None)
 
 
 def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float) -> float:
@@ -113,7 +118,9 @@ def time_resize(engine: Engine, separator: Separator, samples: int, chunk: float
     if engine.name == "torch":
         return 0.0
     fewer = samples - separator.stride
-    other = noise_chunk(separator, fewer if fewer >= separator.minimum_length else samples + separator.stride)
+    other = noise_chunk(
+        separator.channels, fewer if fewer >= separator.minimum_length else samples + separator.stride
+    )
     begun = time.perf_counter()
     engine(other)
     return max(0.0, time.perf_counter() - begun - chunk)
@@ -133,6 +140,10 @@ def export_graphs(model: str) -> dict[str, str]:
     return _in_process(_export, model)
 
 
+def _usual_chunk(separator: Separator) -> Tensor:
+    return noise_chunk(separator.channels, Chunking.of(separator).input_length)
+
+
 def _in_process(work: Callable[..., T], *arguments: object) -> T:
     with Processes(1) as pool:
         try:
@@ -149,7 +160,7 @@ def _export(model: str) -> dict[str, str]:
         if engine == "torch":
             continue
         try:
-            make_engine(engine, separator, "cpu")(noise_chunk(separator))
+            make_engine(engine, separator, "cpu")(_usual_chunk(separator))
         except Exception as error:  # Compilers of graphs have exceptions of all kinds.
             failures[engine] = one_line(error) or type(error).__name__
     return failures
@@ -158,14 +169,14 @@ def _export(model: str) -> dict[str, str]:
 def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
     """Trials of an engine, in the order of their memory."""
     separator = load(model)
-    chunk, held = noise_chunk(separator), None
+    chunk, held = _usual_chunk(separator), None
     trials: list[Trial] = []
     for batch_size, threads in product(BATCH_SIZES, _thread_counts(most)):
         torch.set_num_threads(threads)
         begun = time.perf_counter()
         running = make_engine(engine, separator, "cpu", threads=threads)
         held = held or resident_memory()
-        estimate = _estimate_of(separator, running, chunk)
+        estimate = estimate_of(separator, running, chunk)
         batch = chunk.repeat(batch_size, 1, 1)
         estimate(batch)
         first = time.perf_counter() - begun
@@ -177,11 +188,6 @@ def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
         trial = Trial(engine, threads, batch_size, seconds / batch_size, start, resize, _grown(held), 0.0)
         trials.append(trial)
     return _Attempt(tuple(trials), estimates)
-
-
-def _estimate_of(separator: Separator, engine: Engine, chunk: Tensor) -> Estimate:
-    following = engine.follow()
-    return make_estimate(separator, following or engine, Level.of(chunk), follows=following is not None)
 
 
 def _grown(held: float | None) -> float | None:

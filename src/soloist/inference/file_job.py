@@ -26,13 +26,12 @@ from soloist.audio import (
 )
 from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError
-from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
-from soloist.inference.outputs import stem_paths
+from soloist.inference.outputs import DiskSpace, stem_paths
 from soloist.inference.placement import Identity, Placement, Placer, check_targets, identify, protect
 from soloist.inference.stem_record import InputFile, StemRecord, forget, remember
 from soloist.inference.stem_selection import NullTest

@@ -1,12 +1,13 @@
-"""Files of a track's stems, by a template."""
+"""Files of a track's stems, by a template, and their disk space."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from soloist.errors import UsageError
+from soloist.errors import AudioError, UsageError
 
 FIELDS = ("model", "track", "stem", "ext")
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
@@ -56,3 +57,30 @@ def stem_paths(
             raise UsageError(f"{relative!r} lies outside the output folder {folder}")
         paths[stem] = path
     return paths
+
+
+@dataclass(frozen=True)
+class DiskSpace:
+    """Disk space of the stems of a file, in MB (10^6 bytes).
+
+    Attributes:
+        needed: Upper bound while the stems are written; None if the length of the file is unknown.
+        kept: Upper bound of the finished stems; None if the length of the file is unknown.
+        available: Free space; None if the system does not say.
+    """
+
+    needed: float | None
+    kept: float | None
+    available: float | None
+
+    def check(self) -> None:
+        """Refuse to begin what the disk has no room for.
+
+        Raises:
+            AudioError: The disk has no room for the stems.
+        """
+        if self.available is not None and self.needed is not None and self.needed > self.available:
+            raise AudioError(
+                f"the stems take up to {self.needed:.0f} MB of the disk while they are written, and "
+                f"{self.available:.0f} MB are there: make room, or take another --output or --format"
+            )

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, replace
 
 from soloist.audio import AudioInfo
-from soloist.inference.dry_run.disk_space import DiskSpace
 from soloist.inference.dry_run.memory_use import WAY_OUT, MemoryUse, chunk_memory
-from soloist.inference.dry_run.separation_time import SeparationTime, excerpt_of, measure_separation
+from soloist.inference.dry_run.separation_time import SeparationTime, measure_separation
 from soloist.inference.engine_benchmark import export_graphs, noise_chunk
 from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.engines import GraphEngine
 from soloist.inference.file_job import FileJob
 from soloist.inference.inputs import Track
+from soloist.inference.outputs import DiskSpace
 from soloist.resources import GPUMemory, peak_memory, resident_memory, within_memory
 
 
@@ -75,40 +75,39 @@ class DryRun:
         job, info = self._job, self._job.probe(track)
         disk, selected = self._disk_space(track, info), job.select_engine(info)
         available = MemoryUse.available(selected.engine.device)
-        excerpt, duration = excerpt_of(job, info), job.duration_of(info)
-        # Files of a kind share a measurement if their excerpts are about as long.
-        about = round(math.log(excerpt.duration_of(info) or 1.0, 1.25))
+        length, duration = job.chunk_length(info), job.duration_of(info)
+        # Files of a kind share a measurement if their chunks are about as long.
+        about = round(math.log(length, 1.25))
         kind = (info.sample_rate, info.channels, info.container, info.codec, selected, about)
-        start = 0.0
         if kind not in self._measured:
             with within_memory(f"before anything was separated: {WAY_OUT}"):
-                self._measured[kind] = self._measure(excerpt, track, info, selected)
-            start = self._measured[kind][0].start
+                self._measured[kind] = self._measure(track, info, selected)
         time, memory = self._measured[kind]
+        self._measured[kind] = replace(time, start=0.0), memory
         memory.check(available)
-        length, last = job.chunk_length(info), job.chunking(info).last(job.samples_of(info))
+        last = job.chunking(info).last(job.samples_of(info))
         chunks = job.count_chunks(info) * time.chunk * length / time.samples
-        resize = (last != length) * time.resize
-        seconds = None if duration is None else start + chunks + resize + duration * time.second
+        fixed = time.start + (last != length) * time.resize
+        seconds = None if duration is None else fixed + chunks + duration * time.second
         return DryRunReport(seconds, memory, available, disk, selected.trial is not None)
 
     def _measure(
-        self, excerpt: FileJob, track: Track, info: AudioInfo, selected: SelectedEngine
+        self, track: Track, info: AudioInfo, selected: SelectedEngine
     ) -> tuple[SeparationTime, MemoryUse]:
-        """Separate an excerpt of a file, and extrapolate the memory to batches of chunks."""
+        """Separate one chunk at once, and extrapolate the memory to batches of chunks."""
         job, engine, trial = self._job, selected.engine, selected.trial
         if trial is None and isinstance(engine, GraphEngine) and not engine.is_exported:
             # In another process: exporting takes memory that a separation by a cached graph does not.
             export_graphs(job.model)
         before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
-        time = measure_separation(excerpt, track, info, selected)
+        time = measure_separation(job, track, info, selected)
         peak = peak_memory() or 0.0
         if trial:
             return time, MemoryUse(max(peak, before + (trial.memory or 0.0)), None)
         batch = min(selected.batch_size, job.count_chunks(info))
         more = max(0.0, batch * job.chunk_length(info) / time.samples - 1)
         if more:
-            chunk = noise_chunk(job.separator_for(info), time.samples)
+            chunk = noise_chunk(job.separator_for(info).channels, time.samples)
             peak += more * chunk_memory(engine, chunk, peak - before)
         return time, MemoryUse(peak, gpu.peak(1 + more))
 
@@ -116,10 +115,9 @@ class DryRun:
         """Disk space of the stems of a file, beside those of the files before."""
         paths = self._job.plan(track).stems
         disk = self._job.disk_space(info, paths)
-        needed, kept = disk.needed, disk.kept
-        if needed is None or kept is None:
+        if disk.needed is None or disk.kept is None:
             return disk
-        disk = replace(disk, needed=needed + self._kept)
+        kept, disk = disk.kept, replace(disk, needed=disk.needed + self._kept)
         disk.check()
         replaced = sum(path.stat().st_size for path in set(paths.values()) if path.is_file()) / 1e6
         self._kept += max(0.0, kept - replaced)

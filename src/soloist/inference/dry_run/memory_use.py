@@ -49,13 +49,7 @@ class MemoryUse:
 
 
 def chunk_memory(engine: Engine, chunk: Tensor, grown: float) -> float:
-    """Memory of the process for one more chunk `(1, channels, samples)` at once, MB.
-
-    Args:
-        engine: Runs the separator.
-        chunk: The chunk.
-        grown: Growth of the process by the first chunk, MB.
-    """
+    """Memory for one more chunk `(1, channels, samples)` at once, MB; the first one took `grown`."""
     if isinstance(engine, GraphEngine):
         # An upper bound: the compiled graph is in it.
         return grown
