@@ -32,14 +32,7 @@ from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DiskSpace, stem_paths
-from soloist.inference.placement import (
-    Identity,
-    Placement,
-    Placer,
-    check_targets,
-    identify,
-    protect,
-)
+from soloist.inference.placement import Identity, Placement, Placer, check_targets, identify, protect
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
