@@ -31,7 +31,7 @@ CARD = {
     ),
     "notes": (
         "The files name no sources: these, the activations and the transform are taken as published for as "
-        "many networks. Above 11 kHz (16 kHz with 1536 frequency_bins) the stems are silent, unless mask_extension is "
+        "many networks. Above 11 kHz (16 kHz with 1536 bins) the stems are silent, unless mask_extension is "
         "average."
     ),
 }
