@@ -13,9 +13,10 @@ from reference_vectors import ReferenceVector, assert_near
 from soloist.audio import read_audio
 from soloist.errors import ModelError
 from soloist.estimation import RatioMask, WienerEM
-from soloist.zoo import import_checkpoint
+from soloist.zoo import import_checkpoint, models
 from soloist.zoo.array_pickles import read_arrays
 from soloist.zoo.importers import recognize
+from soloist.zoo.importers.spleeter import OPTIONS
 from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
 
 SOURCES = {
@@ -160,3 +161,9 @@ def test_filters_are_read_from_the_shapes():
     assert recognize(published_state()).config["init_args"]["network"]["init_args"]["filters"] == list(
         FILTERS
     )
+
+
+def test_cards_give_the_options_that_the_importer_knows():
+    cards = [card for card in models() if card.name.startswith("spleeter-")]
+    assert len(cards) == 6
+    assert {option for card in cards for option in card.options} == {"frequency_bins"} & {*OPTIONS}
