@@ -3,10 +3,10 @@
     python benchmarks/demucs_songs.py --peer /tmp/peer/bin/python --seconds 60
     python benchmarks/demucs_songs.py --peer /tmp/peer/bin/python --seconds 60 600 --rounds 1
 
-PEER is the Python of an environment with demucs 4.1.0. Each run is a process of its own that reads a WAV file
-and writes four WAV files (32-bit float), in turns; the peer's has its packages and `apply_model` as `demucs
--n htdemucs --shifts 0 --float32` calls it, and soundfile in place of torchaudio. Prints the seconds and the peak
-memory (maximum resident set) of each process, and the medians of the ratios.
+PEER is the Python of an environment with demucs 4.1.0. The network has its full size. Each run is a process
+of its own that reads a WAV file and writes four WAV files (32-bit float), in turns; the peer calls
+`apply_model` as `demucs -n htdemucs --shifts 0 --float32` does, with soundfile in place of torchaudio. Prints
+the seconds and the peak memory (maximum resident set) of each process, and the medians of the ratios.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ MAKE = """
 import sys, torch
 from fractions import Fraction
 from demucs.htdemucs import HTDemucs
-from demucs.states import serialize_model
 torch.manual_seed(0)
-arguments = dict(sources=["drums", "bass", "other", "vocals"], segment=Fraction(39, 5), bottom_channels=512)
-arguments |= dict(t_layers=5, channels=48, depth=4, nfft=4096, dconv_mode=3, dconv_comp=8, t_heads=8)
+arguments = dict(sources=["drums", "bass", "other", "vocals"], segment=Fraction(39, 5))
+arguments |= dict(bottom_channels=512, t_layers=5, t_heads=8, t_dropout=0.02)
+arguments |= dict(channels=48, depth=4, nfft=4096, dconv_mode=3, dconv_comp=8)
 model = HTDemucs(**arguments)
 package = dict(klass=HTDemucs, args=(), kwargs=arguments, state=model.state_dict())
-torch.save(package | dict(training_args={}, metrics=()), sys.argv[1])
+torch.save(package, sys.argv[1])
 """
 
 SEPARATE = """

@@ -4,8 +4,8 @@
 
 Both run alternately in this process, with the same weights, on one segment of 7.8 s. Prints for each engine
 the medians, the median of the ratios of the pairs, and the largest difference of the outputs. Needs an
-environment with the package: `pip install --no-deps demucs==4.1.0 julius openunmix lameenc dora-search omegaconf retrying
-treetable submitit cloudpickle "antlr4-python3-runtime==4.9.*"`.
+environment with the packages demucs 4.1.0, julius, openunmix, lameenc, dora-search, omegaconf, retrying,
+treetable, submitit, cloudpickle and antlr4-python3-runtime 4.9, installed with `--no-deps`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,15 @@ def home() -> Path:
     return Path(os.environ.get("SOLOIST_HOME") or platformdirs.user_cache_dir("soloist")).expanduser()
 
 
+def is_utf8(path: Path) -> bool:
+    """False for a path with bytes that are not UTF-8, which some libraries do not open."""
+    try:
+        os.fspath(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
@@ -86,13 +95,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
     Args:
         path: The file; missing folders are made.
-        content: A text, written in UTF-8, or bytes.
+        content: A text, written in UTF-8 (bytes in names that are not UTF-8 escaped), or bytes.
 
     Raises:
         OSError: The file cannot be written; an old file is unchanged.
     """
     with whole_file(path) as staged, staged.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
         # On the disk before the file has its name: a crash leaves the old file or the new one.
         file.flush()
         os.fsync(file.fileno())

@@ -58,7 +58,8 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path, headings: Sequenc
         if path.suffix.lower() == ".xlsx":
             _write_sheet(_lines(rows, headings), staged)
         else:
-            staged.write_text(format_csv(rows, headings), encoding="utf-8", newline="")
+            content = format_csv(rows, headings).encode(errors="backslashreplace")
+            staged.write_bytes(content)
         staging.promote()
     finally:
         staging.discard()

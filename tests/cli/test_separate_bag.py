@@ -9,6 +9,8 @@ import pytest
 import soundfile
 import torch
 
+from soloist.audio import probe
+from soloist.inference import FileJob, FileSettings, StemSelection
 from soloist.profiling import count_operations
 from soloist.separators import build_separator
 from soloist.zoo import save_model
@@ -85,14 +87,11 @@ def test_finished_stems_of_a_bag_are_known_again_with_others(soloist, bag, mono,
     assert json.loads(result.out)["skipped"]
 
 
-def test_a_dry_run_of_one_stem_expects_what_one_network_takes(soloist, bag, mono, tmp_path):
-    def expect(*options):
-        result = soloist("separate", mono, "-m", bag, "-o", tmp_path, "--dry-run", "--json", *options)
-        assert result.code == 0, result.err
-        return json.loads(result.out)
-
-    whole = count_operations(expect)
-    assert count_operations(lambda: expect("--stems", "vocals")) < whole / 2
+def test_plans_and_dry_runs_of_one_stem_see_one_network(bag, mono):
+    job = FileJob(str(bag), FileSettings(selection=StemSelection(("vocals",))))
+    separator = job.separator_for(probe(mono))
+    assert separator.sources == ("vocals",)
+    assert len(separator.parts) == 1
 
 
 def test_the_python_call_runs_one_network_for_one_stem(bag):

@@ -50,7 +50,13 @@ def assert_runs_whole(run, separator, items, samples):
     assert_equal(run([mixture.numpy()])[0], separator(mixture))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Alike: the spectrogram's branch of one, and the waveform's of the other, are those of HTDemucs.
+LONG = {"hdemucs", "demucs"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in FAMILIES]
+)
 def test_networks_of_all_families(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())

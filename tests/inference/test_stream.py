@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from soloist.errors import UsageError
 from soloist.inference import StreamSettings, TorchEngine, find_device, measure_level, separate_stream
-from soloist.separators import Level
+from soloist.separators import Chunking, Level, separate_chunked
 from toy_separators import Smoother, Swapping
 
 
@@ -120,6 +120,30 @@ def test_the_level_of_a_track_is_measured_in_blocks(samples, block):
     expected = Level.of(torch.from_numpy(audio)[None])
     torch.testing.assert_close(measured.mean, expected.mean, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(measured.deviation, expected.deviation, atol=1e-6, rtol=1e-4)
+
+
+def test_a_track_has_zeros_around_it_after_its_mean_was_taken():
+    class Centered(Smoother):
+        chunk_edges = "centered"
+
+        def input_length(self, samples):
+            return 240
+
+    audio = noise(1, 900) + 0.3
+    level = measure_level([audio])
+    separator = Centered(reach=15, normalization="track")
+    seen = level.normalize(torch.from_numpy(audio)[None])
+    expected = level.restore(separator_chunks(separator, seen), 0.5)[0].numpy()
+    for shifts in (1, 3):
+        found = separate(separator, audio, level=level, shifts=shifts)
+        np.testing.assert_allclose(found[..., :5], expected[..., :5], atol=1e-5)
+        np.testing.assert_allclose(found[..., -5:], expected[..., -5:], atol=1e-5)
+    silent = np.concatenate([audio, np.zeros((1, 2000), np.float32)], axis=1)
+    assert np.abs(separate(separator, silent, level=measure_level([silent]))[..., -300:]).max() == 0
+
+
+def separator_chunks(separator, mixture):
+    return separate_chunked(separator, mixture, Chunking.of(separator))
 
 
 def test_a_separator_normalised_by_the_track_uses_the_level_of_the_track():

@@ -115,7 +115,7 @@ def test_begins_as_published():
     assert rescaled.item() == pytest.approx((plain * 0.1).sqrt().item(), rel=0.15)
     assert network.encoders[0].branches[0].scale.eq(1e-3).all()
     assert network.transformer.layers[0].gains.eq(1e-4).all()
-    code = network.code.values
+    code = network.frequency_code.values
     assert (code[-1] - code[-2]).abs().mean() < 0.2 * (code[1] - code[0]).abs().mean()
 
 

@@ -1,6 +1,6 @@
 """Demucs's `apply_model` and `api.Separator`: chunks, shifts, bags, and the level of a whole track.
 
-The authors run every member of a bag by itself, each with chunks and shifts of its own, also with weights of
+The authors run every member of a bag by itself, with chunks and shifts of its own, also with weights of
 zero; a shorter segment of HTDemucs is padded with zeros on the right. Shifts are those of the vector.
 """
 

@@ -15,9 +15,10 @@ from soloist.transforms import STFT
     window=st.sampled_from(["hann", "sqrt_hann", "hamming", "blackman"]),
     pad_mode=st.sampled_from(["reflect", "constant"]),
     scaled=st.booleans(),
+    extent=st.sampled_from(["centred", "full"]),
 )
-def test_any_length_is_reconstructed(samples, size, part, window, pad_mode, scaled):
-    stft = STFT(size, int(size // part), window, pad_mode, scaled)
+def test_any_length_is_reconstructed(samples, size, part, window, pad_mode, scaled, extent):
+    stft = STFT(size, int(size // part), window, pad_mode, scaled, extent=extent)
     audio = torch.rand(2, 2, samples, generator=torch.Generator().manual_seed(samples)) * 2 - 1
     coefficients = stft(audio)
     assert coefficients.shape == (2, 2, stft.num_bins, stft.num_frames(samples))
@@ -31,6 +32,24 @@ def test_frames_are_those_of_the_definition():
     frame = np.fft.rfft(audio[48 - 32 : 48 + 32] * window)
     computed = stft(torch.from_numpy(audio)[None, None])[0, 0, :, 3]
     np.testing.assert_allclose(computed.numpy(), frame, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1, 16, 17, 160])
+def test_full_extent_is_every_frame_that_touches_the_signal(samples):
+    stft = STFT(64, 16, extent="full")
+    audio = torch.randn(1, 1, samples, dtype=torch.float64)
+    padded = torch.nn.functional.pad(audio[0, 0], (64, 128))
+    window = torch.hann_window(64, dtype=torch.float64)
+    starts = range(0, samples + 64, 16)
+    frames = torch.stack([torch.fft.rfft(padded[start : start + 64] * window) for start in starts], dim=-1)
+    torch.testing.assert_close(stft(audio)[0, 0], frames, rtol=0, atol=1e-5)
+    assert len(starts) == stft.num_frames(samples)
+    assert stft.num_frames(stft.length_of(20)) == 20 < stft.num_frames(stft.length_of(20) + 1)
+
+
+def test_an_unknown_extent_is_refused():
+    with pytest.raises(UsageError, match="extent 'half' is none of centred, full"):
+        STFT(64, 16, extent="half")
 
 
 @given(samples=st.integers(1, 900), length=st.integers(32, 64), scaled=st.booleans())

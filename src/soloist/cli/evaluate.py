@@ -200,7 +200,7 @@ def _check_names(models: Sequence[str], corpus: str) -> None:
 
 
 def _evaluate(models: Sequence[str], corpus: str, settings: EvaluationSettings, *, quiet: bool) -> None:
-    from soloist.cli.score import Scoreboard
+    from soloist.cli.score import Scoreboard, keep_results
     from soloist.datasets import find_stem_tracks
     from soloist.evaluation import Evaluation, check_system
 
@@ -208,6 +208,7 @@ def _evaluate(models: Sequence[str], corpus: str, settings: EvaluationSettings, 
     names = [check_system(model) for model in models]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two of the systems are called {twice[0]}: their results would be one")
+    keep_results(settings.results, names, [Path(corpus)])
     board = Scoreboard(quiet=quiet)
     with Evaluation(tracks, settings) as evaluation:
         for model, name in zip(models, names, strict=True):

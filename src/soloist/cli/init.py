@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table
+from soloist.cli.options import keep_inputs
 from soloist.errors import UsageError
 
 
@@ -50,6 +51,7 @@ def init(
         from soloist.training.recipe.template import recipe_of_family
     source = recipe if recipe is not None else recipe_of_family(family or "")
     file = name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
+    keep_inputs("the recipe", [file], [source], way_out="choose another name")
     write_template(
         source, file, root=None if root is None else str(root.expanduser().resolve()), overwrite=overwrite
     )

@@ -12,7 +12,7 @@ import typer
 from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say, wrapped
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
-from soloist.cli.options import JsonOption
+from soloist.cli.options import JsonOption, keep_inputs
 
 if TYPE_CHECKING:
     from soloist.zoo import Card, DefaultModel
@@ -171,6 +171,8 @@ def import_model(
     if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")
+        if output is not None:
+            keep_inputs("a file of the model", output.glob("*"), files)
         typer.echo(import_checkpoint(files, output, name, overwrite=overwrite))
         return
     if len(files) > 1:
@@ -178,6 +180,7 @@ def import_model(
     if output is None:
         check_name(name := name or folders[0].resolve().name)
         output = models_folder() / name
+    keep_inputs("a file of the model", output.glob("*"), folders[0].glob("*"))
     typer.echo(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
 
 

@@ -141,5 +141,40 @@ def check_exists(*paths: str | Path) -> None:
             raise UsageError(f"there is no folder or file {path}")
 
 
+def keep_inputs(
+    what: str,
+    outputs: Iterable[Path],
+    inputs: Iterable[str | Path],
+    *,
+    way_out: str = "choose another --output",
+) -> None:
+    """Refuse to replace an input, or a sound file in a folder of inputs.
+
+    Args:
+        what: Name of the outputs.
+        outputs: Files to write.
+        inputs: Files and folders.
+        way_out: Advice for the user.
+
+    Raises:
+        UsageError: Names the file and the way out.
+    """
+    there = [path for path in outputs if path.is_file()]
+    if not there:
+        return
+    from soloist.audio import AUDIO_SUFFIXES
+    from soloist.input_files import identify_all, protect
+
+    paths = [Path(given).expanduser() for given in inputs]
+    sounds = (
+        file
+        for folder in paths
+        if folder.is_dir()
+        for file in folder.rglob("*")
+        if file.suffix.lower() in AUDIO_SUFFIXES
+    )
+    protect(there, identify_all([*paths, *sounds]), what=what, way_out=way_out)
+
+
 def _options_of(context: typer.Context) -> list[str]:
     return [option for parameter in context.command.params for option in parameter.opts if "--" in option]

@@ -13,7 +13,7 @@ import typer
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
 from soloist.cli.models import fetch
 from soloist.cli.names import check_subject
-from soloist.cli.options import HOW, DeviceOption
+from soloist.cli.options import HOW, DeviceOption, keep_inputs
 from soloist.errors import SoloistError, UsageError
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def profile(
         processes=processes,
     )
     rating = Rating(_qualities(quality or [], names), measure)
+    outputs = [path for path in (csv, json, markdown, plot) if path is not None]
+    keep_inputs("a report", outputs, [*names, *(file for name in names for file in Path(name).glob("*"))])
     with ProfileReports(ReportPaths(csv, json, markdown, plot)) as reports:
         profiles, failures = _measure(names, settings, quiet=quiet)
         measured = any(profile.measured for profile in profiles)

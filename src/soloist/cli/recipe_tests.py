@@ -12,7 +12,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, counted, loading, print_table, progress_bar
 from soloist.cli.names import check_model, find_run
-from soloist.cli.options import Override
+from soloist.cli.options import Override, keep_inputs
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ def measure_tests(
     resolved = read_recipe(recipe or RunFolder(run or Path()).recipe, overrides)
     if not resolved.data.test:
         raise UsageError(f"the recipe {resolved.name} has no test sets: data.test is empty")
+    if output is not None:
+        outputs = [output / "results.json", output / "results.csv"]
+        keep_inputs("a file of the results", outputs, filter(None, [recipe, resolved.data.root]))
     with tests_progress(quiet=quiet) as advance:
         if run is not None and whole and recipe is None and output is None:
             tests = finish(resolved, RunFolder(run), device=device, advance=advance)

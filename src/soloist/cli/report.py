@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from soloist.cli.console import loading
-from soloist.cli.options import check_exists
+from soloist.cli.options import check_exists, keep_inputs
 
 
 def report(
@@ -29,4 +29,7 @@ def report(
     check_exists(*results)
     with loading():
         from soloist.evaluation import load_results, write_reports
+        from soloist.evaluation.reports import report_files
+    records = [path for folder in results for path in folder.rglob("*.json")]
+    keep_inputs("the report", report_files(output), records)
     typer.echo(write_reports(output, load_results(results)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from soloist.cli.console import PrintedTable, print_json, print_table, warn
-from soloist.cli.options import JsonOption
+from soloist.cli.options import JsonOption, keep_inputs
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,12 +46,16 @@ def runs(
     """
     from soloist.table_files import check_format, format_csv, write_table
     from soloist.training import compare_recipes, find_runs, sort_runs
+    from soloist.training.results.run_folder import run_files
 
     if sum((as_json, as_csv, output is not None)) > 1:
         raise UsageError("choose one of --json, --csv and --output")
     if output is not None:
         check_format(output)
-    found, damaged = _read(find_runs(folders or [Path("runs")]))
+    listed = find_runs(folders or [Path("runs")])
+    if output is not None:
+        keep_inputs("the table", [output], [file for folder in listed.values() for file in run_files(folder)])
+    found, damaged = _read(listed)
     found = sort_runs(found, sort) if sort else found
     table = compare_recipes(found) if diff else {}
     rows = _difference_rows(found, table) if diff else [run.to_row() for run in found]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, say, warn
-from soloist.cli.options import HopOption, QuietOption, RankToleranceOption, WindowOption, check_exists
+from soloist.cli.options import (
+    HopOption,
+    QuietOption,
+    RankToleranceOption,
+    WindowOption,
+    check_exists,
+    keep_inputs,
+)
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
     from soloist.evaluation import Outcome, SystemResults
+
+
+RESULT_FILES = ("test/**/*.json", "listen/**/*.mp3")
+"""Files in the folder of a system: scores and excerpts."""
 
 
 def score(
@@ -60,12 +71,28 @@ def score(
     system = name or estimates.resolve().name
     board = Scoreboard(quiet=quiet)
     tracks = find_stem_tracks(references)
+    if output is not None:
+        keep_results(output, [system], [references, estimates])
     scoring = FolderScoring(
         system, ScoreSettings(window, hop, rank_tolerance), not permutation, output, listen
     )
     with board.progress(system, len(tracks)) as notify:
         scoring.run(tracks, find_stem_tracks(estimates), notify)
     board.finish(output)
+
+
+def keep_results(results: Path, systems: Sequence[str], inputs: Sequence[Path]) -> None:
+    """Refuse results that would replace a recording of a corpus or of the estimates.
+
+    Raises:
+        UsageError: Names the file and the way out.
+    """
+    from soloist.evaluation.records import system_folder
+    from soloist.evaluation.reports import report_files
+
+    folders = [system_folder(results, system) for system in systems]
+    earlier = [path for folder in folders for kind in RESULT_FILES for path in folder.glob(kind)]
+    keep_inputs("a file of the results", [*earlier, *report_files(results)], inputs)
 
 
 class Scoreboard:

@@ -15,6 +15,7 @@ from soloist.cli.options import (
     JsonOption,
     Override,
     check_overrides,
+    keep_inputs,
     parse_arguments,
     refuse_options,
 )
@@ -137,8 +138,8 @@ def visualize(
         from soloist.resources import import_extra
 
         import_extra("matplotlib", "plot")
+        from soloist.inspection import visualization_files, write_visualization
         from soloist.inspection import visualize as visualize_excerpt
-        from soloist.inspection import write_visualization
     model, resolved = _resolve(names[0], recipe, overrides)
     seconds = _SECONDS if duration is None else duration
     if len(names) == 2:
@@ -146,8 +147,10 @@ def visualize(
     else:
         excerpt = _draw(names[0], resolved, example, start, seconds)
         title = f"{Path(names[0]).stem}-{example}"
-    visualization = visualize_excerpt(_load(model, excerpt), excerpt, device=device)
-    folder = output or Path("visualized") / title
+    separator, folder = _load(model, excerpt), output or Path("visualized") / title
+    inputs = names[1:] or _corpora(resolved)
+    keep_inputs("a file of the picture", visualization_files(folder, separator.sources, picture), inputs)
+    visualization = visualize_excerpt(separator, excerpt, device=device)
     files = write_visualization(
         visualization, folder, picture=picture, dimensions=3 if dimensions == 3 else 2
     )
@@ -186,6 +189,7 @@ def _draw_recording(
         from soloist.transforms import parse_transform
     picture = output or Path(f"{file.stem}.png")
     picture_format(picture)
+    keep_inputs("the picture", [picture], [file])
     panels = {}
     for specification in transforms:
         with AudioReader(file, start=start, duration=duration) as reader:
@@ -244,6 +248,11 @@ def _draw(name: str, recipe: Recipe | None, number: int, start: float, duration:
     from soloist.training import draw_excerpt
 
     return draw_excerpt(recipe, number, start=start, duration=duration)
+
+
+def _corpora(recipe: Recipe | None) -> list[Path]:
+    """Folder of the corpora of a recipe, if it reads any."""
+    return [] if recipe is None or recipe.data.root is None else [Path(recipe.data.root)]
 
 
 def _load(model: str | Path, excerpt: Excerpt) -> Separator:

@@ -12,7 +12,7 @@ from soloist.evaluation.page import render_page
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, SeparationCost, TargetScores, TrackRecord
 from soloist.evaluation.result_tables import summary_table
 from soloist.evaluation.results import METRICS, SystemResults
-from soloist.files import write_whole
+from soloist.files import whole_file, write_whole
 from soloist.metrics import summarize
 from soloist.table_files import write_table
 
@@ -32,6 +32,12 @@ def write_reports(folder: Path, systems: Sequence[SystemResults]) -> Path:
     page = folder / PAGE
     write_whole(page, render_page(systems))
     return page
+
+
+def report_files(folder: Path) -> list[Path]:
+    """Files that `write_reports` may write."""
+    tables = [folder / name for name in (TRACKS_CSV, FRAMES_CSV)]
+    return [*tables, *(table.with_suffix(".parquet") for table in tables), folder / TABLE, folder / PAGE]
 
 
 def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
@@ -78,7 +84,13 @@ def _write_parquet(table: Path) -> None:
         return
     from pyarrow import csv, parquet
 
-    parquet.write_table(csv.read_csv(table), table.with_suffix(".parquet"))
+    # Open files, because pyarrow opens no path that is not UTF-8.
+    with (
+        table.open("rb") as rows,
+        whole_file(table.with_suffix(".parquet")) as staged,
+        staged.open("wb") as file,
+    ):
+        parquet.write_table(csv.read_csv(rows), file)
 
 
 def _names(system: SystemResults, record: TrackRecord, target: TargetScores) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from soloist.export.export_formats import ExportFormat, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
 from soloist.export.selftest import SelfTest, selftest
-from soloist.files import check_free, json_text, whole_folder
+from soloist.files import check_free, is_utf8, json_text, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
 from soloist.resources import import_extra
 from soloist.separators import Separator
@@ -61,6 +61,8 @@ def export(
         raise UsageError(f"chunk {chunk:g} s must be longer than 0 s")
     if not form.whole:
         import_extra(form.runtime, "openvino" if form.runtime == "openvino" else "export")
+    if not is_utf8(folder):
+        raise UsageError(f"{folder} is not UTF-8, and most runtimes open no such file: choose another folder")
     check_free(folder, "an export", _names(form), overwrite=overwrite)
     try:
         with whole_folder(folder) as whole:

@@ -25,14 +25,21 @@ def make_estimate(
     """
     grouped = engine if follows else _in_groups(engine, separator.channels, separator.ordered)
     adapted = _with_channels(grouped, separator.channels)
-    return _with_silence(_with_level(adapted, separator, level), len(separator.sources))
+    leveled = _with_level(adapted, separator, level)
+    return _with_silence(leveled, len(separator.sources), outside_of(separator, level))
 
 
-def _with_silence(estimate: Estimate, num_sources: int) -> Estimate:
+def outside_of(separator: Separator, level: Level | None) -> float:
+    """Value of samples beyond the track that normalisation makes zero, as the separator expects there."""
+    return 0.0 if level is None or separator.normalization != "track" else float(level.mean)
+
+
+def _with_silence(estimate: Estimate, num_sources: int, outside: float) -> Estimate:
     """Return silence for silent chunks without running the engine."""
 
     def gated(mixture: Tensor) -> Tensor:
-        sounding = mixture.ne(0).flatten(1).any(dim=1)
+        beyond = torch.tensor(outside, dtype=mixture.dtype)
+        sounding = (mixture.ne(0) & mixture.ne(beyond)).flatten(1).any(dim=1)
         if sounding.all():
             return estimate(mixture)
         estimates = mixture.new_zeros(mixture.shape[0], num_sources, *mixture.shape[1:])

@@ -32,18 +32,12 @@ from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DiskSpace, stem_paths
-from soloist.inference.placement import (
-    Identity,
-    Placement,
-    Placer,
-    check_targets,
-    identify,
-    protect,
-)
+from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
 from soloist.inference.stream import StreamSettings, measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
+from soloist.input_files import Identity, identify_all, protect
 from soloist.separators import Chunking, Separator
 from soloist.zoo import card_of, load
 from soloist.zoo.cards import own_name
@@ -383,8 +377,7 @@ def _recorded(settings: StreamSettings) -> dict[str, Any]:
 
 
 def _identities(track: Track) -> dict[Identity, Path]:
-    paths = [track.path, *filter(None, [track.origin])]
-    return {identity: path for path in paths if (identity := identify(path)) is not None}
+    return identify_all([track.path, *filter(None, [track.origin])])
 
 
 def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:

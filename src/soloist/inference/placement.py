@@ -12,12 +12,10 @@ from typing import Literal
 from soloist.errors import AudioError, UsageError
 from soloist.inference.inputs import folded
 from soloist.inference.stem_record import StemRecord, read_records
+from soloist.input_files import Identity, protect
 
 Existing = Literal["keep", "skip", "replace"]
 """Treatment of finished stems: those of another recording are kept; finished ones skipped; all replaced."""
-
-Identity = tuple[int, int] | str
-"""Identity of an existing file: device and number, or the path where the file system numbers no files."""
 
 _WAY_OUT = "choose another --output or --template"
 
@@ -35,15 +33,6 @@ class Placement:
     stems: dict[str, Path]
     done: bool = False
     note: str = ""
-
-
-def identify(path: Path) -> Identity | None:
-    """Identity of a file, the same by any link and any spelling of its name; None if there is no file."""
-    try:
-        about = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return (about.st_dev, about.st_ino) if about.st_ino else os.path.realpath(path).casefold()
 
 
 def check_targets(
@@ -68,20 +57,6 @@ def check_targets(
                     f"stems of {owners[key]} and {source} would both be written to {path}: put {{track}} "
                     "into --template, or give each input an --output of its own"
                 )
-
-
-def protect(paths: Iterable[Path], inputs: Mapping[Identity, Path]) -> None:
-    """Refuse to replace an input.
-
-    Raises:
-        UsageError: Names the file and the way out.
-    """
-    for path in paths:
-        identity = identify(path)
-        if identity is not None and identity in inputs:
-            source = inputs[identity]
-            same = "" if str(path) == str(source) else f" (the same file as {path})"
-            raise UsageError(f"a stem would replace the input {source}{same}: {_WAY_OUT}")
 
 
 class Placer:

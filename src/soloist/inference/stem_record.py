@@ -161,7 +161,7 @@ def announce(paths: Collection[Path], record: StemRecord) -> None:
     """Record the origin of files that are about to get their names, as not finished.
 
     Raises:
-        OSError: A record of what they replace cannot be changed. A stem without a record is safe, one with
+        OSError: A record of what they replace cannot be changed: a stem without a record is safe, one with
             the record of another is not.
     """
     try:

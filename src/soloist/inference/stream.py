@@ -16,7 +16,7 @@ from torch import Tensor
 from soloist.audio import Audio, resample_blocks
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
-from soloist.inference.chunk_estimator import make_estimate
+from soloist.inference.chunk_estimator import make_estimate, outside_of
 from soloist.inference.engines import Engine, TorchEngine
 from soloist.separators import Chunking, Level, Note, Separator, separate_blocks
 
@@ -170,17 +170,19 @@ class _Pass:
         self.chunking = settings.chunking(separator)
         self.batch_size = settings.batch_size or 1
         self.delay = delay
+        self.outside = outside_of(separator, level)
         self._keeper = OrderKeeper()
 
     def run(self, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         """Estimates of a track, aligned with the track."""
         separated = separate_blocks(
             self.estimate,
-            _delay(blocks, self.delay),
+            _delay(blocks, self.delay, self.outside),
             self.chunking,
             batch_size=self.batch_size,
             ordered=self.ordered,
             follows=self.follows,
+            outside=self.outside,
         )
         return _drop(separated, self.delay)
 
@@ -209,10 +211,10 @@ def _average_shifts(
         yield torch.stack([first, *aligned]).mean(dim=0)
 
 
-def _delay(blocks: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
+def _delay(blocks: Iterator[Tensor], samples: int, value: float) -> Iterator[Tensor]:
     for index, block in enumerate(blocks):
         if index == 0 and samples:
-            yield block.new_zeros(*block.shape[:-1], samples)
+            yield block.new_full((*block.shape[:-1], samples), value)
         yield block
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -125,11 +125,9 @@ def write_visualization(
         AudioError: A file cannot be written.
     """
     separation = visualization.figure
-    references = {f"{name}-reference": audio for name, audio in separation.references.items()}
+    references = {_reference(name): audio for name, audio in separation.references.items()}
     signals = {"mixture": separation.mixture, **separation.estimates, **references}
-    paths = stem_paths(
-        folder, "{stem}.{ext}", model="", track="", stems=list(signals), extension=WriteOptions().extension
-    )
+    paths = _sound_files(folder, list(signals))
     figure = draw_separation(separation, dimensions=dimensions)
     channels = separation.mixture.shape[0]
     with StemWriter(paths, separation.sample_rate, channels, WriteOptions()) as writer:
@@ -138,6 +136,21 @@ def write_visualization(
     paths[PICTURE] = folder / f"{PICTURE}.{picture}"
     save_figure(figure, paths[PICTURE])
     return paths
+
+
+def visualization_files(folder: Path, sources: Sequence[str], picture: PictureFormat) -> list[Path]:
+    """Files that `write_visualization` may write for a separator of these sources."""
+    signals = ["mixture", *sources, *map(_reference, sources)]
+    return [*_sound_files(folder, signals).values(), folder / f"{PICTURE}.{picture}"]
+
+
+def _reference(source: str) -> str:
+    return f"{source}-reference"
+
+
+def _sound_files(folder: Path, signals: Sequence[str]) -> dict[str, Path]:
+    extension = WriteOptions().extension
+    return stem_paths(folder, "{stem}.{ext}", model="", track="", stems=signals, extension=extension)
 
 
 def loud_embeddings(prediction: Prediction, sources: Tensor) -> tuple[Tensor, Tensor]:

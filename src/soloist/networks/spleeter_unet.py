@@ -16,7 +16,7 @@ norm.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Literal
 
 import torch
@@ -38,6 +38,8 @@ from soloist.resources import is_captured
 DROPPED = 3
 """Layers of the decoder with dropout, from the bottleneck up."""
 
+_NARROW = 4
+"""Output channels up to which a plain convolution is faster than a transposed one."""
 _SLOPE = 0.2
 _EPS = 1e-3
 _MOMENTUM = 0.01
@@ -266,14 +268,17 @@ class Doubling(nn.Module):
     ) -> None:
         super().__init__()
         # Of the 2 n + 3 points, the first and the last two are cut.
-        self.conv = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=1)
+        self.conv: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(
+            inputs, outputs, 5, stride=2, padding=1
+        )
         self.activation = make_activation(activation, slope=_SLOPE)
         self.norm: nn.Module = norm(outputs, eps=_EPS, momentum=_MOMENTUM)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, inputs, frequencies, frames)` to `(batch, outputs, 2 frequencies, 2 frames)`."""
-        doubled = self.conv(x)[..., :-1, :-1]
+        doubled = self.conv(x)
+        doubled = F.pixel_shuffle(doubled, 2) if isinstance(self.conv, nn.Conv2d) else doubled[..., :-1, :-1]
         return self.dropout(self.norm(self.activation(doubled)))
 
     def optimize(self) -> None:
@@ -287,6 +292,9 @@ class Doubling(nn.Module):
             self.norm, self.activation = Cutoff(gain, shift), nn.Identity()
         else:
             self.activation = _in_place(self.activation)
+        if self.conv.out_channels <= _NARROW:
+            weight, bias = _by_phases(weight), bias.repeat_interleave(4)
+            self.conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
         set_weight(self.conv, weight, bias)
 
 
@@ -318,6 +326,24 @@ class Cutoff(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Cut `(batch, channels, frequency, frames)`; in place, except in a graph."""
         return x.clamp(self.low, self.high) if is_captured() else x.clamp_(self.low, self.high)
+
+
+def _by_phases(weight: Tensor) -> Tensor:
+    """Convolution to the four points of each doubled point, in place of a transposed one.
+
+    Args:
+        weight: Weight of the transposed convolution, `(inputs, outputs, 5, 5)`.
+
+    Returns:
+        `(4 * outputs, inputs, 3, 3)`; `pixel_shuffle` puts the points in their places.
+    """
+    inputs, outputs = weight.shape[:2]
+    # The point 2 n + phase takes the input n + i - 1 by the tap 3 - 2 i + phase.
+    spread = weight.new_zeros(outputs, 2, 2, inputs, 3, 3)
+    taps = [(phase, i, 3 - 2 * i + phase) for phase in range(2) for i in range(3) if 3 - 2 * i + phase >= 0]
+    for (row, i, k), (column, j, m) in product(taps, taps):
+        spread[:, row, column, :, i, j] = weight[:, :, k, m].T
+    return spread.flatten(0, 2)
 
 
 def _bias(conv: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:

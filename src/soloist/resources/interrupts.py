@@ -27,9 +27,9 @@ _END = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(
 def interruptible(interrupts: Interrupts) -> Iterator[None]:
     """Raise `KeyboardInterrupt` at Ctrl-C or a request to end in the block, except inside an import.
 
-    Later signals end the program. What its starter ignores stays ignored: Ctrl-C in the background, the end
-    of the terminal under `nohup`. Of processes that train together only the first one handles signals, and
-    ends the others.
+    Signals after the block end the program. What its starter ignores stays ignored: Ctrl-C in the background,
+    the end of the terminal under `nohup`. Of processes that train together only the first handles signals,
+    and ends the others.
 
     Args:
         interrupts: Remembers the first signal, also after the block.

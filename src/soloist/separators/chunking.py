@@ -224,6 +224,7 @@ def separate_blocks(
     batch_size: int = 1,
     ordered: bool = True,
     follows: bool = False,
+    outside: float = 0.0,
 ) -> Iterator[Tensor]:
     """Separate a stream of blocks into a stream of blocks; memory does not depend on the duration.
 
@@ -238,12 +239,13 @@ def separate_blocks(
             before in the overlap.
         follows: True if `estimate` follows unordered sources itself: chunks are then permuted only if the
             overlap is clear.
+        outside: Value of the context beyond the track, at the level of the blocks.
 
     Yields:
         Consecutive pieces of the estimates `(batch, sources, channels, samples)`, in all as long as the
         mixture.
     """
-    stream = _Stream(blocks)
+    stream = _Stream(blocks, outside)
     glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
     chunks = map(partial(_CUTS[chunking.edges], stream, chunking), itertools.count())
     for batch in _batches(chunks, batch_size):
@@ -354,8 +356,9 @@ _CUTS = {
 class _Stream:
     """Window of a stream of blocks, addressed by the position in the track."""
 
-    def __init__(self, blocks: Iterable[Tensor]) -> None:
+    def __init__(self, blocks: Iterable[Tensor], outside: float) -> None:
         self._blocks = iter(blocks)
+        self._outside = outside
         self._held: list[Tensor] = []
         self._start = 0
         self.stop = 0
@@ -376,7 +379,7 @@ class _Stream:
             self._start += self._held.pop(0).shape[-1]
 
     def read(self, start: int, stop: int) -> Tensor:
-        """The samples from `start` to `stop`, zeros outside of the track."""
+        """The samples from `start` to `stop`, a constant outside of the track."""
         pieces, position = [], self._start
         for block in self._held:
             low, high = max(start - position, 0), min(stop - position, block.shape[-1])
@@ -385,7 +388,8 @@ class _Stream:
             position += block.shape[-1]
         if not pieces:
             raise UsageError("the mixture has no samples")
-        return pad(torch.cat(pieces, dim=-1), (max(0, -start), max(0, stop - self.stop)))
+        margins = max(0, -start), max(0, stop - self.stop)
+        return pad(torch.cat(pieces, dim=-1), margins, value=self._outside)
 
 
 class _Glue:

@@ -37,7 +37,7 @@ class ItemLevel:
     def restore(self, values: Tensor) -> Tensor:
         """Bring values `(batch, ...)` of any further axes back to the level."""
         shape = (-1, *[1] * (values.ndim - 1))
-        return values * self.deviation.view(shape) + self.mean.view(shape)
+        return torch.addcmul(self.mean.view(shape), values, self.deviation.view(shape))
 
 
 class WaveformSeparator(Separator):

@@ -13,13 +13,14 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError
+from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from soloist.config import ImportedCode, check, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
-from soloist.files import TRAINED, check_free, some, whole_folder
+from soloist.files import TRAINED, check_free, is_utf8, some, whole_folder
 from soloist.separators import Separator, build_separator
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_known
 from soloist.zoo.published_files import is_name
@@ -240,7 +241,8 @@ def _load_folder(folder: Path, *, trust: bool = False) -> Separator:
             raise ModelError(f"{folder} is not a model folder: {name} is missing")
     separator = build_separator(read_config(folder, trust=trust), str(folder / CONFIG))
     try:
-        state = load_file(folder / WEIGHTS)
+        weights = folder / WEIGHTS
+        state = load_file(weights) if is_utf8(weights) else load_bytes(weights.read_bytes())
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{folder / WEIGHTS} is damaged: {one_line(error)}") from error
     check_state(separator, state, str(folder / WEIGHTS))

@@ -28,6 +28,8 @@ from soloist.zoo import onnx_graph
 from soloist.zoo.array_pickles import holds_arrays, read_arrays
 from soloist.zoo.cards import Card, models, models_folder
 from soloist.zoo.importers import ImportedModel, recognize
+from soloist.zoo.importers.demucs import is_package
+from soloist.zoo.importers.demucs_bags import BAG_SUFFIXES, Bag, combine
 from soloist.zoo.importers.msst_options import options_beside
 from soloist.zoo.model_folder import check_state, save_model
 from soloist.zoo.published_files import PublishedFile, check_name
@@ -46,8 +48,9 @@ def import_checkpoint(
     """Turn a published checkpoint into a model folder.
 
     Args:
-        path: File as published; or a list of files, one a source, whose names begin with those of the
-            sources: `vocals-b62c91ce.pth`. A bundle of TensorFlow's is one of its files, or their folder.
+        path: File as published; a bag of Demucs's, a YAML file with its models beside it; a bundle of
+            TensorFlow's, one of its files, or their folder; or a list of files, those of Demucs's models, or
+            one a source, whose names begin with those of the sources: `vocals-b62c91ce.pth`.
         folder: Folder to write; if None, the model's folder in the models folder.
         name: Name of the model; if None, that of the card with these files, else of the file, or of the
             folder of several files.
@@ -63,23 +66,33 @@ def import_checkpoint(
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
         check_name(name)
+    bag = Bag.read(paths[0]) if len(paths) == 1 and paths[0].suffix in BAG_SUFFIXES else None
+    own_name = _own_name(paths)
+    paths = paths if bag is None else bag.files(paths[0].resolve().parent)
     bundle = next((found for each in paths if (found := bundle_files(each))), [])
     paths = [*bundle, *(each for each in paths if each.is_file() and each not in bundle)] if bundle else paths
     contents = {bundle[0]: read_bundle(bundle)} if bundle else {each: _read(each) for each in paths}
     states = {each: _state_in(content, each) for each, content in contents.items()}
     files, known = _identify(paths, name)
-    by_source = {file.source or _source(each): states[each] for each, file in files.items() if each in states}
-    path = paths[0].resolve()
-    options = {**({} if bundle else options_beside(path)), **(known.options if known else {})}
-    records = frozenset() if bundle else _unknown_names(paths[0])
-    model = _recognize(by_source, path.parent, _plain(contents[paths[0]]), options, records)
+    options: Mapping[str, Any] = known.options if known else {}
+    if bag is not None or (len(paths) > 1 and all(map(is_package, map(_plain, contents.values())))):
+        facts = options if bag is None else {"weights": bag.weights, "segment": bag.segment}
+        model: ImportedModel | None = _combine([contents[each] for each in files], list(files), facts)
+    else:
+        by_source = {
+            file.source or _source(each): states[each] for each, file in files.items() if each in states
+        }
+        path = paths[0].resolve()
+        options = {**({} if bundle else options_beside(path)), **options}
+        records = frozenset() if bundle else _unknown_names(paths[0])
+        model = _recognize(by_source, path.parent, _plain(contents[paths[0]]), options, records)
     where = ", ".join(map(str, paths))
     if model is None:
         first = states[paths[0]]
         raise ModelError(
             f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
         )
-    name = name or (known.name if known else _own_name(paths))
+    name = name or (known.name if known else own_name)
     _check(model, known, name, where)
     card = {**model.card, **(known.to_dict() if known else {}), "name": name}
     # Files and sources are those that were found.
@@ -315,6 +328,23 @@ def _recognize(
         {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()},
         options=options,
     )
+
+
+def _combine(contents: Sequence[Any], paths: Sequence[Path], facts: Mapping[str, Any]) -> ImportedModel:
+    """Recognise the models of a bag, each by itself, and combine them.
+
+    Raises:
+        ModelError: No importer recognises one of them, or they do not go together.
+    """
+    members = []
+    for content, path in zip(contents, paths, strict=True):
+        member = recognize(
+            _state_in(content, path), path.parent, _plain(content), records=_unknown_names(path)
+        )
+        if member is None:
+            raise ModelError(f"no importer recognises the model of the bag in {path}")
+        members.append(member)
+    return combine(members, facts.get("weights"), facts.get("segment"))
 
 
 def _source(path: Path) -> str:

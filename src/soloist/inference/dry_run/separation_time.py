@@ -54,7 +54,7 @@ def measure_separation(
     """
     separator, engine, trial = job.separator_for(info), selected.engine, selected.trial
     second = _time_second(job, track, len(separator.sources), engine)
-    samples = min(job.chunk_length(info), Chunking.of(separator).length)
+    samples = min(job.chunk_length(info), Chunking.of(separator).input_length)
     if trial:
         groups = -(-info.channels // separator.channels)
         return SeparationTime(trial.start, groups * trial.chunk, samples, trial.resize, second)

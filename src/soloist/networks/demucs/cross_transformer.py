@@ -120,12 +120,22 @@ class TransformerLayer(nn.Module):
             x: Tokens.
             other: Tokens `(batch, others, channels)` to attend to, for a layer across.
         """
-        attention_gain, dense_gain = (1.0, 1.0) if self.gains is None else self.gains
-        x = x + self._drop(self._attend(x, other)) * attention_gain
-        hidden = F.gelu(project(self.dense_norm(x), self.widen.weight, self.widen.bias))
-        x = x + self._drop(project(self._drop(hidden), self.narrow.weight, self.narrow.bias)) * dense_gain
-        normalized: Tensor = self.norm_out(x)
-        return normalized
+        attention_gain, dense_gain = (None, None) if self.gains is None else self.gains
+        x = self._add(x, self._attend(x, other), attention_gain)
+        normalized = self.dense_norm(x)
+        if has_onednn(x):
+            hidden = linear(normalized, self.widen.weight, self.widen.bias, "gelu")
+        else:
+            hidden = self._drop(F.gelu(self.widen(normalized)))
+        x = self._add(x, project(hidden, self.narrow.weight, self.narrow.bias), dense_gain)
+        output: Tensor = self.norm_out(x)
+        return output
+
+    def _add(self, x: Tensor, residual: Tensor, gain: Tensor | None) -> Tensor:
+        residual = self._drop(residual)
+        if gain is None:
+            return x + residual
+        return torch.addcmul(x, residual, gain)
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)

@@ -193,10 +193,12 @@ class HybridNetwork(nn.Module):
         self.decoders = nn.ModuleList(self._decoder(stage) for stage in reversed(stages))
         self.time_decoders = nn.ModuleList(self._time_decoder(stage) for stage in reversed(hybrid))
         self.merges = hybrid[-1].merges
-        self.code = None
+        self.frequency_code = None
         if design.embedding:
             rows = 1 if stages[0].merges else design.num_bins // design.stride
-            self.code = FrequencyCode(rows, stages[0].outputs, design.embedding, design.embedding_scale)
+            self.frequency_code = FrequencyCode(
+                rows, stages[0].outputs, design.embedding, design.embedding_scale
+            )
         if design.rescale:
             rescale_convolutions(self, design.rescale)
 
@@ -233,7 +235,7 @@ class HybridNetwork(nn.Module):
                 time_skips.append((xt, samples))
                 injected = xt if self.merges and index == len(self.time_encoders) - 1 else None
             x = encoder(x, injected)
-            x = self.code(x) if index == 0 and self.code is not None else x
+            x = self.frequency_code(x) if index == 0 and self.frequency_code is not None else x
             skips.append((x, frames))
         x, xt = self._decode(*self.bottleneck(x, xt), skips, time_skips)
         return x, xt.unflatten(1, (self.design.num_sources, -1))[:, :, :, 0]

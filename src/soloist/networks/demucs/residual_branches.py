@@ -16,7 +16,7 @@ from soloist.errors import UsageError
 from soloist.networks.layers.frames import FrameConv
 from soloist.networks.layers.onednn import has_onednn
 
-TILE = 2**18
+TILE = 2**20
 """Values of a tile of rows, which stays in the cache from layer to layer."""
 
 _PIECE, _STEP = 200, 100

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.networks.demucs.residual_branches import TILE, ResidualBranches
-from soloist.networks.layers.onednn import has_onednn
+from soloist.networks.layers.onednn import has_onednn, linear
 
 Axis = Literal["frequency", "time"]
 """Axis that a stage shortens or lengthens."""
@@ -32,6 +32,13 @@ def make_norm(groups: int | None, channels: int) -> nn.Module:
 def channels_last(x: Tensor) -> Tensor:
     """Return `(batch, channels, frequency, frames)` with the channels next to each other in memory."""
     return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: list[int]) -> Tensor:
+    """Convolve an input stored channels-last, without gradients; one pixel at a time by a linear layer."""
+    if weight.shape[2:] != (1, 1):
+        return F.conv2d(x, weight, bias, padding=padding)
+    return linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
 
 
 class Downsampling(nn.Module):
@@ -128,8 +135,9 @@ class Upsampling(nn.Module):
         weight = rearrange(conv.weight.squeeze(3 - axis), "c o (part s) -> (s o) c part", s=stride).flip(2)
         bias = None if conv.bias is None else conv.bias.repeat(stride)
         grouped = F.conv2d(x, weight.unsqueeze(3 - axis), bias, padding=along(self.axis, 1, 0))
-        pattern = "b (s o) f t -> b o (f s) t" if self.axis == "frequency" else "b (s o) f t -> b o f (t s)"
-        return channels_last(rearrange(grouped, pattern, s=stride))
+        # Channels stay the last axis in memory.
+        pattern = "b (s o) f t -> b (f s) t o" if self.axis == "frequency" else "b (s o) f t -> b f (t s) o"
+        return rearrange(grouped, pattern, s=stride).permute(0, 3, 1, 2)
 
 
 class EncoderStage(nn.Module):
@@ -220,8 +228,7 @@ class GatedConv(nn.Module):
             if before or after:
                 part = F.pad(part, (0, 0, before, after) if axis == 2 else (before, after))
             value, gate = (
-                F.conv2d(part, weight, bias, padding=padding)
-                for weight, bias in zip(weights, biases, strict=True)
+                convolve(part, weight, bias, padding) for weight, bias in zip(weights, biases, strict=True)
             )
             torch.mul(value, gate.sigmoid_(), out=output.narrow(axis, first, last - first))
         return output

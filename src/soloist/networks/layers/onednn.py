@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -36,7 +37,13 @@ def add_convolution(total: Tensor, x: Tensor, weight: Tensor, padding: Sequence[
     )
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Linear layer from `(..., inputs)` to `(..., outputs)`, whose bias costs no pass over the result."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: Literal["none", "gelu"] = "none"
+) -> Tensor:
+    """Linear layer from `(..., inputs)` to `(..., outputs)`.
+
+    Bias and activation cost no pass over the result; the GELU is the exact one.
+    """
+    algorithm = "none" if activation == "gelu" else ""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return result

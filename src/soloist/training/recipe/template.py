@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
 
 from soloist.config import nearest
 from soloist.errors import UsageError
+from soloist.files import write_whole
 from soloist.training.recipe.recipe import RECIPES, find_recipe
 from soloist.zoo.published_files import check_name
 
@@ -80,12 +82,9 @@ def write_template(source: str, file: Path, *, root: str | None = None, overwrit
         ConfigError: There is no such recipe.
     """
     text = fill_template(source, file.stem, file, root)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with file.open("w" if overwrite else "x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError as error:
-        raise UsageError(f"there is a file {file} already: --overwrite replaces it") from error
+    if os.path.lexists(file) and not overwrite:
+        raise UsageError(f"there is a file {file} already: --overwrite replaces it")
+    write_whole(file, text)
 
 
 def _first_sentence(path: Path) -> str:

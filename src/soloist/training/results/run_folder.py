@@ -19,7 +19,7 @@ import yaml
 from soloist import __version__
 from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
-from soloist.files import TRAINED, remove_leftovers, write_whole
+from soloist.files import TRAINED, is_utf8, remove_leftovers, write_whole
 from soloist.training.watch.metrics_file import METRICS
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class RunFolder:
         Raises:
             UsageError: There is a run already, or something else, or no run to go on with.
         """
+        if not is_utf8(self.path):
+            raise UsageError(
+                f"{self.path} is not UTF-8, and TensorBoard opens no such folder: choose another (-o)"
+            )
         there = self.recipe.is_file()
         if resume and not there:
             raise UsageError(f"there is no run in {self.path} to go on with: {self.recipe.name} is missing")
@@ -111,6 +115,11 @@ class RunFolder:
         before = yaml.safe_load(self.environment.read_text("utf-8")) if self.environment.exists() else []
         starts = [*before, describe_environment(recipe)]
         write_whole(self.environment, yaml.safe_dump(starts, sort_keys=False, allow_unicode=True))
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Files of a run beside its model and its checkpoints."""
+    return [path for path in folder.iterdir() if path.is_file()]
 
 
 def describe_environment(recipe: Recipe) -> dict[str, Any]:

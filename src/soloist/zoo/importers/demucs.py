@@ -138,6 +138,11 @@ _FIXED: dict[str, Any] = {
 """Options that no published model has otherwise."""
 
 
+def is_package(metadata: Any) -> bool:
+    """Return True for the plain values of a package of the authors'."""
+    return isinstance(metadata, Mapping) and str(metadata.get("klass")) in CLASSES
+
+
 class DemucsImporter(Importer):
     """Importer of the authors' packages (`.th`), of their safetensors, and of trainings by others.
 

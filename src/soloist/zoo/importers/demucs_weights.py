@@ -84,7 +84,7 @@ def _hybrid_name(name: str, weights: Mapping[str, Tensor], network: HybridNetwor
         owner = f"transformer.{'time_' if time else ''}layers.{index}"
         return f"{owner}.{_layer_name(rest, crossed)}"
     if name == "freq_emb.embedding.weight":
-        return "code.values"
+        return "frequency_code.values"
     head, _, rest = name.partition(".")
     if head in _PROJECTIONS:
         return f"transformer.{_PROJECTIONS[head]}.{rest}"

@@ -31,12 +31,12 @@ CARD = {
     ),
     "notes": (
         "The files name no sources: these, the activations and the transform are taken as published for as "
-        "many networks. Above 11 kHz (16 kHz with bins: 1536) the stems are silent, unless mask_extension is "
+        "many networks. Above 11 kHz (16 kHz with 1536 bins) the stems are silent, unless mask_extension is "
         "average."
     ),
 }
 
-OPTIONS = ("bins", "mask_extension", "wiener")
+OPTIONS = ("frequency_bins", "mask_extension", "wiener")
 """Options of the importer; see `SpleeterImporter.recognize`."""
 
 SAMPLE_RATE = 44100
@@ -69,7 +69,7 @@ class SpleeterImporter(Importer):
     def recognize(self, checkpoint: PublishedCheckpoint) -> ImportedModel | None:
         """Build the separator of a checkpoint.
 
-        Options of the card: `bins` for the bins of a mask (1024, or 1536 for the 16 kHz models),
+        Options of the card: `frequency_bins` for the bins of a mask (1024, or 1536 for the 16 kHz models),
         `mask_extension` for those above ("zeros" or "average"), `wiener: true` for the multichannel Wiener
         filter in place of the masks.
 
@@ -111,7 +111,7 @@ def separator_config(
     if unknown := sorted(set(options) - set(OPTIONS)):
         raise ModelError(f"Spleeter has no option {unknown[0]}; there are {', '.join(OPTIONS)}")
     n_fft = settings.get("frame_length", 4096)
-    num_bins = options.get("bins", settings.get("F", 1024))
+    num_bins = options.get("frequency_bins", settings.get("F", 1024))
     frames = settings.get("T", 512)
     if frames % 2**_DEPTH or num_bins % 2**_DEPTH:
         raise ModelError(f"Spleeter's bins {num_bins} and frames {frames} must be multiples of {2**_DEPTH}")
