@@ -15,13 +15,35 @@ import yaml
 
 from published import published_state
 from published_open_unmix import STEMS, open_unmix_state
+from soloist.zoo.cards import TASKS
+from soloist.zoo.speeds import save_speed
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("SOLOIST_OFFLINE", raising=False)
     return tmp_path / "home"
+
+
+
+FIGURE = {
+    "dataset": "some songs",
+    "metric": "SDR (dB)",
+    "target": "vocals",
+    "value": 9.5,
+    "measured_by": "a friend",
+}
+
+
+def write_card(home, **values):
+    """Put a model without weights into the models folder."""
+    card = {"name": "mine", "system": "HPSS", "title": "Mine", "sources": ["harmonic", "percussive"]}
+    config = {"class_path": "soloist.separators.HPSS", "init_args": {}}
+    path = home / "models" / "mine" / "card.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(yaml.safe_dump({**card, "config": config, **values}))
 
 
 @pytest.fixture
@@ -41,12 +63,52 @@ def test_the_list_has_a_line_for_each_model_when_it_is_piped(run):
     result = run()
     assert result.code == 0
     heading, *lines = result.out.splitlines()
-    headings = ["name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk"]
+    headings = ["name", "task", "system", "sources", "rate", "parameters", "size", "speed", "licence"]
+    headings += ["quality", "on disk"]
     assert re.split(r"\s{2,}", heading.strip()) == headings
     by_name = {line.split()[0]: line for line in lines}
     assert by_name["hpss"].split()[-1] == "yes"
-    for text in ("speaker1, speaker2", "8 kHz", "5.02 M", "Zenodo", "17.3 SI-SDRi (dB)", "no"):
+    for text in ("talkers", "8 kHz", "5.02 M", "20 MB", "cost 3.7", "Zenodo", "17.3 SI-SDRi (dB)", "no"):
         assert text in by_name["sudormrf-u16-wsj0"]
+    assert "SDR of whole songs (dB), Multisong (mvsep.com), by ZFTurbo (MSST)" in by_name["htdemucs"]
+
+
+def test_the_list_is_by_task_and_says_what_was_trained_on(run, home):
+    write_card(home, task="vocals", quality=[{**FIGURE, "trained_on_test": True}])
+    lines = run().out.splitlines()[1:]
+    tasks = [re.split(r"\s{2,}", line)[1] for line in lines]
+    assert list(dict.fromkeys(tasks)) == list(TASKS)
+    assert tasks == sorted(tasks, key=list(TASKS).index)
+    mine = next(line for line in lines if line.startswith("mine "))
+    assert "vocals 9.5 SDR (dB), some songs, by a friend, trained on it" in mine
+
+
+def test_a_measured_speed_stands_in_place_of_the_cost(run, home):
+    save_speed("htdemucs", 3.14159)
+    line = next(line for line in run().out.splitlines() if line.startswith("htdemucs "))
+    assert "3.14 x real time" in line
+    assert "cost" not in line
+
+
+def test_six_models_are_recommended(run):
+    heading, *lines = run("recommend").out.splitlines()
+    assert heading.split() == ["for", "model", "download", "speed", "licence"]
+    assert len(lines) == 6
+    assert re.split(r"\s{2,}", lines[1].strip()) == ["good stems", "htdemucs", "84 MB", "cost 15.7", "MIT"]
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("spleeter:2stems", "spleeter-2stems"),
+        ("htdemucs_ft.yaml", "htdemucs_ft"),
+        ("v4 | htdemucs_6s", "htdemucs_6s"),
+        ("adefossez/HTDemucs", "htdemucs"),
+        ("HTDemucs", "htdemucs"),
+    ],
+)
+def test_names_of_other_programs_are_known(run, alias, name):
+    assert json.loads(run("show", alias, "--json").out)["name"] == name
 
 
 def test_no_name_is_broken_in_a_narrow_terminal(run, monkeypatch):
@@ -104,7 +166,7 @@ def test_import_path_and_remove(run, home, checkpoint):
     assert imported.code == 0, imported.err
     assert imported.out.strip() == str(home / "models" / "talkers")
     assert run("path", "talkers").out == imported.out
-    assert run().out.splitlines()[-1].split()[0] == "talkers"
+    assert "\ntalkers " in run().out
     refused(run("import", checkpoint), "already")
     assert run("import", checkpoint, "--overwrite").code == 0
     assert "removed" in run("remove", "talkers").out
@@ -173,6 +235,12 @@ def test_download_says_where_it_went_and_what_it_trusted(run, home, checkpoint, 
     assert result.out.strip() == str(folder)
     assert "trusted from now on" in result.err
     assert (folder / "model.safetensors").is_file()
+
+
+def test_offline_nothing_is_downloaded(run, home, monkeypatch):
+    monkeypatch.setenv("SOLOIST_OFFLINE", "0")
+    refused(run("download", "umxhq", "--offline"), "--offline", "forbids downloads", "zenodo.org")
+    assert not home.exists()
 
 
 def test_a_file_that_cannot_be_imported_is_named_in_one_line(run, home, tmp_path):

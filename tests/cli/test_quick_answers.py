@@ -38,6 +38,7 @@ def answer(arguments: str, folder) -> tuple[int, str, list[str]]:
         ("separate --help", 0, "--two-stems"),
         ("train --help", 0, "--resume"),
         ("models", 0, "two-stage-hpss"),
+        ("models recommend", 0, "guitar and piano too"),
         ("models --json", 0, '"name": "umxl"'),
         ("models show umxl", 0, "Open-Unmix"),
         ("models show umxk", 1, "did you mean 'umx'?"),
@@ -49,7 +50,7 @@ def answer(arguments: str, folder) -> tuple[int, str, list[str]]:
         ("separate gone.wav", 1, "gone.wav does not exist"),
         ("separate '*.flac'", 2, "nothing matches '*.flac'"),
         ("separate song.wav -m two-stage-hps", 1, "did you mean 'two-stage-hpss'?"),
-        ("separate song.wav -m mdx_q", 1, "take umxl"),
+        ("separate song.wav -m mdx_q", 1, "take htdemucs_ft"),
         ("evaluate", 2, "CORPUS"),
         ("evaluate umxl gone", 2, "there is no folder or file gone"),
         ("evaluate umxk .", 1, "did you mean 'umx'?"),
@@ -96,11 +97,11 @@ def test_a_former_command_names_its_new_form(soloist, name):
 @pytest.mark.parametrize(
     ("name", "program", "near"),
     [
-        ("mdx_q", "Demucs", "umxl, xumx, spleeter-4stems"),
-        ("repro_mdx_a", "Demucs", "umxl, xumx, spleeter-4stems"),
-        ("spleeter:2stems-finetune", "Spleeter", "for vocals take umxl"),
-        ("UVR-MDX-NET-Inst_HQ_3", "Ultimate Vocal Remover", "for vocals take umxl"),
-        ("mel_band_roformer", "Music-Source-Separation-Training", "umxl, xumx, spleeter-4stems"),
+        ("mdx_q", "Demucs", "htdemucs_ft, htdemucs, hdemucs_mmi"),
+        ("repro_mdx_a", "Demucs", "htdemucs_ft, htdemucs, hdemucs_mmi"),
+        ("spleeter:2stems-finetune", "Spleeter", "for vocals take htdemucs_ft"),
+        ("UVR-MDX-NET-Inst_HQ_3", "Ultimate Vocal Remover", "for vocals take htdemucs_ft"),
+        ("mel_band_roformer", "Music-Source-Separation-Training", "htdemucs_ft, htdemucs, hdemucs_mmi"),
     ],
 )
 def test_a_model_of_another_program_is_answered_with_what_does_its_job(soloist, song, name, program, near):

@@ -14,6 +14,7 @@ from typer.main import get_command
 from cli.test_runs import finish, write_run
 from soloist.cli.app import app
 from soloist.zoo import models
+from soloist.zoo.cards import TASKS
 
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are those of POSIX")
 
@@ -104,26 +105,35 @@ def test_models_are_a_table_in_80_columns(terminal):
     shown = terminal(80, "models")
     assert longest(shown) <= 80
     heading, *lines = shown.splitlines()
-    assert heading.split() == ["name,", "sources", "size", "licence", "quality", "on", "disk"]
-    rows = {line.split()[0]: line for line in lines if line and not line.startswith(" ")}
-    assert list(rows) == [card.name for card in models()]
-    assert all(figure in rows["umxl"] for figure in ("113.03 M", "CC BY-NC-SA", "7.21 SDR"))
+    assert heading.split() == ["name,", "sources", "size,", "speed", "licence", "quality", "on", "disk"]
+    rows = {line.split()[0]: line for line in lines if line and line[0] not in " ["}
+    assert sorted(rows) == sorted(card.name for card in models())
+    assert all(figure in rows["umxl"] for figure in ("452 MB", "CC", "vocals 7.21 SDR"))
     assert rows["umxl"].rstrip().endswith(("yes", "no"))
-    assert "  vocals, drums, bass, other" in shown
-    assert "for commercial use" in re.sub(r"\s+", " ", " ".join(line[36:52] for line in lines))
+    assert [line.strip() for line in lines if line.startswith("[")] == [f"[{task}]" for task in TASKS.values()]
+    assert "  vocals, drums, bass,         cost 4.8" in shown
+
+
+def test_recommendations_are_six_rows_in_80_columns(terminal):
+    shown = terminal(80, "models", "recommend")
+    assert longest(shown) <= 80
+    assert len(shown.splitlines()) == 7
 
 
 def test_models_are_blocks_in_40_columns(terminal):
     shown = terminal(40, "models")
     assert longest(shown) <= 40
     blocks = {block.split("\n")[0].strip(): words(block) for block in shown.strip().split("\n\n")}
-    assert list(blocks) == [card.name for card in models()]
+    assert sorted(blocks) == sorted(card.name for card in models())
     for fact in (
+        "task: stems",
         "sources: vocals, drums, bass, other",
+        "size: 452 MB",
+        "speed: cost 4.8",
         "rate: 44.1 kHz",
         "parameters: 113.03 M",
         "licence: CC BY-NC-SA 4.0 (not for commercial use)",
-        "quality: 7.21 SDR (dB), MUSDB18 test",
+        "quality: vocals 7.21 SDR (dB), MUSDB18 test",
         "on disk: ",
     ):
         assert fact in blocks["umxl"]
