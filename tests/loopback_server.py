@@ -61,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
         body = content[start:]
         self.send_response(206 if start else 200)
+        if self.path.endswith("/"):
+            self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
         if start:
             last = len(content) - 1

@@ -57,10 +57,6 @@ class Hosts:
         self.ask([url])
         return self._faults[urlsplit(url).netloc]
 
-    def give_up(self, url: str, reason: str) -> None:
-        """Note the reason for which a host is not asked again."""
-        self._faults[urlsplit(url).netloc] = reason
-
     def _ask(self, host: str, url: str) -> None:
         faults = self._faults
         try:
@@ -103,7 +99,6 @@ def transfer(
         raise SourceError(f"{urlsplit(url).netloc} answers {answer}", url) from error
     except requests.Timeout as error:
         reason = f"{urlsplit(url).netloc} sent nothing for {SILENCE:g} s"
-        hosts.give_up(url, reason)
         raise SourceError(reason, url) from error
     except requests.RequestException as error:
         reason = f"no connection to {urlsplit(url).netloc}, or it broke"
