@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say
+from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say, wrapped
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption, keep_inputs
@@ -21,6 +21,9 @@ app = typer.Typer(cls=Commands, help="List, show, download, import and remove mo
 
 _Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
 _HEADINGS = ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk")
+_SOURCES_WIDTH = 28
+"""Columns of the sources below a model's name."""
+
 _COMPACT = ("name, sources", "size", "licence", "quality", "on disk")
 _NUMBERS = ("rate", "parameters", "size")
 
@@ -192,7 +195,7 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
     """Rows for a terminal of 80 columns: the sources stand below the name."""
     rows = [
         (
-            f"{card.name}\n  {', '.join(card.sources)}",
+            "\n".join([card.name, *wrapped(", ".join(card.sources), _SOURCES_WIDTH, "  ", "  ")]),
             _millions(card.parameters),
             card.licence.stated,
             _first_figure(card).replace(" (dB)", "").partition(" (docs")[0],
