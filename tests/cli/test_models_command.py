@@ -27,7 +27,6 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-
 FIGURE = {
     "dataset": "some songs",
     "metric": "SDR (dB)",

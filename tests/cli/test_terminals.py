@@ -110,7 +110,9 @@ def test_models_are_a_table_in_80_columns(terminal):
     assert sorted(rows) == sorted(card.name for card in models())
     assert all(figure in rows["umxl"] for figure in ("452 MB", "CC", "vocals 7.21 SDR"))
     assert rows["umxl"].rstrip().endswith(("yes", "no"))
-    assert [line.strip() for line in lines if line.startswith("[")] == [f"[{task}]" for task in TASKS.values()]
+    assert [line.strip() for line in lines if line.startswith("[")] == [
+        f"[{task}]" for task in TASKS.values()
+    ]
     assert "  vocals, drums, bass,         cost 4.8" in shown
 
 

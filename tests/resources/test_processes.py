@@ -55,21 +55,29 @@ def are_there(group: int) -> bool:
     return True
 
 
+def kill(process: int, number: int) -> None:
+    """Kill a process without a chance to clean up, in place of interrupting it."""
+    os.kill(process, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("at_work", [True, False])
-@pytest.mark.parametrize("interrupt", [os.killpg, os.kill])
-def test_an_interruption_ends_them(program, tmp_path, at_work, interrupt):
+@pytest.mark.parametrize("interrupt", [os.killpg, os.kill, kill])
+def test_an_interruption_or_a_kill_of_their_program_ends_them(program, tmp_path, at_work, interrupt):
     deadline = time.monotonic() + 300
     program.stdout.readline()
     while at_work and len(list((tmp_path / "work").glob("*/begun"))) < 2:
         assert program.poll() is None
         time.sleep(0.01)
     interrupt(program.pid, signal.SIGINT)
-    assert program.communicate(timeout=300)[1] == b"interrupted\n"
+    # Ends when all of them have closed the pipe.
+    said = program.communicate(timeout=300)[1]
+    if interrupt is not kill:
+        assert said == b"interrupted\n"
+        # What tracks their resources ends when it notices that all others have.
+        while time.monotonic() < deadline and are_there(program.pid):
+            time.sleep(0.01)
+        assert not are_there(program.pid)
     assert list((tmp_path / "work").iterdir()) == []
-    # What tracks their resources ends when it notices that all others have.
-    while time.monotonic() < deadline and are_there(program.pid):
-        time.sleep(0.01)
-    assert not are_there(program.pid)
 
 
 def test_they_begin_with_what_is_asked_for():

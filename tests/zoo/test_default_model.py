@@ -81,7 +81,9 @@ def test_the_first_that_can_be_had_is_downloaded_with_a_line(put, server):
     assert "just downloaded" in chosen.reason
     assert "first cannot be had: " in lines[0]
     assert "404" in lines[0]
-    assert lines[1].startswith(f"downloading second ({size / 1e6:.1f} MB, licence: CC0); -m NAME takes another")
+    assert lines[1].startswith(
+        f"downloading second ({size / 1e6:.1f} MB, licence: CC0); -m NAME takes another"
+    )
     assert lines[2].startswith("second came from")
     assert seen[-1] == (size, size)
     assert zoo.load("second")

@@ -155,7 +155,7 @@ def test_weights_without_settings_are_refused(state, tmp_path):
 def test_packages_that_are_refused(klass, records, message, state):
     package = {"klass": klass, "kwargs": SMALL}
     with pytest.raises(ModelError, match=message):
-        recognize(state, None, package, frozenset(records | {"fractions.Fraction"}))
+        recognize(state, None, package, records=frozenset(records | {"fractions.Fraction"}))
 
 
 @pytest.mark.parametrize(

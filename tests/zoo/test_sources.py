@@ -1,4 +1,4 @@
-"""Sources of published files, played by a server on this machine: a fault is a line, the next one is tried."""
+"""Sources of published files, played by a server on this machine: a fault is a line, the next is tried."""
 
 import hashlib
 import io

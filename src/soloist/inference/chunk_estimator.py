@@ -31,15 +31,17 @@ def make_estimate(
 
 def outside_of(separator: Separator, level: Level | None) -> float:
     """Value of samples beyond the track that normalisation makes zero, as the separator expects there."""
-    return 0.0 if level is None or separator.normalization != "track" else float(level.mean)
+    return 0.0 if level is None or separator.normalization != "track" else float(level.mean.flatten()[0])
 
 
 def _with_silence(estimate: Estimate, num_sources: int, outside: float) -> Estimate:
     """Return silence for silent chunks without running the engine."""
 
     def gated(mixture: Tensor) -> Tensor:
-        beyond = torch.tensor(outside, dtype=mixture.dtype)
-        sounding = (mixture.ne(0) & mixture.ne(beyond)).flatten(1).any(dim=1)
+        differs = mixture.ne(0)
+        if outside:
+            differs &= mixture.ne(torch.tensor(outside, dtype=mixture.dtype))
+        sounding = differs.flatten(1).any(dim=1)
         if sounding.all():
             return estimate(mixture)
         estimates = mixture.new_zeros(mixture.shape[0], num_sources, *mixture.shape[1:])

@@ -1,15 +1,19 @@
-"""Pools of processes that stop silently on Ctrl-C."""
+"""Pools of processes that stop silently on Ctrl-C, and with the process that started them."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.connection import wait
 from types import FrameType, TracebackType
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from soloist.resources.interrupts import without_interrupts
 
@@ -22,6 +26,8 @@ class Processes(ProcessPoolExecutor):
 
     A terminal sends Ctrl-C to all processes of a command, and each would print a traceback. The processes of
     the pool ignore the signal: an interruption of the `with` block ends them after they have cleaned up.
+
+    A process whose starter is killed ends as well.
 
     The pool spawns its processes, because a fork of a process with PyTorch's threads may hang.
 
@@ -54,23 +60,43 @@ class Processes(ProcessPoolExecutor):
         self.shutdown(wait=True)
 
 
-_leaving = False
+_leaving = _working = False
+_PAUSE = 1.0
 
 
 def _begin(start: Callable[..., object] | None, *arguments: object) -> None:
     signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_follow_parent, daemon=True).start()
     if start is not None:
         start(*arguments)
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
+def _follow_parent() -> None:
+    """Clean up and end when the process that started this one is gone, as after a kill."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        while True:
+            # The first one ends the present work, a later one the waiting for more.
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_PAUSE)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
     """Clean up after the current work, and refuse further work."""
     global _leaving
+    if _leaving and _working:  # it is cleaning up
+        return
     _leaving = True
     sys.exit(128 + number)
 
 
 def _work(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    global _working
     if _leaving:
         sys.exit()
-    return work(*args, **kwargs)
+    _working = True
+    try:
+        return work(*args, **kwargs)
+    finally:
+        _working = False
