@@ -214,7 +214,6 @@ def test_the_published_file_becomes_the_known_model(run, home, shared):
 
 
 def test_download_says_where_it_went_and_what_it_trusted(run, home, checkpoint, monkeypatch):
-    monkeypatch.delenv("SOLOIST_OFFLINE")
     handler = partial(SimpleHTTPRequestHandler, directory=str(checkpoint.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

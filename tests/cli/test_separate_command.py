@@ -257,3 +257,41 @@ def test_debug_shows_the_traceback(soloist_process, song, tmp_path):
     process = soloist_process("separate", song, "-o", tmp_path, "--stems", "guitar", "--debug")
     _, errors = process.communicate()
     assert b"Traceback" in errors
+
+
+class TestDefault:
+    """The model of songs for which none is named."""
+
+    @pytest.fixture
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
+        return tmp_path / "home"
+
+    def test_the_line_of_the_job_names_the_best_on_disk(self, soloist, song, home, tmp_path):
+        card = {"name": "mine", "system": "HPSS", "title": "Mine", "sources": ["harmonic", "percussive"]}
+        config = {"class_path": "soloist.separators.HPSS", "init_args": {}}
+        path = home / "models" / "mine" / "card.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({**card, "config": config, "default_rank": 1}))
+        result = soloist("separate", song, "-o", tmp_path / "out")
+        assert result.code == 0, result.err
+        assert "times real time, by mine, the best model on disk; -m NAME takes another" in result.err
+        assert (tmp_path / "out" / "mine").is_dir()
+
+    def test_offline_the_rule_does_it_and_says_so(self, soloist, song, home, tmp_path):
+        result = soloist("separate", song, "-o", tmp_path / "out")
+        assert result.code == 0, result.err
+        assert "by two-stage-hpss, as no better model is on disk, offline" in result.err
+
+    def test_a_dry_run_downloads_nothing(self, soloist, song, home, tmp_path, monkeypatch):
+        monkeypatch.setenv("SOLOIST_OFFLINE", "0")
+        result = soloist("separate", song, "--dry-run", "-o", tmp_path / "out")
+        assert result.code == 0, result.err
+        assert "as no better model is on disk, and none is downloaded now" in result.out
+        assert not (home / "models").exists()
+        assert not (home / "downloads").exists()
+
+    def test_an_alias_stands_for_the_model(self, soloist, song, home, tmp_path):
+        result = soloist("separate", song, "-m", "v4 | htdemucs", "-o", tmp_path / "out")
+        assert result.code == 1
+        assert "htdemucs needs 955717e8-8726e21a.th from https://dl.fbaipublicfiles.com" in result.err

@@ -158,7 +158,8 @@ def test_runs_fit_into_80_and_40_columns(terminal, tmp_path):
 def test_a_pipe_gets_one_line_a_model_with_all_columns(soloist):
     lines = soloist("models").out.splitlines()
     assert len(lines) == len(models()) + 1
-    columns = ("name", "system", "sources", "rate", "parameters", "licence", "quality", "on disk")
+    columns = ("name", "task", "system", "sources", "rate", "parameters", "size", "speed", "licence")
+    columns += ("quality", "on disk")
     assert re.split(r"  +", lines[0].strip()) == list(columns)
     assert all(len(re.split(r"  +", line.strip())) == len(columns) for line in lines)
 

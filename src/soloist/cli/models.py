@@ -260,7 +260,7 @@ def _speeds(cards: Sequence[Card]) -> dict[str, str]:
     measured, unit = load_speeds(), find(_UNIT).operations or 1.0
     costs = {card.name: f"cost {card.operations / unit:.1f}" for card in cards if card.operations}
     real = {name: f"{speed:.3g} x real time" for name, speed in measured.items()}
-    return {card.name: real.get(card.name) or costs.get(card.name, "") for card in cards}
+    return {card.name: real.get(card.name) or costs.get(card.name, "-") for card in cards}
 
 
 def _size(card: Card) -> str:
