@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from soloist.zoo.crc32c import masked_crc32c
+from soloist.zoo.tensorflow_bundle import masked_crc32c
 
 FILTERS = (2, 3, 2, 3, 2, 3)
 

@@ -5,7 +5,7 @@ import torch
 
 from published_spleeter import write_bundle
 from soloist.errors import ModelError
-from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
+from soloist.zoo.tensorflow_bundle import bundle_files, masked_crc32c, read_bundle
 
 STATE = {
     "conv2d/kernel": torch.arange(24.0).reshape(2, 3, 4),
@@ -85,3 +85,9 @@ def test_what_is_not_supported_is_refused(tmp_path, options, message):
     write_bundle(tmp_path, STATE, **options)
     with pytest.raises(ModelError, match=message):
         read_bundle(bundle_files(tmp_path))
+
+
+def test_check_values_are_castagnolis_masked():
+    # The usual check value of these digits, rotated by 15 bits, with TensorFlow's constant added.
+    rotated = 0xE3069283 >> 15 | 0xE3069283 << 17 & 0xFFFFFFFF
+    assert masked_crc32c(b"123456789") == (rotated + 0xA282EAD8) % 2**32

@@ -9,16 +9,17 @@ place and check value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import torch
 from torch import Tensor
 
 from soloist.errors import ModelError, one_line
-from soloist.zoo.crc32c import masked_crc32c
+from soloist.zoo.protocol_buffers import Fields, parts, read_message, read_varint
 
 SUFFIX = ".index"
 
@@ -78,7 +79,7 @@ def read_bundle(files: Sequence[Path]) -> dict[str, Tensor]:
     try:
         entries = dict(_entries(index.read_bytes()))
         variables = {name.decode(): _variable(entry) for name, entry in entries.items() if name}
-        header = _message(entries[b""])
+        header = read_message(entries[b""])
         if len(shards) != (count := _number(header, 1)):
             raise ValueError(f"{len(shards)} of its {count} data files are beside it")
         if _number(header, 2):
@@ -152,62 +153,34 @@ def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
 
 
 def _variable(entry: bytes) -> _Variable:
-    message = _message(entry)
+    message = read_message(entry)
     if 7 in message:
         raise ValueError("a variable is in slices")
-    shape = _message(_bytes(message, 2))
-    sizes = tuple(_number(_message(each), 1) for each in shape.get(2, ()) if isinstance(each, bytes))
+    shape = read_message(b"".join(parts(message, 2)))
+    sizes = tuple(_number(read_message(each), 1) for each in parts(shape, 2))
     numbers = [_number(message, field) for field in (1, 3, 4, 5, 6)]
     return _Variable(numbers[0], sizes, *numbers[1:])
 
 
-def _message(data: bytes) -> dict[int, list[int | bytes]]:
-    """Fields of a message of protocol buffers, by their numbers."""
-    fields: dict[int, list[int | bytes]] = {}
-    position = 0
-    while position < len(data):
-        (tag,), position = _varints_at(data, position, 1)
-        value: int | bytes
-        if tag & 7 == 0:
-            (value,), position = _varints_at(data, position, 1)
-        else:
-            (size,), position = (
-                _varints_at(data, position, 1) if tag & 7 == 2 else ([{1: 8, 5: 4}[tag & 7]], position)
-            )
-            value, position = data[position : position + size], position + size
-            if len(value) < size:
-                raise IndexError
-        fields.setdefault(tag >> 3, []).append(value)
-    return fields
-
-
-def _number(message: dict[int, list[int | bytes]], field: int) -> int:
+def _number(message: Fields, field: int) -> int:
     value = message.get(field, [0])[-1]
     return int.from_bytes(value, "little") if isinstance(value, bytes) else value
 
 
-def _bytes(message: dict[int, list[int | bytes]], field: int) -> bytes:
-    value = message.get(field, [b""])[-1]
-    return value if isinstance(value, bytes) else b""
-
-
-def _varints(data: bytes, count: int) -> Iterable[int]:
+def _varints(data: bytes, count: int) -> list[int]:
     return _varints_at(data, 0, count)[0]
 
 
 def _varints_at(data: bytes, position: int, count: int) -> tuple[list[int], int]:
-    """Numbers of 7 bits a byte, the lowest first; and the position behind them."""
-    numbers = []
+    """Several numbers, and the position behind them."""
+    found = []
     for _ in range(count):
-        number = shift = 0
-        while True:
-            byte = data[position]
-            position += 1
-            number |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-            if shift > 63:
-                raise ValueError("a number has too many bytes")
-        numbers.append(number)
-    return numbers, position
+        number, position = read_varint(data, position)
+        found.append(number)
+    return found, position
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Check value (Castagnoli) as TensorFlow stores it: rotated, with a constant added."""
+    value = int(google_crc32c.value(data))
+    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
-from soloist.errors import ModelError
-from soloist.separators import Separator
+from soloist.errors import ModelError, SoloistError
+from soloist.separators import Separator, SpectralSeparator, build_separator
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,19 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) ->
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"the weights do not fit {name}: {reason}") from None
+
+
+def build_spectral(config: Mapping[str, Any], system: str) -> SpectralSeparator:
+    """Build the spectral separator of a published configuration, with fresh weights.
+
+    Args:
+        config: `class_path` and `init_args` of the separator.
+        system: Name of the system in error messages.
+
+    Raises:
+        ModelError: The settings do not go together.
+    """
+    try:
+        return cast(SpectralSeparator, build_separator(config, f"settings of {system}"))
+    except SoloistError as error:
+        raise ModelError(str(error)) from None

@@ -17,11 +17,17 @@ import torch
 from torch import Tensor
 
 from soloist.config import configuration_of, read_yaml
-from soloist.errors import ModelError, SoloistError
+from soloist.errors import ModelError
 from soloist.networks import ConvTDFNet
-from soloist.separators import SpectralSeparator, build_separator
+from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
-from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
+from soloist.zoo.importers.importer import (
+    ImportedModel,
+    Importer,
+    PublishedCheckpoint,
+    build_spectral,
+    load_weights,
+)
 
 SYSTEM = "MDX-Net"
 
@@ -90,10 +96,7 @@ def make_separator(config: Mapping[str, Any], layout: NetworkLayout, gain: float
     Raises:
         ModelError: The weights do not fit.
     """
-    try:
-        separator = cast(SpectralSeparator, build_separator(config, f"settings of {SYSTEM}"))
-    except SoloistError as error:
-        raise ModelError(str(error)) from None
+    separator = build_spectral(config, SYSTEM)
     last = {name: layout.weights[name] * gain for name in ("exit.weight", "exit.bias")}
     load_weights(separator.network, {**layout.weights, **last}, f"the {SYSTEM} of the settings")
     return separator

@@ -14,12 +14,18 @@ import torch
 from torch import Tensor
 
 from soloist.config import configuration_of
-from soloist.errors import ModelError, SoloistError
+from soloist.errors import ModelError
 from soloist.networks import BSRoFormer, MelBandRoFormer, RoFormerDesign
 from soloist.networks.roformer.bs_roformer import PUBLISHED_BANDS
-from soloist.separators import SpectralSeparator, build_separator
+from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
-from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
+from soloist.zoo.importers.importer import (
+    ImportedModel,
+    Importer,
+    PublishedCheckpoint,
+    build_spectral,
+    load_weights,
+)
 from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, instruments, section
 
 SYSTEM = "RoFormer"
@@ -123,10 +129,7 @@ def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sp
     Raises:
         ModelError: The weights do not fit the settings.
     """
-    try:
-        separator = cast(SpectralSeparator, build_separator(config, f"settings of a {SYSTEM}"))
-    except SoloistError as error:
-        raise ModelError(str(error)) from None
+    separator = build_spectral(config, SYSTEM)
     network = cast(BSRoFormer | MelBandRoFormer, separator.network)
     _check_mask_layers(network, state)
     try:

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
 from soloist.config import configuration_of
-from soloist.errors import ModelError, SoloistError
+from soloist.errors import ModelError
 from soloist.networks import PathAttention, SCNet
-from soloist.separators import SpectralSeparator, build_separator
+from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
-from soloist.zoo.importers.importer import ImportedModel, Importer, PublishedCheckpoint, load_weights
+from soloist.zoo.importers.importer import (
+    ImportedModel,
+    Importer,
+    PublishedCheckpoint,
+    build_spectral,
+    load_weights,
+)
 from soloist.zoo.importers.msst_options import (
     check_model_keys,
     chunk_length,
@@ -98,10 +104,7 @@ def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sp
     Raises:
         ModelError: The weights do not fit the settings.
     """
-    try:
-        separator = cast(SpectralSeparator, build_separator(config, f"settings of {SYSTEM}"))
-    except SoloistError as error:
-        raise ModelError(str(error)) from None
+    separator = build_spectral(config, SYSTEM)
     load_weights(separator.network, _translate(state), f"the {SYSTEM} of the settings")
     return separator
 
