@@ -10,7 +10,6 @@ import torch
 from families import make_family
 from soloist.errors import UsageError
 from soloist.networks import ConvTDFNet, SCNet, TFCTDFv3
-from soloist.networks.layers.recurrence import run_lstm
 from soloist.networks.scnet import from_modulations, to_modulations
 
 NAMES = ["tfc-tdf-v3", "tfc-tdf-v3-batch", "conv-tdf-net", "conv-tdf-net-group", "scnet", "scnet-masked"]
@@ -60,19 +59,6 @@ def test_modulations_are_orthonormal_and_come_back(frames):
     modulations = to_modulations(x)
     assert modulations.shape == (2, 6, 4, frames // 2 + 1)
     torch.testing.assert_close(from_modulations(modulations, frames), x, rtol=0, atol=1e-5)
-
-
-def test_an_lstm_in_threads_equals_one():
-    lstm = torch.nn.LSTM(5, 4, bidirectional=True)
-    x = torch.randn(7, 67, 5)
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        with torch.no_grad():
-            torch.testing.assert_close(run_lstm(lstm, x), lstm(x)[0], rtol=0, atol=1e-6)
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

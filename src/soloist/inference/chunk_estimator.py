@@ -38,10 +38,13 @@ def _with_silence(estimate: Estimate, num_sources: int, outside: float) -> Estim
     """Return silence for silent chunks without running the engine."""
 
     def gated(mixture: Tensor) -> Tensor:
-        differs = mixture.ne(0)
+        zero = mixture.eq(0).flatten(1)
+        silent = zero.all(dim=1)
         if outside:
-            differs &= mixture.ne(torch.tensor(outside, dtype=mixture.dtype))
-        sounding = differs.flatten(1).any(dim=1)
+            # Silence with context beyond the track; a track of nothing but its mean is no silence.
+            beyond = mixture.eq(torch.tensor(outside, dtype=mixture.dtype)).flatten(1)
+            silent |= (zero | beyond).all(dim=1) & zero.any(dim=1)
+        sounding = ~silent
         if sounding.all():
             return estimate(mixture)
         estimates = mixture.new_zeros(mixture.shape[0], num_sources, *mixture.shape[1:])

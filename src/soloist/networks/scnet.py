@@ -26,7 +26,6 @@ from torch.nn import functional as F
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import set_weight
-from soloist.networks.layers.recurrence import run_lstm
 from soloist.networks.roformer.positions import RotaryPositions
 from soloist.networks.roformer.transformer import Attention, Axis, Transformer
 from soloist.resources import is_captured
@@ -199,7 +198,7 @@ class SparseDown(nn.Module):
     Args:
         in_channels: Channels of the input.
         channels: Channels of the output.
-        bands: BandSizes of the input.
+        bands: Bands of the input.
         depths: Convolution modules of each band.
         compress: See `SCNet`.
         kernel: Frames of a kernel in a convolution module.
@@ -301,7 +300,7 @@ class SparseUp(nn.Module):
     Args:
         channels: Channels of the input.
         out_channels: Channels of the output.
-        bands: BandSizes of the output.
+        bands: Bands of the output.
     """
 
     def __init__(self, channels: int, out_channels: int, bands: BandSizes) -> None:
@@ -416,7 +415,7 @@ class SequenceRNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, features, bins, frames)` to the same shape."""
         steps = "f (b t) c" if self.axis == "bands" else "t (b f) c"
-        hidden = run_lstm(self.lstm, rearrange(x, f"b c f t -> {steps}"))
+        hidden, _ = self.lstm(rearrange(x, f"b c f t -> {steps}"))
         return rearrange(self.linear(hidden), f"{steps} -> b c f t", b=x.shape[0])
 
 

@@ -6,9 +6,8 @@ hash, and every later download must have it.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import yaml
 
 from soloist.config import read_yaml
 from soloist.errors import ModelError, one_line
-from soloist.files import home, sha256_of, write_whole
+from soloist.files import home, scratch_folder, sha256_of, write_whole
 from soloist.zoo.archive_members import WantedMember, extract_members
 from soloist.zoo.cards import Card, find, models_folder
 from soloist.zoo.http_transfer import DIGITS, Hosts, Progress, digits, transfer
@@ -332,13 +331,13 @@ def _called(source: FileSource) -> str:
 def _scratch() -> Iterator[Path]:
     """Yield a folder in the downloads folder that vanishes after the block."""
     folder = downloads_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(dir=folder, prefix=".soloist-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
-    with scratch as path:
-        yield Path(path)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            scratch = stack.enter_context(scratch_folder(folder))
+        except OSError as error:
+            raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
+        yield scratch
 
 
 def _held(source: FileSource) -> Path | None:

@@ -35,7 +35,8 @@ from soloist.zoo.model_folder import check_state, save_model
 from soloist.zoo.published_files import PublishedFile, check_name
 from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
 
-_NESTED = ("state_dict", "model_state_dict", "model", "state")
+_NESTED = ("state_dict", "model_state_dict", "model", "best_state", "state")
+"""Keys of the weights in a training checkpoint, in the order in which their programs would take them."""
 
 
 def import_checkpoint(
@@ -68,37 +69,30 @@ def import_checkpoint(
         check_name(name)
     bag = Bag.read(paths[0]) if len(paths) == 1 and paths[0].suffix in BAG_SUFFIXES else None
     own_name = _own_name(paths)
-    paths = paths if bag is None else bag.files(paths[0].resolve().parent)
-    bundle = next((found for each in paths if (found := bundle_files(each))), [])
-    paths = [*bundle, *(each for each in paths if each.is_file() and each not in bundle)] if bundle else paths
-    contents = {bundle[0]: read_bundle(bundle)} if bundle else {each: _read(each) for each in paths}
-    states = {each: _state_in(content, each) for each, content in contents.items()}
+    paths, contents = _read_all(paths if bag is None else bag.files(paths[0].resolve().parent))
     files, known = _identify(paths, name)
-    options: Mapping[str, Any] = known.options if known else {}
+    options = known.options if known else {}
     if bag is not None or (len(paths) > 1 and all(map(is_package, map(_plain, contents.values())))):
         facts = options if bag is None else {"weights": bag.weights, "segment": bag.segment}
-        model: ImportedModel | None = _combine([contents[each] for each in files], list(files), facts)
+        model = _combine([contents[each] for each in files], list(files), facts)
     else:
-        by_source = {
-            file.source or _source(each): states[each] for each, file in files.items() if each in states
-        }
-        path = paths[0].resolve()
-        options = {**({} if bundle else options_beside(path)), **options}
-        records = frozenset() if bundle else _unknown_names(paths[0])
-        model = _recognize(by_source, path.parent, _plain(contents[paths[0]]), options, records)
-    where = ", ".join(map(str, paths))
-    if model is None:
-        first = states[paths[0]]
-        raise ModelError(
-            f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
-        )
+        model = _recognize(files, contents, options)
     name = name or (known.name if known else own_name)
-    _check(model, known, name, where)
+    _check(model, known, name, ", ".join(map(str, paths)))
     card = {**model.card, **(known.to_dict() if known else {}), "name": name}
     # Files and sources are those that were found.
     card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
     target = Path(folder) if folder is not None else models_folder() / name
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
+
+
+def _read_all(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, Any]]:
+    """Files of a checkpoint, and the contents of those with weights; a bundle's are those of its index."""
+    bundle = next((found for each in paths if (found := bundle_files(each))), [])
+    if not bundle:
+        return list(paths), {each: _read(each) for each in paths}
+    others = [each for each in paths if each.is_file() and each not in bundle]
+    return [*bundle, *others], {bundle[0]: read_bundle(bundle)}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -313,21 +307,33 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
 
 
 def _recognize(
-    states: Mapping[str, Mapping[str, Tensor]],
-    folder: Path,
-    metadata: Any,
-    options: Mapping[str, Any],
-    records: frozenset[str],
-) -> ImportedModel | None:
-    """Recognise one state dict with folder and metadata, else the state dicts of all sources as one."""
-    first = next(iter(states.values()))
-    alone = recognize(first, folder, metadata, options, records) if len(states) == 1 else None
-    if alone is not None:
-        return alone
-    return recognize(
-        {f"{source}.{key}": value for source, state in states.items() for key, value in state.items()},
-        options=options,
-    )
+    files: Mapping[Path, PublishedFile], contents: Mapping[Path, Any], given: Mapping[str, Any]
+) -> ImportedModel:
+    """Recognise one state dict with what lies beside it, else the state dicts of all sources as one.
+
+    Raises:
+        ModelError: No importer recognises the model.
+    """
+    states = {path: _state_in(contents[path], path) for path in files if path in contents}
+    path, first = next(iter(states.items()))
+    model = None
+    if len(states) == 1:
+        options = {**options_beside(path.resolve()), **given}
+        metadata, records = _plain(contents[path]), _unknown_names(path)
+        model = recognize(first, path.resolve().parent, metadata, options, records)
+    if model is None:
+        joined = {
+            f"{files[path].source or _source(path)}.{key}": value
+            for path, state in states.items()
+            for key, value in state.items()
+        }
+        model = recognize(joined, options=given)
+    if model is None:
+        where = ", ".join(map(str, files))
+        raise ModelError(
+            f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
+        )
+    return model
 
 
 def _combine(contents: Sequence[Any], paths: Sequence[Path], facts: Mapping[str, Any]) -> ImportedModel:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from soloist.errors import UsageError
-from soloist.resources import is_captured
 
 Cell = Literal["lstm", "gru"]
 
@@ -50,34 +47,6 @@ def make_rnn(
     )
     initialize_rnn(rnn)
     return rnn
-
-
-_FEWEST = 16
-"""Fewest sequences that are worth a thread."""
-
-
-def run_lstm(lstm: nn.LSTM, sequences: Tensor) -> Tensor:
-    """Run an LSTM of one layer on `(steps, batch, features)`.
-
-    On a processor, each thread runs a part of the batch: oneDNN's threads would wait for each other at each
-    step.
-    """
-    threads = min(torch.get_num_threads(), sequences.shape[1] // _FEWEST)
-    if threads < 2 or torch.is_grad_enabled() or is_captured() or not sequences.is_cpu:
-        return lstm(sequences)[0]
-    parts = [part.contiguous() for part in sequences.tensor_split(threads, dim=1)]
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            return torch.cat(list(pool.map(partial(_run_alone, lstm), parts)), dim=1)
-    finally:
-        torch.set_num_threads(before)
-
-
-def _run_alone(lstm: nn.LSTM, part: Tensor) -> Tensor:
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        return lstm(part)[0]
 
 
 @torch.no_grad()
