@@ -10,7 +10,7 @@ import torch
 from families import make_family
 from soloist.errors import UsageError
 from soloist.networks import ConvTDFNet, SCNet, TFCTDFv3
-from soloist.networks.scnet import from_modulations, to_modulations
+from soloist.networks.scnet.dual_paths import from_modulations, to_modulations
 
 NAMES = ["tfc-tdf-v3", "tfc-tdf-v3-batch", "conv-tdf-net", "conv-tdf-net-group", "scnet", "scnet-masked"]
 

@@ -24,8 +24,8 @@ from .recurrent_network import RecurrentNetwork as RecurrentNetwork
 from .roformer.blocks import RoFormerDesign as RoFormerDesign
 from .roformer.bs_roformer import BSRoFormer as BSRoFormer
 from .roformer.mel_band_roformer import MelBandRoFormer as MelBandRoFormer
-from .scnet import PathAttention as PathAttention
-from .scnet import SCNet as SCNet
+from .scnet.dual_paths import PathAttention as PathAttention
+from .scnet.scnet import SCNet as SCNet
 from .slicq_masks import Autoencoder as Autoencoder
 from .slicq_masks import BiLSTM as BiLSTM
 from .slicq_masks import BlockShape as BlockShape

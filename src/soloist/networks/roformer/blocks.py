@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.roformer.positions import PolarPositions, Positions, RotaryPositions
-from soloist.networks.roformer.transformer import (
+from soloist.networks.layers.positions import PolarPositions, Positions, RotaryPositions
+from soloist.networks.layers.transformer import (
     Attention,
     Axis,
     LinearAttention,

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
+from soloist.networks.layers.transformer import RMSNorm
 from soloist.networks.roformer.bands import BandSplit, MaskEstimator
 from soloist.networks.roformer.blocks import BlockStack, RoFormerDesign
-from soloist.networks.roformer.transformer import RMSNorm
 
 PUBLISHED_BANDS = (*[2] * 24, *[4] * 12, *[12] * 8, *[24] * 8, *[48] * 8, 128, 129)
 """Bins of each band for 1025 bins: narrow ones for low frequencies."""

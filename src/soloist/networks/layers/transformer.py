@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
-from soloist.networks.roformer.positions import Positions
+from soloist.networks.layers.positions import Positions
 from soloist.resources import is_captured
 
 Axis = Literal["frames", "bands"]

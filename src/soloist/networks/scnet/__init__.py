@@ -1,0 +1,1 @@
+"""SCNet: bands compressed unequally, and dual paths along frequency and time."""
