@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.separators import SpectralSeparator
-from soloist.zoo.importers.mdx_net import NetworkLayout, from_layout, make_separator, read_graph, read_state
+from soloist.zoo.importers.mdx_net import from_layout, make_separator
+from soloist.zoo.importers.mdx_net_layers import NetworkLayout, read_graph, read_state
 from soloist.zoo.onnx_graph import read_onnx
 
 Given = Mapping[str, Tensor]

@@ -1,6 +1,6 @@
+from .chunked_separation import separate_blocks as separate_blocks
+from .chunked_separation import separate_chunked as separate_chunked
 from .chunking import Chunking as Chunking
-from .chunking import separate_blocks as separate_blocks
-from .chunking import separate_chunked as separate_chunked
 from .clustering_separator import ClusteringSeparator as ClusteringSeparator
 from .combined_separator import CombinedSeparator as CombinedSeparator
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator

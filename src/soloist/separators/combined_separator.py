@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.files import some
-from soloist.separators.chunking import Chunking, separate_chunked
+from soloist.separators.chunked_separation import separate_chunked
+from soloist.separators.chunking import Chunking
 from soloist.separators.separator import ChunkEdges, Finish, Separator
 
 
