@@ -192,7 +192,7 @@ def main() -> None:
     with torch.inference_mode():
         if arguments.memory:
             (ours.optimize() if arguments.memory == "ours" else original)(mixture)
-            print(f"{arguments.memory}: {peak_memory() / 1e6:.0f} MB")
+            print(f"{arguments.memory}: {peak_memory() or 0.0:.0f} MB")
             return
         expected = original(mixture)
         ours.optimize()

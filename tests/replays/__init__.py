@@ -16,6 +16,7 @@ from torch import Tensor
 from replays import (
     auralflow,
     demucs,
+    demucs_apply,
     ismir2020_unets,
     mdx23c,
     mdxnet,
@@ -31,6 +32,7 @@ from soloist.errors import ModelError
 _CODE_BASES = (
     auralflow,
     demucs,
+    demucs_apply,
     ismir2020_unets,
     mdx23c,
     mdxnet,

@@ -35,7 +35,7 @@ from soloist.inference.outputs import DiskSpace, stem_paths
 from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
-from soloist.inference.stream import StreamSettings, measure_level, separate_stream
+from soloist.inference.stream import measure_level, separate_stream
 from soloist.inference.track_report import MeanConfidence, TrackReport
 from soloist.input_files import Identity, identify_all, protect
 from soloist.separators import Chunking, Separator
@@ -269,7 +269,7 @@ class FileJob:
             "consistency": selection.consistency,
             # The residual is that of the selected stems.
             "residual_of": [selection.complement_of, *selection.stems] if selection.residual else None,
-            "stream": _recorded(settings.stream),
+            "stream": settings.stream.recorded(),
             "write": asdict(settings.write),
             "audio_track": settings.audio_track,
             "truncation": None,
@@ -368,12 +368,6 @@ class FileJob:
     @property
     def _multi_stream(self) -> bool:
         return self.settings.write.format == "stem"
-
-
-def _recorded(settings: StreamSettings) -> dict[str, Any]:
-    """Settings that change samples; a seed that is not given is not recorded, as in earlier versions."""
-    values = {**asdict(settings), "batch_size": None}
-    return {key: value for key, value in values.items() if key != "shift_seed" or value is not None}
 
 
 def _identities(track: Track) -> dict[Identity, Path]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,11 @@ class StreamSettings:
         """The chunking of a separator by these settings."""
         length = None if self.chunk is None else max(1, round(self.chunk * separator.sample_rate))
         return Chunking.of(separator, length=length, overlap=self.overlap)
+
+    def recorded(self) -> dict[str, Any]:
+        """Settings that change samples; without a seed that is not given, as in earlier versions."""
+        values = {**asdict(self), "batch_size": None}
+        return {key: value for key, value in values.items() if key != "shift_seed" or value is not None}
 
     def delays(self, sample_rate: int) -> list[int]:
         """Samples by which each pass begins before the track, up to `SHIFT_SECONDS`."""

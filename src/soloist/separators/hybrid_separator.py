@@ -13,12 +13,12 @@ from torch.nn.functional import pad
 from soloist.errors import UsageError
 from soloist.estimation import WienerEM, complex_to_planes, planes_to_complex, with_phase_of
 from soloist.networks import HybridNetwork
-from soloist.separators.separator import ChunkEdges, Finish, Normalization, Separator
-from soloist.separators.waveform_separator import ItemLevel
+from soloist.separators.centered_separator import CenteredSeparator, ItemLevel
+from soloist.separators.separator import Finish, Normalization
 from soloist.transforms import HalfHopSTFT
 
 
-class HybridSeparator(Separator):
+class HybridSeparator(CenteredSeparator):
     """Adds up estimates that a network makes as spectrograms and as waveforms.
 
         mixture -+- analysis - norm -+- network -+- norm undone - synthesis -+- estimates
@@ -38,8 +38,7 @@ class HybridSeparator(Separator):
         chunk_length: Best length of a chunk, samples.
         pad_to_chunk: Pad shorter mixtures with zeros at their ends to the length of a chunk, as in training.
         normalization: Normalisation of the audio; see `Separator`.
-        mean_to_each: Give each estimate the whole mean of the mixture back, as the published code does, in
-            place of an equal share.
+        mean_to_each: See `CenteredSeparator`.
         wiener: Filter of the estimated magnitudes and the mixture; None for none. The rest that
             `wiener.residual` asks for is dropped.
 
@@ -64,16 +63,19 @@ class HybridSeparator(Separator):
         wiener: WienerEM | None = None,
     ) -> None:
         super().__init__(
-            sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
+            sources=sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            chunk_length=chunk_length,
+            normalization=normalization,
+            mean_to_each=mean_to_each,
         )
         self.transform = transform
         self.network = network
         self.representation: Literal["complex", "magnitude"] = representation
         self.subbands = subbands
         self.pad_to_chunk = pad_to_chunk
-        self.mean_to_each = mean_to_each
         self.wiener = wiener
-        self._chunk_length = chunk_length
         self._check_parts()
 
     def _check_parts(self) -> None:
@@ -89,21 +91,6 @@ class HybridSeparator(Separator):
                 "a Wiener filter takes magnitudes: set representation to magnitude, or no wiener"
             )
 
-    @property
-    def minimum_length(self) -> int:
-        """Two samples, the fewest with a standard deviation."""
-        return 2
-
-    @property
-    def chunk_length(self) -> int:
-        """Samples of a chunk."""
-        return self._chunk_length
-
-    @property
-    def chunk_edges(self) -> ChunkEdges:
-        """Chunks as the published code cuts them."""
-        return "centered"
-
     def input_length(self, samples: int) -> int:
         """Length of a chunk, if the network always sees that; else the chunk alone.
 
@@ -116,11 +103,6 @@ class HybridSeparator(Separator):
             seconds = self.chunk_length / self.sample_rate
             raise UsageError(f"this model separates chunks of at most {seconds:g} s, as in its training")
         return self.chunk_length
-
-    @property
-    def mean_share(self) -> float:
-        """An equal share of the mean for each estimate, or all of it."""
-        return 1.0 if self.mean_to_each else super().mean_share
 
     @property
     def graph(self) -> HybridNetwork:

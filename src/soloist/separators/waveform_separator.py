@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.networks import WaveformNetwork
-from soloist.separators.separator import ChunkEdges, Finish, Normalization, Separator
+from soloist.separators.centered_separator import CenteredSeparator, ItemLevel
+from soloist.separators.separator import Finish, Normalization
 
 
-@dataclass(frozen=True)
-class ItemLevel:
-    """Mean and standard deviation of each item over all its values; both `(batch, 1, ...)`."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    floor = 1e-5
-
-    @classmethod
-    def of(cls, values: Tensor) -> ItemLevel:
-        """Measure values `(batch, ...)`."""
-        axes = tuple(range(1, values.ndim))
-        deviation, mean = torch.std_mean(values, dim=axes, keepdim=True)
-        return cls(mean, deviation)
-
-    def normalize(self, values: Tensor) -> Tensor:
-        """Bring values to zero mean, and nearly to unit deviation."""
-        return (values - self.mean) / (self.floor + self.deviation)
-
-    def restore(self, values: Tensor) -> Tensor:
-        """Bring values `(batch, ...)` of any further axes back to the level."""
-        shape = (-1, *[1] * (values.ndim - 1))
-        return torch.addcmul(self.mean.view(shape), values, self.deviation.view(shape))
-
-
-class WaveformSeparator(Separator):
+class WaveformSeparator(CenteredSeparator):
     """Estimates the waveforms of the sources with a network on the waveform of the mixture.
 
     A mixture of another length than the network takes is centred between zeros.
@@ -54,7 +27,7 @@ class WaveformSeparator(Separator):
             channels, and undo this for each estimate.
         chunk_length: Best length of a chunk, samples.
         normalization: Normalisation of the audio; see `Separator`.
-        mean_to_each: See `HybridSeparator`.
+        mean_to_each: See `CenteredSeparator`.
 
     Raises:
         UsageError: Network and sources do not fit together.
@@ -73,7 +46,12 @@ class WaveformSeparator(Separator):
         mean_to_each: bool = False,
     ) -> None:
         super().__init__(
-            sources=sources, sample_rate=sample_rate, channels=channels, normalization=normalization
+            sources=sources,
+            sample_rate=sample_rate,
+            channels=channels,
+            chunk_length=chunk_length,
+            normalization=normalization,
+            mean_to_each=mean_to_each,
         )
         if (network.num_sources, network.audio_channels) != (len(self.sources), channels):
             raise UsageError(
@@ -82,32 +60,10 @@ class WaveformSeparator(Separator):
             )
         self.network = network
         self.standardize = standardize
-        self.mean_to_each = mean_to_each
-        self._chunk_length = chunk_length
-
-    @property
-    def minimum_length(self) -> int:
-        """Two samples, the fewest with a standard deviation."""
-        return 2
-
-    @property
-    def chunk_length(self) -> int:
-        """Samples of a chunk."""
-        return self._chunk_length
-
-    @property
-    def chunk_edges(self) -> ChunkEdges:
-        """Chunks as the published code cuts them."""
-        return "centered"
 
     def input_length(self, samples: int) -> int:
         """Least length that the network takes without padding."""
         return self.network.valid_length(max(samples, self.minimum_length))
-
-    @property
-    def mean_share(self) -> float:
-        """An equal share of the mean for each estimate, or all of it."""
-        return 1.0 if self.mean_to_each else super().mean_share
 
     @property
     def graph(self) -> WaveformNetwork:
