@@ -51,7 +51,7 @@ for number in range(25):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a folder that not even root can write to")
 def test_files_without_a_record_are_not_announced_where_none_can_be_written(record):
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="proc"):
         remember([Path("/proc/a.wav")], record)
     assert announce([Path("/proc/a.wav")], record) is None
 
