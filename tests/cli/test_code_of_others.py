@@ -279,6 +279,7 @@ def test_trials_of_a_sweep_are_trained_in_processes(tmp_path):
     assert shown.count("done") == 2
 
 
+@pytest.mark.slow
 def test_code_runs_only_with_consent(model, tone, tmp_path):
     separate = ("separate", tone, "-m", model, "-q")
     refused = call(*separate, "-o", tmp_path / "refused", home=tmp_path)
@@ -386,6 +387,7 @@ def test_parts_of_other_modules_inherit_from_the_recipe(parts):
     assert recipe.resolve(recipe.data.sampler)["init_args"] == {"seed": 3}
 
 
+@pytest.mark.slow
 def test_processes_that_are_started_know_the_classes_of_the_file_and_nothing_beside_it(parts, tmp_path):
     (tmp_path / "beside_it.py").write_text("raise SystemExit('executed')")
     module, recipe = parts()

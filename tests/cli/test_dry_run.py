@@ -94,6 +94,7 @@ def test_it_heeds_the_options(soloist, recording, tmp_path):
     assert values["expected_disk_mb"] == pytest.approx(9 * 8000 * (4 + 3) / 1e6)
 
 
+@pytest.mark.slow
 def test_larger_batches_take_more_memory(soloist, recording):
     memory = []
     for size in (1, 2):
@@ -137,6 +138,7 @@ def test_files_share_the_disk(soloist, recording, tmp_path, monkeypatch):
     assert [values["ok"] for values in lines(result)] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_process_is_heeded(soloist_process, recording):
     resource = pytest.importorskip("resource")
 

@@ -139,6 +139,7 @@ def test_killed_after_the_training_it_does_only_the_rest(experiment, run, solois
     assert skipped(run(recipe)) == STAGES
 
 
+@pytest.mark.slow
 def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(
     experiment, run, soloist, soloist_process, tmp_path
 ):
@@ -157,6 +158,7 @@ def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(
         assert (out / "run" / file).read_bytes() == (tmp_path / "whole" / "run" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_lists_becomes_one_table(experiment, run, tmp_path):
     sweep = {"method": "grid", "values": {"optimizer.lr": [0.01, 0.001], "separator.network.channels": [2]}}
     short = {"data": {"examples_per_epoch": 4}, "trainer": {"max_epochs": 1}}

@@ -29,6 +29,7 @@ def run_without_torch(*arguments):
     assert ran.returncode == 0, ran.stderr
 
 
+@pytest.mark.slow
 def test_an_exported_model_runs_without_pytorch(soloist, tmp_path, repository):
     result = soloist("export", MODEL, "--to", "onnx", "-o", tmp_path / "digits", "--chunk", 0.56)
     assert result.code == 0, result.err

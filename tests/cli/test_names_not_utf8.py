@@ -39,6 +39,7 @@ def test_stems_of_every_format(soloist, song, odd, form):
     assert "skipped" in soloist("separate", tagged, *options, "--skip-existing").err
 
 
+@pytest.mark.slow
 def test_pictures_results_reports_recipes_and_models(soloist, song, odd):
     (odd / "corpus/track").mkdir(parents=True)
     shutil.copy(song, odd / "corpus/track/vocals.wav")

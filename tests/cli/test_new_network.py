@@ -34,6 +34,7 @@ def mixture(tmp_path) -> Path:
     return tmp_path / "talkers.wav"
 
 
+@pytest.mark.slow
 def test_a_new_network_is_one_new_file_and_a_configuration(section, mixture, tmp_path, repository):
     assert "A new network is one new file and a configuration" in (repository / "README.md").read_text(
         "utf-8"

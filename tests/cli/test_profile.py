@@ -67,6 +67,7 @@ def greedy(tmp_path, monkeypatch):
     sys.modules.pop("greedy_separator", None)
 
 
+@pytest.mark.slow
 def test_tables_files_and_picture_and_one_model_that_is_not_there(soloist, tmp_path):
     files = {kind: tmp_path / "out" / f"profile.{kind}" for kind in ("csv", "json", "md", "png")}
     result = soloist(

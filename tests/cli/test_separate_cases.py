@@ -83,6 +83,7 @@ def test_only_soloists_lines_are_on_standard_error(soloist, tmp_path, option):
     assert "not-found.mp3 is not audio, or damaged" in line
 
 
+@pytest.mark.slow
 def test_standard_input_is_called_by_its_sign(soloist_process, song, tmp_path):
     for content, ok in [(song.read_bytes(), True), (b"no sound at all", False)]:
         process = soloist_process("separate", "-", "-o", tmp_path, "-m", "hpss", "--json")

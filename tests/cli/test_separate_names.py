@@ -207,6 +207,7 @@ def test_odd_inputs_stop_no_other_file(soloist, case):
     assert f"{len(odd)} of {len(odd) + 1} inputs failed" in result.err
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_show_a_name_shows_an_escape(request, case, monkeypatch):
     case("odd-names")
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")

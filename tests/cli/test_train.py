@@ -107,6 +107,7 @@ def test_two_processes_train_as_one_with_the_same_batch(write_recipe, soloist_pr
     assert len(yaml.safe_load((tmp_path / "two" / "environment.yaml").read_text())) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_one_line_and_the_run_can_go_on(write_recipe, soloist_process, soloist, tmp_path):
     recipe = write_recipe(data={"workers": 1}, trainer={"max_epochs": 10000})
     folder = tmp_path / "run"
@@ -134,6 +135,7 @@ def test_without_the_packages_for_training_one_line_says_what_to_install(write_r
     assert done.stderr == 'soloist: training needs more packages: pip install "soloist[train]"\n'
 
 
+@pytest.mark.slow
 def test_a_part_of_ones_own_is_trained_as_the_readme_says(
     soloist_process, write_recipe, song, repository, tmp_path, monkeypatch
 ):

@@ -70,6 +70,7 @@ def recording(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model, tmp_path, home):
     result = soloist("tune", model, "--budget", 0.05, "--threads", 1)
     assert result.code == 0

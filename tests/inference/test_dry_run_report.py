@@ -96,6 +96,7 @@ def test_a_last_chunk_of_another_length_takes_longer(tmp_path, track):
     assert [round(dry_run.report(each).seconds / 100) for each in (track, Track(path, "longer"))] == [0, 1]
 
 
+@pytest.mark.slow
 def test_files_shorter_than_a_chunk_say_nothing_of_long_ones(tmp_path, track):
     path = tmp_path / "word.wav"
     soundfile.write(path, soundfile.read(track.path)[0][:400], 8000)

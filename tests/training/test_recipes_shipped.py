@@ -16,6 +16,7 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 
 
 SELDOM = {
+    "tiny-htdemucs",
     "tiny-spectrogram-net-vae",
     "tiny-slicq",
     "tiny-sudormrf-attentive",
@@ -30,6 +31,7 @@ SELDOM = {
 """Variants of networks of which another one is in every run."""
 
 LARGE = {
+    "mdx23c-musdb18hq",
     "chimera-wsj0-2mix",
     "htdemucs-musdb18hq",
     "mask-inference-wsj0-2mix",
