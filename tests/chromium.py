@@ -24,7 +24,8 @@ _FLAGS = (
     "--no-first-run",
     "--mute-audio",
     # Nothing that the page asks for may come from outside.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--autoplay-policy=no-user-gesture-required",
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from soloist.evaluation import load_results, render_page
-from soloist.evaluation.page.spectrogram_picture import encode_png, spectrogram_uri
+from soloist.players.spectrogram_picture import encode_png, spectrogram_uri
 from soloist.evaluation.page.svg import box_plot, density_plot
 from synthetic_results import write_system
 

@@ -19,6 +19,7 @@ from soloist.cli import (
     runs,
     score,
     separate,
+    serve,
     train,
     tune,
     visualize,
@@ -39,6 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("separate", cls=Command, rich_help_panel=_SEPARATE)(separate.separate)
+app.command("serve", cls=Command, rich_help_panel=_SEPARATE)(serve.serve)
+app.command("mix", cls=Command, rich_help_panel=_SEPARATE)(serve.mix)
 app.add_typer(models.app, name="models", rich_help_panel=_SEPARATE)
 app.command("info", cls=Command, rich_help_panel=_SEPARATE)(info.info)
 app.command("evaluate", cls=Command, rich_help_panel=_MEASURE, context_settings=OVERRIDES)(evaluate.evaluate)

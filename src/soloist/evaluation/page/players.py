@@ -10,8 +10,8 @@ from pathlib import Path
 from soloist.audio import read_audio
 from soloist.datasets import MIXTURE
 from soloist.evaluation.listening_excerpts import ESTIMATE, REFERENCE
-from soloist.evaluation.page.spectrogram_picture import spectrogram_uri
 from soloist.evaluation.results import SystemResults, all_targets
+from soloist.players import spectrogram_uri
 
 
 def render_players(systems: Sequence[SystemResults]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from soloist.plots.stft_levels import stft_levels
 
 WIDTH, HEIGHT = 480, 128
 _LOWEST = 50.0
+_WINDOW = 2048
 _FLOOR_DB = -80.0
 # Dark to bright with steadily growing lightness, to be read in grey and by the colour-blind.
 _ANCHORS = (
@@ -50,13 +53,37 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
+def spectrogram_of_file(path: Path, columns: int = 2 * WIDTH) -> bytes:
+    """Draw a sound file of any length as PNG: each column is the spectrum of a short window.
+
+    Args:
+        path: A file that libsndfile reads, such as FLAC.
+        columns: Width of the picture.
+    """
+    with soundfile.SoundFile(path) as file:
+        window = np.hanning(_WINDOW).astype(np.float32)
+        places = np.linspace(0, max(0, len(file) - _WINDOW), columns).round().astype(int)
+        levels = np.empty((_WINDOW // 2 + 1, columns), np.float32)
+        for column, place in enumerate(places):
+            file.seek(place)
+            samples = file.read(_WINDOW, dtype="float32", always_2d=True, fill_value=0.0).mean(axis=1)
+            spectrum = np.abs(np.fft.rfft(samples * window)) / window.sum()
+            levels[:, column] = 20 * np.log10(2 * spectrum + 1e-9)
+        return encode_png(_colours(levels, file.samplerate))
+
+
 def _pixels(audio: Audio, sample_rate: int) -> NDArray[np.uint8]:
     """Indices into the palette `(HEIGHT, WIDTH)`, the highest frequency first."""
     levels = stft_levels(torch.from_numpy(audio), sample_rate, WIDTH)
     columns = np.linspace(0, levels.shape[1] - 1, WIDTH).round().astype(int)
+    return _colours(levels[:, columns], sample_rate)
+
+
+def _colours(levels: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
+    """Indices into the palette `(HEIGHT, columns)` of levels `(bins, columns)` in dB."""
     places = np.geomspace(2 * _LOWEST / sample_rate, 1, HEIGHT + 1) * (levels.shape[0] - 1)
     # reduceat gives the value at an edge where two edges meet: the nearest bin, at low frequencies.
-    rows = np.maximum.reduceat(levels[:, columns], places[:-1].round().astype(int), axis=0)[::-1]
+    rows = np.maximum.reduceat(levels, places[:-1].round().astype(int), axis=0)[::-1]
     return (255 * np.clip(1 - rows / _FLOOR_DB, 0, 1)).astype(np.uint8)
 
 

@@ -1,0 +1,5 @@
+"""The page and its REST service: songs dropped in a browser become stems to mix."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

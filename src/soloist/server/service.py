@@ -1,0 +1,90 @@
+"""The service behind the page: jobs, their queue and their workers, without HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from soloist.errors import SoloistError
+from soloist.server.fair_queue import FairQueue
+from soloist.server.job_store import JobStore
+from soloist.server.jobs import Job
+from soloist.server.limits import Limits
+from soloist.server.offers import Offer, find_offer, list_offers
+from soloist.server.workers import WorkerPool
+
+
+class BusyError(SoloistError):
+    """Refusal of a job: too many wait already."""
+
+
+class Service:
+    """Jobs, their queue and their workers.
+
+    Args:
+        folder: Folder of the jobs.
+        limits: Limits of uploads, jobs, time, memory, disk.
+        models: Names of the only models that may be used; all if empty.
+        workers: Number of worker processes.
+
+    Raises:
+        ModelError: No model has one of the names.
+    """
+
+    def __init__(
+        self, folder: Path, limits: Limits | None = None, models: Sequence[str] = (), workers: int = 1
+    ) -> None:
+        self.limits = limits or Limits()
+        self._allowed = tuple(models)
+        self.offers()
+        self.jobs = JobStore(folder, self.limits)
+        self.queue = FairQueue()
+        self.pool = WorkerPool(self.jobs, self.queue, self.limits, workers)
+
+    def __enter__(self) -> Service:
+        for job in self.jobs:
+            if job.state == "waiting":
+                self.pool.submit(job)
+        self.jobs.make_room()
+        self.pool.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.stop()
+
+    def offers(self) -> list[Offer]:
+        """Tasks and models that a visitor may choose."""
+        return list_offers(self._allowed)
+
+    def receive(self, name: str, offer: str, client: str) -> Job:
+        """Begin a job, whose upload follows.
+
+        Args:
+            name: Name of the upload, for the visitor.
+            offer: Name of a task or a model.
+            client: Origin of the job, for a fair order.
+
+        Raises:
+            UsageError: There is no such task or model.
+            BusyError: Too many jobs wait already.
+        """
+        chosen = find_offer(self.offers(), offer)
+        waiting = sum(job.state in ("receiving", "waiting") for job in self.jobs)
+        if waiting >= self.limits.waiting:
+            raise BusyError(f"{waiting} jobs wait already; try again later")
+        return self.jobs.create(
+            client=client, name=name[:200], offer=offer, model=chosen.model, two_stems=chosen.two_stems
+        )
+
+    def received(self, job: Job) -> None:
+        """Let a job wait whose upload is complete."""
+        job.size = job.upload.stat().st_size
+        job.state = "waiting"
+        self.jobs.changed(job, save=True)
+        self.pool.submit(job)
+        self.jobs.make_room()
+
+    def delete(self, job: Job) -> None:
+        """Stop a job if it is active, and delete it with its files."""
+        self.pool.cancel(job)
+        self.jobs.delete(job)
