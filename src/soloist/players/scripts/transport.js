@@ -145,7 +145,7 @@ export class Transport {
   /* Schedule pieces from a place of the song on, until the song or the turn ends. */
   async fill(turn, from, when) {
     while (this.turn === turn && this.playing) {
-      const end = this.loop && from < this.loop.to ? this.loop.to : this.duration;
+      const end = this.loop && from <= this.loop.to + 1e-9 ? this.loop.to : this.duration;
       if (from >= end - 1e-9) {
         if (!this.loop) return this.finish(turn, when);
         from = this.loop.from;
