@@ -25,6 +25,8 @@ def open_socket(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            # Whoever reads the address may ask before the loop runs.
+            listener.listen(128)
         except OSError:
             listener.close()
             raise
@@ -42,8 +44,12 @@ def run(application: Any, listener: socket.socket) -> None:
         application: The ASGI application.
         listener: Socket of `open_socket`.
     """
+    make_server(application).run(sockets=[listener])
+
+
+def make_server(application: Any) -> Any:
+    """Make the server of an application: a `uvicorn.Server`, whose `should_exit` ends it."""
     uvicorn = import_extra("uvicorn", "web")
-    config = uvicorn.Config(
-        application, log_level="warning", timeout_graceful_shutdown=2, timeout_keep_alive=30
+    return uvicorn.Server(
+        uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=2, timeout_keep_alive=30)
     )
-    uvicorn.Server(config).run(sockets=[listener])
