@@ -76,11 +76,22 @@ class Page:
 @contextmanager
 def serving(folder, *arguments):
     """Run `soloist serve` on a free port until the block ends."""
-    command = [sys.executable, "-m", "soloist.cli.main", "serve", "--port", "0", "-o", str(folder), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "soloist.cli.main",
+        "serve",
+        "--port",
+        "0",
+        "-o",
+        str(folder),
+        *arguments,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stderr.readline()
-        assert (found := re.search(r"http://\S+?/(?=[?;# ]|$)", line)), line
+        found = re.search(r"http://\S+?/(?=[?;# ]|$)", line)
+        assert found, line
         yield Page(process, found[0].rstrip("/"))
     finally:
         process.terminate()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from soloist.evaluation import load_results, render_page
-from soloist.players.spectrogram_picture import encode_png, spectrogram_uri
 from soloist.evaluation.page.svg import box_plot, density_plot
+from soloist.players.spectrogram_picture import encode_png, spectrogram_uri
 from synthetic_results import write_system
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -26,7 +26,9 @@ def test_a_page_whose_name_leads_here_is_refused(host):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:9000", "null", "https://localhost:8000"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://127.0.0.1:9000", "null", "https://localhost:8000"]
+)
 def test_requests_of_other_pages_are_refused(method, origin):
     answer = client().request(method, "/api/jobs", headers={"Origin": origin})
     assert answer.status_code == 403

@@ -14,7 +14,15 @@ from soloist.audio import WriteOptions, read_audio
 from soloist.errors import UsageError
 from soloist.server.job_store import JobStore
 from soloist.server.limits import Limits
-from soloist.server.mixdown import PIECE, Fader, plain_name, read_piece, stream_archive, write_mix, write_stems
+from soloist.server.mixdown import (
+    PIECE,
+    Fader,
+    plain_name,
+    read_piece,
+    stream_archive,
+    write_mix,
+    write_stems,
+)
 
 FLOAT = WriteOptions("wav", 32)
 LENGTH = round(1.5 * PIECE * RATE)

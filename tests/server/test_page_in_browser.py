@@ -2,9 +2,9 @@
 
 import os
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -61,7 +61,7 @@ def play(tab):
 
 
 def pressed(tab, selector):
-    return tab.run(f"document.querySelector(\"{selector}\").ariaPressed") == "true"
+    return tab.run(f'document.querySelector("{selector}").ariaPressed') == "true"
 
 
 def test_a_dropped_song_becomes_stems_that_play(mixer):
@@ -72,7 +72,9 @@ def test_a_dropped_song_becomes_stems_that_play(mixer):
     mixer.wait_for(f"Number({MIXER}.position) > {start} + 1")
     mixer.click(".mixer .play")
     stopped = position(mixer)
-    assert mixer.run(f"new Promise(done => setTimeout(() => done({MIXER}.position), 300))") == f"{stopped:.3f}"
+    assert (
+        mixer.run(f"new Promise(done => setTimeout(() => done({MIXER}.position), 300))") == f"{stopped:.3f}"
+    )
 
 
 def test_waveforms_are_drawn_of_the_peaks(mixer):
@@ -86,7 +88,9 @@ def test_waveforms_are_drawn_of_the_peaks(mixer):
     assert 0.2 < percussive / harmonic < 0.9
     assert mixture > percussive
     mixer.click(".tools [aria-keyshortcuts=G]")
-    mixer.wait_for("[...document.querySelectorAll('.picture')].every(each => each.complete && each.naturalWidth > 900)")
+    mixer.wait_for(
+        "[...document.querySelectorAll('.picture')].every(each => each.complete && each.naturalWidth > 900)"
+    )
     mixer.click(".tools [aria-keyshortcuts=G]")
 
 
@@ -96,8 +100,10 @@ def test_a_loop_stays_in_its_region_and_keys_do_what_they_say(mixer):
     mixer.press("l")
     assert pressed(mixer, ".tools [aria-keyshortcuts=L]")
     mixer.press("l")
-    box = mixer.run("(() => {const b = document.querySelector('.strip .view').getBoundingClientRect();"
-                    "return [b.x, b.y + b.height / 2, b.width]})()")
+    box = mixer.run(
+        "(() => {const b = document.querySelector('.strip .view').getBoundingClientRect();"
+        "return [b.x, b.y + b.height / 2, b.width]})()"
+    )
     move = {"y": box[1], "button": "left", "clickCount": 1}
     mixer.call("Input.dispatchMouseEvent", type="mousePressed", x=box[0] + 0.25 * box[2], **move)
     mixer.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + 0.28 * box[2], **move)
@@ -108,10 +114,11 @@ def test_a_loop_stays_in_its_region_and_keys_do_what_they_say(mixer):
     mixer.wait_for(f"{MIXER}.playing === 'true'")
     places = mixer.run(
         "new Promise(done => {const seen = []; const look = setInterval(() => {"
-        f"seen.push(Number({MIXER}.position)); if (seen.length === 40) {{clearInterval(look); done(seen)}}}}, 50)}})"
+        f"seen.push(Number({MIXER}.position));"
+        "if (seen.length === 40) {clearInterval(look); done(seen)}}, 50)})"
     )
     assert 12 * 0.24 < min(places) < max(places) < 12 * 0.31
-    assert any(later < earlier for earlier, later in zip(places, places[1:], strict=False))
+    assert any(later < earlier for earlier, later in pairwise(places))
     mixer.press(" ")
     mixer.press("l")
     mixer.press("2")
@@ -123,7 +130,7 @@ def test_a_loop_stays_in_its_region_and_keys_do_what_they_say(mixer):
 
 def test_mute_and_solo_change_what_sounds_and_what_is_taken_away(mixer, page):
     play(mixer)
-    sounding = "[...document.querySelectorAll('.strip')].map(strip => strip.querySelector('.meter i').style.transform)"
+    sounding = "[...document.querySelectorAll('.strip .meter i')].map(bar => bar.style.transform)"
     mixer.click("[data-track=percussive] .mute")
     mixer.wait_for(f"({sounding})[2] === 'scaleX(0)' && ({sounding})[1] !== 'scaleX(0)'")
     mix = mixer.run("document.getElementById('take-mix').getAttribute('href')")
@@ -195,5 +202,7 @@ def test_a_failed_job_says_why(browser, page, tmp_path):
 
 
 def test_no_script_failed_and_nothing_was_asked_elsewhere(browser, page):
-    assert [url for url in browser.requests if not url.startswith((page.url, "data:", "blob:", "about:"))] == []
+    assert [
+        url for url in browser.requests if not url.startswith((page.url, "data:", "blob:", "about:"))
+    ] == []
     assert [error for error in browser.errors if "404" not in error] == []

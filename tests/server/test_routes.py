@@ -25,7 +25,9 @@ def client(service):
 
 @pytest.fixture(scope="module")
 def job(service):
-    return finished_job(service.jobs, {"vocals": noise(1, 2, 6 * RATE), "drums": noise(2, 2, 6 * RATE)}, name="Ä/song")
+    return finished_job(
+        service.jobs, {"vocals": noise(1, 2, 6 * RATE), "drums": noise(2, 2, 6 * RATE)}, name="Ä/song"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +97,11 @@ def test_clients_take_turns(client):
         told = client.post("/api/jobs?offer=hpss", content=b"sound", headers={"X-Client": sender}).json()
         places[told["id"]] = sender
     listed = {job["id"]: job["place"] for job in client.get("/api/jobs").json() if job["place"]}
-    assert [sender for _, sender in sorted((listed[each], sender) for each, sender in places.items())] == ["a", "b", "a"]
+    assert [sender for _, sender in sorted((listed[each], sender) for each, sender in places.items())] == [
+        "a",
+        "b",
+        "a",
+    ]
 
 
 def test_a_deleted_job_is_gone(client, service):

@@ -101,7 +101,9 @@ def test_twenty_clients_at_once_lose_nothing_and_the_page_stays_small(tmp_path):
     with serving(tmp_path / "jobs") as page:
         songs = [wave(15, seed=number) for number in range(20)]
         with ThreadPoolExecutor(20) as clients:
-            jobs = list(clients.map(lambda n: page.upload(songs[n], name=f"{n}.wav", client=str(n)), range(20)))
+            jobs = list(
+                clients.map(lambda n: page.upload(songs[n], name=f"{n}.wav", client=str(n)), range(20))
+            )
         for job, song in zip(jobs, songs, strict=True):
             assert (tmp_path / "jobs" / job["id"] / "upload").read_bytes() == song
         ended = [page.wait_for(job["id"], "finished") for job in jobs]

@@ -49,6 +49,7 @@ class ConsoleBatch:
         settings: Selection, format and place of the stems.
         model: Name or path of the model; None for the best on disk, else one that is downloaded.
         may_fetch: Download the default model if none is on disk.
+        page: Write a page with a mixer beside the stems of each input.
         threads: Processor threads; None for all.
         as_json: Report a line of JSON for each input on standard output.
         quiet: Report only errors.
@@ -61,6 +62,7 @@ class ConsoleBatch:
         *,
         model: str | None = None,
         may_fetch: bool = True,
+        page: bool = False,
         threads: int | None = None,
         as_json: bool = False,
         quiet: bool = False,
@@ -68,7 +70,7 @@ class ConsoleBatch:
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        self._settings = settings
+        self._settings, self._page = settings, page
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._model, self._choice = own_name(model or ""), ""
         if model is None:
@@ -173,6 +175,8 @@ class ConsoleBatch:
             yield advance
 
     def _report(self, report: TrackReport) -> None:
+        if self._page:
+            self._write_page(report)
         if self._as_json:
             result = {"ok": report.truncation is None, "error": report.truncation}
             if report.truncation is None:
@@ -208,6 +212,18 @@ class ConsoleBatch:
             )
             for name, path in report.stems.items():
                 self._say(f"  {name}: {path}")
+
+    def _write_page(self, report: TrackReport) -> None:
+        """Write the page of a separated track, or say why there is none."""
+        from soloist.players import write_song_page
+
+        path = next(iter(report.stems.values())).with_name("mixer.html")
+        try:
+            write_song_page(path, report.input.stem, report.stems)
+        except SoloistError as error:
+            self._say(f"soloist: no page: {one_line(error)}", always=True)
+        else:
+            self._say(f"{path} mixes the stems in a browser")
 
     def _by_default(self) -> str:
         return f", by {self._model}{self._choice}" if self._choice else ""

@@ -165,6 +165,12 @@ def separate(
             rich_help_panel=_OUTPUT,
         ),
     ] = "rescale",
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page", help="Also write mixer.html: a page to mix the stems.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
     skip_existing: Annotated[
         bool | None,
         typer.Option(
@@ -233,6 +239,8 @@ def separate(
         raise UsageError("--quiet and --verbose exclude each other")
     if model is not None:
         check_model(model)
+    if page and format_ == "stem":
+        raise UsageError("--page mixes stems that are files of their own: choose another --format")
     _check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
@@ -258,6 +266,7 @@ def separate(
     batch = ConsoleBatch(
         settings,
         model=model,
+        page=page,
         may_fetch=not dry_run,
         threads=threads,
         as_json=as_json,

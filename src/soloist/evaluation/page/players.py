@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from soloist.audio import read_audio
+from soloist.audio import probe, read_audio
 from soloist.datasets import MIXTURE
 from soloist.evaluation.listening_excerpts import ESTIMATE, REFERENCE
 from soloist.evaluation.results import SystemResults, all_targets
@@ -36,8 +36,9 @@ def _player(track: str, systems: Sequence[SystemResults]) -> str:
         + "</tr>"
         for target in targets
     )
+    duration, rate = _length([*files.values(), *filter(None, [first.get(MIXTURE)])])
     return (
-        f'<section class="listen"><h3>{escape(track)}</h3>'
+        f'<section class="listen" data-duration="{duration}" data-rate="{rate}"><h3>{escape(track)}</h3>'
         '<div class="transport"><button class="play" type="button" aria-label="Play">▶</button>'
         '<input class="seek" type="range" min="0" max="10" step="any" value="0" aria-label="Position">'
         '<span class="clock soft">0.0 s</span></div>'
@@ -56,6 +57,12 @@ def _files_by_column(systems: Sequence[SystemResults], track: str) -> dict[tuple
             if kind in (REFERENCE, ESTIMATE):
                 files[REFERENCE if kind == REFERENCE else system.name, target] = path
     return files
+
+
+def _length(files: Sequence[Path]) -> tuple[float, int]:
+    """Seconds that all files have, and their rate in Hz."""
+    infos = [probe(path) for path in files]
+    return min(info.duration or 0.0 for info in infos), infos[0].sample_rate
 
 
 def _clip(path: Path | None, label: str, *, pressed: bool = False) -> str:

@@ -1,5 +1,3 @@
-"use strict";
-
 /* Tables: a click on a heading sorts by its column, a second click the other way round. */
 const NO_VALUE = "-";
 
@@ -31,9 +29,8 @@ for (const heading of document.querySelectorAll("table.data thead th")) {
   heading.querySelector("button")?.addEventListener("click", () => sortBy(heading));
 }
 
-/* Players: all clips of a track run together, sample by sample, and all but one are muted. */
+/* Players: all clips of a track run together, sample by sample, and all but one are silent. */
 class Player {
-  static context = null;
   static playing = null;
 
   constructor(section) {
@@ -42,106 +39,61 @@ class Player {
     this.button = section.querySelector(".play");
     this.seek = section.querySelector(".seek");
     this.clock = section.querySelector(".clock");
-    this.offset = 0;
-    this.buffers = null;
-    this.sources = [];
-    this.button.addEventListener("click", () => (this.sources.length ? this.pause() : this.play()));
-    this.seek.addEventListener("input", () => this.jump(Number(this.seek.value)));
-    for (const clip of this.clips) clip.addEventListener("click", () => this.choose(clip));
-  }
-
-  get chosen() {
-    return this.clips.findIndex((clip) => clip.getAttribute("aria-pressed") === "true");
-  }
-
-  get duration() {
-    return this.buffers ? Math.min(...this.buffers.map((buffer) => buffer.duration)) : 0;
-  }
-
-  get position() {
-    if (!this.sources.length) return this.offset;
-    return (this.offset + Player.context.currentTime - this.started) % this.duration;
-  }
-
-  async load() {
-    Player.context ??= new AudioContext();
-    await Player.context.resume();
-    const decode = (clip) => {
-      const text = atob(clip.dataset.audio);
-      return Player.context.decodeAudioData(Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer);
-    };
-    this.buffers ??= await Promise.all(this.clips.map(decode));
-    this.seek.max = this.duration;
-  }
-
-  async play() {
-    this.button.disabled = true;
-    try {
-      await this.load();
-    } finally {
-      this.button.disabled = false;
-    }
-    if (Player.playing && Player.playing !== this) Player.playing.pause();
-    Player.playing = this;
-    const context = Player.context;
-    this.started = context.currentTime + 0.03;
-    this.gains = this.buffers.map(() => new GainNode(context, { gain: 0 }));
-    this.sources = this.buffers.map((buffer, index) => {
-      const source = new AudioBufferSourceNode(context, { buffer, loop: true, loopEnd: this.duration });
-      source.connect(this.gains[index]).connect(context.destination);
-      source.start(this.started, this.offset);
-      return source;
+    this.duration = Number(section.dataset.duration);
+    this.transport = new Transport({
+      duration: this.duration,
+      sampleRate: Number(section.dataset.rate),
+      tracks: this.clips.length,
+      pieceSeconds: this.duration,
+      fetchPiece: async (clip) => decodeBase64(this.clips[clip].dataset.audio),
     });
-    this.hear();
-    this.show(true);
+    this.transport.setLoop({ from: 0, to: this.duration });
+    this.transport.onchange = () => this.show();
+    this.seek.max = this.duration;
+    this.button.addEventListener("click", () => this.toggle());
+    this.seek.addEventListener("input", () => this.transport.seek(Number(this.seek.value)));
+    for (const clip of this.clips) clip.addEventListener("click", () => this.choose(clip));
+    this.choose(this.clips.find((clip) => clip.getAttribute("aria-pressed") === "true") ?? this.clips[0]);
+  }
+
+  async toggle() {
+    if (this.transport.playing) {
+      this.transport.pause();
+      return;
+    }
+    if (Player.playing && Player.playing !== this) Player.playing.transport.close();
+    Player.playing = this;
+    await this.transport.play();
     this.tick();
   }
 
-  pause() {
-    this.offset = this.position;
-    for (const source of this.sources) source.stop();
-    this.sources = [];
-    this.show(false);
+  choose(chosen) {
+    this.clips.forEach((clip, index) => {
+      clip.setAttribute("aria-pressed", String(clip === chosen));
+      this.transport.setLevel(index, clip === chosen ? 1 : 0);
+    });
   }
 
-  jump(seconds) {
-    const running = this.sources.length > 0;
-    if (running) this.pause();
-    this.offset = seconds;
-    if (running) this.play();
-    else this.draw();
-  }
-
-  choose(clip) {
-    for (const other of this.clips) other.setAttribute("aria-pressed", String(other === clip));
-    this.hear();
-  }
-
-  hear() {
-    if (!this.sources.length) return;
-    const now = Player.context.currentTime;
-    this.gains.forEach((gain, index) => gain.gain.setTargetAtTime(index === this.chosen ? 1 : 0, now, 0.005));
-  }
-
-  show(playing) {
-    this.section.dataset.playing = String(playing);
+  show() {
+    const { playing, waiting } = this.transport;
+    this.section.dataset.playing = String(playing && !waiting);
     this.button.textContent = playing ? "❚❚" : "▶";
     this.button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    this.draw();
   }
 
   tick() {
-    if (!this.sources.length) return;
+    if (!this.transport.playing) return;
     this.draw();
     requestAnimationFrame(() => this.tick());
   }
 
   draw() {
-    const position = Math.max(0, this.position);
+    const { position } = this.transport;
     this.seek.value = position;
     this.section.dataset.position = position.toFixed(3);
     this.clock.textContent = `${position.toFixed(1)} s`;
-    const part = this.duration ? (100 * position) / this.duration : 0;
-    for (const clip of this.clips) clip.querySelector(".cursor").style.left = `${part}%`;
+    for (const clip of this.clips) clip.querySelector(".cursor").style.left = `${(100 * position) / this.duration}%`;
   }
 }
 

@@ -16,6 +16,7 @@ from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
 from soloist.evaluation.result_tables import decibels, summary_table
 from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
 from soloist.metrics import summarize
+from soloist.players import inline_scripts
 from soloist.table_files import NO_VALUE
 
 _HERE = Path(__file__).parent
@@ -45,7 +46,9 @@ def render_page(systems: Sequence[SystemResults], title: str = "Separation resul
         title=escape(title),
         subtitle=_subtitle(systems),
         style=(_HERE / "report.css").read_text(encoding="utf-8"),
-        script=(_HERE / "report.js").read_text(encoding="utf-8"),
+        script="\n".join(
+            [inline_scripts(["transport.js"]), (_HERE / "report.js").read_text(encoding="utf-8")]
+        ),
         navigation="".join(f'<a href="#{name.lower()}">{name}</a>' for name in filled),
         sections="\n".join(
             f'<h2 id="{name.lower()}">{name}</h2>\n{content}' for name, content in filled.items()

@@ -65,8 +65,7 @@ export class Mixer {
 
   close() {
     cancelAnimationFrame(this.frame);
-    if (this.transport.playing) this.transport.pause();
-    this.transport.context?.close();
+    this.transport.close();
     this.root.remove();
   }
 

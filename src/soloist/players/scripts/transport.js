@@ -9,6 +9,11 @@ const LEAD = 0.05; // seconds from the start to the first sample
 const KEPT = 6; // pieces that stay decoded
 const SMOOTH = 0.01; // time constant of a fader, s
 
+/* Bytes of a text in base64, as an ArrayBuffer. */
+export function decodeBase64(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+}
+
 export class Transport {
   /*
    * duration: seconds; sampleRate: Hz; tracks: number of tracks; pieceSeconds: length of a piece;
@@ -72,6 +77,14 @@ export class Transport {
     this.playing = this.waiting = false;
     this.silence();
     this.onchange();
+  }
+
+  /* Stop, and give the sound card and the memory back; `play` begins again. */
+  close() {
+    if (this.playing) this.pause();
+    this.context?.close();
+    this.context = this.strips = this.shifter = null;
+    this.pieces.clear();
   }
 
   seek(seconds) {
