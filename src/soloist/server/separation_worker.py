@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from soloist.audio import AudioReader, StemWriter, WriteOptions
 from soloist.errors import Interrupted, explain, one_line
-from soloist.players import ZOOMS, PeakMeter, spectrogram_of_file
+from soloist.players import ZOOMS, PeakMeter
 from soloist.server.jobs import MIXTURE, Job
 
 if TYPE_CHECKING:
@@ -211,6 +211,9 @@ def keep_tracks(
 
 def _draw(job: Job, number: int, check: Callable[[], None]) -> None:
     """Write the peaks of a track at all zooms, and its spectrogram."""
+    # With PyTorch, which the page itself does without.
+    from soloist.players import spectrogram_of_file
+
     meter, track = PeakMeter(), job.track_folder / f"{number}.flac"
     with AudioReader(track) as reader:
         for block in reader.blocks():
