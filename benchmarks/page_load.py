@@ -1,4 +1,4 @@
-"""Many clients upload a song at once: python benchmarks/page_load.py [--clients 5 --minutes 1 --offer hpss]."""
+"""Many clients upload a song at once: python benchmarks/page_load.py [--clients 5] [--minutes 1]."""
 
 from __future__ import annotations
 
