@@ -195,5 +195,7 @@ def test_the_page_its_parts_and_the_description_are_there_and_nothing_else(clien
 
 def test_offers_are_tasks_and_models(client):
     told = client.get("/api/offers").json()
-    assert {"voice", "stems", "talkers", "hpss"} <= {offer["name"] for offer in told["offers"]}
+    offers = {offer["name"]: offer for offer in told["offers"]}
+    assert {"voice", "stems", "karaoke", "talkers", "hpss"} <= set(offers)
+    assert offers["karaoke"]["preset"] == "karaoke"
     assert told["upload_limit"] == 50_000

@@ -31,6 +31,7 @@ class Job:
         offer: Name of the chosen offer, see `soloist.server.Offer`.
         model: Model that separates; empty for the best.
         two_stems: Stem that is separated from everything else; empty for all stems.
+        preset: Preset of the mixer with which the result opens; empty for none.
         state: State of the job.
         phase: Present activity, for the user.
         done: Separated seconds.
@@ -53,6 +54,7 @@ class Job:
     offer: str = ""
     model: str = ""
     two_stems: str = ""
+    preset: str = ""
     state: State = "receiving"
     phase: str = ""
     done: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soloist.errors import UsageError
 from soloist.zoo.cards import TASKS, Card, find, megabytes, models
@@ -29,6 +29,7 @@ class Offer:
         speed: Seconds of audio for each second, as `soloist tune` measured it here; None if it did not.
         size: Size of the download; empty if nothing is downloaded.
         licence: Licence of the weights.
+        preset: Preset of the mixer with which the result opens; empty for none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Offer:
     speed: float | None = None
     size: str = ""
     licence: str = ""
+    preset: str = ""
 
 
 def list_offers(allowed: Sequence[str] = ()) -> list[Offer]:
@@ -95,9 +97,18 @@ def _of_task(name: str, title: str, card: Card, two_stems: str = "") -> Offer:
 def _for_songs(cards: Sequence[Card], restricted: bool) -> list[Offer]:
     card = _best_for_songs(cards, restricted)
     if card is None:
-        return [] if restricted else [Offer("voice", _VOICE, two_stems=_VOCALS), Offer("stems", _ALL)]
-    voice = [_of_task("voice", _VOICE, card, _VOCALS)] if _VOCALS in card.sources else []
-    return [*voice, _of_task("stems", _ALL, card)]
+        voice, stems = Offer("voice", _VOICE, two_stems=_VOCALS), Offer("stems", _ALL)
+        return [] if restricted else [voice, stems, _karaoke(voice)]
+    stems = _of_task("stems", _ALL, card)
+    if _VOCALS not in card.sources:
+        return [stems]
+    voice = _of_task("voice", _VOICE, card, _VOCALS)
+    return [voice, stems, _karaoke(voice)]
+
+
+def _karaoke(voice: Offer) -> Offer:
+    """The same with the voice lowered, for singers."""
+    return replace(voice, name="karaoke", title="Karaoke", preset="karaoke")
 
 
 def _of_model(card: Card) -> Offer:

@@ -42,7 +42,7 @@ class Advance:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """Last message of a worker about a job.
 
     Attributes:
@@ -69,7 +69,7 @@ class Outcome:
 def serve_jobs(connection: Connection) -> None:
     """Separate the jobs that come through a connection until it is closed.
 
-    The answers to a job are any number of `Advance`, and one `Outcome`.
+    The answers to a job are any number of `Advance`, and one `JobOutcome`.
     """
     # A terminal sends Ctrl-C to all processes of the service; the page ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,18 +92,18 @@ class _Worker:
         self._key: tuple[Path, str, str] | None = None
         self._file_job: FileJob | None = None
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: Job) -> JobOutcome:
         """Separate a job; whatever goes wrong is its failure."""
         try:
             return self._separate(job)
         except (EOFError, BrokenPipeError, ConnectionError):
             raise SystemExit from None  # the page is gone
         except Exception as error:
-            return Outcome(error=one_line(explain(error)).replace(str(job.upload), job.name))
+            return JobOutcome(error=one_line(explain(error)).replace(str(job.upload), job.name))
         finally:
             shutil.rmtree(job.folder / _SEPARATED, ignore_errors=True)
 
-    def _separate(self, job: Job) -> Outcome:
+    def _separate(self, job: Job) -> JobOutcome:
         self._say(Advance("opening"))
         with AudioReader(job.upload, tolerance="truncation") as reader:
             info = reader.info
@@ -122,7 +122,7 @@ class _Worker:
         files = dict(enumerate(report.stems.values(), 1))
         samples = keep_tracks(job, files, report.gain, self._check)
         truncated = [report.truncation] if report.truncation else []
-        return Outcome(
+        return JobOutcome(
             model=model,
             stems=list(report.stems),
             sample_rate=report.sample_rate,

@@ -73,7 +73,12 @@ class Service:
         if waiting >= self.limits.waiting:
             raise BusyError(f"{waiting} jobs wait already; try again later")
         return self.jobs.create(
-            client=client, name=name[:200], offer=offer, model=chosen.model, two_stems=chosen.two_stems
+            client=client,
+            name=name[:200],
+            offer=offer,
+            model=chosen.model,
+            two_stems=chosen.two_stems,
+            preset=chosen.preset,
         )
 
     def received(self, job: Job) -> None:

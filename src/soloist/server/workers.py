@@ -15,7 +15,7 @@ from soloist.server.fair_queue import FairQueue
 from soloist.server.job_store import JobStore
 from soloist.server.jobs import Job
 from soloist.server.limits import Limits
-from soloist.server.separation_worker import CANCEL, Advance, Outcome, serve_jobs
+from soloist.server.separation_worker import CANCEL, Advance, JobOutcome, serve_jobs
 
 _POLL = 0.25
 """Seconds between two looks at a worker that says nothing."""
@@ -47,7 +47,7 @@ class Worker:
         """Number of the process; None before the first job."""
         return self._process.pid if self._process else None
 
-    def messages(self, job: Job, cancelled: threading.Event) -> Outcome | None:
+    def messages(self, job: Job, cancelled: threading.Event) -> JobOutcome | None:
         """Separate a job.
 
         Args:
@@ -89,12 +89,12 @@ class Worker:
         assert self._connection is not None
         return self._connection
 
-    def _watch(self, connection: Connection, job: Job, cancelled: threading.Event) -> Outcome | None:
+    def _watch(self, connection: Connection, job: Job, cancelled: threading.Event) -> JobOutcome | None:
         heard, told = time.monotonic(), False
         while True:
             if connection.poll(_POLL):
                 message, heard = connection.recv(), time.monotonic()
-                if isinstance(message, Outcome):
+                if isinstance(message, JobOutcome):
                     return None if cancelled.is_set() else message
                 if isinstance(message, Advance) and not cancelled.is_set():
                     job.phase, job.done, job.duration = message.phase, message.done, message.duration
@@ -172,7 +172,7 @@ class WorkerPool:
                 self._run(worker, job, cancelled)
             except Exception:
                 _log.exception("a fault of the service")
-                self._finish(job, Outcome(error="a fault of the service, see its log"))
+                self._finish(job, JobOutcome(error="a fault of the service, see its log"))
             if not job.is_active:
                 self._cancelled.pop(job.id, None)
 
@@ -199,9 +199,9 @@ class WorkerPool:
             self._store.changed(job, save=True)
             self._queue.put_first(job)
         else:
-            self._finish(job, Outcome(error=f"given up after {job.attempts} attempts: {reason}"))
+            self._finish(job, JobOutcome(error=f"given up after {job.attempts} attempts: {reason}"))
 
-    def _finish(self, job: Job, outcome: Outcome) -> None:
+    def _finish(self, job: Job, outcome: JobOutcome) -> None:
         job.state = "failed" if outcome.error else "finished"
         job.error, job.phase, job.finished = outcome.error, "", time.time()
         job.notes += outcome.notes

@@ -201,6 +201,7 @@ function openJob(id) {
       showTaking(job);
     },
   });
+  if (job.preset) mixer.preset(job.preset);
   showTaking(job);
   find("title").focus({ preventScroll: false });
 }
