@@ -56,7 +56,8 @@ def test_the_oldest_jobs_go_first_when_the_disk_is_full_and_active_ones_stay(tmp
     jobs = [ended(store, f"song {age}", age=age, size=100_000) for age in (300, 200, 100)]
     store.make_room()
     assert list(store) == [jobs[2], active]
-    assert "song 300 was deleted: the jobs take more than 0.00025 GB" in caplog.text
+    assert store.notices[0].startswith("song 300 was deleted: the jobs take more than 0.00025 GB")
+    assert store.notices[0] in caplog.text
 
 
 def test_a_deleted_job_is_gone_and_its_record_does_not_come_back(tmp_path):

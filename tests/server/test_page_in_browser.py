@@ -64,7 +64,9 @@ def pressed(tab, selector):
     return tab.run(f'document.querySelector("{selector}").ariaPressed') == "true"
 
 
-def test_a_dropped_song_becomes_stems_that_play(mixer):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_dropped_song_becomes_stems_that_play(mixer, width):
+    mixer.resize(width)
     tracks = mixer.run("[...document.querySelectorAll('.strip')].map(strip => strip.dataset.track)")
     assert tracks == ["mixture", "harmonic", "percussive"]
     play(mixer)
@@ -121,6 +123,12 @@ def test_a_loop_stays_in_its_region_and_keys_do_what_they_say(mixer):
     assert any(later < earlier for earlier, later in pairwise(places))
     mixer.press(" ")
     mixer.press("l")
+    mixer.press("[")
+    mixer.press("ArrowRight")
+    mixer.press("]")
+    region = mixer.run("(r => [r.left, r.width].map(parseFloat))(document.querySelector('.region').style)")
+    assert region[0] == pytest.approx(100 * (position(mixer) - 5) / 12, abs=0.1)
+    assert region[1] == pytest.approx(100 * 5 / 12, abs=0.1)
     mixer.press("2")
     assert mixer.run("document.querySelector('.strip[data-chosen]').dataset.track") == "percussive"
     mixer.press("m")

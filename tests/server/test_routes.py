@@ -193,6 +193,13 @@ def test_the_page_its_parts_and_the_description_are_there_and_nothing_else(clien
     assert "/api/jobs/{job_id}/mix" in client.get("/api/openapi.json").json()["paths"]
 
 
+def test_the_speed_of_a_model_is_that_of_earlier_jobs(client, service, job):
+    job.model, job.started, job.finished = "hpss", 100.0, 103.0
+    offers = {offer["name"]: offer for offer in client.get("/api/offers").json()["offers"]}
+    assert offers["hpss"]["speed"] == 2.0
+    assert offers["repet"]["speed"] is None
+
+
 def test_offers_are_tasks_and_models(client):
     told = client.get("/api/offers").json()
     offers = {offer["name"]: offer for offer in told["offers"]}

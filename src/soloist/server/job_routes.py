@@ -106,7 +106,7 @@ def watch_job(service: Serving, job: Asked) -> StreamingResponse:
 
 @router.get("/events")
 def watch_jobs(service: Serving) -> StreamingResponse:
-    """Stream the states of all jobs as server-sent events."""
+    """Stream the states of all jobs, and notices about deleted ones, as server-sent events."""
     return StreamingResponse(_stream_jobs(service), media_type=_EVENTS)
 
 
@@ -167,7 +167,7 @@ async def _stream_jobs(service: Service) -> AsyncIterator[str]:
     """Yield the states of all jobs, for ever."""
     events = _Events()
     while True:
-        yield events.next(_all(service))
+        yield events.next({"jobs": _all(service), "notices": list(service.jobs.notices)})
         await asyncio.sleep(_WATCH)
 
 

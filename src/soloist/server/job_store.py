@@ -6,6 +6,7 @@ import logging
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from soloist.server.jobs import Job, new_identifier
 from soloist.server.limits import Limits
 
 _HOUR = 3600.0
+_NOTICES = 20
 _log = logging.getLogger(__name__)
 
 
@@ -27,11 +29,13 @@ class JobStore:
 
     Attributes:
         version: Number that grows with every change of a job.
+        notices: Lines about jobs that were deleted to make room, the newest last.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
         self.version = 0
+        self.notices: deque[str] = deque(maxlen=_NOTICES)
         self._limits = limits
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
@@ -102,7 +106,8 @@ class JobStore:
                 self._retire(job, f"the jobs take more than {self._limits.disk / 1e9:g} GB of the disk")
 
     def _retire(self, job: Job, reason: str) -> None:
-        _log.warning("%s was deleted: %s", job.name or job.id, reason)
+        self.notices.append(f"{job.name or job.id} was deleted: {reason}")
+        _log.warning(self.notices[-1])
         self.delete(job)
 
     def _find_earlier(self) -> None:

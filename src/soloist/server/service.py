@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from soloist.errors import SoloistError
 from soloist.server.fair_queue import FairQueue
@@ -36,7 +38,7 @@ class Service:
     ) -> None:
         self.limits = limits or Limits()
         self._allowed = tuple(models)
-        self.offers()
+        list_offers(self._allowed)
         self.jobs = JobStore(folder, self.limits)
         self.queue = FairQueue()
         self.pool = WorkerPool(self.jobs, self.queue, self.limits, workers)
@@ -53,8 +55,24 @@ class Service:
         self.pool.stop()
 
     def offers(self) -> list[Offer]:
-        """Tasks and models that a visitor may choose."""
-        return list_offers(self._allowed)
+        """Tasks and models that a visitor may choose, with speeds of earlier jobs where none was measured."""
+        return [
+            offer if offer.speed else replace(offer, speed=self._speed(offer.model))
+            for offer in list_offers(self._allowed)
+        ]
+
+    def _speed(self, model: str) -> float | None:
+        """Median speed of the finished jobs of a model; None without any."""
+        speeds = [
+            job.duration / max(1e-3, job.finished - job.started)
+            for job in self.jobs
+            if job.state == "finished"
+            and job.model == model
+            and job.duration
+            and job.started
+            and job.finished
+        ]
+        return median(speeds) if speeds else None
 
     def receive(self, name: str, offer: str, client: str) -> Job:
         """Begin a job, whose upload follows.
@@ -68,7 +86,7 @@ class Service:
             UsageError: There is no such task or model.
             BusyError: Too many jobs wait already.
         """
-        chosen = find_offer(self.offers(), offer)
+        chosen = find_offer(list_offers(self._allowed), offer)
         waiting = sum(job.state in ("receiving", "waiting") for job in self.jobs)
         if waiting >= self.limits.waiting:
             raise BusyError(f"{waiting} jobs wait already; try again later")

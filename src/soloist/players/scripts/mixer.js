@@ -326,7 +326,16 @@ export class Mixer {
     }
   }
 
-  /* Keys: space, arrows, digits, M, S, B, L, G. True if the key was one of the mixer's. */
+  /* Begin or end the region here. */
+  markHere(edge) {
+    const region = this.region ?? { from: 0, to: this.song.duration };
+    const here = this.transport.position;
+    if (edge === "from") this.mark(here, region.to > here ? region.to : this.song.duration);
+    else this.mark(region.from < here ? region.from : 0, here);
+    if (this.transport.loop) this.setLoop(this.region);
+  }
+
+  /* Keys: space, arrows, digits, M, S, B, L, G, [ and ]. True if the key was one of the mixer's. */
   key(event) {
     const acts = {
       " ": () => this.toggle(),
@@ -339,6 +348,8 @@ export class Mixer {
       ArrowDown: () => this.ofChosen((stem) => ({ level: Math.max(LOWEST, stem.level - 1) })),
       b: () => (this.song.hasMixture ? this.toggleMixture() : null),
       l: () => this.toggleLoop(),
+      "[": () => this.markHere("from"),
+      "]": () => this.markHere("to"),
       g: () => (this.pictureButton ? this.togglePictures() : null),
     };
     const number = Number(event.key);

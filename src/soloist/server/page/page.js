@@ -230,7 +230,9 @@ function showTaking(job) {
 function follow() {
   const events = new EventSource("/api/events");
   events.onmessage = (event) => {
-    jobs = new Map(JSON.parse(event.data).map((job) => [job.id, job]));
+    const told = JSON.parse(event.data);
+    jobs = new Map(told.jobs.map((job) => [job.id, job]));
+    find("notices").replaceChildren(...told.notices.map((notice) => element("li", {}, notice)));
     showJobs();
     if (shown && !jobs.has(shown)) closeJob();
     if (!shown && jobs.get(location.hash.slice(1))?.state === "finished") openJob(location.hash.slice(1));
