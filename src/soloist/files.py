@@ -172,9 +172,14 @@ def _new_partial(path: Path, *, folder: bool = False) -> tuple[Path, int | None]
     while True:
         # A short name of its own: the target's may be as long as the file system allows.
         partial = path.with_name(PARTIAL.replace("*", f"{_HOST}-{secrets.token_hex(8)}"))
-        lock = _create(partial, folder=folder)
-        if lock is not None:
-            _lock(lock, wait=True)
+        try:
+            lock = _create(partial, folder=folder)
+            if lock is not None:
+                _lock(lock, wait=True)
+        except BaseException:  # also an interruption that comes before anybody knows of the file
+            with suppress(OSError):
+                partial.rmdir() if folder else partial.unlink()
+            raise
         # Another process may have removed it before it was locked.
         if partial.exists():
             return partial, lock
@@ -185,11 +190,7 @@ def _create(path: Path, *, folder: bool) -> int | None:
     """Create a file or a folder; return a descriptor, or None where an open file cannot be renamed."""
     if folder:
         path.mkdir(mode=0o700)
-        try:
-            return None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
-        except OSError:
-            path.rmdir()
-            raise
+        return None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     if sys.platform != "win32":
         return lock
@@ -313,8 +314,9 @@ class Staging:
     def _make_folder(self, folder: Path) -> None:
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         for parent in reversed(missing):
-            parent.mkdir(exist_ok=True)
+            # Before it is made: an interruption may come between.
             self._folders.append(parent)
+            parent.mkdir(exist_ok=True)
 
 
 def _kind(path: Path) -> str | None:

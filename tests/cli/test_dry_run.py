@@ -121,7 +121,7 @@ def test_what_does_not_fit_into_memory_is_refused(soloist, night):
 
 @pytest.mark.parametrize("dry", [["--dry-run"], []])
 def test_what_does_not_fit_on_the_disk_is_refused(soloist, recording, tmp_path, monkeypatch, dry):
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 5e5}))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 5e5, "total": 1e9}))
     output = tmp_path / "stems"
     result = soloist("separate", recording, "-m", SHIPPED, "-o", output, *dry)
     assert result.code == 1
@@ -133,7 +133,7 @@ def test_what_does_not_fit_on_the_disk_is_refused(soloist, recording, tmp_path, 
 def test_files_share_the_disk(soloist, recording, tmp_path, monkeypatch):
     another = tmp_path / "another.wav"
     another.write_bytes(recording.read_bytes())
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1e6}))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1e6, "total": 1e9}))
     result = soloist("separate", recording, another, "-m", SHIPPED, "--dry-run", "--json")
     assert [values["ok"] for values in lines(result)] == [True, False]
 

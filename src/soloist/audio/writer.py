@@ -280,9 +280,11 @@ def free_space(path: Path) -> float | None:
     """Free bytes on the disk of a path; None if the system cannot tell."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), None)
     try:
-        return None if folder is None else float(shutil.disk_usage(folder).free)
+        usage = None if folder is None else shutil.disk_usage(folder)
     except OSError:
         return None
+    # Some file systems, such as those over a network, report no size at all.
+    return float(usage.free) if usage is not None and usage.total else None
 
 
 @contextmanager

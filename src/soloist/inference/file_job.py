@@ -204,7 +204,7 @@ class FileJob:
         plan = self._plan(track, info, selected.engine, record)
         if plan.skipped:
             return plan
-        self.disk_space(info, plan.stems).check()
+        self.disk_space(info, plan.stems).check(track.label)
         confidence, null_test = MeanConfidence(), NullTest()
         remarks = Remarks(track.path)
         stems = self._separate(track, info, selected, progress, confidence, null_test, remarks)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from soloist.errors import AudioError, UsageError
+from soloist.zoo.cards import megabytes
 
 FIELDS = ("model", "track", "stem", "ext")
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
@@ -73,14 +74,18 @@ class DiskSpace:
     kept: float | None
     available: float | None
 
-    def check(self) -> None:
+    def check(self, name: str) -> None:
         """Refuse to begin what the disk has no room for.
+
+        Args:
+            name: Name of the file for the user.
 
         Raises:
             AudioError: The disk has no room for the stems.
         """
         if self.available is not None and self.needed is not None and self.needed > self.available:
             raise AudioError(
-                f"the stems take up to {self.needed:.0f} MB of the disk while they are written, and "
-                f"{self.available:.0f} MB are there: make room, or take another --output or --format"
+                f"{name}: the stems take up to {megabytes(self.needed * 1e6)} of the disk while they are "
+                f"written, and {megabytes(self.available * 1e6)} are there: make room, or take another "
+                "--output or --format"
             )

@@ -118,7 +118,7 @@ class DryRun:
         if disk.needed is None or disk.kept is None:
             return disk
         kept, disk = disk.kept, replace(disk, needed=disk.needed + self._kept)
-        disk.check()
+        disk.check(track.label)
         replaced = sum(path.stat().st_size for path in set(paths.values()) if path.is_file()) / 1e6
         self._kept += max(0.0, kept - replaced)
         return disk

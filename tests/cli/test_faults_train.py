@@ -1,0 +1,99 @@
+"""`soloist train` that is killed, or finds no room: what is kept stays whole, and the next call goes on."""
+
+import signal
+import sys
+
+import pytest
+
+from faults import die_within_file, fill_disk, leftovers, lose_rights, moments_of, run_forked, send
+from soloist.training.loop.checkpoints import read_checkpoint
+
+pytest_plugins = ["training.conftest"]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and limits are those of POSIX"),
+]
+
+
+@pytest.fixture
+def recipe(write_recipe):
+    """A training of two epochs, with checkpoints within them and a test."""
+    return write_recipe(checkpoint_every=2, trainer={"max_epochs": 2})
+
+
+@pytest.fixture
+def trained(recipe, tmp_path):
+    """Number of moments of the training, and the weights that nothing interrupted."""
+    run = tmp_path / "whole"
+    ended = run_forked("train", recipe, "-o", run, "-q", watch=run)
+    assert ended.code == 0, ended.err
+    return len(ended.moments), weights(run)
+
+
+def weights(run):
+    return (run / "model/model.safetensors").read_bytes()
+
+
+def go_on(soloist, recipe, run, expected):
+    """The next call: that which the message of the last one names, or the same command."""
+    begun = (run / "recipe.yaml").is_file()
+    result = soloist("train", *(("--resume", run) if begun else (recipe, "-o", run)), "-q")
+    assert result.code == 0, result.err
+    assert weights(run) == expected
+    assert leftovers(run) == []
+    assert (run / "results.json").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, request):
+    total, expected = trained
+    for moment in moments_of(request.node.name, 4, total):
+        run = tmp_path / f"run-{moment}"
+        ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment, fault=send(number))
+        assert ended.code == (-number if number == signal.SIGKILL else 128 + number), ended.err
+        if number != signal.SIGKILL:
+            line = ended.err.splitlines()[-1]
+            assert line in (
+                f"soloist: interrupted; go on with: soloist train --resume {run}",
+                "soloist: interrupted before the training began",
+            )
+        go_on(soloist, recipe, run, expected)
+
+
+def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(soloist, recipe, trained, tmp_path):
+    _, expected = trained
+    run = tmp_path / "run"
+    moments = run_forked("train", recipe, "-o", run, "-q", watch=run).moments
+    written = [
+        place for place, moment in enumerate(moments, 1) if "open" in moment and "checkpoints/" in moment
+    ]
+    assert len(written) > 3
+    for place in written[1:3]:
+        run = tmp_path / f"run-{place}"
+        ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=place, fault=die_within_file(5000))
+        assert ended.code == -signal.SIGXFSZ
+        (half,) = leftovers(run)
+        assert half.stat().st_size == 5000
+        steps = read_checkpoint(run / "checkpoints/last.ckpt")["global_step"]
+        assert steps > 0
+        go_on(soloist, recipe, run, expected)
+
+
+@pytest.mark.parametrize("fault", ["full disk", "read-only folders"])
+def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fault, request):
+    total, expected = trained
+    for moment in moments_of(request.node.name, 4, total):
+        run = tmp_path / f"run-{moment}"
+        run.mkdir()
+        folders = [run, run / "checkpoints"]
+        lost = fill_disk(3000) if fault == "full disk" else lose_rights(*folders)
+        ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment, fault=lost)
+        (line,) = ended.err.splitlines()
+        assert ended.code == 1, ended.err
+        assert line.startswith("soloist: ")
+        assert "internal error" not in line
+        assert str(run) in line
+        assert leftovers(run) == []
+        for folder in folders:
+            folder.chmod(0o755)
+        go_on(soloist, recipe, run, expected)
