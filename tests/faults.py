@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from soloist import files
 from soloist.files import PARTIAL
 
 MOMENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"})
@@ -131,6 +132,9 @@ def _run(pipes, arguments, watch, at, fault, prepare) -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         prepare()
         from soloist.cli.main import main
+
+        # A process of its own would visit every folder for the first time.
+        files._visited.clear()
 
         main()
         code = 0

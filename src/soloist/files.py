@@ -30,7 +30,16 @@ _BLOCK = 1 << 20
 
 def home() -> Path:
     """Folder of Soloist's own files: `SOLOIST_HOME`, or the platform's cache folder."""
-    return Path(os.environ.get("SOLOIST_HOME") or platformdirs.user_cache_dir("soloist")).expanduser()
+    return expand_home(os.environ.get("SOLOIST_HOME") or platformdirs.user_cache_dir("soloist"))
+
+
+def expand_home(given: str | os.PathLike[str]) -> Path:
+    """Path of a name that a user gave: `~` is the home folder unless something has the name as given."""
+    path = Path(given)
+    if not os.path.lexists(path):
+        with suppress(RuntimeError):  # no such user
+            return path.expanduser()
+    return path
 
 
 def is_utf8(path: Path) -> bool:
@@ -109,15 +118,32 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary file that becomes `path` after the block, or vanishes after an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged, lock = _new_partial(path)
+    """Yield an empty temporary file that becomes `path` after the block, or vanishes after an exception.
+
+    Raises:
+        OSError: The file cannot be written, with its name.
+    """
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged, lock = _new_partial(path)
+        try:
+            yield staged
+            os.replace(staged, path)
+        finally:
+            staged.unlink(missing_ok=True)
+            _close(lock)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give errors of writing the name that the user knows: a full disk has none, a temporary file its own."""
     try:
-        yield staged
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
-        _close(lock)
+        yield
+    except OSError as error:
+        named = error.filename is not None and not Path(error.filename).match(PARTIAL)
+        if named or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 PARTIAL = ".soloist-*.partial"
@@ -283,11 +309,8 @@ class Staging:
         self._make_folder(path.parent)
         if kind := _kind(path):
             raise AudioError(f"cannot write {path}: it is a {kind}")
-        try:
+        with _named(path):
             temporary, lock = _new_partial(path)
-        except OSError as error:
-            # The message has the name that the user knows.
-            raise OSError(error.errno, error.strerror, str(path)) from error
         self._files[temporary] = lock
         return temporary
 

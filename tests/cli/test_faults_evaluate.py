@@ -1,4 +1,4 @@
-"""`soloist evaluate` that is killed, or finds no room: scores that are there stay, and the next call goes on."""
+"""`soloist evaluate` that is killed, or finds no room: scores stay, and the next call goes on."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Downloads, imports and exports that are killed or find no room: whole or not at all, and the next goes on."""
+"""Downloads, imports and exports that are killed or find no room: whole or not at all."""
 
 import hashlib
 import os
@@ -59,12 +59,12 @@ def publish(server, tmp_path, monkeypatch):
 
 def check_downloaded(soloist, home):
     """After a fault: no model under its name that is not whole, and the next call makes it."""
-    before = home / "models/talkers/model.safetensors"
-    path = soloist("models", "path", "talkers")
-    assert (path.code == 0) == before.is_file()
-    result = soloist("models", "download", "talkers")
+    there = (home / "models/talkers/model.safetensors").is_file()
+    assert (soloist("models", "path", "talkers").code == 0) == there
+    result = run_forked("models", "download", "talkers", watch=home)
     assert result.code == 0, result.err
-    assert os.listdir(home / "downloads") == []
+    # After a kill in the last moment, the published file may stay as one that was put there.
+    assert os.listdir(home / "downloads") == [] or (there and os.listdir(home / "downloads") == [FILE])
     assert leftovers(home) == []
     return tree(home / "models")
 
@@ -95,7 +95,7 @@ def test_a_download_that_stops_within_the_file_is_continued(soloist, publish, se
     assert part.stat().st_size == 8192
     if ended.code != -signal.SIGXFSZ:
         assert ended.code == 1
-        assert ended.err.splitlines()[-1] == f"soloist: cannot write {part}: File too large"
+        assert ended.err.splitlines()[-1] == f"soloist: cannot write to {part.parent}: File too large"
     check_downloaded(soloist, home)
     assert server.ranges == [None, "bytes=8192-"]
 
@@ -125,11 +125,11 @@ def command(request, tmp_path):
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["new", "replaced"])
 @pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "full disk", "read-only"])
-def test_a_folder_is_there_whole_or_not_at_all(soloist, command, tmp_path, replaced, fault, request):
+def test_a_folder_is_there_whole_or_not_at_all(command, tmp_path, replaced, fault, request):
     arguments, folder = command
     total = len(run_forked(*arguments, watch=tmp_path).moments)
     names = {path.name for path in folder.iterdir()}
-    for moment in moments_of(request.node.name, 3, total):
+    for moment in moments_of(request.node.name, 1 if arguments[0] == "export" else 4, total):
         if not replaced:
             shutil.rmtree(folder, ignore_errors=True)
         before = tree(folder) if replaced else {}
@@ -148,7 +148,7 @@ def test_a_folder_is_there_whole_or_not_at_all(soloist, command, tmp_path, repla
             )
         after = tree(folder)
         assert after == before or after.keys() == names or (fault == "SIGKILL" and not after), ended.err
-        result = soloist(*arguments)
+        result = run_forked(*arguments, watch=tmp_path)
         assert result.code == 0, result.err
         assert tree(folder).keys() == names
         assert leftovers(tmp_path) == []

@@ -312,4 +312,4 @@ def test_output_that_nobody_can_write_is_one_line(soloist_process):
         process = soloist_process("models", stdout=full, stderr=subprocess.PIPE)
         _, err = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert err.decode().splitlines() == ["soloist: input/output: No space left on device"]
+    assert err.decode().splitlines() == ["soloist: standard output: No space left on device"]

@@ -2,11 +2,14 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from faults import die_within_file, fill_disk, leftovers, lose_rights, moments_of, run_forked, send
 from soloist.training.loop.checkpoints import read_checkpoint
+
+STEP = 1
 
 pytest_plugins = ["training.conftest"]
 pytestmark = [
@@ -60,13 +63,24 @@ def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, reque
         go_on(soloist, recipe, run, expected)
 
 
+def test_a_kill_before_the_first_checkpoint_begins_anew(soloist, recipe, trained, tmp_path):
+    _, expected = trained
+    moments = run_forked("train", recipe, "-o", tmp_path / "run", "-q", watch=tmp_path / "run").moments
+    first = next(place for place, moment in enumerate(moments, 1) if "/checkpoints/.soloist" in moment)
+    for moment in range(1, first + 1, STEP):
+        run = tmp_path / f"run-{moment}"
+        ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment)
+        assert ended.code == -signal.SIGKILL
+        go_on(soloist, recipe, run, expected)
+
+
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(soloist, recipe, trained, tmp_path):
     _, expected = trained
     run = tmp_path / "run"
     moments = run_forked("train", recipe, "-o", run, "-q", watch=run).moments
-    written = [
-        place for place, moment in enumerate(moments, 1) if "open" in moment and "checkpoints/" in moment
-    ]
+    # A checkpoint's file is opened twice: when it is made, and to be written.
+    opened = {moment: place for place, moment in enumerate(moments, 1) if moment.startswith("open ")}
+    written = [place for moment, place in opened.items() if "/checkpoints/.soloist" in moment]
     assert len(written) > 3
     for place in written[1:3]:
         run = tmp_path / f"run-{place}"
@@ -94,6 +108,6 @@ def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fau
         assert "internal error" not in line
         assert str(run) in line
         assert leftovers(run) == []
-        for folder in folders:
+        for folder in filter(Path.is_dir, folders):
             folder.chmod(0o755)
         go_on(soloist, recipe, run, expected)

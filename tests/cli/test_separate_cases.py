@@ -20,6 +20,12 @@ def harmonic(folder, track):
     return soundfile.read(folder / "hpss" / track / "harmonic.wav")[0]
 
 
+def test_the_files_of_every_case_are_tried(shared):
+    for path in (shared / "cases").glob("*/*"):
+        if path.name != "README.md":
+            assert (CASES / path.parent.name / path.name).read_bytes() == path.read_bytes()
+
+
 def test_stems_of_a_film_stay_with_its_picture(soloist, tmp_path):
     result = separate(soloist, CASES / "audio-starts-late/late.mkv", "-o", tmp_path, "--residual")
     assert result.code == 0, result.err

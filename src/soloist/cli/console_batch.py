@@ -17,7 +17,7 @@ from soloist.audio import RawFormat, is_read_once, spool_stream
 from soloist.cli.console import decibels, printable
 from soloist.cli.models import fetch, fetch_default
 from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
-from soloist.files import json_text, scratch_folder
+from soloist.files import expand_home, json_text, scratch_folder
 from soloist.inference import (
     Batch,
     BatchProgress,
@@ -301,7 +301,7 @@ def _memory(expected: DryRunReport) -> str:
 def _weights_size(model: str, card: Card) -> float:
     """Size of the weights on disk, MB; 0 without weights."""
     # A known name takes precedence over a folder of that name, as in `load`.
-    path = (card.folder if is_known(model) else Path(model).expanduser()) / WEIGHTS
+    path = (card.folder if is_known(model) else expand_home(model)) / WEIGHTS
     return path.stat().st_size / 1e6 if path.is_file() else 0.0
 
 

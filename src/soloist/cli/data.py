@@ -15,6 +15,7 @@ from soloist.cli.console import PrintedTable, counted, decibels, print_json, pri
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.options import OVERRIDES, JsonOption, Override, parse_arguments
 from soloist.errors import UsageError
+from soloist.files import expand_home
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -125,7 +126,7 @@ def convert(
     from soloist.datasets import ConvertSettings, convert_corpus
 
     settings = ConvertSettings(
-        Path(output).expanduser(), WriteOptions(format=format_), sample_rate, mono, overwrite
+        expand_home(output), WriteOptions(format=format_), sample_rate, mono, overwrite
     )
     with _convert_progress() as notify:
         conversions = convert_corpus(corpus, settings, jobs=jobs, notify=notify)

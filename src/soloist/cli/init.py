@@ -10,6 +10,7 @@ import typer
 from soloist.cli.console import PrintedTable, loading, print_table
 from soloist.cli.options import keep_inputs
 from soloist.errors import UsageError
+from soloist.files import expand_home
 
 
 def init(
@@ -53,7 +54,7 @@ def init(
     file = name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
     keep_inputs("the recipe", [file], [source], way_out="choose another name")
     write_template(
-        source, file, root=None if root is None else str(root.expanduser().resolve()), overwrite=overwrite
+        source, file, root=None if root is None else str(expand_home(root).resolve()), overwrite=overwrite
     )
     typer.echo(file)
 

@@ -36,6 +36,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal or the file cannot show is shown with escapes, as on standard error.
         sys.stdout.reconfigure(errors="backslashreplace")
+        _name_output(sys.stdout)
     debug = "--debug" in sys.argv
     interrupts = Interrupts()
     try:
@@ -73,9 +74,31 @@ def _run(app: Callable[..., Any], arguments: Sequence[str]) -> NoReturn:
                 sys.stdout.flush()
         except BrokenPipeError:
             raise
-        except OSError as error:
+        except OSError:
             _discard(sys.stdout)
+            raise
+
+
+class _Output(io.FileIO):
+    """Standard output whose errors have its name."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
             raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _name_output(out: io.TextIOWrapper) -> None:
+    """Let errors of standard output tell that they are its own, where it is Python's own stream."""
+    # With PYTHONUNBUFFERED there is no buffer between the text and the file.
+    if out is not sys.__stdout__ or type(getattr(out.buffer, "raw", out.buffer)) is not io.FileIO:
+        return
+    out.flush()
+    raw = _Output(out.fileno(), "w", closefd=False)
+    buffer: Any = io.BufferedWriter(raw) if hasattr(out.buffer, "raw") else raw
+    settings = {"line_buffering": out.line_buffering, "write_through": out.write_through}
+    sys.stdout = io.TextIOWrapper(buffer, out.encoding, out.errors, **settings)
 
 
 def take_global_options(arguments: Sequence[str]) -> list[str]:

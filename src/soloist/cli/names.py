@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soloist.errors import ConfigError, ModelError
+from soloist.files import expand_home
 
 if TYPE_CHECKING:
     from soloist.zoo import Card
@@ -39,7 +40,7 @@ def check_model(name: str) -> None:
         ModelError: There is no such model; the message has the nearest name, or models that do the job of
             another program's model.
     """
-    if not Path(name).expanduser().exists():
+    if not expand_home(name).exists():
         check_known(name)
 
 
@@ -79,7 +80,7 @@ def check_recipe(name: str) -> None:
     """
     from soloist.config import nearest
 
-    if name not in (known := recipe_names()) and not Path(name).expanduser().exists():
+    if name not in (known := recipe_names()) and not expand_home(name).exists():
         raise ConfigError(f"there is no recipe {name}; {nearest(name, known)}")
 
 
@@ -97,7 +98,7 @@ def find_run(name: str) -> tuple[Path | None, bool]:
     """
     from soloist.training import RunFolder
 
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if RunFolder(path).recipe.is_file():
         return path, True
     inside = path.is_dir() and RunFolder(path.resolve().parent).recipe.is_file()

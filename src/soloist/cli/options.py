@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from soloist.errors import UsageError
+from soloist.files import expand_home
 
 RECIPE_KEYS = (
     *("name", "separator", "data", "loss", "valid_loss", "optimizer", "rates", "scheduler", "warmup"),
@@ -137,7 +138,7 @@ def check_exists(*paths: str | Path) -> None:
         UsageError: There is no such file or folder.
     """
     for path in paths:
-        if not Path(path).expanduser().exists():
+        if not expand_home(path).exists():
             raise UsageError(f"there is no folder or file {path}")
 
 
@@ -165,7 +166,7 @@ def keep_inputs(
     from soloist.audio import AUDIO_SUFFIXES
     from soloist.input_files import identify_all, protect
 
-    paths = [Path(given).expanduser() for given in inputs]
+    paths = [expand_home(given) for given in inputs]
     sounds = (
         file
         for folder in paths

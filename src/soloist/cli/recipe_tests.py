@@ -14,6 +14,7 @@ from soloist.cli.console import PrintedTable, counted, loading, print_table, pro
 from soloist.cli.names import check_model, find_run
 from soloist.cli.options import Override, keep_inputs
 from soloist.errors import UsageError
+from soloist.files import expand_home
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -44,9 +45,9 @@ def measure_tests(
     Raises:
         UsageError: The name is no run and there is no recipe, or the recipe has no test sets.
     """
-    if not Path(name).expanduser().exists():
+    if not expand_home(name).exists():
         check_model(name)
-    if recipe is None and not Path(name).expanduser().exists():
+    if recipe is None and not expand_home(name).exists():
         raise _no_run(name)
     with loading(quiet=quiet):
         from soloist.training import RunFolder, read_recipe, run_tests, write_results

@@ -20,6 +20,7 @@ from soloist.cli.options import (
     refuse_options,
 )
 from soloist.errors import UsageError
+from soloist.files import expand_home
 
 if TYPE_CHECKING:
     from soloist.inspection import Excerpt
@@ -167,7 +168,7 @@ def _is_recording(name: str) -> bool:
     """True for an audio suffix, or a file that is no recipe."""
     from soloist.audio import AUDIO_SUFFIXES
 
-    path = Path(name).expanduser()
+    path = expand_home(name)
     return path.suffix.lower() in AUDIO_SUFFIXES or (path.is_file() and path.suffix not in RECIPE_SUFFIXES)
 
 

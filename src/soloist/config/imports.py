@@ -13,9 +13,7 @@ import importlib.util
 import inspect
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -27,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from soloist.errors import ConfigError, UsageError, one_line
-from soloist.files import home, json_text, write_whole
+from soloist.files import expand_home, home, json_text, scratch_folder, write_whole
 
 IMPORTS = "SOLOIST_IMPORT"
 """Environment variable of the files and packages given by `--import`; processes inherit it."""
@@ -88,9 +86,9 @@ def request(names: Sequence[str], *, trust: bool = False) -> None:
     """
     absolute = []
     for name in names:
-        if _is_file(name) and not Path(name).expanduser().is_file():
+        if _is_file(name) and not expand_home(name).is_file():
             raise UsageError(f"--import {name}: there is no such file")
-        absolute.append(str(Path(name).expanduser().absolute()) if _is_file(name) else name)
+        absolute.append(str(expand_home(name).absolute()) if _is_file(name) else name)
     if absolute:
         os.environ[IMPORTS] = os.pathsep.join([*requested(), *absolute])
     if trust:
@@ -121,7 +119,7 @@ def import_code(name: str, folder: Path | None = None) -> ImportedCode:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"cannot import {name}: {one_line(error)}{hint}") from error
         return _imported.setdefault(name, ImportedCode(name))
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if folder is not None and (folder / path).is_file():
         path = folder / path
     known = _imported.get(path.stem)
@@ -307,11 +305,12 @@ def _show_to_processes(code: ImportedCode) -> None:
 
 @cache
 def _copies() -> Path:
-    folder, process = Path(tempfile.mkdtemp(prefix="soloist-imports-")), os.getpid()
+    scratch, process = scratch_folder(), os.getpid()
+    folder = scratch.__enter__()
 
     def remove() -> None:
         if os.getpid() == process:
-            shutil.rmtree(folder, ignore_errors=True)
+            scratch.__exit__(None, None, None)
 
     atexit.register(remove)
     return folder

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, ConfigError, UsageError
+from soloist.files import expand_home
 
 ALL = "all"
 """Name of the only split of a corpus without splits."""
@@ -88,7 +89,7 @@ class FolderCorpus(Corpus):
     """True if the layout fits folders of any origin, not only a published corpus."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser()
+        self.root = expand_home(root)
         if not self.root.is_dir():
             raise UsageError(f"there is no folder {self.root}: give the folder of the {self.layout} corpus")
 

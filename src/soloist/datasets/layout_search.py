@@ -11,6 +11,7 @@ from soloist import datasets
 from soloist.config import imports
 from soloist.datasets.corpus import Corpus, FolderCorpus
 from soloist.errors import AudioError, SoloistError, UsageError
+from soloist.files import expand_home
 
 
 def find_layouts() -> dict[str, type[Corpus]]:
@@ -50,7 +51,7 @@ def guess_layout(root: str | Path) -> type[FolderCorpus]:
     Raises:
         UsageError: There is no such folder, or none or several layouts fit.
     """
-    root = Path(root).expanduser()
+    root = expand_home(root)
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}")
     fitting = [cls for cls in find_layouts().values() if issubclass(cls, FolderCorpus) and _fits(cls, root)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from soloist.audio import AUDIO_SUFFIXES, probe
 from soloist.datasets.track import MIXTURE, StemFile, StemTrack
 from soloist.errors import AudioError, UsageError
+from soloist.files import expand_home
 
 _MULTI_STREAM = ".stem.mp4"
 
@@ -47,7 +48,7 @@ def find_stem_tracks(root: str | Path) -> list[TrackPath]:
     Raises:
         UsageError: There is nothing at `root`, or no track in it.
     """
-    root = Path(root).expanduser()
+    root = expand_home(root)
     if root.is_file():
         return [TrackPath(_bare(root.name), root)]
     if not root.is_dir():

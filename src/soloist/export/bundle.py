@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soloist.errors import ExportError, UsageError, one_line
+from soloist.errors import ExportError, UsageError
 from soloist.export.export_formats import ExportFormat, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
@@ -73,7 +73,7 @@ def export(
             (whole / CARD).write_text(text + "\n", encoding="utf-8")
             (whole / README).write_text(readme(stated), encoding="utf-8")
     except OSError as error:
-        raise ExportError(f"cannot write {folder}: {one_line(error)}") from error
+        raise ExportError(f"cannot write {folder}: {error.strerror or error}") from error
     return stated
 
 

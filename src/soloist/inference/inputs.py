@@ -8,14 +8,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.errors import UsageError
-from soloist.files import is_url
+from soloist.files import expand_home, is_url
 from soloist.inference.stem_record import read_records
 
 Failure = Callable[[str, UsageError], None]
@@ -79,7 +78,7 @@ def find_tracks(
 
 
 def _expand(given: str, exclude: Path | None, failure: Failure) -> list[Track]:
-    path = _named(given)
+    path = expand_home(given)
     if os.path.isdir(path):
         return _in_folder(path, exclude, failure)
     if os.path.lexists(path) or not glob.has_magic(given) or is_url(given):
@@ -88,15 +87,6 @@ def _expand(given: str, exclude: Path | None, failure: Failure) -> list[Track]:
     if not matches:
         raise UsageError(f"nothing matches {given!r}")
     return [track for match in matches for track in _expand_match(Path(match), exclude, failure)]
-
-
-def _named(given: str) -> Path:
-    """Path of an input; `~` is the home folder unless there is a file of the name as given."""
-    path = Path(given)
-    if not os.path.lexists(path):
-        with suppress(RuntimeError):  # no such user
-            return path.expanduser()
-    return path
 
 
 def _expand_match(path: Path, exclude: Path | None, failure: Failure) -> list[Track]:

@@ -9,6 +9,7 @@ from safetensors.torch import save
 
 from soloist.config import nearest
 from soloist.errors import ModelError
+from soloist.files import expand_home
 from soloist.separators import Chunking, Separator
 from soloist.training import RECIPES, RunFolder, read_recipe
 from soloist.zoo import Quality, card_of, find, load, models
@@ -88,7 +89,7 @@ def find_model(name: str) -> str | Path | None:
     Raises:
         ModelError: There is neither.
     """
-    path = Path(name).expanduser()
+    path = expand_home(name)
     known = {card.name for card in models()}
     recipes = {file.stem for file in RECIPES.glob("*.yaml")}
     if is_known(name):

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from soloist.config import read_yaml
-from soloist.errors import ModelError, one_line
-from soloist.files import home, scratch_folder, sha256_of, write_whole
+from soloist.errors import ModelError
+from soloist.files import home, remove_leftovers, scratch_folder, sha256_of, write_whole
 from soloist.zoo.archive_members import WantedMember, extract_members
 from soloist.zoo.cards import Card, find, models_folder
 from soloist.zoo.http_transfer import DIGITS, Hosts, Progress, digits, transfer
@@ -72,6 +72,7 @@ def download(
     if card.config is not None:
         raise ModelError(f"{name} has no weights: there is nothing to download")
     if card.on_disk:
+        remove_leftovers(downloads_folder())
         return card.folder
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
@@ -336,7 +337,7 @@ def _scratch() -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             scratch = stack.enter_context(scratch_folder(folder))
         except OSError as error:
-            raise ModelError(f"cannot write to {folder}: {one_line(error)}") from error
+            raise ModelError(f"cannot write to {folder}: {error.strerror or error}") from error
         yield scratch
 
 

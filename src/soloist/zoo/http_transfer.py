@@ -15,7 +15,7 @@ import pooch
 import requests
 
 from soloist.errors import ModelError, one_line
-from soloist.files import sha256_of
+from soloist.files import scratch_folder, sha256_of
 from soloist.zoo.published_files import SourceError
 
 Progress = Callable[[int, int | None], None]
@@ -92,8 +92,11 @@ def transfer(
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = ResumingDownloader(path.with_name(f"{path.name}.part"), expected, size, progress)
     try:
-        # The downloader compares hashes, of which only the first digits may be known.
-        pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=downloader)
+        # pooch makes a temporary file of its own, which a kill would leave.
+        with scratch_folder(path.parent) as scratch:
+            # The downloader compares hashes, of which only the first digits may be known.
+            pooch.retrieve(url, known_hash=None, fname=path.name, path=scratch, downloader=downloader)
+            os.replace(scratch / path.name, path)
     except requests.HTTPError as error:
         answer = one_line(error).partition(" for url")[0]
         raise SourceError(f"{urlsplit(url).netloc} answers {answer}", url) from error
@@ -104,7 +107,7 @@ def transfer(
         reason = f"no connection to {urlsplit(url).netloc}, or it broke"
         raise SourceError(reason, url) from error
     except OSError as error:
-        raise ModelError(f"cannot write to {path.parent}: {one_line(error)}") from error
+        raise ModelError(f"cannot write to {path.parent}: {error.strerror or error}") from error
     except ValueError as error:
         raise SourceError(f"the file at {url} {error}: it was not kept") from error
 

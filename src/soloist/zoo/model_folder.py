@@ -20,7 +20,7 @@ from torch import Tensor
 from soloist.config import ImportedCode, check, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
-from soloist.files import TRAINED, check_free, is_utf8, some, whole_folder
+from soloist.files import TRAINED, check_free, expand_home, is_utf8, some, whole_folder
 from soloist.separators import Separator, build_separator
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_known
 from soloist.zoo.published_files import is_name
@@ -197,7 +197,7 @@ def _as_folder(name_or_path: str | Path) -> Path | None:
     A known name wins over a folder of that name in the working folder, to which stems are often written. The
     folder of a training stands for the model in it.
     """
-    path = Path(name_or_path).expanduser()
+    path = expand_home(name_or_path)
     if isinstance(name_or_path, str) and (
         is_known(name_or_path) or (is_name(name_or_path) and not path.exists())
     ):

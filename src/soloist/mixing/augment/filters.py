@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from soloist.audio import AUDIO_SUFFIXES, Audio, read_audio, resample_audio
 from soloist.errors import AudioError, UsageError
+from soloist.files import expand_home
 from soloist.mixing.augment.augmentation import Augmentation
 
 Range = tuple[float, float]
@@ -44,7 +45,7 @@ class RoomResponse(Augmentation):
 
     def __init__(self, folder: str | Path, *, sample_rate: int, p: float = 1.0, seed: int = 0) -> None:
         super().__init__(p=p, seed=seed)
-        self.folder = Path(folder).expanduser()
+        self.folder = expand_home(folder)
         self.sample_rate = sample_rate
         self._files = sorted(
             path

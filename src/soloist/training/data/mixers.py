@@ -6,12 +6,12 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from soloist import __version__
 from soloist.config import Config, check, find_class
 from soloist.errors import ConfigError
+from soloist.files import expand_home
 from soloist.mixing import KeptMixer, Mixer, PoolMixer
 from soloist.training.data.batches import RETRY_STRIDE, in_batches, make_loader
 from soloist.training.data.curriculum import Curriculum, PhasedMixer
@@ -104,7 +104,7 @@ def _kept(recipe: Recipe, part: Config) -> Mixer:
         return mixer
     if cache.folder is None:
         return KeptMixer(mixer)
-    return KeptMixer(mixer, Path(cache.folder).expanduser() / _fingerprint(recipe.resolve(part)))
+    return KeptMixer(mixer, expand_home(cache.folder) / _fingerprint(recipe.resolve(part)))
 
 
 def _fingerprint(part: Config) -> str:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from soloist.config import import_code
 from soloist.errors import Interrupted, UsageError
+from soloist.files import expand_home
 from soloist.training.experiment.experiment import Experiment
 from soloist.training.experiment.ledger import Files, Inputs, Ledger
 from soloist.training.loop.callbacks import is_first_process
@@ -119,7 +120,7 @@ def _inputs(stage: Stage, recipe: Recipe, ledger: Ledger) -> Inputs:
     # By their contents, wherever they lie.
     values["imports"] = [import_code(name).to_dict() for name in recipe.imports]
     if recipe.data.root is not None:
-        values["data"]["root"] = str(Path(recipe.data.root).expanduser().absolute())
+        values["data"]["root"] = str(expand_home(recipe.data.root).absolute())
     ignored = _IGNORED[stage]
     matters = {
         key: _plain(value)

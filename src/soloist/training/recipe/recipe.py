@@ -28,6 +28,7 @@ from soloist.config import (
 from soloist.config.imports import class_paths_in, import_code, is_imported, requested
 from soloist.datasets import Corpus
 from soloist.errors import ConfigError
+from soloist.files import expand_home
 from soloist.metrics import Metric
 from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
@@ -215,7 +216,7 @@ class Recipe:
     def _root(self, stated: str) -> str:
         if self.data.root is None and not Path(stated).is_absolute():
             raise ConfigError(f"where is the corpus of {self.name}? Give its folder: --data.root PATH")
-        return str(Path(self.data.root or ".").expanduser().absolute() / stated)
+        return str(expand_home(self.data.root or ".").absolute() / stated)
 
     def _inherited(self, cls: type[Any]) -> Config:
         if not issubclass(cls, _INHERITING):
@@ -239,7 +240,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     Raises:
         ConfigError: There is no such recipe.
     """
-    path = Path(name_or_path).expanduser()
+    path = expand_home(name_or_path)
     if path.is_file():
         return path
     shipped = {file.stem: file for file in RECIPES.glob("*.yaml")}
