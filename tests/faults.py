@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +20,9 @@ import pytest
 
 from soloist import files
 from soloist.files import PARTIAL
+
+if sys.platform != "win32":
+    import resource
 
 MOMENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"})
 """Audit events of files that are made, renamed and removed."""

@@ -18,12 +18,25 @@ pytestmark = [
 TRACKS = ("song 0", "song 1", "song 2")
 
 
-@pytest.fixture
-def command(tmp_path):
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
     """Arguments of an evaluation of three tracks."""
+    corpus = tmp_path_factory.mktemp("corpus")
     for index, name in enumerate(TRACKS):
-        write_track(tmp_path / "corpus" / name, noises(("vocals", "drums"), seconds=1.1, seed=index))
-    return ("evaluate", "oracle:mixture", tmp_path / "corpus", "--listen", "0", "-q")
+        write_track(corpus / name, noises(("vocals", "drums"), seconds=1.1, seed=index))
+    return ("evaluate", "oracle:mixture", corpus, "--listen", "0", "-q")
+
+
+@pytest.fixture(scope="module")
+def whole(command, tmp_path_factory):
+    """Number of moments of the evaluation in folders that exist, and the scores that nothing interrupted."""
+    results = tmp_path_factory.mktemp("whole")
+    (results / "oracle-mixture/test").mkdir(parents=True)
+    ended = run_forked(*command, "-o", results, watch=results)
+    assert ended.code == 0, ended.err
+    expected = scores(results)
+    assert tuple(expected) == TRACKS
+    return len(ended.moments), expected
 
 
 def scores(results):
@@ -45,36 +58,33 @@ def check_goes_on(soloist, command, results, expected):
 
 
 @pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "full disk", "read-only"])
-def test_it_stops_at_any_moment(soloist, command, tmp_path, monkeypatch, fault, request):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+def test_it_stops_at_any_moment(soloist, command, whole, tmp_path, monkeypatch, fault, request):
+    temporary, results = tmp_path / "temporary", tmp_path / "results"
+    folders = (results, results / "oracle-mixture", results / "oracle-mixture/test")
+    for folder in (temporary, *folders):
+        folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr("tempfile.tempdir", None)
-    whole = run_forked(*command, "-o", tmp_path / "whole", watch=tmp_path / "whole")
-    assert whole.code == 0, whole.err
-    expected = scores(tmp_path / "whole")
-    assert tuple(expected) == TRACKS
-    for moment in moments_of(request.node.name, 2, len(whole.moments)):
-        results = tmp_path / f"results-{moment}"
-        (results / "oracle-mixture/test").mkdir(parents=True)
-        lost = {
-            "full disk": fill_disk(200),
-            "read-only": lose_rights(results, results / "oracle-mixture", results / "oracle-mixture/test"),
-        }
-        act = lost[fault] if fault in lost else send(getattr(signal, fault))
-        ended = run_forked(*command, "-o", results, watch=results, at=moment, fault=act)
-        if fault in lost:
-            assert ended.code == 1
-            assert "internal error" not in ended.err
-            assert ended.err.startswith("soloist: ")
-        else:
-            number = getattr(signal, fault)
-            assert ended.code == (-number if fault == "SIGKILL" else 128 + number)
-            assert leftovers(results) == [] or fault == "SIGKILL"
-        for folder in (results, results / "oracle-mixture", results / "oracle-mixture/test"):
-            folder.chmod(0o755)
-        check_goes_on(soloist, command, results, expected)
-    deadline = time.monotonic() + 10
-    while leftovers(temporary) and time.monotonic() < deadline:
+    total, expected = whole
+    faults = {"full disk": fill_disk(200), "read-only": lose_rights(*folders)}
+    number = getattr(signal, fault, 0)
+    # The report is written at the end; a record before it is the most that a fault can take.
+    (moment,) = moments_of(request.node.name, 1, total // 2)
+    ended = run_forked(
+        *command, "-o", results, watch=results, at=moment, fault=faults.get(fault) or send(number)
+    )
+    if not number:
+        assert ended.code == 1
+        assert "internal error" not in ended.err
+        assert ended.err.startswith("soloist: ")
+    else:
+        assert ended.code == (-number if fault == "SIGKILL" else 128 + number)
+        assert leftovers(results) == [] or fault == "SIGKILL"
+    for folder in folders:
+        folder.chmod(0o755)
+    # Its processes end with it, and clean up.
+    deadline = time.monotonic() + 20
+    while len(leftovers(temporary)) > (fault == "SIGKILL") and time.monotonic() < deadline:
         time.sleep(0.1)
+    check_goes_on(soloist, command, results, expected)
     assert leftovers(temporary) == []

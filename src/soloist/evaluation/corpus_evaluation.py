@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from soloist.datasets import TrackPath
-from soloist.errors import SoloistError, one_line
+from soloist.errors import SoloistError, explain, one_line
 from soloist.evaluation import scoring_workers as workers
 from soloist.evaluation.listening_excerpts import choose_tracks, excerpt_folder
 from soloist.evaluation.outcomes import Outcome, write_failures
@@ -113,13 +113,13 @@ class Evaluation:
             return Outcome(track.name, record, resumed=True)
         try:
             record = self._evaluate(system, track, separators)
+            record.write(system_folder(self._settings.results, system))
         except BrokenProcessPool as error:
             raise SoloistError(
                 f"a process died at {track.name} (out of memory?): try fewer --jobs; finished tracks are kept"
             ) from error
         except (SoloistError, OSError) as error:
-            return Outcome(track.name, failure=one_line(error))
-        record.write(system_folder(self._settings.results, system))
+            return Outcome(track.name, failure=one_line(explain(error)))
         return Outcome(track.name, record)
 
     def _earlier(self, system: str, track: TrackPath) -> TrackRecord | None:

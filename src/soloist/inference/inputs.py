@@ -90,9 +90,13 @@ def _expand(given: str, exclude: Path | None, failure: Failure) -> list[Track]:
 
 
 def _expand_match(path: Path, exclude: Path | None, failure: Failure) -> list[Track]:
-    if os.path.isdir(path):
+    if not os.path.isdir(path):
+        return [Track(path, track_name(path))]
+    try:
         return _in_folder(path, exclude, failure)
-    return [Track(path, track_name(path))]
+    except UsageError as error:  # the other matches are separated
+        failure(str(path), error)
+        return []
 
 
 def _in_folder(folder: Path, exclude: Path | None, failure: Failure) -> list[Track]:

@@ -127,8 +127,9 @@ class Placer:
 
 
 def _records(paths: Iterable[Path]) -> dict[Path, StemRecord | None]:
-    """Records of the files that exist."""
-    return {path: read_records(path.parent).get(path.name) for path in set(paths) if os.path.isfile(path)}
+    """Records of the files that exist; an empty file is no stem."""
+    there = {path for path in paths if os.path.isfile(path) and os.path.getsize(path)}
+    return {path: read_records(path.parent).get(path.name) for path in there}
 
 
 def _describe(path: Path, record: StemRecord | None) -> str:

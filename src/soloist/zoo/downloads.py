@@ -71,8 +71,8 @@ def download(
     card = find(name)
     if card.config is not None:
         raise ModelError(f"{name} has no weights: there is nothing to download")
+    remove_leftovers(downloads_folder())
     if card.on_disk:
-        remove_leftovers(downloads_folder())
         return card.folder
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")

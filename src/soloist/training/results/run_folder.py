@@ -19,7 +19,7 @@ import yaml
 from soloist import __version__
 from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
-from soloist.files import TRAINED, is_utf8, remove_leftovers, write_whole
+from soloist.files import PARTIAL, TRAINED, is_utf8, remove_leftovers, write_whole
 from soloist.training.watch.metrics_file import METRICS
 
 if TYPE_CHECKING:
@@ -88,8 +88,12 @@ class RunFolder:
                 f"there is a run in {self.path} already: go on with it (soloist train --resume {self.path}), "
                 "replace it (--overwrite), or choose another folder (-o)"
             )
-        if not there and self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not there and self.path.exists() and (not self.path.is_dir() or self._holds_others()):
             raise UsageError(f"{self.path} holds something else than a run: choose another folder (-o)")
+
+    def _holds_others(self) -> bool:
+        """Tell whether there is more than a beginning that was killed before it wrote the recipe."""
+        return any(path.name != IMPORTS and not path.match(PARTIAL) for path in self.path.iterdir())
 
     def begin(self, recipe: Recipe) -> None:
         """Clear the folder, and write the recipe and the circumstances."""
