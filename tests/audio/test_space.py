@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -39,6 +42,11 @@ def test_no_stem_takes_more_and_noise_takes_about_as_much(tmp_path, options, cha
     assert 0.6 * end < path.stat().st_size < 1.05 * end + headers
     assert most == end if options.is_float else most > end
     assert held < most + headers
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file system that reports no size")
+def test_a_file_system_that_reports_no_size_has_room(tmp_path):
+    assert free_space(Path("/proc/song.wav")) is None
 
 
 def test_the_room_is_that_of_the_disk_where_the_folder_would_be(tmp_path):

@@ -283,6 +283,15 @@ def test_stems_of_other_wishes_are_not_finished(soloist, case, wish):
     assert separated("out") == {"one-intro"}
 
 
+def test_a_stem_without_content_is_not_finished(soloist, case):
+    case("skip-existing-other-song")
+    command = ("separate", "one-intro.wav", "-o", "out", *MODEL, "--skip-existing")
+    assert soloist(*command).code == 0
+    Path("out/two-stage-hpss/one-intro/vocals.wav").write_bytes(b"")
+    assert "skipped" not in soloist(*command).err
+    assert lengths("out/two-stage-hpss/one-intro") == {4000}
+
+
 def test_fewer_stems_are_finished_with_all_of_them(soloist, case):
     case("skip-existing-other-song")
     command = ("separate", "one-intro.wav", "-o", "out", *MODEL, "--skip-existing")

@@ -80,6 +80,14 @@ def test_nothing_to_separate_beside_something_is_told(tmp_path, album):
         find_tracks(given)
 
 
+def test_a_match_without_sound_is_told_and_the_other_matches_are_taken(tmp_path, album):
+    (tmp_path / "a folder.wav").mkdir()
+    told = []
+    found = find_tracks([str(tmp_path / "*")], failure=lambda *failure: told.append(failure))
+    assert len(found) == 4
+    assert [name for name, _ in told] == [str(tmp_path / "a folder.wav")]
+
+
 def test_names_that_differ_in_case_or_composition_stay_apart(tmp_path):
     paths = [tmp_path / str(number) / name for number, name in enumerate(("A\u0308.wav", "\u00e4.wav"))]
     for path in paths:

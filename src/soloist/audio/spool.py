@@ -74,9 +74,6 @@ def spool_stream(stream: BinaryIO, folder: Path, *, raw: RawFormat | None = None
             _spool_raw(stream, path, raw)
         else:
             _spool_with_header(stream, path)
-    except IsADirectoryError as error:
-        path.unlink(missing_ok=True)
-        raise AudioError("standard input is a folder: give its name to separate the files in it") from error
     except OSError as error:
         path.unlink(missing_ok=True)
         raise AudioError(f"cannot keep the stream in {folder}: {error.strerror or error}") from error
