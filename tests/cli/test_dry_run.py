@@ -125,7 +125,7 @@ def test_what_does_not_fit_on_the_disk_is_refused(soloist, recording, tmp_path, 
     output = tmp_path / "stems"
     result = soloist("separate", recording, "-m", SHIPPED, "-o", output, *dry)
     assert result.code == 1
-    assert "the stems take up to 1 MB of the disk" in result.err
+    assert f"soloist: {recording}: the stems take up to 0.6 MB of the disk" in result.err
     assert len(result.err.strip().splitlines()) == 1
     assert not output.exists()
 

@@ -71,7 +71,8 @@ def download(
     card = find(name)
     if card.config is not None:
         raise ModelError(f"{name} has no weights: there is nothing to download")
-    remove_leftovers(downloads_folder())
+    for folder in (downloads_folder(), models_folder()):
+        remove_leftovers(folder)
     if card.on_disk:
         return card.folder
     if not card.files:
