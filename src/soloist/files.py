@@ -14,8 +14,9 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -130,7 +131,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield staged
             os.replace(staged, path)
         finally:
-            staged.unlink(missing_ok=True)
+            _surely(partial(staged.unlink, missing_ok=True))
             _close(lock)
 
 
@@ -197,18 +198,18 @@ def _new_partial(path: Path, *, folder: bool = False) -> tuple[Path, int | None]
         remove_leftovers(parent)
     while True:
         # A short name of its own: the target's may be as long as the file system allows.
-        partial = path.with_name(PARTIAL.replace("*", f"{_HOST}-{secrets.token_hex(8)}"))
+        staged = path.with_name(PARTIAL.replace("*", f"{_HOST}-{secrets.token_hex(8)}"))
         try:
-            lock = _create(partial, folder=folder)
+            lock = _create(staged, folder=folder)
             if lock is not None:
                 _lock(lock, wait=True)
         except BaseException:  # also an interruption that comes before anybody knows of the file
             with suppress(OSError):
-                partial.rmdir() if folder else partial.unlink()
+                staged.rmdir() if folder else staged.unlink()
             raise
         # Another process may have removed it before it was locked.
-        if partial.exists():
-            return partial, lock
+        if staged.exists():
+            return staged, lock
         _close(lock)
 
 
@@ -273,8 +274,16 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         content.mkdir()
         yield content
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _surely(partial(shutil.rmtree, scratch, ignore_errors=True))
         _close(lock)
+
+
+def _surely(remove: Callable[[], None]) -> None:
+    """Remove something, also if an interruption comes in the middle."""
+    try:
+        remove()
+    finally:
+        remove()
 
 
 class Staging:
@@ -323,16 +332,18 @@ class Staging:
 
     def discard(self) -> None:
         """Remove the temporary files, and the folders that were made for them."""
-        for file, lock in self._files.items():
-            with suppress(OSError):
-                file.unlink()
-            _close(lock)
+        _surely(self._remove_files)
         for folder in reversed(self._folders):
             with suppress(OSError):  # no longer empty
                 folder.rmdir()
-        self._files.clear()
         self._folders.clear()
         self._targets.clear()
+
+    def _remove_files(self) -> None:
+        for file in list(self._files):
+            with suppress(OSError):
+                file.unlink()
+            _close(self._files.pop(file))
 
     def _make_folder(self, folder: Path) -> None:
         missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]

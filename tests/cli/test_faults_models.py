@@ -113,9 +113,9 @@ def test_a_download_without_the_right_to_write_is_one_line(soloist, publish):
     check_downloaded(soloist, home)
 
 
-@pytest.fixture(params=["import", "export"])
+@pytest.fixture
 def command(request, tmp_path):
-    """Arguments of a command that writes a folder, and the folder."""
+    """Arguments of a command that writes a folder, import or export, and the folder."""
     torch.save(published.published_state(), tmp_path / FILE)
     folder = tmp_path / "folder"
     if request.param == "import":
@@ -123,8 +123,18 @@ def command(request, tmp_path):
     return ("export", MODEL, "--to", "torchscript", "--chunk", "0.3", "-o", folder, "--force"), folder
 
 
-@pytest.mark.parametrize("replaced", [False, True], ids=["new", "replaced"])
-@pytest.mark.parametrize("fault", ["SIGKILL", "SIGTERM", "full disk", "read-only"])
+FAULTS = ("SIGKILL", "SIGTERM", "full disk", "read-only")
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "replaced"),
+    [
+        *(("import", fault, replaced) for fault in FAULTS for replaced in (False, True)),
+        ("export", "SIGKILL", True),
+        ("export", "full disk", False),
+    ],
+    indirect=["command"],
+)
 def test_a_folder_is_there_whole_or_not_at_all(command, tmp_path, replaced, fault, request):
     arguments, folder = command
     total = len(run_forked(*arguments, watch=tmp_path).moments)

@@ -97,8 +97,13 @@ def _name_output(out: io.TextIOWrapper) -> None:
     out.flush()
     raw = _Output(out.fileno(), "w", closefd=False)
     buffer: Any = io.BufferedWriter(raw) if hasattr(out.buffer, "raw") else raw
-    settings = {"line_buffering": out.line_buffering, "write_through": out.write_through}
-    sys.stdout = io.TextIOWrapper(buffer, out.encoding, out.errors, **settings)
+    sys.stdout = io.TextIOWrapper(
+        buffer,
+        out.encoding,
+        out.errors,
+        line_buffering=out.line_buffering,
+        write_through=out.write_through,
+    )
 
 
 def take_global_options(arguments: Sequence[str]) -> list[str]:

@@ -203,8 +203,8 @@ def find(name: str) -> Card:
     raise ModelError(f"no model is named {name!r}; {nearest(name, list(known))}")
 
 
-def megabytes(size: int) -> str:
-    """Size of a file for the user."""
+def megabytes(size: float) -> str:
+    """Size of a file in bytes, for the user."""
     return f"{size / 1e6:.0f} MB" if size >= 10e6 else f"{size / 1e6:.1f} MB"
 
 
