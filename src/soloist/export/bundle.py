@@ -11,7 +11,8 @@ from soloist.export.export_formats import ExportFormat, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
 from soloist.export.selftest import SelfTest, selftest
-from soloist.files import check_free, is_utf8, json_text, whole_folder
+from soloist.files import is_utf8, json_text
+from soloist.folders import check_free, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
 from soloist.resources import import_extra
 from soloist.separators import Separator

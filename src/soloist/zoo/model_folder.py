@@ -20,7 +20,8 @@ from torch import Tensor
 from soloist.config import ImportedCode, check, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
-from soloist.files import TRAINED, check_free, expand_home, is_utf8, some, whole_folder
+from soloist.files import TRAINED, expand_home, is_utf8, some
+from soloist.folders import check_free, whole_folder
 from soloist.separators import Separator, build_separator
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_known
 from soloist.zoo.published_files import is_name
