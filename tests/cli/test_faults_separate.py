@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,7 @@ def slow(*values):
     [
         (signal.SIGKILL, 1, []),
         (signal.SIGTERM, 1, []),
-        *(slow(number, 4, []) for number in SIGNALS),
-        *(slow(number, 4, ["-f", "flac"]) for number in SIGNALS),
+        *(slow(number, 3, ["-f", "flac"]) for number in SIGNALS),
     ],
 )
 def test_it_ends_at_any_moment(soloist, songs, whole, tmp_path, number, count, options, request):
@@ -182,10 +182,8 @@ def test_what_was_finished_before_stays_when_there_is_no_room_for_it_again(soloi
     [
         ("full disk", 1, []),
         ("read-only folders", 1, []),
-        slow("full disk", 5, []),
-        slow("full disk", 5, ["-f", "flac"]),
-        slow("read-only folders", 5, []),
-        slow("read-only folders", 5, ["-f", "flac"]),
+        slow("full disk", 4, ["-f", "flac"]),
+        slow("read-only folders", 4, ["-f", "flac"]),
     ],
 )
 def test_it_loses_its_room_at_any_moment(soloist, songs, whole, tmp_path, fault, count, options, request):
@@ -199,7 +197,8 @@ def test_it_loses_its_room_at_any_moment(soloist, songs, whole, tmp_path, fault,
             folder.mkdir(parents=True)
         lost = fill_disk(3000) if fault == "full disk" else lose_rights(*folders)
         ended = run_forked(*command, "-o", out, watch=out, at=moment, fault=lost)
-        there = {Path(name).parent.name for name in stems(out)}
+        count_of = Counter(Path(name).parent.name for name in stems(out))
+        there = [name for name, stem_count in count_of.items() if stem_count == 2]
         lines = [line for line in ended.err.splitlines() if line.startswith("soloist: ")]
         assert len([line for line in lines if "cannot write" in line]) == 3 - len(there), ended.err
         assert ended.code == (len(there) < 3)
