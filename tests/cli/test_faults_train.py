@@ -111,3 +111,12 @@ def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fau
         for folder in filter(Path.is_dir, folders):
             folder.chmod(0o755)
         go_on(soloist, recipe, run, expected)
+
+
+def test_a_kill_before_the_last_checkpoint_is_linked_as_the_best(soloist, recipe, trained, tmp_path):
+    _, expected = trained
+    run = tmp_path / "run"
+    moments = run_forked("train", recipe, "-o", tmp_path / "other", "-q", watch=tmp_path / "other").moments
+    place = max(place for place, moment in enumerate(moments, 1) if moment.startswith("os.link"))
+    assert run_forked("train", recipe, "-o", run, "-q", watch=run, at=place).code == -signal.SIGKILL
+    go_on(soloist, recipe, run, expected)

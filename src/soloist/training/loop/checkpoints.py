@@ -223,8 +223,11 @@ def best_checkpoint(folder: Path) -> Path:
     last = folder / LAST
     if not last.exists():
         raise TrainingError(f"there is no checkpoint in {folder} yet")
-    best = read_checkpoint(last)["callbacks"][Checkpoints.__qualname__]["best"]
-    return folder / next(iter(best)) if best else last
+    state = read_checkpoint(last)
+    best = folder / next(iter(state["callbacks"][Checkpoints.__qualname__]["best"]), LAST)
+    # A training that was killed between its last checkpoint and the link to it.
+    unlinked = best.name == _BEST.format(step=state["global_step"]) and not best.exists()
+    return last if unlinked else best
 
 
 def separator_state(path: Path) -> dict[str, Tensor]:
