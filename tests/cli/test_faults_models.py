@@ -139,7 +139,7 @@ def test_a_folder_is_there_whole_or_not_at_all(command, tmp_path, replaced, faul
     arguments, folder = command
     total = len(run_forked(*arguments, watch=tmp_path).moments)
     names = {path.name for path in folder.iterdir()}
-    for moment in moments_of(request.node.name, 1 if arguments[0] == "export" else 4, total):
+    for moment in moments_of(request.node.name, 1 if arguments[0] == "export" else 2, total):
         if not replaced:
             shutil.rmtree(folder, ignore_errors=True)
         before = tree(folder) if replaced else {}

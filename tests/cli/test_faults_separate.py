@@ -114,9 +114,8 @@ def test_it_ends_at_any_moment(soloist, songs, whole, tmp_path, number, count, o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [[], ["-f", "mp3"], ["-f", "stem", "--template", "{track}.{ext}"]])
-def test_a_kill_at_every_moment(soloist, songs, tmp_path, options):
-    command = ("separate", "-m", "hpss", songs[0], songs[2], *options)
+def test_a_kill_at_every_moment(soloist, songs, tmp_path):
+    command = ("separate", "-m", "hpss", songs[0], "-f", "mp3")
     ended = run_forked(*command, "-o", tmp_path / "count", watch=tmp_path / "count")
     expected = stems(tmp_path / "count")
     for moment in range(1, len(ended.moments) + 1):

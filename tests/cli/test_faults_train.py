@@ -9,8 +9,6 @@ import pytest
 from faults import die_within_file, fill_disk, leftovers, lose_rights, moments_of, run_forked, send
 from soloist.training.loop.checkpoints import read_checkpoint
 
-STEP = 3
-
 pytest_plugins = ["training.conftest"]
 pytestmark = [
     pytest.mark.slow,
@@ -47,10 +45,10 @@ def go_on(soloist, recipe, run, expected):
     assert (run / "results.json").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, request):
     total, expected = trained
-    for moment in moments_of(request.node.name, 4, total):
+    for moment in moments_of(request.node.name, 3, total):
         run = tmp_path / f"run-{moment}"
         ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment, fault=send(number))
         assert ended.code == (-number if number == signal.SIGKILL else 128 + number), ended.err
@@ -63,11 +61,11 @@ def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, reque
         go_on(soloist, recipe, run, expected)
 
 
-def test_a_kill_before_the_first_checkpoint_begins_anew(soloist, recipe, trained, tmp_path):
+def test_a_kill_before_the_first_checkpoint_begins_anew(soloist, recipe, trained, tmp_path, request):
     _, expected = trained
     moments = run_forked("train", recipe, "-o", tmp_path / "run", "-q", watch=tmp_path / "run").moments
     first = next(place for place, moment in enumerate(moments, 1) if "/checkpoints/.soloist" in moment)
-    for moment in range(1, first + 1, STEP):
+    for moment in moments_of(request.node.name, 4, first):
         run = tmp_path / f"run-{moment}"
         ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment)
         assert ended.code == -signal.SIGKILL
@@ -96,7 +94,7 @@ def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(soloist, rec
 @pytest.mark.parametrize("fault", ["full disk", "read-only folders"])
 def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fault, request):
     total, expected = trained
-    for moment in moments_of(request.node.name, 4, total):
+    for moment in moments_of(request.node.name, 3, total):
         run = tmp_path / f"run-{moment}"
         run.mkdir()
         folders = [run, run / "checkpoints"]
