@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -103,13 +104,8 @@ def _cut_cluster(file: BinaryIO, size: int) -> tuple[int, int] | None:
 
     The seek index and the tags behind the sound may be missing.
     """
-    head, start = next(_walk(file, _MATROSKA, 0))
-    file.seek(start + (head.size or 0))
-    segment = _element(file.read(_LONGEST_HEAD))
-    if segment is None or segment.name != _SEGMENT or segment.size is None:
-        return None
-    start += (head.size or 0) + segment.head
-    if start + segment.size <= size:
+    segment, start = next(islice(_walk(file, _MATROSKA, 0), 1, None), (None, 0))
+    if segment is None or segment.name != _SEGMENT or segment.size is None or start + segment.size <= size:
         return None
     for element, position in _walk(file, _MATROSKA, start):
         if element.size is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_table
+from soloist.cli.console import PrintedTable, loading, print_names, print_table
 from soloist.cli.options import keep_inputs
 from soloist.errors import UsageError
 
@@ -55,7 +55,7 @@ def init(
     write_template(
         source, file, root=None if root is None else str(root.expanduser().resolve()), overwrite=overwrite
     )
-    typer.echo(file)
+    print_names(file)
 
 
 def _list() -> None:
