@@ -87,8 +87,12 @@ def missing(path: str | os.PathLike[str]) -> str:
 
 
 def json_text(value: object, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
-    """Format a value as JSON (RFC 8259), with `null` for numbers that are not finite."""
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+    """Format a value as JSON (RFC 8259), with `null` for numbers that are not finite.
+
+    Control characters are escaped, those beyond ASCII too, which terminals obey.
+    """
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _finite(value: object) -> object:

@@ -237,12 +237,12 @@ def test_sound_beyond_a_damage_stays_in_its_place(tmp_path, noise, write_file, m
     decoded, remarks = read(path, **TOLERANT)
     assert remarks.losses
     assert all("s are missing at" in loss for loss in remarks.losses)
-    # FFmpeg does not tell how many frames of ADTS, which have no time stamps, are lost.
-    assert 0 <= whole.shape[1] - decoded.shape[1] <= (16_384 if kind == "aac" else 0)
+    # Frames of ADTS have no time stamps: how many are lost is known by the bytes.
+    assert abs(whole.shape[1] - decoded.shape[1]) in ((0, 1024) if kind == "aac" else (0,))
     end = rate // 2
     assert np.abs(decoded[:, :end] - whole[:, :end]).max() < 1e-3
-    if kind != "aac":
-        assert np.abs(decoded[:, -end:] - whole[:, -end:]).max() < 1e-3
+    # The noise that AAC decoders make depends on what they decoded before.
+    assert np.abs(decoded[:, -end:] - whole[:, -end:]).max() < (0.05 if kind == "aac" else 1e-3)
 
 
 @pytest.mark.parametrize(("codec", "container"), [("aac", "matroska"), ("flac", "flac")])

@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 Audio = NDArray[np.float32]
 """Samples `(..., channels, samples)`, nominally in [-1, 1]."""
 
+LOUDEST = 2.0**100
+"""Largest sample that is taken for sound; beyond it, spectra overflow."""
+
+_LONGEST_BLOCK = 65536
+_BLOCK_VALUES = 1 << 20
+
+
+def block_length(channels: int) -> int:
+    """Samples of a block of so many channels, of at most 4 MiB: many channels cost time, not memory."""
+    return max(1, min(_LONGEST_BLOCK, _BLOCK_VALUES // channels))
+
 
 def cut_blocks(parts: Iterable[Audio], length: int) -> Iterator[Audio]:
     """Cut or join arrays `(channels, samples)` of any lengths into blocks of `length` samples.

@@ -50,11 +50,14 @@ class ChainedDecoder:
                 position += length
                 continue
             if part.missing:
-                self.remarks.lose(position / self.info.sample_rate, part.missing / self.info.sample_rate)
-            for block in self._decode_part(number, skipped):
-                position += block.shape[1]
-                yield block
-            position += skipped
+                missing = self._length(number) or 0
+                self.remarks.lose(position / self.info.sample_rate, missing / self.info.sample_rate)
+            # Only of a part of known length is a beginning skipped: it may end within what is skipped.
+            position += 0 if length is None else skipped
+            for block in self._decode_part(number, 0 if length is None else skipped):
+                begin, position = position, position + block.shape[1]
+                if position > first:
+                    yield block[:, max(0, first - begin) :]
 
     def close(self) -> None:
         """Close the file; each part is closed after its decoding."""
@@ -79,7 +82,8 @@ class ChainedDecoder:
         """Samples of a part at the rate of the first one; None if unknown."""
         info = self._infos[number]
         if info is None:
-            return self._parts[number].missing
+            part = self._parts[number]
+            return round(part.missing * self._first.sample_rate / (part.rate or self._first.sample_rate))
         if info.samples is None:
             return None
         return round(info.samples * self._first.sample_rate / info.sample_rate)
@@ -88,7 +92,7 @@ class ChainedDecoder:
         """Decode a part from a sample on, at the rate and with the channels of the first part."""
         info, rate, channels = self._infos[number], self.info.sample_rate, self.info.channels
         if info is None:
-            yield from silence(channels, self._parts[number].missing - skipped)
+            yield from silence(channels, (self._length(number) or 0) - skipped)
             return
         decoder = self._open(self._parts[number])
         try:

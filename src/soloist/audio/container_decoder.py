@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +31,8 @@ _TOLERANCE = 0.5
 _WITH_DURATION = ("matroska", "asf", "avi")
 _WITHOUT_TIMES = ("aac", "ac3", "eac3", "dts", "mp3")
 _MOST_FAILURES = 1000
+# Silence in gaps: at most a minute, and what a coding of 800 bit/s would have room for.
+_SILENCE, _SILENCE_PER_BYTE = 60.0, 0.01
 _SMALL_GAP = 0.005  # Seconds by which time stamps are rounded.
 # PyAV reads beyond the end of its list of planes in frames with more planes.
 _MOST_PLANES = 7
@@ -48,6 +51,7 @@ class ContainerDecoder:
         stream: Number of the audio stream, from 0, or its language or name.
         source: Bytes in place of the file; the decoder closes them.
         samples: Length in samples. If None, the length in the header.
+        rate: Rate in Hz at which `samples` are counted; if 0, that of the stream. HE-AAC has twice the rate.
         delay: Samples before the recording, which are dropped.
         damaged: Every gap in the time stamps is missing sound.
 
@@ -63,6 +67,7 @@ class ContainerDecoder:
         *,
         source: SplicedFile | None = None,
         samples: int | None = None,
+        rate: int = 0,
         delay: int = 0,
         damaged: bool = False,
     ) -> None:
@@ -84,6 +89,8 @@ class ContainerDecoder:
                 self._damaged = self._container.format.name == "flac" or damaged
                 # Without this, FFmpeg plays damaged frames as noise.
                 self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            if samples is not None and rate:
+                self._samples = round(samples * self._stream.rate / rate)
             self._packer = av.AudioResampler(format="flt")
             self.info = self._describe(path)
         except BaseException:
@@ -114,13 +121,19 @@ class ContainerDecoder:
         """Decode all frames; silence replaces those that are damaged, and fills the gaps of a film."""
         position, rate, channels = 0, self.info.sample_rate, self.info.channels
         timeline, error = Timeline(self._container, self._stream), None
-        damaged = self._damaged
+        damaged, filled = self._damaged, 0
+        most = rate * (_SILENCE + _SILENCE_PER_BYTE * os.path.getsize(self.info.path))
         for frame in self._frames():
             if isinstance(frame, AudioError):
                 error, damaged = error or frame, True
                 continue
             least = 0.0 if error else _SMALL_GAP if damaged and position else None
             missing = timeline.silence_before(frame, position, least=least)
+            filled += missing
+            if filled > most:
+                claim = f"its time stamps claim {filled / rate:.0f} s of silence"
+                self.remarks.end_early(damage(self.info.path, self._seconds(position), claim))
+                return
             if error or (missing and least is not None):
                 self.remarks.lose(self._seconds(position), missing / rate, error)
             yield from silence(channels, missing)
@@ -130,8 +143,8 @@ class ContainerDecoder:
             position += block.shape[1]
             yield block
         if error is not None and self._samples is not None:
-            missing = max(0, self._samples + self._delay - position)
-            self.remarks.lose(self._seconds(position), missing / rate, error)
+            if missing := max(0, self._samples + self._delay - position):
+                self.remarks.lose(self._seconds(position), missing / rate, error)
             yield from silence(channels, missing)
         elif error is not None:
             self.remarks.end_early(error)
@@ -207,7 +220,8 @@ class ContainerDecoder:
             samples = rearrange(samples, "1 (t c) -> c t", c=self.info.channels)
         scale = _PCM_SCALE.get(frame.format.name.removesuffix("p"))
         if scale is None:
-            return np.ascontiguousarray(samples, dtype=np.float32)
+            with np.errstate(over="ignore"):  # The reader refuses what becomes infinite.
+                return np.ascontiguousarray(samples, dtype=np.float32)
         offset = scale if samples.dtype == np.uint8 else 0.0
         return ((samples.astype(np.float64) - offset) / scale).astype(np.float32)
 
@@ -281,7 +295,7 @@ class ContainerDecoder:
 
 def _open(path: Path, source: SplicedFile | None) -> Any:
     try:
-        return av.open(source or f"file:{path}", options=_OPTIONS)
+        return av.open(source or f"file:{path}", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise AudioError(
             f"{path} is not audio, or damaged: neither libsndfile nor FFmpeg can open it"

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from soloist.audio.blocks import Audio
+from soloist.audio.blocks import Audio, block_length
 from soloist.audio.track_choice import stream_titles
 from soloist.errors import AudioError, UsageError
 
@@ -19,7 +19,8 @@ Tolerance = Literal["nothing", "damage", "truncation"]
 WAY_OUT = "copy it again, or separate the rest with --keep-going"
 """Advice for a truncated file."""
 
-_SILENT_BLOCK = 65536
+_MOST_VALUES = 12_500_000
+"""Most samples of all channels in a second: 260 channels at 48 kHz, 1 at 12.5 MHz; chunks have seconds."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,19 @@ class Decoder(Protocol):
         """Close the file."""
 
 
+def check_plausible(info: AudioInfo) -> None:
+    """Refuse a file a second of which takes too much memory, as damaged headers make believe.
+
+    Raises:
+        AudioError: The file has too many samples in a second, or none.
+    """
+    if not 1 <= info.channels * info.sample_rate <= _MOST_VALUES:
+        raise AudioError(
+            f"{info.path} is damaged, or must be split: its header states {info.channels} channels at "
+            f"{info.sample_rate} Hz, more than {_MOST_VALUES / 1e6:g} million samples a second"
+        )
+
+
 def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
     """Drop the first `count` samples of consecutive arrays `(channels, samples)`."""
     for part in parts:
@@ -148,7 +162,7 @@ def drop_first(parts: Iterator[Audio], count: int) -> Iterator[Audio]:
 def silence(channels: int, samples: int) -> Iterator[Audio]:
     """Make silence `(channels, samples)` in blocks."""
     while samples > 0:
-        block = min(samples, _SILENT_BLOCK)
+        block = min(samples, block_length(channels))
         yield np.zeros((channels, block), np.float32)
         samples -= block
 

@@ -24,7 +24,7 @@ def flac_layout(path: Path) -> Layout | None:
         None if the file is of another format, or its header is right.
     """
     with open(path, "rb") as file:
-        begin = _skip_id3(file.read(10))
+        begin = skip_id3(file.read(10))
         file.seek(begin)
         head = file.read(_STREAMINFO)
         if len(head) < _STREAMINFO or head[:4] != _MAGIC[:4]:
@@ -131,7 +131,7 @@ def _crc8(data: bytes) -> int:
     return crc
 
 
-def _skip_id3(head: bytes) -> int:
+def skip_id3(head: bytes) -> int:
     """Bytes of the ID3 tag that a file begins with; 0 without one."""
     if len(head) < 10 or head[:3] != b"ID3":
         return 0

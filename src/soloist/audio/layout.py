@@ -18,6 +18,7 @@ class Part:
         by_ffmpeg: Decode with FFmpeg, because libsndfile reads such a part wrongly.
         damaged: The bytes are damaged: gaps in the time stamps are missing sound.
         missing: Samples that are missing here; the part has no bytes.
+        rate: Rate in Hz at which `samples` and `missing` are counted, if the decoder may have another one.
         ends_at: Number of the sample after the part, if the part begins behind a gap of unknown length.
     """
 
@@ -29,6 +30,7 @@ class Part:
     by_ffmpeg: bool = False
     damaged: bool = False
     missing: int = 0
+    rate: int = 0
     ends_at: int | None = None
 
 

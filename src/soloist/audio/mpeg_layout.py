@@ -23,6 +23,7 @@ _DECODER_DELAY = 529
 _MARKS = (b"Xing", b"Info", b"VBRI")
 _LONGEST_FRAME = 1 << 13
 _LONGEST_JUNK_AT_START = 1 << 16
+_FEW_BYTES = 64  # Fewer than those of a frame.
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class _Stream:
     kind: _Kind
     header: _Header | None
     runs: list[_Run] = field(default_factory=list)
+    ends_in_frame: bool = False
 
     @property
     def frames(self) -> int:
@@ -76,7 +78,7 @@ def mpeg_layout(path: Path, start: int = 0, end: int | None = None) -> Layout | 
     Args:
         path: The file.
         start: First byte of the stream.
-        end: End of the stream in bytes. If None, the end of the file.
+        end: End of the stream in bytes by a header around it. If None, the end of the file.
 
     Returns:
         None if the bytes are no MP3 stream.
@@ -85,13 +87,16 @@ def mpeg_layout(path: Path, start: int = 0, end: int | None = None) -> Layout | 
         head = file.read(3) if not start else b"\xff"
         if head[:1] != b"\xff" and head != b"ID3":
             return None
+        truncation = None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             whole = start == 0 and end is None
-            walk = _Walk(view, start, len(view) if end is None else end)
+            walk = _Walk(view, start, len(view) if end is None else min(end, len(view)))
             streams = walk.run()
             size = len(view)
     if not streams:
         return None
+    if end is not None and end > size + _FEW_BYTES:
+        truncation = f"{end - start} bytes of sound are promised, {size - start} exist"
     layouts = [_layout_of(stream, walk.end, stream is streams[-1]) for stream in streams]
     parts = tuple(part for layout in layouts for part in layout.parts)
     if whole and len(parts) == 1 and parts[0].start == streams[0].runs[0].start:
@@ -99,7 +104,7 @@ def mpeg_layout(path: Path, start: int = 0, end: int | None = None) -> Layout | 
         (only,) = parts
         parts = (Part(0, size, samples=only.samples, by_ffmpeg=only.by_ffmpeg),)
     notes = tuple(note for layout in layouts for note in layout.notes)
-    return Layout(parts, notes, layouts[-1].truncation)
+    return Layout(parts, notes, truncation or layouts[-1].truncation)
 
 
 def _layout_of(stream: _Stream, end: int, is_last: bool) -> Layout:
@@ -130,6 +135,8 @@ def _differences(
     counted, stated = (
         max(0, frames * kind.samples - header.delay) / kind.rate for frames in (stream.frames, header.frames)
     )
+    if header.frames > stream.frames and stream.ends_in_frame and len(stream.runs) == 1:
+        return (), f"it ends at {counted:.3f} s of {stated:.3f} s"
     # Some encoders count the frame of the header, too.
     if not header.frames or header.frames - stream.frames in (0, 1) or len(stream.runs) > 1:
         return (), None
@@ -217,6 +224,7 @@ class _Walk:
                 break
             size = sizes.get(word >> 9 & 0x7F, 0)
             if not size or position + size > self.end:
+                stream.ends_in_frame = size > 0
                 break
             position += size
             count += 1

@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 
+from soloist.audio.adts_layout import adts_layout
 from soloist.audio.blocks import Audio
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.chained_decoder import ChainedDecoder
+from soloist.audio.chunk_layout import chunk_layout
 from soloist.audio.container_decoder import ContainerDecoder
-from soloist.audio.decoder import WAY_OUT, Decoder, Remarks
+from soloist.audio.decoder import WAY_OUT, Decoder, Remarks, check_plausible
 from soloist.audio.flac_layout import flac_layout
 from soloist.audio.layout import Layout, Part
 from soloist.audio.mpeg_layout import mpeg_layout
 from soloist.audio.ogg_layout import ogg_layout
+from soloist.audio.sized_layout import sized_layout
 from soloist.audio.soundfile_decoder import SoundFileDecoder, open_soundfile
 from soloist.audio.wave_layout import mpeg_range, wave_layout
 from soloist.errors import AudioError, UsageError
@@ -37,6 +40,16 @@ def open_decoder(remarks: Remarks, stream: int | str = 0) -> Decoder:
         UsageError: The file is a pipe or device, or has no such stream.
     """
     check_readable(remarks.path)
+    decoder = _open(remarks, stream)
+    try:
+        check_plausible(decoder.info)
+    except AudioError:
+        decoder.close()
+        raise
+    return decoder
+
+
+def _open(remarks: Remarks, stream: int | str) -> Decoder:
     # Formats of libsndfile have one stream; FFmpeg finds or refuses a higher number.
     if stream:
         return ContainerDecoder(remarks, stream)
@@ -100,7 +113,8 @@ def _find_layout(path: Path, size: int, changed: int) -> Layout | None:
     within = mpeg_range(path)
     if within is not None:
         return mpeg_layout(path, *within)
-    return wave_layout(path) or ogg_layout(path) or flac_layout(path) or mpeg_layout(path)
+    layouts = (wave_layout, ogg_layout, flac_layout, chunk_layout, sized_layout, adts_layout, mpeg_layout)
+    return next((layout for find in layouts if (layout := find(path)) is not None), None)
 
 
 def _open_whole(remarks: Remarks) -> Decoder:
@@ -127,6 +141,7 @@ def _open_container(remarks: Remarks, size: int, part: Part) -> ContainerDecoder
         remarks,
         source=_source(remarks, size, part),
         samples=part.samples,
+        rate=part.rate,
         delay=part.delay,
         damaged=part.damaged,
     )

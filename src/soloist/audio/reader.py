@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from soloist.audio.blocks import Audio, cut_blocks
+from soloist.audio.blocks import LOUDEST, Audio, block_length, cut_blocks
 from soloist.audio.decoder import AudioInfo, Remarks, Tolerance
 from soloist.audio.opening import open_decoder
 from soloist.errors import AudioError, UsageError
@@ -128,16 +128,18 @@ class AudioReader:
         """Close the file."""
         self._decoder.close()
 
-    def blocks(self, length: int = 65536) -> Iterator[Audio]:
+    def blocks(self, length: int | None = None) -> Iterator[Audio]:
         """Read blocks `(channels, samples)` in [-1, 1]; to be called once.
 
         Args:
-            length: Samples per block; the last block may be shorter.
+            length: Samples per block; the last block may be shorter. If None, 65536, and fewer with many
+                channels.
 
         Raises:
             AudioError: The file is truncated or corrupt, or has samples that are not finite.
             UsageError: The blocks were read before, or `length` is not positive.
         """
+        length = block_length(self.channels) if length is None else length
         if length < 1:
             raise UsageError(f"length of a block must be positive, not {length}")
         if self._used:
@@ -159,12 +161,16 @@ class AudioReader:
             raise self._nothing_to_read()
 
     def _check_finite(self, part: Audio, position: int) -> None:
-        if np.isfinite(part).all():
+        sounds = np.abs(part) <= LOUDEST
+        if sounds.all():
             return
-        first = position + int(np.argmin(np.isfinite(part).all(axis=0)))
+        first = int(np.argmin(sounds.all(axis=0)))
+        column = part[:, first]
+        value = column[~sounds[:, first]][0]
+        kind = f"of {value:.1e}" if np.isfinite(value) else "that is not a number or infinite"
         raise AudioError(
-            f"{self.info.path} has a sample that is not a number or infinite at "
-            f"{first / self.sample_rate:.3f} s; repair it first"
+            f"{self.info.path} has a sample {kind} at {(position + first) / self.sample_rate:.3f} s; "
+            "repair it first"
         )
 
     def _nothing_to_read(self) -> AudioError:

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from soloist.audio.blocks import Audio
+from soloist.audio.blocks import Audio, block_length
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.decoder import AudioInfo, Remarks, damage, drop_first, truncation
 from soloist.audio.file_formats import xiph_order
@@ -92,15 +92,20 @@ class SoundFileDecoder:
         """Read the next frames `(frames, channels)`, which begin at `position`."""
         left = max(0, cast(int, self.info.samples) - position)
         try:
-            with self._quiet():
-                frames = self._file.read(min(_BLOCK, left), dtype="float32", always_2d=True)
+            return self._read_block(min(_BLOCK, block_length(self.info.channels), left))
         except soundfile.LibsndfileError:
             if not self._file.seekable():
                 raise
             with self._quiet():
                 self._file.seek(position)
-                frames = self._file.read(min(_SMALL_BLOCK, left), dtype="float32", always_2d=True)
-        return cast(NDArray[np.float32], frames)
+            return self._read_block(min(_SMALL_BLOCK, left))
+
+    def _read_block(self, length: int) -> NDArray[np.float32]:
+        # Into an array: damaged files have positions beyond their ends, from which soundfile would compute
+        # a negative length.
+        block = np.empty((length, self.info.channels), np.float32)
+        with self._quiet():
+            return cast(NDArray[np.float32], self._file.read(out=block, always_2d=True))
 
 
 def open_soundfile(

@@ -71,7 +71,7 @@ def read_tags(path: Path) -> Tags:
     """Read the tags and the cover of a file; empty if it has none or they cannot be read."""
     try:
         file = mutagen.File(path)
-    except (mutagen.MutagenError, struct.error, ValueError):
+    except Exception:  # Damaged tags raise errors of any kind, such as KeyError.
         return Tags()
     if file is None or file.tags is None:
         return Tags()

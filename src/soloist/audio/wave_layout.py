@@ -33,14 +33,14 @@ def wave_layout(path: Path) -> Layout | None:
         if chunks is None:
             return None
         size = os.path.getsize(path)
-        found, note = _sound_end(file, chunks, size)
+        frame = _frame_size(head, chunks)
+        found, note = _sound_end(file, chunks, size, frame)
     present = max(0, size - chunks.data_start)
     truncation = None
     if chunks.data_size is not None and not note and chunks.data_size > present:
         truncation = f"{chunks.data_size} bytes of sound are promised, {present} exist"
     if truncation is None and note is None and chunks.data_size is not None:
         return None
-    frame = _frame_size(head, chunks)
     offset = 0 if is_little_endian_wave(head) else 8
     count = max(0, found - chunks.data_start - offset) // frame * frame
     prefix = (_wave_header if not offset else _aiff_header)(head, chunks.description, count)
@@ -49,7 +49,7 @@ def wave_layout(path: Path) -> Layout | None:
 
 
 def mpeg_range(path: Path) -> tuple[int, int] | None:
-    """Range of bytes of an MP3 stream in a WAV file; None if the file is anything else."""
+    """Range of bytes of an MP3 stream in a WAV file by its header; None if the file is anything else."""
     with open(path, "rb") as file:
         head = file.read(HEADER_SIZE)
         chunks = read_chunks(file, head)
@@ -57,12 +57,11 @@ def mpeg_range(path: Path) -> tuple[int, int] | None:
         return None
     if struct.unpack_from("<H", chunks.description)[0] != _MPEG_LAYER_III:
         return None
-    size = os.path.getsize(path)
-    promised = size if chunks.data_size is None else chunks.data_start + chunks.data_size
-    return chunks.data_start, min(size, promised)
+    size = os.path.getsize(path) - chunks.data_start if chunks.data_size is None else chunks.data_size
+    return chunks.data_start, chunks.data_start + size
 
 
-def _sound_end(file: BinaryIO, chunks: Chunks, size: int) -> tuple[int, str | None]:
+def _sound_end(file: BinaryIO, chunks: Chunks, size: int, frame: int) -> tuple[int, str | None]:
     """End of the samples in bytes, and a note if the header has it wrong without a loss of sound."""
     if chunks.data_size is None:
         return size, None
@@ -71,7 +70,7 @@ def _sound_end(file: BinaryIO, chunks: Chunks, size: int) -> tuple[int, str | No
         more = end - size
         # Some programs write the size of the whole file as that of the samples.
         few = more <= _FEW_BYTES or more in (chunks.data_start, chunks.data_start - 8)
-        few = few and size > chunks.data_start
+        few = few and size > chunks.data_start and frame <= _FEW_BYTES
         return size, f"its header promises {_samples(chunks, more)} more than there are" if few else None
     if _is_tail(file, end, size):
         return end, None

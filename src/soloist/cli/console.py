@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -93,13 +93,18 @@ def print_table(table: PrintedTable, compact: PrintedTable | None = None) -> Non
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    narrow = compact or table
+    table, narrow = _printable_table(table), _printable_table(compact or table)
     if table.full_width() <= console.width:
         console.print(_grid(table, console.width))
     elif narrow.least_width() <= console.width:
         console.print(_grid(narrow, console.width))
     else:
         _print_blocks(table, console)
+
+
+def _printable_table(table: PrintedTable) -> PrintedTable:
+    rows = [[printable(cell) for cell in row] for row in table.rows]
+    return replace(table, headings=[printable(heading) for heading in table.headings], rows=rows)
 
 
 def _grid(table: PrintedTable, width: int) -> Table:
@@ -160,6 +165,17 @@ def printable(text: str) -> str:
         return f"\\x{code & 0xFF:02x}" if code < 0x100 or 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
     return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", escape, text)
+
+
+def named(name: object) -> str:
+    """A name in a line of text, in which line ends and tabs are escaped like other control characters."""
+    return printable(str(name)).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def print_names(text: object) -> None:
+    """Print lines on standard output: names as they are for a program, with escapes for a terminal."""
+    # Without colours, Typer would take escape sequences out of names.
+    typer.echo(printable(str(text)) if sys.stdout.isatty() else str(text), color=True)
 
 
 def say(message: str) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, is_read_once, spool_stream
-from soloist.cli.console import decibels, printable
+from soloist.cli.console import decibels, named, printable
 from soloist.cli.models import fetch, fetch_default
 from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
 from soloist.files import expand_home, json_text, scratch_folder
@@ -168,7 +168,7 @@ class ConsoleBatch:
             def advance(progress: BatchProgress) -> None:
                 if not progress.done:
                     bars.reset(current)
-                name = printable(_short(progress.track.alias or progress.track.path.name))
+                name = named(_short(progress.track.alias or progress.track.path.name))
                 bars.update(current, description=name, completed=progress.done, total=progress.total or None)
                 bars.update(everything, completed=progress.batch_done, total=progress.batch_total)
 
@@ -186,23 +186,23 @@ class ConsoleBatch:
             return
         if report.skipped:
             note = f" ({report.note})" if report.note else ""
-            self._say(f"{report.input}: all stems are there, skipped{note}")
+            self._say(f"{named(report.input)}: all stems are there, skipped{note}")
             return
         folder = next(iter(report.stems.values())).parent
         duration = report.duration or 0.0
         speed = duration / report.elapsed if report.elapsed else 0.0
         self._say(
-            f"{report.input} -> {folder} ({', '.join(report.stems)}): "
+            f"{named(report.input)} -> {named(folder)} ({', '.join(report.stems)}): "
             f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
             f"{self._by_default()}"
         )
         if report.note:
             self._say(f"  {report.note}")
         for note in report.notes:
-            self._say(f"  {note}")
+            self._say(f"  {named(note)}")
         self._report_losses(report)
         if report.track_line:
-            self._say(f"  {report.track_line}")
+            self._say(f"  {named(report.track_line)}")
         if report.gain != 1.0:
             self._say(f"  all stems lowered by {-decibels(report.gain):.1f} dB so that none clips")
         if self._verbose:
@@ -211,7 +211,7 @@ class ConsoleBatch:
                 f"null test {report.null_dbfs:.1f} dBFS"
             )
             for name, path in report.stems.items():
-                self._say(f"  {name}: {path}")
+                self._say(f"  {name}: {named(path)}")
 
     def _write_page(self, report: TrackReport) -> None:
         """Write the page of a separated track, or say why there is none."""
@@ -231,9 +231,9 @@ class ConsoleBatch:
     def _report_losses(self, report: TrackReport) -> None:
         """Report missing sound, even if only errors are wanted."""
         for loss in report.losses:
-            self._say(f"soloist: {loss}", always=True)
+            self._say(f"soloist: {named(loss)}", always=True)
         if report.truncation is not None:
-            self._say(f"soloist: {report.truncation}; the stems end there", always=True)
+            self._say(f"soloist: {named(report.truncation)}; the stems end there", always=True)
 
     def _report_plan(self, plan: TrackReport, expected: DryRunReport | None, start: float | None) -> None:
         card, weights = self._card, _weights_size(self._model, self._card)
@@ -249,29 +249,28 @@ class ConsoleBatch:
             typer.echo(json_text(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
-            typer.echo(printable(f"{plan.input}: skip, all stems are there"))
+            typer.echo(f"{named(plan.input)}: skip, all stems are there")
             return
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
-            f"{printable(str(plan.input))}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} "
+            f"{named(plan.input)}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} "
             f"on {plan.device}{self._choice}\n"
             f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
             typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
         if plan.track_line:
-            typer.echo(f"  {plan.track_line}")
+            typer.echo(f"  {named(plan.track_line)}")
         for path in dict.fromkeys(plan.stems.values()):
-            typer.echo(printable(f"  {path}"))
+            typer.echo(f"  {named(path)}")
         if plan.note:
             typer.echo(printable(f"  {plan.note}"))
 
     def _report_failure(self, track: Track, error: Exception) -> None:
-        message = one_line(explain(error))
-        if track.alias:
-            message = message.replace(str(track.path), track.alias)
-        if track.label not in message and not isinstance(error, SoloistError):
-            message = f"{track.label}: {message}"
+        label = named(track.label)
+        message = one_line(explain(error).replace(str(track.path), label))
+        if label not in message and not isinstance(error, SoloistError):
+            message = f"{label}: {message}"
         if self._as_json:
             typer.echo(json_text({"input": track.label, "ok": False, "error": message}))
         self._say(f"soloist: {message}", always=True)

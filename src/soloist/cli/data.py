@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from soloist.cli.console import PrintedTable, counted, decibels, print_json, print_table, progress_bar, warn
+from soloist.cli.console import (
+    PrintedTable,
+    counted,
+    decibels,
+    named,
+    print_json,
+    print_names,
+    print_table,
+    progress_bar,
+    warn,
+)
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.options import OVERRIDES, JsonOption, Override, parse_arguments
 from soloist.errors import UsageError
@@ -198,10 +208,12 @@ def _convert_progress() -> Iterator[Callable[[Conversion, int], None]]:
 
 def _show_report(report: Report) -> None:
     for line in _lines(report.findings):
-        typer.echo(line)
+        print_names(line)
     headings = ("split", "tracks", "duration", "rate", "channels", "labels", "stems")
     print_table(PrintedTable(headings, [_row(split) for split in report.splits], headings[1:-1]))
-    typer.echo(f"{counted(report.errors, 'error')}, {counted(report.warnings, 'warning')} in {report.corpus}")
+    typer.echo(
+        f"{counted(report.errors, 'error')}, {counted(report.warnings, 'warning')} in {named(report.corpus)}"
+    )
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from soloist.cli.console import loading, print_json
+from soloist.cli.console import loading, print_json, print_names
 from soloist.cli.names import check_model
 
 
@@ -50,9 +50,9 @@ def export(
     if as_json:
         print_json(stated)
         return
-    typer.echo(folder)
+    print_names(folder)
     for line in _summary(stated):
-        typer.echo(f"  {line}")
+        print_names(f"  {line}")
 
 
 def _summary(stated: dict[str, Any]) -> list[str]:

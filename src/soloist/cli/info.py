@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import counted, printable, warn
+from soloist.cli.console import counted, named, warn
 
 
 def info(
@@ -26,8 +26,8 @@ def info(
         try:
             found = probe(file)
         except Exception as error:
-            message = one_line(explain(error))
-            warn(message if str(file) in message else f"{file}: {message}")
+            message = one_line(explain(error).replace(str(file), named(file)))
+            warn(message if named(file) in message else f"{named(file)}: {message}")
             failed = True
             continue
         if as_json:
@@ -35,9 +35,9 @@ def info(
             typer.echo(json_text(values))
             continue
         length = "length unknown" if found.duration is None else _clock(found.duration)
-        streams = f", audio tracks: {', '.join(found.titles)}" if len(found.streams) > 1 else ""
+        streams = f", audio tracks: {named(', '.join(found.titles))}" if len(found.streams) > 1 else ""
         typer.echo(
-            f"{printable(str(found.path))}: {length}, {found.sample_rate} Hz, "
+            f"{named(found.path)}: {length}, {found.sample_rate} Hz, "
             f"{counted(found.channels, 'channel')}, "
             f"{found.container} ({found.codec}){streams}"
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_table
+from soloist.cli.console import PrintedTable, loading, print_names, print_table
 from soloist.cli.options import keep_inputs
 from soloist.errors import UsageError
 from soloist.files import expand_home
@@ -56,7 +56,7 @@ def init(
     write_template(
         source, file, root=None if root is None else str(expand_home(root).resolve()), overwrite=overwrite
     )
-    typer.echo(file)
+    print_names(file)
 
 
 def _list() -> None:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_json, print_table, progress_bar, say, wrapped
+from soloist.cli.console import (
+    PrintedTable,
+    loading,
+    print_json,
+    print_names,
+    print_table,
+    progress_bar,
+    say,
+    wrapped,
+)
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption, keep_inputs
@@ -173,7 +182,7 @@ def import_model(
             raise UsageError("--half is for model folders; published weights are kept as they are")
         if output is not None:
             keep_inputs("a file of the model", output.glob("*"), files)
-        typer.echo(import_checkpoint(files, output, name, overwrite=overwrite))
+        print_names(import_checkpoint(files, output, name, overwrite=overwrite))
         return
     if len(files) > 1:
         raise UsageError(f"{folders[0]} is a folder: give one model folder, or checkpoint files")
@@ -181,7 +190,7 @@ def import_model(
         check_name(name := name or folders[0].resolve().name)
         output = models_folder() / name
     keep_inputs("a file of the model", output.glob("*"), folders[0].glob("*"))
-    typer.echo(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
+    print_names(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
 
 
 @app.command("path", cls=Command)
@@ -196,7 +205,7 @@ def path(name: _Name) -> None:
     if folder is None:
         way_out = "it has no weights" if find(name).on_disk else f"soloist models download {name}"
         raise ModelError(f"{name} has no folder on disk: {way_out}")
-    typer.echo(folder)
+    print_names(folder)
 
 
 @app.command("remove", cls=Command)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import loading
+from soloist.cli.console import loading, print_names
 from soloist.cli.options import check_exists, keep_inputs
 
 
@@ -32,4 +32,4 @@ def report(
         from soloist.evaluation.reports import report_files
     records = [path for folder in results for path in folder.rglob("*.json")]
     keep_inputs("the report", report_files(output), records)
-    typer.echo(write_reports(output, load_results(results)))
+    print_names(write_reports(output, load_results(results)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from soloist.cli.console import loading, print_json
+from soloist.cli.console import loading, print_json, print_names
 from soloist.cli.names import RECIPE_SUFFIXES, check_subject, find_run
 from soloist.cli.options import (
     DeviceOption,
@@ -130,7 +130,7 @@ def visualize(
     if len(names) == 1 and (transform or _is_recording(names[0])):
         only = ("recipe", "picture", "example", "dimensions", "device", "as_json")
         refuse_options(context, only, "is for a model: name one before the file")
-        typer.echo(_draw_recording(Path(names[0]), transform or _TRANSFORMS, output, axis, start, duration))
+        print_names(_draw_recording(Path(names[0]), transform or _TRANSFORMS, output, axis, start, duration))
         return
     refuse_options(context, ["transform", "axis"], "is for a recording alone: leave out the model")
     if Path(names[0]).suffix not in RECIPE_SUFFIXES:
@@ -159,7 +159,7 @@ def visualize(
     if as_json:
         print_json(_described(names[0], excerpt, files, confidence))
         return
-    typer.echo("\n".join(map(str, files.values())))
+    print_names("\n".join(map(str, files.values())))
     if confidence is not None:
         typer.echo(", ".join(f"{name} {value}" for name, value in confidence.items()), err=True)
 

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,11 @@ class FileJob:
         """
         for track in tracks:
             self._inputs |= _identities(track)
-        check_targets([(track.path, self._paths(track.name, self._names)) for track in tracks], self._inputs)
+        targets = []
+        for track in tracks:
+            with suppress(AudioError):  # `run` names a track whose name is too long.
+                targets.append((track.path, self._paths(track.name, self._names)))
+        check_targets(targets, self._inputs)
 
     def probe(self, track: Track) -> AudioInfo:
         """Properties of a track's file, and of the audio stream that is separated.

@@ -133,7 +133,9 @@ def _search(folder: Path, failure: Failure) -> Iterable[Path]:
 
 def track_name(path: Path) -> str:
     """Name of a file without suffix, and without the `.stem` of a multi-stream file."""
-    return path.stem.removesuffix(".stem") or path.name
+    name = path.stem.removesuffix(".stem")
+    # That of `...wav` would be the folder above.
+    return name if name.strip(".") else path.name
 
 
 def _distinct(tracks: list[Track]) -> list[Track]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,11 @@ from soloist.zoo.cards import megabytes
 FIELDS = ("model", "track", "stem", "ext")
 DEFAULT_TEMPLATE = "{model}/{track}/{stem}.{ext}"
 MULTI_STREAM_TEMPLATE = "{model}/{track}.{ext}"
+
+_LONGEST_NAME = 255
+"""Longest name of a file, bytes (characters on Windows)."""
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?", re.I | re.S)
 
 
 def check_template(template: str, *, one_file_per_stem: bool) -> None:
@@ -47,17 +54,50 @@ def stem_paths(
         extension: Suffix of the format, without the dot.
 
     Raises:
-        UsageError: A path would leave the folder.
+        UsageError: A path would leave the folder, or is a device of Windows there.
+        AudioError: A name is longer than file systems allow, as some tracks make it.
     """
     model = PurePosixPath(model).name or "model"
     paths = {}
     for stem in stems:
         relative = template.format(model=model, track=track, stem=stem, ext=extension)
         path = folder / relative
-        if not path.resolve().is_relative_to(folder.resolve()) or "\0" in relative:
+        if "\0" in relative or not _is_inside(path, folder):
             raise UsageError(f"{relative!r} lies outside the output folder {folder}")
+        if os.name == "nt" and (device := windows_device(relative)):
+            raise UsageError(f"{relative!r}: {device!r} is a device of Windows: take another --template")
+        check_lengths(path, relative)
         paths[stem] = path
     return paths
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path lies in a folder, whatever links are on the way."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def windows_device(relative: str) -> str | None:
+    """Part of a path that Windows takes for a device or a stream of a file, such as `CON` or `aux.wav`."""
+    parts = re.split(r"[/\\]", relative)
+    return next((part for part in parts if _DEVICE.fullmatch(part) or ":" in part), None)
+
+
+def check_lengths(path: Path, relative: str) -> None:
+    """Refuse names that no file can have, before anything is separated.
+
+    Raises:
+        AudioError: Names the longest name.
+    """
+    longest = max((part for part in Path(relative).parts), key=_length, default="")
+    if _length(longest) > _LONGEST_NAME:
+        raise AudioError(
+            f"{path}: a name of {_length(longest)} bytes is too long, {_LONGEST_NAME} are possible: "
+            "take another --template"
+        )
+
+
+def _length(name: str) -> int:
+    return len(name) if os.name == "nt" else len(os.fsencode(name))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class FT2D(RepetitionSeparator):
         Northwestern University, 2019, chapter 2.
     """
 
+    channels_apart = True
+
     def __init__(
         self,
         *,

@@ -41,6 +41,8 @@ class HPSS(MaskSeparator):
         signals", ISMIR 2014.
     """
 
+    channels_apart = True
+
     def __init__(
         self,
         *,

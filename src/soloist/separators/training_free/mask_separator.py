@@ -16,6 +16,9 @@ from soloist.transforms import STFT, Window
 
 MaskType = Literal["soft", "hard"]
 
+_MOST_AT_ONCE = 1 << 22
+"""Samples of all channels whose spectra are held at once: a fifth of a gigabyte or so."""
+
 
 def frame_length(sample_rate: int, seconds: float) -> int:
     """The power of two, in samples, that is nearest to a duration (in octaves); at least 16."""
@@ -36,7 +39,8 @@ def numbered_sources(count: int) -> tuple[str, ...]:
 class MaskSeparator(Separator):
     """Masks the STFT of the mixture by a rule on magnitudes; the phase stays.
 
-    A subclass implements `masks`, or `spectrum_masks` for a rule that needs phases.
+    A subclass implements `masks`, or `spectrum_masks` for a rule that needs phases. If its rule takes each
+    channel by itself, it sets `channels_apart`: many channels then cost time, not memory.
 
     Args:
         sources: Names of the sources, in the order of the masks.
@@ -47,6 +51,8 @@ class MaskSeparator(Separator):
         window: Name of the window.
         ordered: True if the order of the sources is fixed.
     """
+
+    channels_apart = False
 
     def __init__(
         self,
@@ -69,6 +75,8 @@ class MaskSeparator(Separator):
 
     def estimate(self, mixture: Tensor) -> Tensor:
         """Mask a mixture `(batch, channels, samples)` into `(batch, sources, channels, samples)`."""
+        if self.channels_apart and mixture.shape[1] > (few := channels_at_once(mixture)):
+            return torch.cat([self.estimate(part) for part in mixture.split(few, dim=1)], dim=2)
         spectrum = self.stft(mixture)
         masks = self.spectrum_masks(spectrum)
         return self.synthesize((spectrum * mask for mask in masks.unbind(1)), mixture.shape[-1])
@@ -171,6 +179,11 @@ class RepetitionSeparator(MaskSeparator):
     def background(self, magnitudes: Tensor) -> Tensor:
         """Soft mask of the repeating part, a new tensor of the shape of `magnitudes`."""
         raise NotImplementedError(f"{type(self).__name__} does not implement background")
+
+
+def channels_at_once(mixture: Tensor) -> int:
+    """Channels of a mixture `(batch, channels, samples)` whose spectra fit a bounded memory; at least one."""
+    return max(1, _MOST_AT_ONCE // (mixture.shape[0] * mixture.shape[2]))
 
 
 def nearest_bin(stft: STFT, frequency: float, sample_rate: int) -> int:

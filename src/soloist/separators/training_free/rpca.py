@@ -37,6 +37,8 @@ class RPCA(RepetitionSeparator):
         corrupted low-rank matrices", arXiv:1009.5055, 2010.
     """
 
+    channels_apart = True
+
     def __init__(
         self,
         *,

@@ -10,7 +10,7 @@ from torch import Tensor
 from soloist.errors import UsageError
 from soloist.separators.separator import Separator
 from soloist.separators.training_free.hpss import HPSS
-from soloist.separators.training_free.mask_separator import frame_length
+from soloist.separators.training_free.mask_separator import channels_at_once, frame_length
 
 
 class TwoStageHPSS(Separator):
@@ -95,6 +95,9 @@ class TwoStageHPSS(Separator):
 
     def _harmonic(self, stage: HPSS, mixture: Tensor, first_bin: int = 0) -> Tensor:
         """Harmonic part of a stage, `(batch, channels, samples)`, from a bin up."""
+        if mixture.shape[1] > (few := channels_at_once(mixture)):
+            parts = [self._harmonic(stage, part, first_bin) for part in mixture.split(few, dim=1)]
+            return torch.cat(parts, dim=1)
         spectrum = stage.stft(mixture)
         mask = stage.harmonic_mask(spectrum.abs())
         mask[..., :first_bin, :] = 0
