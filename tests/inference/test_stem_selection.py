@@ -31,12 +31,22 @@ def test_a_stem_and_everything_else_add_up():
     np.testing.assert_allclose(stems.sum(axis=0), MIXTURE, atol=1e-6)
 
 
+def test_everything_without_some_stems_is_one_stem():
+    selection = StemSelection(without=("drums", "bass"))
+    assert selection.names(SOURCES) == ("no_drums_bass",)
+    (stem,) = selection.select(MIXTURE, ESTIMATES, SOURCES)
+    np.testing.assert_allclose(stem + ESTIMATES[1] + ESTIMATES[2], MIXTURE, atol=1e-6)
+    with pytest.raises(UsageError, match="the only stem"):
+        StemSelection(without=("drums",), residual=True)
+
+
 @pytest.mark.parametrize(
     ("selection", "needed"),
     [
         (StemSelection(), SOURCES),
         (StemSelection(stems=("bass", "vocals"), residual=True), ("bass", "vocals")),
         (StemSelection(complement_of="drums"), ("drums",)),
+        (StemSelection(without=("drums", "bass")), ("drums", "bass")),
         (StemSelection(stems=("bass",), consistency="mixture"), SOURCES),
     ],
 )

@@ -1,5 +1,6 @@
 from .blocks import Audio as Audio
 from .blocks import cut_blocks as cut_blocks
+from .blocks import share_blocks as share_blocks
 from .blocks import to_channels as to_channels
 from .decoder import AudioInfo as AudioInfo
 from .decoder import Remarks as Remarks

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 Audio = NDArray[np.float32]
 """Samples `(..., channels, samples)`, nominally in [-1, 1]."""
@@ -41,6 +45,28 @@ def cut_blocks(parts: Iterable[Audio], length: int) -> Iterator[Audio]:
                 pending, count = [], 0
     if pending:
         yield np.concatenate(pending, axis=1)
+
+
+def share_blocks(blocks: Iterable[T], count: int) -> list[Iterator[T]]:
+    """The same stream so many times; what all copies have passed is let go at once.
+
+    `itertools.tee` keeps up to 57 blocks that are passed.
+    """
+    iterator = iter(blocks)
+    waiting = [deque[T]() for _ in range(count)]
+
+    def copy(queue: deque[T]) -> Iterator[T]:
+        while True:
+            if not queue:
+                try:
+                    block = next(iterator)
+                except StopIteration:
+                    return
+                for each in waiting:
+                    each.append(block)
+            yield queue.popleft()
+
+    return [copy(queue) for queue in waiting]
 
 
 def to_channels(audio: Audio, channels: int) -> Audio:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from soloist.errors import SoloistError, UsageError, one_line
 from soloist.inference.calibration import Calibration, Trial, save_calibration
-from soloist.inference.chunk_estimator import make_estimate
 from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
 from soloist.resources import Processes, measure_time, peak_memory, resident_memory
 from soloist.separators import Chunking, Level, Separator
+from soloist.separators.chunk_estimator import make_estimate
 from soloist.zoo import load
 from soloist.zoo.cards import is_known, own_name
 from soloist.zoo.speeds import save_speed

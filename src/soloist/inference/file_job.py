@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,7 +29,6 @@ from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
-from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.outputs import DiskSpace, stem_paths
@@ -37,11 +36,13 @@ from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_selection import NullTest
 from soloist.inference.stream import measure_level, separate_stream
-from soloist.inference.track_report import MeanConfidence, TrackReport
+from soloist.inference.track_report import MeanConfidence, PartsProgress, Progress, TrackReport, watch
 from soloist.input_files import Identity, identify_all, protect
-from soloist.separators import Chunking, Separator
+from soloist.separators import Chunking, CompositeSeparator, Separator
+from soloist.separators.composite_separator import leaves, model_hash
 from soloist.zoo import card_of, load
 from soloist.zoo.cards import own_name
+from soloist.zoo.composition_files import find_composition
 
 MIXTURE = "mixture"
 
@@ -52,9 +53,6 @@ _SAME_LENGTH = 0.1
 """Largest difference of stems without a record from the recording's length, s."""
 
 _log = logging.getLogger(__name__)
-
-Progress = Callable[[float, float], None]
-"""Callback that receives the seconds done and the seconds in all."""
 
 
 class FileJob:
@@ -72,6 +70,9 @@ class FileJob:
     def __init__(self, model: str, settings: FileSettings) -> None:
         self.model = own_name(model)
         self.settings = settings
+        composition = find_composition(self.model)
+        self._label = self.model if composition is None else composition.label
+        self._folder_name = self.model if composition is None else composition.name
         self._any_rate = card_of(model).sample_rate is None
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         self._model_hash = ""
@@ -169,9 +170,10 @@ class FileJob:
             selection = self.settings.selection
             selection.check(separator.sources)
             # The hash of the whole model: a stem is the same whichever others are made.
-            self._model_hash = self._model_hash or content_hash(separator)
+            self._model_hash = self._model_hash or model_hash(separator)
             separator = separator.only(selection.needed(separator.sources))
-            self.settings.stream.chunking(separator)
+            for part in leaves(separator):
+                self.settings.stream.chunking(part)
             engines = EngineSelection(separator, self.settings.engine, self.settings.device)
             self._loaded = (overrides, separator, engines)
         return self._loaded[1:]
@@ -238,7 +240,7 @@ class FileJob:
         placement = self._place(track, info, record)
         return TrackReport(
             Path(track.label),
-            self.model,
+            self._label,
             placement.stems,
             self.duration_of(info),
             device=engine.device,
@@ -283,7 +285,7 @@ class FileJob:
             InputFile.of(track.path, track.alias),
             settings.start,
             settings.duration,
-            self.model,
+            self._label,
             self._model_hash,
             json.loads(json.dumps(values)),
         )
@@ -304,7 +306,7 @@ class FileJob:
         return stem_paths(
             self.settings.folder,
             self.settings.path_template,
-            model=self.model,
+            model=self._folder_name,
             track=track,
             stems=stems,
             extension=self.settings.write.extension,
@@ -336,15 +338,22 @@ class FileJob:
         remarks: Remarks,
     ) -> Iterator[Audio]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
-        separator, duration = self.separator_for(info), self.duration_of(info)
+        separator, blocks = self.separator_for(info), self._read(track, remarks)
+        heard = None
+        if isinstance(separator, CompositeSeparator) and separator.one_by_one:
+            # The first part reads the whole file: progress is that of all parts.
+            heard = PartsProgress(len(list(leaves(separator))), self.duration_of(info), progress)
+        else:
+            blocks = watch(blocks, info.sample_rate, self.duration_of(info), progress)
         pairs = separate_stream(
             separator,
-            _watch(self._read(track, remarks), info.sample_rate, duration, progress),
+            blocks,
             info.sample_rate,
             engine=selected.engine,
-            level=measure_level(self._read(track)) if separator.normalization == "track" else None,
+            level=measure_level(self._read(track)) if separator.measures_track else None,
             settings=replace(self.settings.stream, batch_size=selected.batch_size),
             note=confidence.note,
+            heard=heard,
         )
         for mixture, estimates in pairs:
             stems = self.settings.selection.select(mixture, estimates, separator.sources)
@@ -389,15 +398,3 @@ def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:
         "losses": tuple(named[count:]),
         "truncation": truncation or None,
     }
-
-
-def _watch(
-    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
-) -> Iterator[Audio]:
-    """Pass blocks on and report the progress."""
-    done = 0
-    for block in blocks:
-        yield block
-        done += block.shape[1]
-        if progress is not None:
-            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))

@@ -27,16 +27,20 @@ class StemSelection:
         consistency: "mixture" adds an equal share of the residual to each estimate, so that the estimates
             add up to the mixture (Wisdom et al., "Differentiable consistency constraints for improved
             deep speech enhancement", ICASSP 2019); "none" changes nothing.
+        without: Sources that the one stem leaves out, which is everything else.
     """
 
     stems: tuple[str, ...] = ()
     complement_of: str | None = None
     residual: bool = False
     consistency: Consistency = "none"
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stems and self.complement_of:
             raise UsageError("--stems and --two-stems exclude each other")
+        if self.without and (self.stems or self.complement_of or self.residual):
+            raise UsageError("all but some stems is the only stem: it has no stems and no residual beside it")
 
     def check(self, sources: Sequence[str]) -> None:
         """Refuse a source that a model does not have.
@@ -44,7 +48,7 @@ class StemSelection:
         Raises:
             UsageError: Names the model's sources.
         """
-        for name in (*self.stems, *filter(None, [self.complement_of])):
+        for name in (*self.stems, *self.without, *filter(None, [self.complement_of])):
             if name not in sources:
                 raise UsageError(f"the model has no stem {name!r}; it has {', '.join(sources)}")
 
@@ -52,6 +56,8 @@ class StemSelection:
         """Names of the selected stems, in order."""
         if self.complement_of:
             chosen: tuple[str, ...] = (self.complement_of, f"no_{self.complement_of}")
+        elif self.without:
+            chosen = (f"no_{'_'.join(self.without)}",)
         else:
             chosen = self.stems or tuple(sources)
         return (*chosen, RESIDUAL) if self.residual else chosen
@@ -60,7 +66,7 @@ class StemSelection:
         """Names of the sources whose estimates the selected stems are made of."""
         if self.consistency == "mixture":
             return tuple(sources)
-        return (self.complement_of,) if self.complement_of else self.stems or tuple(sources)
+        return (self.complement_of,) if self.complement_of else self.without or self.stems or tuple(sources)
 
     def select(self, mixture: Audio, estimates: Audio, sources: Sequence[str]) -> Audio:
         """Selected stems `(stems, channels, samples)`.
@@ -72,8 +78,10 @@ class StemSelection:
         """
         if self.consistency == "mixture":
             estimates = estimates + (mixture - estimates.sum(axis=0)) / len(sources)
-        wanted = (self.complement_of,) if self.complement_of else self.stems or tuple(sources)
+        wanted = (self.complement_of,) if self.complement_of else self.without or self.stems or tuple(sources)
         chosen = estimates[[list(sources).index(name) for name in wanted]]
+        if self.without:
+            return (mixture - chosen.sum(axis=0))[None]
         if self.complement_of:
             chosen = np.concatenate([chosen, mixture[None] - chosen])
         if self.residual:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,12 +13,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.audio import Audio, resample_blocks
+from soloist.audio import Audio, resample_blocks, share_blocks
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
-from soloist.inference.chunk_estimator import make_estimate, outside_of
-from soloist.inference.engines import Engine, TorchEngine
-from soloist.separators import Chunking, Level, Note, Separator, separate_blocks
+from soloist.inference.composite_streams import combine_streams
+from soloist.inference.engines import CompositeEngine, Engine, make_engine
+from soloist.separators import Chunking, CompositeSeparator, Level, Note, Separator, separate_blocks
+from soloist.separators.chunk_estimator import make_estimate, outside_of
 
 SHIFT_SECONDS = 0.5
 """Largest shift of a pass before the start of the track, s, as in Demucs."""
@@ -76,6 +76,7 @@ def separate_stream(
     level: Level | None = None,
     settings: StreamSettings | None = None,
     note: Note | None = None,
+    heard: Callable[[float], None] | None = None,
 ) -> Iterator[tuple[Audio, Audio]]:
     """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
 
@@ -87,17 +88,25 @@ def separate_stream(
         level: Level of the whole track, for a separator normalised by the track (`measure_level`).
         settings: Chunks, overlap, shifts, batches.
         note: Callback that receives the clustering confidence of each chunk.
+        heard: Callback that receives the seconds of each block that a part of a composite separator, or the
+            separator itself, has taken.
 
     Yields:
         Pairs of a block of the mixture `(channels, samples)` and its estimates
         `(sources, channels, samples)`: aligned, at the rate and of the total length of the input.
     """
     settings = settings or StreamSettings()
-    begin = partial(_Pass, separator, engine or TorchEngine(separator), level, settings, note)
+    engine = engine or make_engine("torch", separator)
     memory = _Memory(blocks)
     at_model_rate = resample_blocks(iter(memory), sample_rate, separator.sample_rate)
-    estimates = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
-    folded = (rearrange(block[0].numpy(), "s c t -> (s c) t") for block in estimates)
+    if isinstance(separator, CompositeSeparator) and isinstance(engine, CompositeEngine):
+        estimates = _combine(separator, engine, at_model_rate, level, settings, note, heard)
+    else:
+        at_model_rate = _count(at_model_rate, separator.sample_rate, heard)
+        begin = partial(_Pass, separator, engine, level, settings, note)
+        passes = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
+        estimates = (block[0].numpy() for block in passes)
+    folded = (rearrange(block, "s c t -> (s c) t") for block in estimates)
     for block in resample_blocks(folded, separator.sample_rate, sample_rate):
         # The resampler may return a few samples too many.
         mixture = memory.recall(min(block.shape[1], memory.available))
@@ -107,6 +116,47 @@ def separate_stream(
     if memory.available:
         mixture = memory.recall(memory.available)
         yield mixture, np.zeros((len(separator.sources), *mixture.shape), np.float32)
+
+
+def _combine(
+    separator: CompositeSeparator,
+    engine: CompositeEngine,
+    blocks: Iterable[Audio],
+    level: Level | None,
+    settings: StreamSettings,
+    note: Note | None,
+    heard: Callable[[float], None] | None,
+) -> Iterator[Audio]:
+    """Estimates of a composite separator; each part has chunks, shifts and a level as if it were alone."""
+
+    def separate(place: int, stream: Iterable[Audio], level: Level | None) -> Iterator[Audio]:
+        part, running = separator.parts[place], engine.part(place)
+        pairs = separate_stream(
+            part,
+            stream,
+            separator.sample_rate,
+            engine=running,
+            level=level,
+            settings=settings,
+            note=note,
+            heard=heard,
+        )
+        yield from (estimates for _, estimates in pairs)
+        # Nothing but the engine may hold the weights that it releases.
+        del pairs, running
+        engine.release(place)
+
+    return combine_streams(separator, blocks, separate, level, measure_level)
+
+
+def _count(
+    blocks: Iterable[Audio], sample_rate: int, heard: Callable[[float], None] | None
+) -> Iterator[Audio]:
+    """Pass blocks on and report the seconds of each."""
+    for block in blocks:
+        yield block
+        if heard is not None:
+            heard(block.shape[1] / sample_rate)
 
 
 def measure_level(blocks: Iterable[Audio]) -> Level:
@@ -206,7 +256,7 @@ def _average_shifts(
 ) -> Iterator[Tensor]:
     """Average passes over the same stream, each of which begins at another shift."""
     passes = [begin(delay) for delay in settings.delays(separator.sample_rate)]
-    copies = itertools.tee(blocks, settings.shifts)
+    copies = share_blocks(blocks, settings.shifts)
     streams = [one.run(copy) for one, copy in zip(passes, copies, strict=True)]
     if settings.shifts == 1:
         yield from streams[0]

@@ -1,15 +1,20 @@
-"""Report of a separated track, with the mean confidence of its chunks."""
+"""Report of a separated track, with the mean confidence of its chunks, and its progress."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from soloist.audio import Audio
 from soloist.separators.separator import Confidence
+
+Progress = Callable[[float, float], None]
+"""Callback that receives the seconds done and the seconds in all."""
 
 
 @dataclass(frozen=True)
@@ -98,3 +103,29 @@ class MeanConfidence:
             name: float(torch.tensor(values, dtype=torch.float64).mean()) if values else None
             for name, values in self._noted.items()
         }
+
+
+def watch(
+    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
+) -> Iterator[Audio]:
+    """Pass blocks on and report the progress."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += block.shape[1]
+        if progress is not None:
+            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))
+
+
+class PartsProgress:
+    """Callback that reports the progress of models of which each separates the whole recording by itself."""
+
+    def __init__(self, models: int, duration: float | None, progress: Progress | None) -> None:
+        self._models, self._duration, self._progress = models, duration, progress
+        self._done = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        """Add the seconds that a model has taken."""
+        self._done += seconds / self._models
+        if self._progress is not None:
+            self._progress(self._done, max(self._duration or 0.0, self._done))

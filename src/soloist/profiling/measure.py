@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from soloist.inference import Engine, find_device, make_engine
-from soloist.inference.chunk_estimator import make_estimate
 from soloist.profiling.operations import count_operations
 from soloist.resources import TimedRuns, measure_time, peak_tensor_memory, within_memory
 from soloist.separators import Chunking, Level, Separator, separate_blocks
+from soloist.separators.chunk_estimator import make_estimate
 
 LONGEST_TRAINED = 10.0
 """Longest mixtures on which training is measured, in s: no recipe draws longer ones."""

@@ -1,8 +1,14 @@
+from .chain import Chain as Chain
+from .chain import ChainStep as ChainStep
 from .chunked_separation import separate_blocks as separate_blocks
 from .chunked_separation import separate_chunked as separate_chunked
 from .chunking import Chunking as Chunking
 from .clustering_separator import ClusteringSeparator as ClusteringSeparator
 from .combined_separator import CombinedSeparator as CombinedSeparator
+from .composite_plans import EnsembleMethod as EnsembleMethod
+from .composite_separator import CompositeSeparator as CompositeSeparator
+from .composite_separator import PartRunner as PartRunner
+from .ensemble import Ensemble as Ensemble
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
 from .hybrid_separator import HybridSeparator as HybridSeparator
 from .oracles import ORACLES as ORACLES

@@ -235,6 +235,11 @@ class Separator(nn.Module):
         """
         return 1 / len(self.sources)
 
+    @property
+    def measures_track(self) -> bool:
+        """True if the level of a whole recording must be known before it is separated."""
+        return self.normalization == "track"
+
     def only(self, sources: Sequence[str]) -> Separator:
         """A separator with these sources and the same estimates of them, as cheap as can be had.
 

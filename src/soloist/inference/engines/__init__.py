@@ -5,14 +5,16 @@ The packages of an engine are imported when it is made.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import Literal, get_args
 
 from soloist.errors import UsageError
+from soloist.inference.engines.composite_engine import CompositeEngine
 from soloist.inference.engines.engine import Engine, Estimate
 from soloist.inference.engines.graph_engines import GraphEngine, OnnxRuntimeEngine, OpenVINOEngine
 from soloist.inference.engines.pytorch import TorchEngine, find_device
-from soloist.separators import Separator
+from soloist.separators import CompositeSeparator, Separator
 
 EngineName = Literal["torch", "openvino", "onnxruntime"]
 
@@ -40,6 +42,9 @@ def make_engine(
         UsageError: The engine or the device does not exist, the engine is not installed, or it cannot run the
             separator.
     """
+    if isinstance(separator, CompositeSeparator):
+        make = partial(make_engine, name, device=device, threads=threads)
+        return CompositeEngine(separator, make, name, find_device(device))
     if name == "torch":
         return TorchEngine(separator, device)
     if name not in _GRAPH_ENGINES:
@@ -58,6 +63,7 @@ def installed_engines() -> tuple[EngineName, ...]:
 
 __all__ = [
     "ENGINES",
+    "CompositeEngine",
     "Engine",
     "EngineName",
     "Estimate",

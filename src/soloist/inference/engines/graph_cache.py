@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from soloist import __version__
 from soloist.files import home, scratch_folder
+from soloist.separators.content_hash import content_hash
 
 _KEPT = 64
 _log = logging.getLogger(__name__)
@@ -87,29 +86,6 @@ def fingerprint(module: nn.Module, *others: object) -> str:
         *others: Further values that the graph depends on, hashed by their `repr`.
     """
     return content_hash(module, __version__, torch.__version__, others)
-
-
-def content_hash(module: nn.Module, *others: object) -> str:
-    """Hash of a module's weights and plain attributes, and of the `repr` of further values."""
-    digest = hashlib.sha256(repr(others).encode())
-    for name, part in module.named_modules():
-        plain = {key: value for key, value in sorted(vars(part).items()) if _is_plain(value)}
-        digest.update(repr((name, type(part).__qualname__, plain)).encode())
-    for name, tensor in _tensors(module):
-        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
-    return digest.hexdigest()[:32]
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(_is_plain(part) for part in value)
-    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _name(key: str, content: bytes) -> str:

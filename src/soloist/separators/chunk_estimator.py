@@ -1,4 +1,4 @@
-"""Adapters between a stream of chunks and an engine: silence, level, channels."""
+"""Adapters between a stream of chunks and an estimator: silence, level, channels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from einops import rearrange
 from torch import Tensor
 
 from soloist.estimation import align_sources
-from soloist.inference.engines import Estimate
-from soloist.separators import Level, Separator
+from soloist.separators.chunked_separation import Estimate
+from soloist.separators.separator import Level, Separator
 
 
 def make_estimate(
