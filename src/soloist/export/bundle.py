@@ -15,7 +15,7 @@ from soloist.files import is_utf8, json_text
 from soloist.folders import check_free, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
 from soloist.resources import import_extra
-from soloist.separators import Separator
+from soloist.separators import Ensemble, Separator
 from soloist.zoo import Card
 
 CARD = "model.json"
@@ -56,6 +56,8 @@ def export(
         ExportError: The separator cannot be exported, or the exported file computes something else.
     """
     form = find_format(to)
+    if isinstance(separator, Ensemble):
+        separator = separator.fused()
     if separator.graph is None:
         raise UsageError(f"{card.name} has no network, so there is nothing to export")
     if chunk is not None and not chunk > 0:

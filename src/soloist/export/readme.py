@@ -18,6 +18,12 @@ _SEEN = {
     "magnitude": "the magnitudes, a plane for each channel",
     "decibels": "20 log10 of the magnitudes, but of no less than 1e-4, a plane for each channel",
 }
+_FROM_MEMBERS = (
+    "The file holds several networks side by side, the `members` in model.json: give each the inputs that it "
+    "takes alone, in this order, and make its estimates of its outputs; then average the estimates of each "
+    "source by the `weights`."
+)
+
 _FROM_SPECTROGRAM = (
     "Make estimates of the output as `separator` in model.json says (mode, masks, filter), and synthesise."
 )
@@ -89,7 +95,9 @@ def _around_a_network(stated: Mapping[str, Any]) -> Iterator[str]:
         yield _NORMALIZED.format(what=what, count=len(stated["sources"]))
     arguments = stated["separator"]["init_args"]
     kind = stated["inputs"][0]["axes"]
-    if "frames" in kind:
+    if "members" in arguments:
+        yield _FROM_MEMBERS
+    elif "frames" in kind:
         yield f"Analyse it by the `transform` in model.json; give {_SEEN[arguments['representation']]}."
         yield _FROM_SPECTROGRAM
     elif "slices" in kind:

@@ -14,6 +14,7 @@ from soloist.separators import Chunking, Separator
 from soloist.training import RECIPES, RunFolder, read_recipe
 from soloist.zoo import Quality, card_of, find, load, models
 from soloist.zoo.cards import WEIGHTS, is_known, own_name
+from soloist.zoo.composition_files import find_composition
 
 _RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -78,6 +79,8 @@ def load_subject(name: str) -> Subject:
         separator = read_recipe(name).build_separator().eval()
         return _subject(name, separator, _size_as_saved(separator))
     separator = load(model)
+    if find_composition(model) is not None:
+        return _subject(name, separator, _size_as_saved(separator))
     weights = (find(model).folder if isinstance(model, str) else model) / WEIGHTS
     size = weights.stat().st_size if weights.is_file() else 0
     return _subject(name, separator, size, card_of(model).quality)
@@ -94,6 +97,8 @@ def find_model(name: str) -> str | Path | None:
     recipes = {file.stem for file in RECIPES.glob("*.yaml")}
     if is_known(name):
         return own_name(name)
+    if name not in recipes and find_composition(name) is not None:
+        return name
     if path.is_dir():
         return RunFolder(path).model if RunFolder(path).recipe.is_file() else path
     if path.is_file() and path.suffix not in _RECIPE_SUFFIXES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from torch import Tensor
 from soloist.config import ImportedCode, check, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
-from soloist.files import TRAINED, expand_home, is_utf8, some
+from soloist.files import is_utf8, some
 from soloist.folders import check_free, whole_folder
 from soloist.separators import Separator, build_separator
-from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find, is_known
-from soloist.zoo.published_files import is_name
+from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find
+from soloist.zoo.composition_files import find_composition
+from soloist.zoo.composition_loading import composition_config, load_composition
+from soloist.zoo.model_paths import as_folder, card_at
 
 _IMPORTS = "imports"
 
@@ -33,7 +36,8 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
     """Load a separator, in eval mode.
 
     Args:
-        name_or_path: Name of a model, or folder of a model or of its training.
+        name_or_path: Name of a model, or folder of a model or of its training; or an ensemble or a chain:
+            names with commas between them, or a YAML file (see `docs/ensembles.md`).
         trust: Run the code in the model folder, if any, without asking; see `soloist.config.imports`.
         **overrides: Arguments that replace those of the configuration (`sample_rate=8000`); only for a
             separator without weights.
@@ -43,7 +47,9 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
         ConfigError: The configuration is not valid, or an override is not an argument of the separator.
         UsageError: An override was given for a model with weights, or the code is not trusted.
     """
-    if (folder := _as_folder(name_or_path)) is None:
+    if (composition := find_composition(name_or_path)) is not None:
+        return load_composition(composition, partial(load, trust=trust), overrides)
+    if (folder := as_folder(name_or_path)) is None:
         card = find(str(name_or_path))
         if card.config is not None:
             init_args = {**card.config.get("init_args", {}), **overrides}
@@ -131,18 +137,15 @@ def copy_model(
 
 
 def card_of(name_or_path: str | Path) -> Card:
-    """Read the card of a model by its name or its folder.
+    """Read the card of a model by its name or its folder; make one for an ensemble or a chain.
 
     Raises:
         ModelError: The model is unknown, or the folder has no card.
         ConfigError: The folder's card is not valid.
+        UsageError: The models of an ensemble or a chain do not go together.
     """
-    folder = _as_folder(name_or_path)
-    if folder is None:
-        return find(str(name_or_path))
-    if not (folder / CARD).is_file():
-        raise ModelError(f"{folder} is not a model folder: {CARD} is missing")
-    return Card.read(folder / CARD)
+    composition = find_composition(name_or_path)
+    return card_at(name_or_path) if composition is None else composition.card
 
 
 def config_of(name_or_path: str | Path) -> dict[str, Any]:
@@ -152,7 +155,9 @@ def config_of(name_or_path: str | Path) -> dict[str, Any]:
         ModelError: The model is unknown or not on disk.
         ConfigError: The configuration is not valid.
     """
-    if (folder := _as_folder(name_or_path)) is None:
+    if (composition := find_composition(name_or_path)) is not None:
+        return composition_config(composition, config_of)
+    if (folder := as_folder(name_or_path)) is None:
         card = find(str(name_or_path))
         if card.config is not None:
             return card.config
@@ -190,27 +195,6 @@ def remove(name: str) -> Path:
     except OSError as error:
         raise ModelError(f"cannot remove {folder}: {one_line(error)}") from error
     return folder
-
-
-def _as_folder(name_or_path: str | Path) -> Path | None:
-    """Return the model folder of a path; None for the name of a model.
-
-    A known name wins over a folder of that name in the working folder, to which stems are often written. The
-    folder of a training stands for the model in it.
-    """
-    path = expand_home(name_or_path)
-    if isinstance(name_or_path, str) and (
-        is_known(name_or_path) or (is_name(name_or_path) and not path.exists())
-    ):
-        return None
-    if path.is_file():
-        raise ModelError(
-            f"{path} is a file, not a model folder; import it first: soloist models import {path}"
-        )
-    if not path.is_dir():
-        raise ModelError(f"there is no model folder {path}")
-    trained = path / TRAINED
-    return trained if (trained / CARD).is_file() and not (path / CARD).is_file() else path
 
 
 def read_config(folder: Path, *, trust: bool = False) -> dict[str, Any]:
