@@ -30,6 +30,7 @@ from soloist.inference import (
 from soloist.resources import peak_memory, process_age, return_memory_at_once
 from soloist.zoo import Card, card_of
 from soloist.zoo.cards import WEIGHTS, is_known, own_name
+from soloist.zoo.composition_files import find_composition
 
 STANDARD_INPUT = "-"
 
@@ -48,6 +49,7 @@ class ConsoleBatch:
     Args:
         settings: Selection, format and place of the stems.
         model: Name or path of the model; None for the best on disk, else one that is downloaded.
+        choice: Reason why this model was chosen, if the user did not.
         may_fetch: Download the default model if none is on disk.
         page: Write a page with a mixer beside the stems of each input.
         threads: Processor threads; None for all.
@@ -61,6 +63,7 @@ class ConsoleBatch:
         settings: FileSettings,
         *,
         model: str | None = None,
+        choice: str = "",
         may_fetch: bool = True,
         page: bool = False,
         threads: int | None = None,
@@ -72,11 +75,11 @@ class ConsoleBatch:
             torch.set_num_threads(threads)
         self._settings, self._page = settings, page
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
-        self._model, self._choice = own_name(model or ""), ""
+        self._model, self._choice = own_name(model or ""), f", {choice}" if choice else ""
         if model is None:
             default = fetch_default(quiet=quiet, fetch=may_fetch)
             self._model, self._choice = default.name, f", {default.reason}"
-        self._card = card_of(self._model)
+        self._card, self._composition = card_of(self._model), find_composition(self._model)
         self._lost = 0
         self._console = Console(stderr=True, emoji=False)
         if not self._card.parameters:
@@ -85,14 +88,22 @@ class ConsoleBatch:
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Separate all inputs; True without failures."""
-        if not self._card.on_disk and not Path(self._model).exists():
-            fetch(self._model, quiet=self._quiet or self._as_json)
+        self._fetch_missing()
         batch = Batch(self._model, self._settings)
         with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
             failures = batch.run(tracks, self._report, self._report_failure, progress) + self._lost
         if failures and len(tracks) + self._lost > 1:
             self._say(f"{failures} of {len(tracks) + self._lost} inputs failed", always=True)
         return not failures
+
+    def _fetch_missing(self) -> None:
+        """Download what is not on disk."""
+        if self._composition is not None:
+            names = [card.name for card in self._composition.missing]
+        else:
+            names = [] if self._card.on_disk or Path(self._model).exists() else [self._model]
+        for name in names:
+            fetch(name, quiet=self._quiet or self._as_json)
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Report what `run` would do and take; True if every input can be read and fits."""
@@ -236,16 +247,21 @@ class ConsoleBatch:
             self._say(f"soloist: {named(report.truncation)}; the stems end there", always=True)
 
     def _report_plan(self, plan: TrackReport, expected: DryRunReport | None, start: float | None) -> None:
-        card, weights = self._card, _weights_size(self._model, self._card)
+        card, parts = self._card, {self._model: self._card}
+        if self._composition is not None:
+            parts = self._composition.leaf_cards
+        weights = sum(_weights_size(name, part) for name, part in parts.items())
         if self._as_json:
             values = plan.as_dict()
             shown = {name: values[name] for name in _PLANNED} | (expected.as_dict() if expected else {})
             started = None if start is None else round(start, 3)
-            about = {
+            about: dict[str, object] = {
                 "licence": card.licence.stated,
                 "weights_mb": round(weights, 3),
                 "start_seconds": started,
             }
+            if self._composition is not None:
+                about["models"] = [_about_part(name, part) for name, part in parts.items()]
             typer.echo(json_text(shown | about | {"ok": True, "dry_run": True}))
             return
         if expected is None:
@@ -259,6 +275,9 @@ class ConsoleBatch:
         )
         if card.parameters:
             typer.echo(f"  weights: {weights:.1f} MB, licence: {card.licence.stated}")
+        if self._composition is not None:
+            for line in self._composition.describe():
+                typer.echo(printable(f"  {line}"))
         if plan.track_line:
             typer.echo(f"  {named(plan.track_line)}")
         for path in dict.fromkeys(plan.stems.values()):
@@ -302,6 +321,12 @@ def _weights_size(model: str, card: Card) -> float:
     # A known name takes precedence over a folder of that name, as in `load`.
     path = (card.folder if is_known(model) else expand_home(model)) / WEIGHTS
     return path.stat().st_size / 1e6 if path.is_file() else 0.0
+
+
+def _about_part(name: str, card: Card) -> dict[str, object]:
+    """Facts about a model of an ensemble or a chain, for JSON."""
+    size = round(_weights_size(name, card), 3)
+    return {"model": name, "licence": card.licence.stated, "weights_mb": size}
 
 
 def _short(name: str) -> str:

@@ -34,13 +34,22 @@ _SHOWN = 3
 
 
 def check_model(name: str) -> None:
-    """Refuse a name that is neither a known model nor a file or folder.
+    """Refuse a name that is neither a known model nor a file or folder; of an ensemble or a chain, each one.
 
     Raises:
+        ConfigError: The file of an ensemble or a chain is not valid.
+        UsageError: Its models do not go together.
         ModelError: There is no such model; the message has the nearest name, or models that do the job of
             another program's model.
     """
-    if not expand_home(name).exists():
+    from soloist.zoo.composition_files import find_composition
+
+    if (composition := find_composition(name)) is not None:
+        for leaf in composition.leaves:
+            check_model(leaf)
+        # Finds out whether the models go together, from their cards.
+        assert composition.sources
+    elif not expand_home(name).exists():
         check_known(name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,7 +38,18 @@ def separate(
             "--model",
             "-m",
             "-n",
-            help="Name (see: soloist models) or a model folder; default: the best on disk, else a download.",
+            help=(
+                "Name (see: soloist models) or a model folder; an ensemble: A,B,C, median:A,B (or max, min) "
+                "or its YAML file; default: the best on disk, else a download."
+            ),
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(
+            help="Models one after the other: band, drums, karaoke, podcast, or a YAML file.",
+            metavar="NAME|FILE",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -48,6 +60,14 @@ def separate(
     two_stems: Annotated[
         str | None,
         typer.Option(help="One stem, and everything else as no_STEM.", metavar="STEM", rich_help_panel=_WHAT),
+    ] = None,
+    without: Annotated[
+        str | None,
+        typer.Option(
+            help="One file of all but these stems, by the cheapest model that knows them (or -m, --chain).",
+            metavar="STEM,...",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     residual: Annotated[
         bool,
@@ -227,6 +247,8 @@ def separate(
     `soloist separate song.mp3`
 
     `soloist separate --two-stems vocals --format flac album/`
+
+    `soloist separate --without drums,bass album/`
     """
     if list_models:
         from soloist.cli.models import app
@@ -237,8 +259,17 @@ def separate(
         raise UsageError("name at least one file, folder or glob to separate, or - for standard input")
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other")
+    choice = ""
+    if without is not None and (stems or two_stems or residual):
+        raise UsageError("--without writes one file: leave out --stems, --two-stems and --residual")
+    if model is not None and chain is not None:
+        raise UsageError("--model and --chain exclude each other")
+    if chain is not None:
+        model = _find_chain(chain)
     if model is not None:
         check_model(model)
+    elif without is not None:
+        model, choice = _cheapest(_names(without), fetch=not dry_run)
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
     _check_inputs(inputs, output)
@@ -252,7 +283,7 @@ def separate(
         start=start,
         duration=duration,
         sample_rate=sample_rate,
-        selection=StemSelection(_names(stems), two_stems, residual, consistency),
+        selection=StemSelection(_names(stems), two_stems, residual, consistency, _names(without)),
         stream=StreamSettings(chunk, overlap, shifts, batch_size, shift_seed),
         write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
@@ -266,6 +297,7 @@ def separate(
     batch = ConsoleBatch(
         settings,
         model=model,
+        choice=choice,
         page=page,
         may_fetch=not dry_run,
         threads=threads,
@@ -275,6 +307,20 @@ def separate(
     )
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)
+
+
+def _find_chain(name: str) -> str:
+    from soloist.zoo.composition_files import find_chain
+
+    return find_chain(name)
+
+
+def _cheapest(stems: Sequence[str], *, fetch: bool) -> tuple[str, str]:
+    """Name of the cheapest model that knows some stems, and the reason."""
+    from soloist.zoo.cheapest_model import cheapest_model
+
+    card = cheapest_model(stems, fetch=fetch)
+    return card.name, f"the cheapest model that knows {' and '.join(stems)}; -m NAME takes another"
 
 
 def _check_inputs(inputs: list[str], output: Path) -> None:
