@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from soloist.networks import (
+    DTLN,
+    GTCRN,
     TDC,
     TDCRNN,
     TFC,
     TFCTDF,
+    ULUNAS,
     Autoencoder,
     BiLSTM,
     BranchDesign,
@@ -35,6 +38,7 @@ from soloist.networks import (
     SpectrogramNetLSTM,
     TasNet,
     TFCTDFv3,
+    UnasBlock,
     UNet,
 )
 from soloist.separators import (
@@ -47,7 +51,7 @@ from soloist.separators import (
     WaveformSeparator,
     sudormrf_design,
 )
-from soloist.transforms import STFT, HalfHopSTFT, LearnedFilterbank, SliCQ, SliCQMatrix
+from soloist.transforms import STFT, Framing, HalfHopSTFT, LearnedFilterbank, SliCQ, SliCQMatrix
 
 SAMPLE_RATE = 8000
 
@@ -96,6 +100,35 @@ def _roformer(network, polar=False, linear_layers=0, **sizes):
 
 def _masking(network):
     return SpectralSeparator(STFT(64, 16), network, representation="magnitude", mode="masking", **_COMMON)
+
+
+_ERB = {"num_bins": 33, "num_kept": 9, "num_bands": 8, "sample_rate": SAMPLE_RATE}
+
+
+def _enhancement(network, **options):
+    return SpectralSeparator(STFT(64, 32), network, **{**_COMMON, "sources": ["speech"]}, **options)
+
+
+def _ulunas():
+    blocks = [
+        UnasBlock("full", 4, (3, 3), 2),
+        UnasBlock("inverted", 8, (2, 3), 2, 2),
+        UnasBlock("inverted", 8, (2, 3), 1, 2),
+        UnasBlock("separable", 8, (1, 3), 1, 2),
+    ]
+    return _enhancement(ULUNAS(blocks, **_ERB), representation="magnitude", mode="masking")
+
+
+def _dtln():
+    return FilterbankSeparator(
+        Framing(64, 16),
+        DTLN(64, 12, 8),
+        sources=["speech"],
+        ordered=True,
+        mode="mapping",
+        normalization="none",
+        sample_rate=SAMPLE_RATE,
+    )
 
 
 def _auralflow(network, **sizes):
@@ -174,6 +207,9 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "htdemucs": lambda: _hybrid(HTDemucs),
     "hdemucs": lambda: _hybrid(HDemucs),
     "demucs": _demucs,
+    "gtcrn": lambda: _enhancement(GTCRN(**_ERB, channels=8, dilations=(1, 2)), mode="complex_masking"),
+    "ulunas": _ulunas,
+    "dtln": _dtln,
     "tasnet": lambda: _filterbank(TasNet(32, 8, 2)),
 }
 """A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""

@@ -54,6 +54,8 @@ def assert_runs_whole(run, separator, items, samples):
 LONG = {
     "bs-roformer-polar",
     "demucs",
+    "dtln",
+    "gtcrn",
     "hdemucs",
     "htdemucs",
     "mel-band-roformer",
@@ -61,6 +63,7 @@ LONG = {
     "scnet-attentive",
     "scnet-masked",
     "tfc-tdf-v3-batch",
+    "ulunas",
     "xumx-slicq-lstm",
 }
 """Relatives of other families here, whose graphs take seconds."""

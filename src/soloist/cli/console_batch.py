@@ -50,6 +50,8 @@ class ConsoleBatch:
         settings: Selection, format and place of the stems.
         model: Name or path of the model; None for the best on disk, else one that is downloaded.
         choice: Reason why this model was chosen, if the user did not.
+        task: Task of the model, if none is named.
+        talkers: Number of talkers, for their task; None for any.
         may_fetch: Download the default model if none is on disk.
         page: Write a page with a mixer beside the stems of each input.
         threads: Processor threads; None for all.
@@ -64,6 +66,8 @@ class ConsoleBatch:
         *,
         model: str | None = None,
         choice: str = "",
+        task: str = "stems",
+        talkers: int | None = None,
         may_fetch: bool = True,
         page: bool = False,
         threads: int | None = None,
@@ -77,7 +81,7 @@ class ConsoleBatch:
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._model, self._choice = own_name(model or ""), f", {choice}" if choice else ""
         if model is None:
-            default = fetch_default(quiet=quiet, fetch=may_fetch)
+            default = fetch_default(task, talkers, quiet=quiet, fetch=may_fetch)
             self._model, self._choice = default.name, f", {default.reason}"
         self._card, self._composition = card_of(self._model), find_composition(self._model)
         self._lost = 0

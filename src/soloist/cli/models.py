@@ -123,12 +123,14 @@ def fetch(name: str, *, quiet: bool = False, keep: bool = False) -> Path:
         return download_model(name, advance, say, keep=keep)
 
 
-def fetch_default(*, quiet: bool = False, fetch: bool = True) -> DefaultModel:
-    """Choose the model of songs for which none was named, and download it under a progress bar if need be."""
+def fetch_default(
+    task: str = "stems", talkers: int | None = None, *, quiet: bool = False, fetch: bool = True
+) -> DefaultModel:
+    """Choose a model where none was named, and download it under a progress bar if need be."""
     with loading(quiet=quiet):
-        from soloist.zoo import choose_default
+        from soloist.zoo import choose_for_task
     with _download_bar("model", quiet=quiet) as advance:
-        return choose_default(advance, None if quiet else say, fetch=fetch)
+        return choose_for_task(task, talkers, advance, None if quiet else say, fetch=fetch)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soloist.audio import WriteOptions
 
 Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
+Task = Literal["stems", "vocals", "talkers", "denoise", "sounds"]
 BitDepth = Literal["16", "24", "32"]
 
 _WHAT, _OUTPUT, _REPORT = "What", "Output", "Report"
@@ -50,6 +51,26 @@ def separate(
         typer.Option(
             help="Models one after the other: band, drums, karaoke, podcast, or a YAML file.",
             metavar="NAME|FILE",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(
+            help="Take the best model on disk for: stems, vocals, talkers, denoise or sounds.",
+            metavar="TASK",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    talkers: Annotated[
+        int | None,
+        typer.Option(help="Number of talkers; same as --task talkers.", min=1, rich_help_panel=_WHAT),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Level of the noise that a denoiser keeps, in dB, such as -20; default: none.",
+            metavar="DB",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -272,6 +293,7 @@ def separate(
         model, choice = _cheapest(_names(without), fetch=not dry_run)
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
+    task = _task(task, talkers, model)
     _check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
@@ -292,6 +314,7 @@ def separate(
         skip_existing=skip_existing is True,
         overwrite=skip_existing is False,
         keep_going=keep_going,
+        strength=strength,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
     batch = ConsoleBatch(
@@ -299,6 +322,8 @@ def separate(
         model=model,
         choice=choice,
         page=page,
+        task=task,
+        talkers=talkers,
         may_fetch=not dry_run,
         threads=threads,
         as_json=as_json,
@@ -337,6 +362,15 @@ def _check_inputs(inputs: list[str], output: Path) -> None:
         tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)
         if len(inputs) == len(tracks) == 1 and not os.path.lexists(tracks[0].path):
             raise AudioError(missing(tracks[0].path))
+
+
+def _task(task: Task | None, talkers: int | None, model: str | None) -> Task:
+    """Task of the model to choose; songs by default."""
+    if model is not None and (task or talkers):
+        raise UsageError("--task and --talkers choose a model, and --model names one: give either")
+    if talkers and task not in (None, "talkers"):
+        raise UsageError(f"--talkers counts talkers, and --task {task} has none: leave one out")
+    return "talkers" if talkers else task or "stems"
 
 
 def _audio_track(given: str | None) -> int | str:

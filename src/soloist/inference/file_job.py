@@ -26,7 +26,7 @@ from soloist.audio import (
     stem_space,
 )
 from soloist.audio.file_formats import encoding_rate
-from soloist.errors import AudioError
+from soloist.errors import AudioError, UsageError
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.file_settings import FileSettings
@@ -45,6 +45,8 @@ from soloist.zoo.cards import own_name
 from soloist.zoo.composition_files import find_composition
 
 MIXTURE = "mixture"
+DENOISE = "denoise"
+"""Task of the models that keep as much noise as is wished."""
 
 _ASSUMED_SECONDS = 600.0
 """Length of files of unknown length, for the choice of an engine."""
@@ -73,7 +75,10 @@ class FileJob:
         composition = find_composition(self.model)
         self._label = self.model if composition is None else composition.label
         self._folder_name = self.model if composition is None else composition.name
-        self._any_rate = card_of(model).sample_rate is None
+        card = card_of(model)
+        self._any_rate = card.sample_rate is None
+        if settings.strength is not None and card.task != DENOISE:
+            raise UsageError(f"--strength is for denoisers, and {self.model} is none: see soloist models")
         self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
         self._model_hash = ""
         # Errors that concern every track are raised before the first one.
@@ -166,7 +171,9 @@ class FileJob:
     def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineSelection]:
         # One model at a time: a folder with many rates must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
-            separator = load(self.model, **overrides)
+            strength = self.settings.strength
+            options = {} if strength is None else {"strength": strength}
+            separator = load(self.model, **overrides, **options)
             selection = self.settings.selection
             selection.check(separator.sources)
             # The hash of the whole model: a stem is the same whichever others are made.
@@ -281,6 +288,8 @@ class FileJob:
             "audio_track": settings.audio_track,
             "truncation": None,
         }
+        if settings.strength is not None:
+            values["strength"] = settings.strength
         return StemRecord(
             InputFile.of(track.path, track.alias),
             settings.start,

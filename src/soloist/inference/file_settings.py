@@ -34,6 +34,7 @@ class FileSettings:
             and these settings.
         keep_going: Separate what there is of a truncated file.
         overwrite: Replace stems of another recording, too, which otherwise keep their names.
+        strength: Level of the noise that a denoiser keeps, dB; None for the least.
     """
 
     folder: Path = Path("separated")
@@ -50,6 +51,7 @@ class FileSettings:
     skip_existing: bool = False
     keep_going: bool = False
     overwrite: bool = False
+    strength: float | None = None
 
     def __post_init__(self) -> None:
         if self.skip_existing and self.overwrite:

@@ -8,11 +8,15 @@ from .demucs.hybrid_network import HybridNetwork as HybridNetwork
 from .demucs.residual_branches import BranchDesign as BranchDesign
 from .demucs.time_demucs import Demucs as Demucs
 from .demucs.time_demucs import DemucsDesign as DemucsDesign
+from .dtln import DTLN as DTLN
 from .dual_path import DualPathRNN as DualPathRNN
+from .gtcrn import GTCRN as GTCRN
 from .layers.bins_as_filters import BinsAsFilters as BinsAsFilters
 from .layers.contracts import MaskNetwork as MaskNetwork
 from .layers.contracts import SpectralNetwork as SpectralNetwork
 from .layers.contracts import Standardizing as Standardizing
+from .layers.contracts import State as State
+from .layers.contracts import Streaming as Streaming
 from .layers.contracts import Variational as Variational
 from .layers.contracts import WaveformNetwork as WaveformNetwork
 from .layers.mel import MelProjection as MelProjection
@@ -42,6 +46,8 @@ from .sudormrf.improved import SuDoRMRF as SuDoRMRF
 from .sudormrf.original import OriginalSuDoRMRF as OriginalSuDoRMRF
 from .tasnet import TasNet as TasNet
 from .tfc_tdf_v3 import TFCTDFv3 as TFCTDFv3
+from .ulunas import ULUNAS as ULUNAS
+from .ulunas import UnasBlock as UnasBlock
 from .unet.intermediate_blocks import TDC as TDC
 from .unet.intermediate_blocks import TDCRNN as TDCRNN
 from .unet.intermediate_blocks import TDF as TDF

@@ -15,7 +15,7 @@ from soloist.estimation import ConsistencyWeights, project_onto_mixture
 from soloist.networks import MaskNetwork
 from soloist.networks.layers.frames import channels_last
 from soloist.separators.separator import Finish, Normalization, Separator
-from soloist.transforms import LearnedFilterbank
+from soloist.transforms import Filterbank
 
 
 class FilterbankSeparator(Separator):
@@ -47,7 +47,7 @@ class FilterbankSeparator(Separator):
 
     def __init__(
         self,
-        filterbank: LearnedFilterbank,
+        filterbank: Filterbank,
         network: MaskNetwork,
         *,
         sources: Sequence[str] = ("speaker1", "speaker2"),
@@ -72,10 +72,10 @@ class FilterbankSeparator(Separator):
                 f"the filterbank synthesises {filterbank.num_outputs} channels, but {len(self.sources)} "
                 f"sources of {channels} channels are asked for"
             )
-        if network.frame_multiple > 1 and filterbank.kernel_size % 2 == 0:
+        if network.frame_multiple > 1 and filterbank.even:
             raise UsageError(
-                f"kernel_size {filterbank.kernel_size} must be odd: the network halves the number of frames, "
-                "and an even kernel has one frame too many"
+                "kernel_size must be odd: the network halves the number of frames, and an even kernel has "
+                "one frame too many"
             )
         self.filterbank = filterbank
         self.network = network

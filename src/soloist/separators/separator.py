@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +159,13 @@ class Separator(nn.Module):
             a permutation-invariant loss.
         normalization: Statistics for zero mean and unit deviation of the input: none, of the whole track, or
             of each chunk.
+
+    Attributes:
+        any_rate: True for a class whose separators may be built for any sample rate and number of channels,
+            with the same weights.
     """
+
+    any_rate: ClassVar[bool] = False
 
     def __init__(
         self,

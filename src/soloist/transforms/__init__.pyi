@@ -1,4 +1,6 @@
+from .framing import Framing as Framing
 from .half_hop_stft import HalfHopSTFT as HalfHopSTFT
+from .learned_filterbank import Filterbank as Filterbank
 from .learned_filterbank import LearnedFilterbank as LearnedFilterbank
 from .slicq.matrix import SliCQMatrix as SliCQMatrix
 from .slicq.overlap import overlap_slices as overlap_slices

@@ -13,7 +13,31 @@ from soloist.errors import UsageError
 from soloist.transforms.transform import SpectralTransform
 
 
-class LearnedFilterbank(SpectralTransform):
+class Filterbank(SpectralTransform):
+    """Filterbank from audio to real features, one plane for all channels, and back from those of all sources.
+
+    Any of these works in a `FilterbankSeparator`.
+
+    Attributes:
+        num_outputs: Channels of all sources.
+        even: True for a filterbank with one frame more than hops.
+    """
+
+    is_complex = False
+    exact = False
+    num_outputs: int
+    even: bool = False
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Analyse audio `(batch, channels, samples)` into features `(batch, 1, filters, frames)`."""
+        raise NotImplementedError
+
+    def inverse(self, coefficients: Tensor, length: int) -> Tensor:
+        """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
+        raise NotImplementedError
+
+
+class LearnedFilterbank(Filterbank):
     """Analyses audio with learned filters and synthesises sources from estimated features.
 
     Not exact: the filters are trained together with the network between analysis and synthesis. The features
@@ -42,8 +66,6 @@ class LearnedFilterbank(SpectralTransform):
         synthesis; for a ReLU and a linear synthesis, normalising the gate alone is equivalent.
     """
 
-    is_complex = False
-    exact = False
     past: Tensor | None
 
     def __init__(
@@ -67,6 +89,7 @@ class LearnedFilterbank(SpectralTransform):
         self.num_filters = num_filters
         self.kernel_size = kernel_size
         self.hop_length = hop_length
+        self.even = kernel_size % 2 == 0
         self.num_outputs = outputs = num_sources * channels
         taps = 2 * kernel_size - 1 if causal else kernel_size
         self.analysis = nn.Conv1d(channels, num_filters, taps, hop_length, padding=taps // 2, bias=bias)
@@ -121,22 +144,33 @@ class LearnedFilterbank(SpectralTransform):
         power = F.conv1d(audio.square(), ones, None, self.hop_length, int(conv.padding[0]))
         return torch.sigmoid(self._analyze(audio, conv) * torch.rsqrt(power + 1e-8))
 
-    def inverse(self, features: Tensor, length: int) -> Tensor:
+    def inverse(self, coefficients: Tensor, length: int) -> Tensor:
         """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
         # As a matrix product and an overlap-add, a transposed convolution is several times faster on a CPU
         # than conv_transpose1d.
         weight, bias = self.synthesis.weight, self.synthesis.bias
         if self.joint:
-            stacked = rearrange(features, "b o n t -> b (o n) t")
+            stacked = rearrange(coefficients, "b o n t -> b (o n) t")
             frames = torch.einsum("b i t, i o k -> b o k t", stacked, weight)
         else:
             own = rearrange(weight, "(o n) 1 k -> o n k", n=self.num_filters)
             own = own.expand(self.num_outputs, -1, -1)
-            frames = torch.einsum("b o n t, o n k -> b o k t", features, own)
-        audio = self._overlap_add(frames)[..., self.kernel_size // 2 :][..., :length]
+            frames = torch.einsum("b o n t, o n k -> b o k t", coefficients, own)
+        audio = overlap_add(frames, self.hop_length)[..., self.kernel_size // 2 :][..., :length]
         return audio if bias is None else audio + bias[:, None]
 
-    def _overlap_add(self, frames: Tensor) -> Tensor:
-        reach = (frames.shape[-1] - 1) * self.hop_length + self.kernel_size
-        columns = rearrange(frames, "b o k t -> b (o k) t")
-        return F.fold(columns, (1, reach), (1, self.kernel_size), stride=(1, self.hop_length))[:, :, 0]
+
+def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """Sum of frames, each `hop_length` samples after the one before.
+
+    Args:
+        frames: `(batch, outputs, kernel_size, frames)`.
+        hop_length: Distance of the frames, samples.
+
+    Returns:
+        `(batch, outputs, samples)`.
+    """
+    kernel_size = frames.shape[2]
+    reach = (frames.shape[-1] - 1) * hop_length + kernel_size
+    columns = rearrange(frames, "b o k t -> b (o k) t")
+    return F.fold(columns, (1, reach), (1, kernel_size), stride=(1, hop_length))[:, :, 0]

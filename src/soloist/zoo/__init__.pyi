@@ -7,6 +7,7 @@ from .cards import models as models
 from .default_model import DefaultModel as DefaultModel
 from .default_model import best_on_disk as best_on_disk
 from .default_model import choose_default as choose_default
+from .default_model import choose_for_task as choose_for_task
 from .downloads import download as download
 from .model_folder import card_of as card_of
 from .model_folder import config_of as config_of

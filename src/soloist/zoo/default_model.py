@@ -1,11 +1,12 @@
-"""The model that separates songs where nobody named one."""
+"""The model that separates where nobody named one: of songs, and of any other task."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soloist.errors import ConfigError, ModelError
-from soloist.zoo.cards import FALLBACK_MODEL, Card, find, megabytes, models
+from soloist.zoo.cards import FALLBACK_MODEL, TASKS, Card, find, megabytes, models
 from soloist.zoo.downloads import Notice, download
 from soloist.zoo.http_transfer import Hosts, Progress
 from soloist.zoo.model_folder import load, remove
@@ -13,6 +14,9 @@ from soloist.zoo.published_files import HUGGING_FACE, SourceError, is_offline
 
 CANDIDATES = ("htdemucs", "spleeter-4stems", "spleeter-2stems")
 """Models of which the first that can be had is downloaded, if none is on disk."""
+
+SONGS = "stems"
+"""Task of the models of songs."""
 
 _OTHERS = "-m NAME takes another, see: soloist models"
 
@@ -30,16 +34,27 @@ class DefaultModel:
     reason: str
 
 
-def best_on_disk() -> Card | None:
-    """Find the model on disk that comes first in the order of `default_rank`; None without any."""
-    ranked = [(card.default_rank, card) for card in models() if card.default_rank and card.on_disk]
-    return min(ranked, key=lambda pair: pair[0], default=(0, None))[1]
+def best_on_disk(task: str = SONGS, talkers: int | None = None) -> Card | None:
+    """Find the model on disk that comes first in the order of `default_rank`; None without any.
+
+    Args:
+        task: Purpose of the model; "stems" for songs, which models of vocals separate as well.
+        talkers: Number of talkers, for their task.
+    """
+    return next((card for card in _ranked(task, talkers) if card.on_disk), None)
+
+
+def _ranked(task: str, talkers: int | None) -> list[Card]:
+    tasks = (SONGS, "vocals") if task == SONGS else (task,)
+    cards = [card for card in models() if card.default_rank and card.task in tasks]
+    fitting = [card for card in cards if talkers in (None, len(card.sources))]
+    return sorted(fitting, key=lambda card: card.default_rank or 0)
 
 
 def choose_default(
     progress: Progress | None = None, notice: Notice | None = None, *, fetch: bool = True
 ) -> DefaultModel:
-    """Choose the best model on disk; else download one; else take the one that needs no weights.
+    """Choose the best model for songs on disk; else download one; else take the one that needs no weights.
 
     Args:
         progress: Callback with the received bytes of a download.
@@ -49,15 +64,52 @@ def choose_default(
     if (best := best_on_disk()) is not None:
         return DefaultModel(best.name, f"the best model on disk; {_OTHERS}")
     if fetch and not is_offline():
-        fetched = _first_available(progress, notice or (lambda line: None))
+        fetched = _first_available([find(name) for name in CANDIDATES], progress, notice)
         return fetched or DefaultModel(FALLBACK_MODEL, f"as no better model can be had; {_OTHERS}")
     hint = "offline" if is_offline() else "and none is downloaded now"
     return DefaultModel(FALLBACK_MODEL, f"as no better model is on disk, {hint}; {_OTHERS}")
 
 
-def _first_available(progress: Progress | None, notice: Notice) -> DefaultModel | None:
+def choose_for_task(
+    task: str,
+    talkers: int | None = None,
+    progress: Progress | None = None,
+    notice: Notice | None = None,
+    *,
+    fetch: bool = True,
+) -> DefaultModel:
+    """Choose the best model on disk for a task; else download one.
+
+    Args:
+        task: One of `TASKS`.
+        talkers: Number of talkers, for their task; None for any.
+        progress: See `choose_default`.
+        notice: See `choose_default`.
+        fetch: Download a model if none is on disk.
+
+    Raises:
+        ModelError: No model is there, or none can be had.
+    """
+    if task == SONGS:
+        return choose_default(progress, notice, fetch=fetch)
+    if (best := best_on_disk(task, talkers)) is not None:
+        return DefaultModel(best.name, f"the best model on disk; {_OTHERS}")
+    wanted = TASKS[task] if talkers is None else f"{talkers} {TASKS[task]}"
+    ranked = _ranked(task, talkers)
+    if not ranked:
+        raise ModelError(f"no model separates {wanted}, see: soloist models")
+    if fetch and not is_offline() and (fetched := _first_available(ranked, progress, notice)):
+        return fetched
+    raise ModelError(
+        f"no model on disk separates {wanted}; download one: soloist models download {ranked[0].name}"
+    )
+
+
+def _first_available(
+    cards: Sequence[Card], progress: Progress | None, notice: Notice | None
+) -> DefaultModel | None:
     """Download the first candidate that can be had, and see that it loads."""
-    cards, hosts = [find(name) for name in CANDIDATES], Hosts()
+    notice, hosts = notice or (lambda line: None), Hosts()
     urls = [source.url for card in cards for file in card.files for source in file.places]
     # All at once: hosts that are silent cost their time together, not one after the other.
     hosts.ask(url for url in urls if url and not url.startswith(HUGGING_FACE))

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from soloist.config import ImportedCode, check, read_yaml, with_full_paths
+from soloist.config import ImportedCode, check, find_class, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import is_utf8, some
@@ -40,7 +40,7 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
             names with commas between them, or a YAML file (see `docs/ensembles.md`).
         trust: Run the code in the model folder, if any, without asking; see `soloist.config.imports`.
         **overrides: Arguments that replace those of the configuration (`sample_rate=8000`); only for a
-            separator without weights.
+            separator without weights, or whose weights serve any rate.
 
     Raises:
         ModelError: The model is unknown or not on disk, or its weights are damaged or do not fit it.
@@ -57,11 +57,7 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
         if not card.on_disk:
             raise ModelError(f"{card.name} is not on disk: soloist models download {card.name}")
         folder = card.folder
-    if overrides:
-        raise UsageError(
-            f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
-        )
-    return _load_folder(folder, trust=trust)
+    return _load_folder(folder, trust=trust, overrides=overrides)
 
 
 def save_model(
@@ -220,11 +216,20 @@ def _entries(code: Sequence[ImportedCode]) -> dict[str, Any]:
     return {_IMPORTS: [each.to_dict() for each in code]} if code else {}
 
 
-def _load_folder(folder: Path, *, trust: bool = False) -> Separator:
+def _load_folder(
+    folder: Path, *, trust: bool = False, overrides: Mapping[str, Any] | None = None
+) -> Separator:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} is not a model folder: {name} is missing")
-    separator = build_separator(read_config(folder, trust=trust), str(folder / CONFIG))
+    config = read_config(folder, trust=trust)
+    if overrides:
+        if not find_class(config["class_path"], str(folder / CONFIG)).any_rate:
+            raise UsageError(
+                f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
+            )
+        config = {**config, "init_args": {**config.get("init_args", {}), **overrides}}
+    separator = build_separator(config, str(folder / CONFIG))
     try:
         weights = folder / WEIGHTS
         state = load_file(weights) if is_utf8(weights) else load_bytes(weights.read_bytes())
@@ -269,8 +274,8 @@ def _facts(separator: Separator, folder: Path) -> dict[str, Any]:
         "system": type(separator).__name__,
         "title": f"{type(separator).__name__} for {', '.join(separator.sources)}",
         "sources": list(separator.sources),
-        "sample_rate": separator.sample_rate,
-        "channels": separator.channels,
+        "sample_rate": None if separator.any_rate else separator.sample_rate,
+        "channels": None if separator.any_rate else separator.channels,
         "parameters": sum(parameter.numel() for parameter in separator.parameters()),
     }
 

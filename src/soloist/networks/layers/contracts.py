@@ -6,6 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+State = tuple[Tensor, ...]
+"""Memory of a causal network behind the frames so far; empty at the beginning of a stream."""
+
 
 class SpectralNetwork(nn.Module):
     """Network on real spectrograms, from `inputs` planes to `outputs` planes of the same size.
@@ -57,6 +60,26 @@ class Variational(Protocol):
 
         Returns:
             The output of `forward`, and the mean and the standard deviation, each `(batch, ...)`.
+        """
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """Causal network that can be run piece by piece, with its memory carried over.
+
+    Pieces of any length give what `forward` gives for the whole.
+    """
+
+    def step(self, frames: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """Estimate from the next frames.
+
+        Args:
+            frames: Next frames, one or more, in the shape that `forward` takes.
+            state: State behind the frames before; empty at the beginning of a stream.
+
+        Returns:
+            The output of `forward` for these frames, and the state behind them.
         """
         ...
 

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from soloist.config import configuration_of
 from soloist.errors import ModelError, SoloistError
-from soloist.separators import Separator, SpectralSeparator, build_separator
+from soloist.separators import Denoiser, Separator, SpectralSeparator, build_separator
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,17 @@ def build_spectral(config: Mapping[str, Any], system: str) -> SpectralSeparator:
         return cast(SpectralSeparator, build_separator(config, f"settings of {system}"))
     except SoloistError as error:
         raise ModelError(str(error)) from None
+
+
+def wrap_denoiser(separator: Separator, config: Mapping[str, Any], card: Mapping[str, Any]) -> ImportedModel:
+    """Make a separator of speech in one channel a model for recordings of any rate and channel count.
+
+    Args:
+        separator: The separator with its weights.
+        config: `class_path` and `init_args` of the separator.
+        card: Known facts about the model.
+    """
+    facts = {"task": "denoise", **card}
+    return ImportedModel(
+        Denoiser(separator).eval(), configuration_of(Denoiser, separator=dict(config)), facts
+    )
