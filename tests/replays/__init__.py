@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from replays import (
+    asteroid,
     auralflow,
     demucs,
     demucs_apply,
@@ -31,6 +32,7 @@ from replays import (
 from soloist.errors import ModelError
 
 _CODE_BASES = (
+    asteroid,
     auralflow,
     demucs,
     demucs_apply,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soloist.audio import WriteOptions
 
 Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
-Task = Literal["stems", "vocals", "talkers", "denoise", "sounds"]
+Task = Literal["stems", "talkers", "denoise"]
 BitDepth = Literal["16", "24", "32"]
 
 _WHAT, _OUTPUT, _REPORT = "What", "Output", "Report"
@@ -57,7 +57,7 @@ def separate(
     task: Annotated[
         Task | None,
         typer.Option(
-            help="Take the best model on disk for: stems, vocals, talkers, denoise or sounds.",
+            help="Take the best model on disk for: stems, talkers or denoise.",
             metavar="TASK",
             rich_help_panel=_WHAT,
         ),

@@ -8,8 +8,10 @@ from .demucs.hybrid_network import HybridNetwork as HybridNetwork
 from .demucs.residual_branches import BranchDesign as BranchDesign
 from .demucs.time_demucs import Demucs as Demucs
 from .demucs.time_demucs import DemucsDesign as DemucsDesign
+from .dptnet import DPTNet as DPTNet
 from .dtln import DTLN as DTLN
 from .dual_path import DualPathRNN as DualPathRNN
+from .dual_path import GatedDualPathRNN as GatedDualPathRNN
 from .gtcrn import GTCRN as GTCRN
 from .layers.bins_as_filters import BinsAsFilters as BinsAsFilters
 from .layers.contracts import MaskNetwork as MaskNetwork

@@ -19,7 +19,7 @@ from soloist.errors import UsageError
 from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
+from soloist.networks.layers.normalization import NormScope, make_frame_norm
 from soloist.resources import is_captured
 
 
@@ -72,6 +72,7 @@ class ConvBlock(nn.Module):
         kernel_size: Taps of the depthwise convolution.
         dilation: Distance of the taps, frames.
         causal: Look at no later frame.
+        norm: Scope of the norms.
     """
 
     def __init__(
@@ -82,17 +83,17 @@ class ConvBlock(nn.Module):
         kernel_size: int,
         dilation: int,
         causal: bool,
+        norm: NormScope,
     ) -> None:
         super().__init__()
-        norm = CumulativeNorm if causal else GlobalNorm
         self.sizes = [channels, skip_channels]
         self.layers = nn.Sequential(
             FrameConv(channels, hidden_channels, 1),
             Slope(),
-            norm(hidden_channels, inplace=True),
+            make_frame_norm(norm, hidden_channels, inplace=True),
             DilatedConv(hidden_channels, kernel_size, dilation, causal),
             Slope(),
-            norm(hidden_channels, inplace=True),
+            make_frame_norm(norm, hidden_channels, inplace=True),
             # Residual and skip connection in one matrix product.
             FrameConv(hidden_channels, channels + skip_channels, 1),
         )
@@ -116,12 +117,14 @@ class ConvTasNet(MaskNetwork):
         num_filters: Filters of the filterbank; N in the paper.
         channels: Channels between the blocks; B.
         hidden_channels: Channels of the depthwise convolutions; H.
-        skip_channels: Channels of the skip connections; Sc.
+        skip_channels: Channels of the skip connections; Sc. 0 for none: the last block alone decides the
+            masks.
         kernel_size: Taps of a depthwise convolution; P. Odd unless causal.
         num_blocks: Blocks of a repeat, with dilations 1, 2, 4, ...; X.
         num_repeats: Repeats of the stack of blocks; R.
         num_outputs: Channels of all sources.
-        causal: Look at no later frame; normalisations are then cumulative instead of global.
+        causal: Look at no later frame.
+        norm: Scope of the normalisations; None for cumulative ones if causal, else global ones.
         activation: Activation of the masks: "sigmoid", "relu", or "softmax" over the outputs.
 
     Raises:
@@ -140,22 +143,25 @@ class ConvTasNet(MaskNetwork):
         num_outputs: int = 2,
         causal: bool = False,
         activation: MaskActivation = "sigmoid",
+        norm: NormScope | None = None,
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0 and not causal:
             raise UsageError(f"kernel_size {kernel_size} must be odd, so that a frame stands in its middle")
-        self.norm = CumulativeNorm(num_filters) if causal else GlobalNorm(num_filters)
+        scope = norm or ("cumulative" if causal else "global")
+        self.norm = make_frame_norm(scope, num_filters)
         self.bottleneck = FrameConv(num_filters, channels, 1)
         self.blocks = nn.ModuleList(
-            ConvBlock(channels, hidden_channels, skip_channels, kernel_size, 2**exponent, causal)
+            ConvBlock(channels, hidden_channels, skip_channels, kernel_size, 2**exponent, causal, scope)
             for _ in range(num_repeats)
             for exponent in range(num_blocks)
         )
         self.slope = Slope()
-        self.masks = MaskHead(skip_channels, num_filters, num_outputs, activation)
+        self.skips = skip_channels > 0
+        self.masks = MaskHead(skip_channels or channels, num_filters, num_outputs, activation)
         self.convolved_frames = 1 + num_repeats * (kernel_size - 1) * (2**num_blocks - 1)
         """Receptive field of the convolutions, frames, as in the paper; normalisations reach farther."""
-        self.causal = causal
+        self.causal = causal and scope != "global"
 
     @property
     def lookahead(self) -> int | None:
@@ -170,7 +176,7 @@ class ConvTasNet(MaskNetwork):
             residual, skip = block(x)
             x = _add(x, residual)
             skips = skip if skips is None else _add(skips, skip)
-        return self.masks(self.slope(skips))
+        return self.masks(self.slope(skips if self.skips else x))
 
 
 def _add(total: Tensor, part: Tensor) -> Tensor:

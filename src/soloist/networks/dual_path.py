@@ -11,6 +11,7 @@ speech separation", ICASSP 2020.
 
 from __future__ import annotations
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -19,8 +20,9 @@ from soloist.errors import UsageError
 from soloist.networks.layers.contracts import MaskNetwork
 from soloist.networks.layers.frames import FrameConv, Slope
 from soloist.networks.layers.mask_head import MaskActivation, MaskHead
-from soloist.networks.layers.normalization import CumulativeNorm, GlobalNorm
+from soloist.networks.layers.normalization import CumulativeNorm, FrameNorm, GlobalNorm
 from soloist.networks.layers.recurrence import Cell, make_rnn
+from soloist.networks.layers.segments import GatedMasks, SegmentGrid
 
 
 def split_chunks(frames: Tensor, chunk_size: int) -> Tensor:
@@ -67,6 +69,7 @@ class Recurrence(nn.Module):
         layers: Recurrent layers.
         bidirectional: Run in both directions.
         dropout: Dropout probability between the layers.
+        multiplied: Take the product of two such stacks, and the input beside it.
     """
 
     def __init__(
@@ -78,17 +81,25 @@ class Recurrence(nn.Module):
         layers: int = 1,
         bidirectional: bool = True,
         dropout: float = 0.0,
+        multiplied: bool = False,
     ) -> None:
         super().__init__()
-        self.rnn = make_rnn(
-            cell, channels, hidden_size, layers=layers, bidirectional=bidirectional, dropout=dropout
-        )
-        self.linear = nn.Linear((1 + bidirectional) * hidden_size, channels)
+        sizes = (cell, channels, hidden_size)
+        self.rnn = make_rnn(*sizes, layers=layers, bidirectional=bidirectional, dropout=dropout)
+        self.factor = None
+        features = (1 + bidirectional) * hidden_size
+        if multiplied:
+            self.factor = make_rnn(*sizes, layers=layers, bidirectional=bidirectional, dropout=dropout)
+            features += channels
+        self.linear = nn.Linear(features, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, rows, steps, channels)` to the same shape, each row on its own."""
         batch = x.shape[0]
-        features, _ = self.rnn(rearrange(x, "b r s c -> (b r) s c"))
+        rows = rearrange(x, "b r s c -> (b r) s c")
+        features, _ = self.rnn(rows)
+        if self.factor is not None:
+            features = torch.cat([features * self.factor(rows)[0], rows], dim=-1)
         return rearrange(self.linear(features), "(b r) s c -> b r s c", b=batch)
 
 
@@ -103,16 +114,25 @@ class DualPathBlock(nn.Module):
         inter: Recurrence from chunk to chunk.
         chunk_size: Frames of a chunk, to normalise each chunk over the chunks so far. If None, normalise over
             all chunks.
+        by_frame: Normalise each frame by itself.
     """
 
     def __init__(
-        self, channels: int, intra: Recurrence, inter: Recurrence, chunk_size: int | None = None
+        self,
+        channels: int,
+        intra: Recurrence,
+        inter: Recurrence,
+        chunk_size: int | None = None,
+        *,
+        by_frame: bool = False,
     ) -> None:
         super().__init__()
         self.intra = intra
         self.inter = inter
         self.intra_norm, self.inter_norm = (
-            GlobalNorm(channels, inplace=True)
+            FrameNorm(channels)
+            if by_frame
+            else GlobalNorm(channels, inplace=True)
             if chunk_size is None
             else CumulativeNorm(channels, chunk_size, inplace=True)
             for _ in range(2)
@@ -206,3 +226,78 @@ class DualPathRNN(MaskNetwork):
         chunks = self.blocks(split_chunks(frames, self.chunk_size))
         frames = join_chunks(chunks, frames.shape[1]).transpose(1, 2)
         return self.masks(self.slope(frames))
+
+
+class GatedDualPathRNN(MaskNetwork):
+    """Dual-path RNN with a gate for the masks of each source, as most published weights have it.
+
+        features - norm - bottleneck - segments - block - ... - block - gated masks
+
+    Unlike in `DualPathRNN`, a whole segment of zeros lies before and behind the frames, the hop is any, and
+    overlapping segments are added up.
+
+    Args:
+        num_filters: Filters of the filterbank.
+        channels: Channels between the blocks.
+        hidden_size: Features of a recurrent layer, for each direction.
+        num_blocks: Number of blocks.
+        chunk_size: Frames of a segment.
+        hop_size: Distance of the segments, frames; None for half a segment.
+        num_outputs: Channels of all sources.
+        cell: "lstm" or "gru".
+        layers: Recurrent layers along either axis of a block.
+        dropout: Dropout probability between the recurrent layers.
+        bidirectional: Run in both directions from segment to segment; within a segment, always.
+        by_frame: Normalise each frame by itself, instead of all frames together.
+        multiplied: Take products of two recurrent stacks each.
+        activation: Activation of the masks: "sigmoid", "relu", or "softmax" over the outputs.
+
+    Raises:
+        UsageError: The cell is unknown.
+    """
+
+    def __init__(
+        self,
+        num_filters: int = 64,
+        channels: int = 128,
+        hidden_size: int = 128,
+        num_blocks: int = 6,
+        chunk_size: int = 100,
+        hop_size: int | None = None,
+        num_outputs: int = 2,
+        cell: Cell = "lstm",
+        layers: int = 1,
+        dropout: float = 0.0,
+        bidirectional: bool = True,
+        by_frame: bool = False,
+        multiplied: bool = False,
+        activation: MaskActivation = "sigmoid",
+    ) -> None:
+        super().__init__()
+        self.grid = SegmentGrid(chunk_size, hop_size or chunk_size // 2)
+        self.norm = FrameNorm(num_filters) if by_frame else GlobalNorm(num_filters)
+        self.bottleneck = FrameConv(num_filters, channels, 1)
+
+        def recurrence(bidirectional: bool) -> Recurrence:
+            return Recurrence(
+                channels,
+                hidden_size,
+                cell=cell,
+                layers=layers,
+                bidirectional=bidirectional,
+                dropout=dropout,
+                multiplied=multiplied,
+            )
+
+        self.blocks = nn.Sequential(
+            *(
+                DualPathBlock(channels, recurrence(True), recurrence(bidirectional), by_frame=by_frame)
+                for _ in range(num_blocks)
+            )
+        )
+        self.masks = GatedMasks(self.grid, channels, num_filters, num_outputs, activation)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features `(batch, filters, frames)` to masks `(batch, outputs, filters, frames)`."""
+        frames = self.bottleneck(self.norm(features)).transpose(1, 2)
+        return self.masks(self.blocks(self.grid.split(frames)), features.shape[-1])

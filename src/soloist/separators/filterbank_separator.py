@@ -85,6 +85,11 @@ class FilterbankSeparator(Separator):
         self._chunk_length = chunk_length
 
     @property
+    def minimum_length(self) -> int:
+        """Samples of the shortest audio of the filterbank."""
+        return self.filterbank.minimum_length
+
+    @property
     def chunk_length(self) -> int:
         """Requested length, or four seconds, or four receptive fields if longer."""
         if self._chunk_length:

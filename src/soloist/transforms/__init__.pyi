@@ -1,4 +1,5 @@
 from .framing import Framing as Framing
+from .free_filterbank import FreeFilterbank as FreeFilterbank
 from .half_hop_stft import HalfHopSTFT as HalfHopSTFT
 from .learned_filterbank import Filterbank as Filterbank
 from .learned_filterbank import LearnedFilterbank as LearnedFilterbank

@@ -21,12 +21,14 @@ class Filterbank(SpectralTransform):
     Attributes:
         num_outputs: Channels of all sources.
         even: True for a filterbank with one frame more than hops.
+        minimum_length: Samples of the shortest audio.
     """
 
     is_complex = False
     exact = False
     num_outputs: int
     even: bool = False
+    minimum_length: int = 1
 
     def forward(self, audio: Tensor) -> Tensor:
         """Analyse audio `(batch, channels, samples)` into features `(batch, 1, filters, frames)`."""

@@ -96,8 +96,8 @@ class Card:
         notes: Limits that a user should know.
         task: Purpose, one of `TASKS`; empty if nobody stated it.
         aliases: Other names of the model, as in other programs.
-        default_rank: Place in the order in which models on disk are the default for their task, 1 the first;
-            stems and vocals share one order. None for never.
+        default_rank: Place in the order in which models on disk are the default for their task, the least
+            first; None for never.
         operations: Floating-point operations for a second of audio, 10^9; None if not counted.
         files: Published checkpoint, in one file or several.
         options: Facts for the importer that the files do not hold.

@@ -45,7 +45,7 @@ def best_on_disk(task: str = SONGS, talkers: int | None = None) -> Card | None:
 
 
 def _ranked(task: str, talkers: int | None) -> list[Card]:
-    tasks = (SONGS, "vocals") if task == SONGS else (task,)
+    tasks = (SONGS, "vocals", "") if task == SONGS else (task,)
     cards = [card for card in models() if card.default_rank and card.task in tasks]
     fitting = [card for card in cards if talkers in (None, len(card.sources))]
     return sorted(fitting, key=lambda card: card.default_rank or 0)

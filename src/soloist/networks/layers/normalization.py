@@ -14,6 +14,9 @@ from soloist.resources import is_captured
 
 InputNormalization = Literal["none", "batch", "bins", "instance"]
 
+NormScope = Literal["global", "cumulative", "frame"]
+"""Frames over which a frame is normalised: all, those so far, or itself."""
+
 
 class GlobalNorm(nn.Module):
     """Global layer norm: each item over all channels and frames, with a gain and a shift for each channel.
@@ -90,6 +93,46 @@ class CumulativeNorm(nn.Module):
 
     def _for_each_frame(self, of_steps: Tensor) -> Tensor:
         return of_steps.repeat_interleave(self.step, -1)[:, None]
+
+
+class FrameNorm(nn.Module):
+    """Layer norm of each frame over its channels, with a gain and a shift for each channel.
+
+    Args:
+        channels: Channels of the input `(batch, channels, frames)`.
+        eps: Added to the (biased) variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `(batch, channels, frames)`."""
+        frames = x.transpose(1, 2)
+        return nn.functional.layer_norm(frames, self.gain.shape, self.gain, self.shift, self.eps).transpose(
+            1, 2
+        )
+
+
+def make_frame_norm(scope: NormScope, channels: int, *, inplace: bool = False) -> nn.Module:
+    """Make a norm of `(batch, channels, frames)`.
+
+    Args:
+        scope: "global" over all frames, "cumulative" over the frames so far, "frame" over each by itself.
+        channels: Number of channels.
+        inplace: Overwrite the input if there are no gradients.
+
+    Raises:
+        UsageError: The scope is unknown.
+    """
+    if scope not in get_args(NormScope):
+        raise UsageError(f"norm {scope!r} is none of {', '.join(get_args(NormScope))}")
+    if scope == "frame":
+        return FrameNorm(channels)
+    return (GlobalNorm if scope == "global" else CumulativeNorm)(channels, inplace=inplace)
 
 
 class InputNorm(nn.Module):
