@@ -32,6 +32,8 @@ from .roformer.bs_roformer import BSRoFormer as BSRoFormer
 from .roformer.mel_band_roformer import MelBandRoFormer as MelBandRoFormer
 from .scnet.dual_paths import PathAttention as PathAttention
 from .scnet.scnet import SCNet as SCNet
+from .sepformer import ResourceEfficientSepFormer as ResourceEfficientSepFormer
+from .sepformer import SepFormer as SepFormer
 from .slicq_masks import Autoencoder as Autoencoder
 from .slicq_masks import BiLSTM as BiLSTM
 from .slicq_masks import BlockShape as BlockShape
