@@ -100,21 +100,30 @@ def measure(shared: Path, models: list[str], first: int, last: int) -> None:
         )
 
 
+def loudest(audio: Audio, samples: int) -> Audio:
+    """Piece of `(samples,)` with the most energy."""
+    pieces = audio[: audio.size // samples * samples].reshape(-1, samples)
+    return pieces[np.square(pieces).sum(axis=1).argmax()]
+
+
 def measure_band(shared: Path, models: list[str]) -> None:
     """Print SI-SDR of singing in noise at 44.1 kHz above 8 kHz, and of the whole, for three upper bands."""
     rate = 44100
     above = butter(8, 8000, "high", fs=rate, output="sos")
+    wide, narrow = ({name: load(name, sample_rate=each) for name in models} for each in (rate, RATE))
     table: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for index, song in enumerate(VOICES):
-        voice, _ = read_audio(shared / "data" / "songs" / song / "vocals.ogg", start=40.0, duration=10.0)
-        for clip in sorted((shared / "data" / "esc10").glob("*/4-*.ogg"))[index :: len(VOICES) * 2]:
-            mixture, reference = mix(voice[0].astype(np.float64), noise_at(clip, rate).astype(np.float64), 5)
-            low = resample_audio(resample_audio(mixture[None], rate, RATE), RATE, rate)[0, : mixture.size]
+        whole, _ = read_audio(shared / "data" / "songs" / song / "vocals.ogg", duration=90.0)
+        voice = loudest(whole[0], 5 * rate).astype(np.float64)
+        for clip in sorted((shared / "data" / "esc10").glob("*/4-*.ogg"))[5 * index :: 16]:
+            mixture, reference = mix(voice, noise_at(clip, rate).astype(np.float64), 5)
+            seen = resample_audio(mixture[None], rate, RATE)
+            low = resample_audio(seen, RATE, rate)[0, : mixture.size]
             for name in models:
-                followed = separate(load(name, sample_rate=rate, channels=1), mixture)
-                narrow = separate(load(name), resample_audio(mixture[None], rate, RATE)[0])
-                narrow = resample_audio(narrow[None], RATE, rate)[0, : mixture.size]
-                kinds = {"silent": narrow, "untouched": narrow + mixture - low, "followed": followed}
+                inside = separate(narrow[name], seen[0])
+                inside = resample_audio(inside[None], RATE, rate)[0, : mixture.size]
+                followed = separate(wide[name], mixture)
+                kinds = {"silent": inside, "untouched": inside + mixture - low, "followed": followed}
                 for kind, estimate in kinds.items():
                     high = score(*(sosfiltfilt(above, x).copy() for x in (reference, estimate)))
                     table.setdefault((name, kind), []).append((high, score(reference, estimate)))

@@ -24,7 +24,9 @@ from soloist.networks import (
     CrossTransformerDesign,
     Demucs,
     DemucsDesign,
+    DPTNet,
     DualPathRNN,
+    GatedDualPathRNN,
     HDemucs,
     HTDemucs,
     HybridDesign,
@@ -32,8 +34,10 @@ from soloist.networks import (
     OpenUnmix,
     PathAttention,
     RecurrentNetwork,
+    ResourceEfficientSepFormer,
     RoFormerDesign,
     SCNet,
+    SepFormer,
     SpectrogramNet,
     SpectrogramNetLSTM,
     TasNet,
@@ -51,7 +55,15 @@ from soloist.separators import (
     WaveformSeparator,
     sudormrf_design,
 )
-from soloist.transforms import STFT, Framing, HalfHopSTFT, LearnedFilterbank, SliCQ, SliCQMatrix
+from soloist.transforms import (
+    STFT,
+    Framing,
+    FreeFilterbank,
+    HalfHopSTFT,
+    LearnedFilterbank,
+    SliCQ,
+    SliCQMatrix,
+)
 
 SAMPLE_RATE = 8000
 
@@ -168,6 +180,11 @@ def _demucs():
     return WaveformSeparator(Demucs(design), chunk_length=4000, **_COMMON)
 
 
+def _unpadded(network, filters=16, kind="free"):
+    bank = FreeFilterbank(filters, 16, 8, kind=kind)
+    return FilterbankSeparator(bank, network, sample_rate=SAMPLE_RATE, normalization="none", pad_multiple=1)
+
+
 def _filterbank(network, kernel_size=16):
     return FilterbankSeparator(LearnedFilterbank(32, kernel_size), network, sample_rate=SAMPLE_RATE)
 
@@ -203,6 +220,11 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "mask-inference": lambda: _masking(RecurrentNetwork(1, 2, num_bins=33, hidden_size=8, layers=2)),
     "clustering": _clustering,
     "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
+    "conv-tasnet-stft": lambda: _unpadded(ConvTasNet(18, 8, 12, 0, 3, 2, 1, norm="frame"), kind="stft"),
+    "dual-path-gated": lambda: _unpadded(GatedDualPathRNN(16, 8, 6, 1, 12, 4, multiplied=True)),
+    "dptnet": lambda: _unpadded(DPTNet(18, 4, 6, 1, 12), 18, "mirrored"),
+    "sepformer": lambda: _unpadded(SepFormer(16, 8, 1, 10, 2, 1, 1, 2, 12)),
+    "resepformer": lambda: _unpadded(ResourceEfficientSepFormer(16, 2, 10, 2, 1, 1, 2, 12)),
     "dual-path": lambda: _filterbank(DualPathRNN(32, 8, 8, 1, 10)),
     "htdemucs": lambda: _hybrid(HTDemucs),
     "hdemucs": lambda: _hybrid(HDemucs),

@@ -31,6 +31,7 @@ from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.importers.demucs import is_package
 from soloist.zoo.importers.demucs_bags import BAG_SUFFIXES, Bag, combine
 from soloist.zoo.importers.msst_options import options_beside
+from soloist.zoo.importers.speechbrain import PARTS, read_settings, settings_beside
 from soloist.zoo.model_folder import check_state, save_model
 from soloist.zoo.published_files import PublishedFile, check_name
 from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
@@ -50,8 +51,9 @@ def import_checkpoint(
 
     Args:
         path: File as published; a bag of Demucs's, a YAML file with its models beside it; a bundle of
-            TensorFlow's, one of its files, or their folder; or a list of files, those of Demucs's models, or
-            one a source, whose names begin with those of the sources: `vocals-b62c91ce.pth`.
+            TensorFlow's, one of its files, or their folder; a folder of SpeechBrain's with its settings; or a
+            list of files, those of Demucs's models, or one a source, whose names begin with those of the
+            sources: `vocals-b62c91ce.pth`.
         folder: Folder to write; if None, the model's folder in the models folder.
         name: Name of the model; if None, that of the card with these files, else of the file, or of the
             folder of several files.
@@ -69,9 +71,12 @@ def import_checkpoint(
         check_name(name)
     bag = Bag.read(paths[0]) if len(paths) == 1 and paths[0].suffix in BAG_SUFFIXES else None
     own_name = _own_name(paths)
+    settings = settings_beside(paths[0]) if len(paths) == 1 else None
+    if settings is not None:
+        paths = [settings.with_name(f"{part}.ckpt") for part in PARTS]
     paths, contents = _read_all(paths if bag is None else bag.files(paths[0].resolve().parent))
     files, known = _identify(paths, name)
-    options = known.options if known else {}
+    options = {**(read_settings(settings) if settings else {}), **(known.options if known else {})}
     if bag is not None or (len(paths) > 1 and all(map(is_package, map(_plain, contents.values())))):
         facts = options if bag is None else {"weights": bag.weights, "segment": bag.segment}
         model = _combine([contents[each] for each in files], list(files), facts)

@@ -67,7 +67,9 @@ class AsteroidImporter(Importer):
         name, args = str(told["model_name"]), told["model_args"]
         if not isinstance(args, Mapping):
             raise ModelError(f"the model_args of this {name} are no names and values")
-        config = from_args(name, {**args, **checkpoint.options})
+        told_by_card = {"sources", "sample_rate"} & checkpoint.options.keys()
+        options = {key: checkpoint.options[key] for key in told_by_card}
+        config = from_args(name, {**args, **options})
         separator = make_separator(name, config, checkpoint.state)
         card = {"system": name, "licence": {"code": "MIT"}}
         if len(separator.sources) == 1:

@@ -94,6 +94,14 @@ def _kind_of(state: Mapping[str, Tensor]) -> str | None:
     return next((kind for kind, mark in marks.items() if any(name.startswith(mark) for name in state)), None)
 
 
+def settings_beside(path: Path) -> Path | None:
+    """Settings of a folder with the files of a network, given the folder or a file in it; None without."""
+    folder = path if path.is_dir() else path.parent
+    settings = folder / SETTINGS
+    parts = [folder / f"{part}.ckpt" for part in PARTS]
+    return settings if settings.is_file() and any(part.is_file() for part in parts) else None
+
+
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings of a folder as data.
 
@@ -330,9 +338,7 @@ _RENAMED = [
     (r"\.norm\.norm\.", ".norm."),
     (r"^masknet\.norm\.", "network.norm."),
 ]
-_GLOBAL_NORM = re.compile(
-    r"(.+\.(?:intra_norm|inter_norm)|network\.norm|network\.\w+\.\d+\.norm)\.(weight|bias)"
-)
+_GLOBAL_NORM = re.compile(r"(.+\.int(?:ra|er)_norm|network\.norm|network\.\w+\.\d+\.norm)\.(weight|bias)")
 _ROW_NORM = {"weight": "gain", "bias": "shift"}
 
 
