@@ -113,7 +113,7 @@ def measure_band(shared: Path, models: list[str]) -> None:
     wide, narrow = ({name: load(name, sample_rate=each) for name in models} for each in (rate, RATE))
     table: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for index, song in enumerate(VOICES):
-        whole, _ = read_audio(shared / "data" / "songs" / song / "vocals.ogg", duration=90.0)
+        whole, _ = read_audio(shared / "data" / "songs" / song / "vocals.ogg")
         voice = loudest(whole[0], 5 * rate).astype(np.float64)
         for clip in sorted((shared / "data" / "esc10").glob("*/4-*.ogg"))[5 * index :: 16]:
             mixture, reference = mix(voice, noise_at(clip, rate).astype(np.float64), 5)

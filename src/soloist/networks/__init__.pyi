@@ -1,3 +1,5 @@
+from .complex_unet import ComplexLevel as ComplexLevel
+from .complex_unet import ComplexUNet as ComplexUNet
 from .conv_tasnet import ConvTasNet as ConvTasNet
 from .conv_tdf_net import ConvTDFNet as ConvTDFNet
 from .demucs.cross_transformer import CrossTransformerDesign as CrossTransformerDesign

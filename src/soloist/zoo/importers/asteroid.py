@@ -18,6 +18,7 @@ from soloist.errors import ModelError, SoloistError
 from soloist.networks import ConvTasNet, DPTNet, GatedDualPathRNN
 from soloist.separators import FilterbankSeparator, build_separator
 from soloist.transforms import FreeFilterbank
+from soloist.zoo.importers.asteroid_complex import COMPLEX, from_complex, translate_complex
 from soloist.zoo.importers.gtcrn import rename
 from soloist.zoo.importers.importer import (
     ImportedModel,
@@ -69,7 +70,7 @@ class AsteroidImporter(Importer):
             raise ModelError(f"the model_args of this {name} are no names and values")
         told_by_card = {"sources", "sample_rate"} & checkpoint.options.keys()
         options = {key: checkpoint.options[key] for key in told_by_card}
-        config = from_args(name, {**args, **options})
+        config = from_args(name, {**args, **options}, checkpoint.state)
         separator = make_separator(name, config, checkpoint.state)
         card = {"system": name, "licence": {"code": "MIT"}}
         if len(separator.sources) == 1:
@@ -77,16 +78,21 @@ class AsteroidImporter(Importer):
         return ImportedModel(separator, config, {**card, "task": "talkers"})
 
 
-def from_args(model_name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+def from_args(
+    model_name: str, args: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
+) -> dict[str, Any]:
     """`class_path` and `init_args` of the separator of a class with its arguments.
 
     Args:
         model_name: Name of the class, in any case.
         args: Its arguments; `sources` may name the sources in a fixed order.
+        state: Weights under the original's names, whose shapes tell the channels of complex networks.
 
     Raises:
         ModelError: The class or an argument is not supported.
     """
+    if model_name.lower() in COMPLEX:
+        return from_complex(model_name, args, state or {})
     make, defaults = _find(model_name)
     settings = {**_FRAME, **defaults, **args}
     bank, scope = _BANKS.get(str(settings["fb_name"]).lower()), _NORMS.get(str(settings["norm_type"]))
@@ -135,7 +141,8 @@ def make_separator(
         separator = cast(FilterbankSeparator, build_separator(config, f"settings of {model_name}"))
     except SoloistError as error:
         raise ModelError(str(error)) from None
-    load_weights(separator, _translate(state, separator), f"the {model_name} of its model_args")
+    translate = translate_complex if model_name.lower() in COMPLEX else _translate
+    load_weights(separator, translate(state, separator), f"the {model_name} of its model_args")
     return separator
 
 
