@@ -19,9 +19,12 @@ from soloist.networks import (
     BiLSTM,
     BranchDesign,
     BSRoFormer,
+    ComplexLevel,
+    ComplexUNet,
     ConvTasNet,
     ConvTDFNet,
     CrossTransformerDesign,
+    DeMask,
     Demucs,
     DemucsDesign,
     DPTNet,
@@ -180,6 +183,18 @@ def _demucs():
     return WaveformSeparator(Demucs(design), chunk_length=4000, **_COMMON)
 
 
+def _bins(network, mode):
+    bank = FreeFilterbank(64, 64, 32, num_sources=1, kind="stft")
+    options = {"normalization": "none", "pad_multiple": 1, "ordered": True, "sources": ["speech"]}
+    return FilterbankSeparator(bank, network, sample_rate=SAMPLE_RATE, mode=mode, **options)
+
+
+def _complex_unet(**options):
+    frames = 2 if options else 3
+    levels = [ComplexLevel(2, 0, (5, frames), (2, 1)), ComplexLevel(4, 2, (5, frames), (2, 1))]
+    return _bins(ComplexUNet(levels, 33, **options), "mapping")
+
+
 def _unpadded(network, filters=16, kind="free"):
     bank = FreeFilterbank(filters, 16, 8, kind=kind)
     return FilterbankSeparator(bank, network, sample_rate=SAMPLE_RATE, normalization="none", pad_multiple=1)
@@ -220,6 +235,9 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "mask-inference": lambda: _masking(RecurrentNetwork(1, 2, num_bins=33, hidden_size=8, layers=2)),
     "clustering": _clustering,
     "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
+    "complex-unet": _complex_unet,
+    "complex-unet-recurrent": lambda: _complex_unet(hidden_size=4),
+    "demask": lambda: _bins(DeMask(33, (6,)), "masking"),
     "conv-tasnet-stft": lambda: _unpadded(ConvTasNet(18, 8, 12, 0, 3, 2, 1, norm="frame"), kind="stft"),
     "dual-path-gated": lambda: _unpadded(GatedDualPathRNN(16, 8, 6, 1, 12, 4, multiplied=True)),
     "dptnet": lambda: _unpadded(DPTNet(18, 4, 6, 1, 12), 18, "mirrored"),

@@ -53,7 +53,10 @@ def assert_runs_whole(run, separator, items, samples):
 # Alike: the spectrogram's branch of one, and the waveform's of the other, are those of HTDemucs.
 LONG = {
     "bs-roformer-polar",
+    "complex-unet",
+    "complex-unet-recurrent",
     "conv-tasnet-stft",
+    "demask",
     "demucs",
     "dptnet",
     "dtln",

@@ -21,6 +21,7 @@ ASTEROID = [
     "dccrnet_narrow",
     "dcunet_large20_narrow",
     "dcunet_mini_trim",
+    "demask",
     "dprnn_ks2",
     "dprnn_ks16_1src",
     "dprnn_mulcat_relu_oddchunk",

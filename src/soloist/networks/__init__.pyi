@@ -2,6 +2,7 @@ from .complex_unet import ComplexLevel as ComplexLevel
 from .complex_unet import ComplexUNet as ComplexUNet
 from .conv_tasnet import ConvTasNet as ConvTasNet
 from .conv_tdf_net import ConvTDFNet as ConvTDFNet
+from .demask import DeMask as DeMask
 from .demucs.cross_transformer import CrossTransformerDesign as CrossTransformerDesign
 from .demucs.hdemucs import HDemucs as HDemucs
 from .demucs.htdemucs import HTDemucs as HTDemucs

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from soloist.config import configuration_of
 from soloist.errors import ModelError, SoloistError
-from soloist.networks import ConvTasNet, DPTNet, GatedDualPathRNN
+from soloist.networks import ConvTasNet, DeMask, DPTNet, GatedDualPathRNN
 from soloist.separators import FilterbankSeparator, build_separator
 from soloist.transforms import FreeFilterbank
 from soloist.zoo.importers.asteroid_complex import COMPLEX, from_complex, translate_complex
@@ -221,9 +221,41 @@ def _dptnet(name: str, settings: Mapping[str, Any], features: int, scope: str) -
     )
 
 
+def _demask(name: str, settings: Mapping[str, Any], features: int, scope: str) -> dict[str, Any]:
+    return configuration_of(
+        DeMask,
+        num_bins=features // 2,
+        hidden_sizes=list(settings["hidden_dims"]),
+        seen=_choose(name, "input_type", settings, _BIN_PARTS),
+        masked=_choose(name, "output_type", settings, _BIN_PARTS),
+        norm=scope,
+        hidden_activation=settings["activation"],
+        dropout=float(settings["dropout"]),
+        activation=_choose(name, "mask_act", settings, _MASK_ACTIVATIONS),
+    )
+
+
+_BIN_PARTS = {"mag": "magnitude", "reim": "parts", "cat": "both"}
+
 _Make = Callable[[str, Mapping[str, Any], int, str], dict[str, Any]]
 
 _CLASSES: dict[str, tuple[_Make, dict[str, Any]]] = {
+    "demask": (
+        _demask,
+        {
+            "fb_name": "stft",
+            "kernel_size": 512,
+            "stride": 256,
+            "n_src": 1,
+            "input_type": "mag",
+            "output_type": "mag",
+            "hidden_dims": (1024,),
+            "activation": "relu",
+            "mask_act": "relu",
+            "dropout": 0,
+            "sample_rate": 16000,
+        },
+    ),
     "convtasnet": (
         _conv_tasnet,
         {
@@ -273,7 +305,9 @@ _CLASSES: dict[str, tuple[_Make, dict[str, Any]]] = {
 
 def _find(model_name: str) -> tuple[_Make, dict[str, Any]]:
     if model_name.lower() not in _CLASSES:
-        raise ModelError(f"asteroid's {model_name} is not supported; known are {', '.join(_CLASSES)}")
+        raise ModelError(
+            f"asteroid's {model_name} is not supported; known are {', '.join([*_CLASSES, *COMPLEX])}"
+        )
     return _CLASSES[model_name.lower()]
 
 
@@ -284,6 +318,7 @@ _RENAMED = [
     (r"^masker\.bottleneck\.1\.", "network.bottleneck."),
     (r"^masker\.TCN\.(\d+)\.shared_block\.3\.(0\.)?", r"network.blocks.\1.layers.3."),
     (r"^masker\.TCN\.(\d+)\.shared_block\.", r"network.blocks.\1.layers."),
+    (r"^masker\.(\d+)\.", r"network.layers.\1."),
     (r"^masker\.mask_net\.0\.", "network.slope."),
     (r"^masker\.mask_net\.1\.", "network.masks.linear."),
     (r"^masker\.mask_net\.weight", "network.masks.filters.weight"),
@@ -322,7 +357,7 @@ def _translate(state: Mapping[str, Tensor], separator: FilterbankSeparator) -> d
         value = torch.as_tensor(state[name])
         # Dense layers on each frame are convolutions over one frame in the original.
         fits = ours not in shapes or value.shape == shapes[ours]
-        translated[ours] = value if fits or value.shape[2:].numel() != 1 else value.flatten(1)
+        translated[ours] = value if fits or value.ndim < 3 else value.flatten(1)
     return _join_skips(translated)
 
 
