@@ -65,7 +65,7 @@ class DeMask(MaskNetwork):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features `(batch, 2 * num_bins, frames)`, real parts first, to masks with an axis of one source.
+        """Map features `(batch, 2 * num_bins, frames)`, real parts first, to masks of a source.
 
         Returns:
             `(batch, 1, 2 * num_bins, frames)`.
