@@ -237,7 +237,7 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "conv-tasnet": lambda: _filterbank(ConvTasNet(32, 8, 16, 8, 3, 2, 1)),
     "complex-unet": _complex_unet,
     "complex-unet-recurrent": lambda: _complex_unet(hidden_size=4),
-    "demask": lambda: _bins(DeMask(33, (6,)), "masking"),
+    "demask": lambda: _bins(DeMask(33, (16,), norm="frame"), "masking"),
     "conv-tasnet-stft": lambda: _unpadded(ConvTasNet(18, 8, 12, 0, 3, 2, 1, norm="frame"), kind="stft"),
     "dual-path-gated": lambda: _unpadded(GatedDualPathRNN(16, 8, 6, 1, 12, 4, multiplied=True)),
     "dptnet": lambda: _unpadded(DPTNet(18, 4, 6, 1, 12), 18, "mirrored"),

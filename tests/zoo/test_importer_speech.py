@@ -85,7 +85,7 @@ def test_a_file_for_one_talker_parts_speech_from_noise(asteroid_file, tmp_path):
         ({"model_args": ["no", "names"]}, "model_args of this ConvTasNet are no names"),
         (
             {"model_args": {"fb_name": "ParamSincFB"}},
-            "with fb_name 'ParamSincFB' is not supported",
+            "with fb_name 'paramsincfb' is not supported",
         ),
         ({"model_args": {"mask_act": "tanh"}}, "with mask_act 'tanh' is not supported"),
         ({"model_args": {"n_filters": 30}}, "the weights do not fit the ConvTasNet"),

@@ -48,7 +48,7 @@ _RECOMMENDED = {
     "guitar and piano too": "htdemucs_6s",
     "stems, fast": "spleeter-4stems",
     "two talkers": "sudormrf-u36-whamr",
-    "speech from noise": "ulunas",
+    "speech from noise": "dtln",
 }
 """Models for what users want, in the words of the latter."""
 

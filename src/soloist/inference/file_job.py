@@ -172,7 +172,7 @@ class FileJob:
         # One model at a time: a folder with many rates must not keep a model for each.
         if self._loaded is None or self._loaded[0] != overrides:
             strength = self.settings.strength
-            options = {} if strength is None else {"strength": strength}
+            options: dict[str, Any] = {} if strength is None else {"strength": strength}
             separator = load(self.model, **overrides, **options)
             selection = self.settings.selection
             selection.check(separator.sources)

@@ -148,8 +148,8 @@ class ComplexLevel:
 
     encoded: int
     decoded: int
-    kernel: Sequence[int]
-    stride: Sequence[int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
 
 
 class ComplexUNet(MaskNetwork):
@@ -219,16 +219,15 @@ class ComplexUNet(MaskNetwork):
         return bins // 2, 0 if self.recurrent else frames // 2
 
     def _conv(self, level: ComplexLevel, inputs: int) -> Callable[[], nn.Module]:
-        kernel, stride = tuple(level.kernel), tuple(level.stride)
-        return lambda: nn.Conv2d(inputs, level.encoded, kernel, stride, self._padding(level), bias=False)
+        sizes = (level.kernel, level.stride, self._padding(level))
+        return lambda: nn.Conv2d(inputs, level.encoded, *sizes, bias=False)
 
     def _deconv(
         self, level: ComplexLevel, inputs: int, outputs: int, bias: bool = False
     ) -> Callable[[], nn.Module]:
-        kernel, stride = tuple(level.kernel), tuple(level.stride)
         more = (int(self.recurrent), 0)
         return lambda: nn.ConvTranspose2d(
-            inputs, outputs, kernel, stride, self._padding(level), more, bias=bias
+            inputs, outputs, level.kernel, level.stride, self._padding(level), more, bias=bias
         )
 
     def forward(self, features: Tensor) -> Tensor:

@@ -106,18 +106,18 @@ class GTCRN(SpectralNetwork):
                 f"num_kept {num_kept} and num_bands {num_bands} must be one more than a multiple of 4 "
                 f"together, and channels ({channels}) be one"
             )
-        width, halved = (1, 5), {"stride": (1, 2), "padding": (0, 2)}
+        halved = ((1, 5), (1, 2), (0, 2))
         self.bands = ErbBands(num_bins, num_kept, num_bands, sample_rate)
         self.down = nn.ModuleList(
-            nn.Sequential(ConvNorm(nn.Conv2d(inputs, channels, width, groups=groups, **halved)), nn.PReLU())
+            nn.Sequential(ConvNorm(nn.Conv2d(inputs, channels, *halved, groups=groups)), nn.PReLU())
             for inputs, groups in ((3 * _TAPS, 1), (channels, 2))
         )
         self.encoder = nn.ModuleList(TemporalBlock(channels, dilation) for dilation in dilations)
         quarter = (num_kept + num_bands) // 4 + 1
         self.dual_paths = nn.ModuleList(DualPathGRU(channels, quarter) for _ in range(2))
         self.decoder = nn.ModuleList(TemporalBlock(channels, dilation) for dilation in reversed(dilations))
-        transposed = nn.ConvTranspose2d(channels, channels, width, groups=2, **halved)
-        last = nn.ConvTranspose2d(channels, 2, width, **halved)
+        transposed = nn.ConvTranspose2d(channels, channels, *halved, groups=2)
+        last = nn.ConvTranspose2d(channels, 2, *halved)
         self.up = nn.ModuleList(
             [nn.Sequential(ConvNorm(transposed), nn.PReLU()), nn.Sequential(ConvNorm(last), nn.Tanh())]
         )

@@ -8,8 +8,8 @@ from .combined_separator import CombinedSeparator as CombinedSeparator
 from .composite_plans import EnsembleMethod as EnsembleMethod
 from .composite_separator import CompositeSeparator as CompositeSeparator
 from .composite_separator import PartRunner as PartRunner
-from .ensemble import Ensemble as Ensemble
 from .denoiser import Denoiser as Denoiser
+from .ensemble import Ensemble as Ensemble
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
 from .hybrid_separator import HybridSeparator as HybridSeparator
 from .oracles import ORACLES as ORACLES

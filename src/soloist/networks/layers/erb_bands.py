@@ -33,8 +33,9 @@ def erb_filters(num_bins: int, num_kept: int, num_bands: int, sample_rate: int) 
         UsageError: Two bands have the same bin.
     """
     spacing = sample_rate / (2 * (num_bins - 1))
-    ends = np.log10(_PER_HZ * np.array([num_kept * spacing, sample_rate / 2]) + 1) * _PER_DECADE
-    frequencies = (10 ** (np.linspace(*ends, num_bands) / _PER_DECADE) - 1) / _PER_HZ
+    low, high = np.log10(_PER_HZ * np.array([num_kept * spacing, sample_rate / 2]) + 1) * _PER_DECADE
+    scale = np.linspace(float(low), float(high), num_bands)
+    frequencies = (10 ** (scale / _PER_DECADE) - 1) / _PER_HZ
     points = np.round(frequencies / spacing)
     if (np.diff(points) < 1).any():
         raise UsageError(f"{num_bands} bands are too many for {num_bins - num_kept} bins: two have the same")

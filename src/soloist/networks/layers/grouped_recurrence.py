@@ -54,10 +54,11 @@ class GroupedGRU(nn.Module):
             x: The sequences: whole ones, or the next frames of streams.
             carry: State of the streams; None for whole sequences.
         """
-        parts = zip(self.halves, x.chunk(2, dim=-1), strict=True)
-        return torch.cat(
-            [rnn(part)[0] if carry is None else carry.recur(rnn, part) for rnn, part in parts], -1
-        )
+        outputs = []
+        for rnn, part in zip(self.halves, x.chunk(2, dim=-1), strict=True):
+            assert isinstance(rnn, nn.GRU)
+            outputs.append(rnn(part)[0] if carry is None else carry.recur(rnn, part))
+        return torch.cat(outputs, dim=-1)
 
 
 class DualPathGRU(nn.Module):

@@ -95,10 +95,8 @@ def from_args(
         return from_complex(model_name, args, state or {})
     make, defaults = _find(model_name)
     settings = {**_FRAME, **defaults, **args}
-    bank, scope = _BANKS.get(str(settings["fb_name"]).lower()), _NORMS.get(str(settings["norm_type"]))
-    for key, value in (("fb_name", bank), ("norm_type", scope)):
-        if value is None:
-            raise ModelError(f"a {model_name} with {key} {settings[key]!r} is not supported")
+    bank = _choose(model_name, "fb_name", {"fb_name": str(settings["fb_name"]).lower()}, _BANKS)
+    scope = _choose(model_name, "norm_type", settings, _NORMS)
     num_sources = settings["n_src"]
     ordered = "sources" in args or num_sources == 1
     sources = ["speech"] if num_sources == 1 else [f"speaker{index + 1}" for index in range(num_sources)]
