@@ -15,6 +15,7 @@ from torch import Tensor
 
 from replays import (
     asteroid,
+    asteroid_overlap_add,
     auralflow,
     demucs,
     demucs_apply,
@@ -34,6 +35,7 @@ from soloist.errors import ModelError
 
 _CODE_BASES = (
     asteroid,
+    asteroid_overlap_add,
     auralflow,
     demucs,
     demucs_apply,

@@ -13,7 +13,7 @@ from soloist.zoo.importers.asteroid import from_args, make_separator
 
 def handles(config: Mapping[str, Any]) -> bool:
     """Tell whether a vector is of a network of this code base."""
-    return config.get("system") == "asteroid" and "model_args" in config
+    return config.get("system") == "asteroid" and "model_args" in config and "ola" not in config
 
 
 def from_reference(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor]:
