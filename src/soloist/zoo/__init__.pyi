@@ -4,6 +4,7 @@ from .cards import Licence as Licence
 from .cards import Quality as Quality
 from .cards import find as find
 from .cards import models as models
+from .checkpoint_content import read_state as read_state
 from .default_model import DefaultModel as DefaultModel
 from .default_model import best_on_disk as best_on_disk
 from .default_model import choose_default as choose_default
@@ -16,6 +17,5 @@ from .model_folder import remove as remove
 from .model_folder import resolve_path as resolve_path
 from .model_folder import save_model as save_model
 from .published_checkpoints import import_checkpoint as import_checkpoint
-from .published_checkpoints import read_state as read_state
 from .published_files import FileSource as FileSource
 from .published_files import PublishedFile as PublishedFile
