@@ -22,6 +22,7 @@ from soloist.cli.console import (
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption, keep_inputs
+from soloist.files import is_url
 
 if TYPE_CHECKING:
     from soloist.zoo import Card, DefaultModel
@@ -145,16 +146,25 @@ def _download_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
 @app.command("import", cls=Command)
 def import_model(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help=(
-                "A published checkpoint file, all of them where each source has one, the folder of a "
-                "TensorFlow checkpoint, or a model folder."
+                "A published checkpoint file or its address (https://...), all of them where each source has "
+                "one, the folder of a TensorFlow checkpoint, or a model folder."
             ),
-            metavar="FILE...",
+            metavar="FILE_OR_URL...",
             show_default=False,
         ),
     ],
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="File or address of the YAML of the network's settings, if it is not beside the checkpoint.",
+            metavar="FILE_OR_URL",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -167,30 +177,52 @@ def import_model(
         bool, typer.Option("--half", help="Store the weights of a model folder in half precision.")
     ] = False,
 ) -> None:
-    """Make a Soloist model of a published checkpoint, or keep the model of a training."""
+    """Make a Soloist model of a published checkpoint, or keep the model of a training.
+
+    Checkpoints and YAML files of Music-Source-Separation-Training, audio-separator and UVR (also .onnx) are
+    read as they are; nothing in them is run. A YAML beside the checkpoint is found by itself.
+    """
     from soloist.errors import UsageError
 
     with loading():
-        from soloist.zoo import copy_model, import_checkpoint
-        from soloist.zoo.cards import models_folder
-        from soloist.zoo.published_files import check_name
         from soloist.zoo.tensorflow_bundle import bundle_files
 
-    folders = [file for file in files if file.is_dir() and not bundle_files(file)]
+    local = [Path(file) for file in files if not is_url(file)]
+    folders = [file for file in local if file.is_dir() and not bundle_files(file)]
     if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")
         if output is not None:
-            keep_inputs("a file of the model", output.glob("*"), files)
-        print_names(import_checkpoint(files, output, name, overwrite=overwrite))
-        return
-    if len(files) > 1:
+            keep_inputs("a file of the model", output.glob("*"), local)
+        _import_files(files, output, name, config, overwrite=overwrite)
+    elif len(files) > 1 or config is not None:
         raise UsageError(f"{folders[0]} is a folder: give one model folder, or checkpoint files")
+    else:
+        _copy_folder(folders[0], output, name, overwrite=overwrite, half=half)
+
+
+def _import_files(
+    files: Sequence[str], output: Path | None, name: str | None, config: str | None, *, overwrite: bool
+) -> None:
+    from soloist.zoo import import_links
+
+    with _download_bar("download", quiet=not any(map(is_url, files))) as advance:
+        folder = import_links(
+            files, output, name, settings=config, overwrite=overwrite, progress=advance, notice=say
+        )
+    print_names(folder)
+
+
+def _copy_folder(folder: Path, output: Path | None, name: str | None, *, overwrite: bool, half: bool) -> None:
+    from soloist.zoo import copy_model
+    from soloist.zoo.cards import models_folder
+    from soloist.zoo.published_files import check_name
+
     if output is None:
-        check_name(name := name or folders[0].resolve().name)
+        check_name(name := name or folder.resolve().name)
         output = models_folder() / name
-    keep_inputs("a file of the model", output.glob("*"), folders[0].glob("*"))
-    print_names(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
+    keep_inputs("a file of the model", output.glob("*"), folder.glob("*"))
+    print_names(copy_model(folder, output, name, overwrite=overwrite, half=half))
 
 
 @app.command("path", cls=Command)

@@ -9,6 +9,7 @@ from .default_model import DefaultModel as DefaultModel
 from .default_model import best_on_disk as best_on_disk
 from .default_model import choose_default as choose_default
 from .downloads import download as download
+from .linked_files import import_links as import_links
 from .model_folder import card_of as card_of
 from .model_folder import config_of as config_of
 from .model_folder import copy_model as copy_model

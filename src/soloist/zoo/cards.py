@@ -144,9 +144,14 @@ class Card:
         return self.config is not None or (self.folder / WEIGHTS).is_file()
 
     @property
+    def weights(self) -> tuple[PublishedFile, ...]:
+        """Published files with weights, without those of settings."""
+        return tuple(file for file in self.files if not file.is_settings)
+
+    @property
     def size(self) -> int:
         """Bytes of a download from the first source of each file; of the weights where a size is unknown."""
-        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.files if file.places}
+        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.weights if file.places}
         known = [size for size in sizes.values() if size is not None]
         return sum(known) if known and len(known) == len(sizes) else _WEIGHT * self.parameters
 

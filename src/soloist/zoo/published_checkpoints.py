@@ -18,9 +18,9 @@ from soloist.zoo.checkpoint_content import foreign_names, plain_values, read_con
 from soloist.zoo.importers import ImportedModel, recognize
 from soloist.zoo.importers.demucs import is_package
 from soloist.zoo.importers.demucs_bags import BAG_SUFFIXES, Bag, combine
-from soloist.zoo.importers.msst_options import options_beside
+from soloist.zoo.importers.msst_options import find_settings, foreign_system, read_options
 from soloist.zoo.model_folder import check_state, save_model
-from soloist.zoo.published_files import PublishedFile, check_name
+from soloist.zoo.published_files import SETTINGS, PublishedFile, check_name
 from soloist.zoo.tensorflow_bundle import bundle_files, read_bundle
 
 
@@ -30,17 +30,23 @@ def import_checkpoint(
     name: str | None = None,
     *,
     overwrite: bool = False,
+    settings: Path | None = None,
+    addresses: Mapping[Path, str] | None = None,
 ) -> Path:
     """Turn a published checkpoint into a model folder.
 
     Args:
         path: File as published; a bag of Demucs's, a YAML file with its models beside it; a bundle of
             TensorFlow's, one of its files, or their folder; or a list of files, those of Demucs's models, or
-            one a source, whose names begin with those of the sources: `vocals-b62c91ce.pth`.
+            one a source, whose names begin with those of the sources: `vocals-b62c91ce.pth`. One of several
+            files may be the YAML or JSON file of the settings.
         folder: Folder to write; if None, the model's folder in the models folder.
         name: Name of the model; if None, that of the card with these files, else of the file, or of the
             folder of several files.
         overwrite: Replace an existing model folder.
+        settings: YAML or JSON file of the network's settings; if None, the one among the files or beside the
+            checkpoint, if any.
+        addresses: Address that each file was downloaded from, for the card.
 
     Returns:
         The model folder.
@@ -52,6 +58,7 @@ def import_checkpoint(
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(each) for each in path]
     if name is not None:
         check_name(name)
+    paths, settings = _split_settings(paths, settings)
     bag = Bag.read(paths[0]) if len(paths) == 1 and paths[0].suffix in BAG_SUFFIXES else None
     own_name = _own_name(paths)
     paths, contents = _read_all(paths if bag is None else bag.files(paths[0].resolve().parent))
@@ -61,14 +68,39 @@ def import_checkpoint(
         facts = options if bag is None else {"weights": bag.weights, "segment": bag.segment}
         model = _combine([contents[each] for each in files], list(files), facts)
     else:
-        model = _recognize(files, contents, options)
+        if settings is None and len(contents) == 1:
+            settings = find_settings(next(iter(contents)).resolve())
+        model = _recognize(files, contents, read_options(settings) if settings else {}, options)
     name = name or (known.name if known else own_name)
     _check(model, known, name, ", ".join(map(str, paths)))
+    if settings is not None:
+        files |= {settings: _published_settings(settings, known)}
+    found = [replace(file, url=(addresses or {}).get(path, file.url)) for path, file in files.items()]
     card = {**model.card, **(known.to_dict() if known else {}), "name": name}
     # Files and sources are those that were found.
-    card |= {"files": [asdict(file) for file in files.values()], "sources": list(model.separator.sources)}
+    card |= {"files": [asdict(file) for file in found], "sources": list(model.separator.sources)}
     target = Path(folder) if folder is not None else models_folder() / name
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
+
+
+def _split_settings(paths: Sequence[Path], settings: Path | None) -> tuple[list[Path], Path | None]:
+    """Weights and settings among the files of a model.
+
+    Raises:
+        ModelError: There are settings in several files.
+    """
+    given = [path for path in paths if path.suffix in SETTINGS] if len(paths) > 1 else []
+    every = [*given, *([settings] if settings is not None else [])]
+    if len(every) > 1:
+        raise ModelError(f"the settings of a model are one file, not {', '.join(map(str, every))}")
+    return [path for path in paths if path not in given], every[0] if every else None
+
+
+def _published_settings(path: Path, known: Card | None) -> PublishedFile:
+    """Entry of the settings in a card: that of the known card, or a new one."""
+    listed = [file for file in known.files if file.is_settings] if known else []
+    file = listed[0] if listed else PublishedFile(slug(path.name))
+    return replace(file, sha256=sha256_of(path), size=path.stat().st_size)
 
 
 def _read_all(paths: Sequence[Path]) -> tuple[list[Path], dict[Path, Any]]:
@@ -90,7 +122,7 @@ def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, Publi
     known = _known_card(digests, name)
     order = list(range(len(paths)))
     if known is not None:
-        published = list(known.files)
+        published = list(known.weights)
         order = [
             next((index for index in order if file.is_hash(digests[index])), place)
             for place, file in enumerate(published)
@@ -98,7 +130,7 @@ def _identify(paths: Sequence[Path], name: str | None) -> tuple[dict[Path, Publi
     else:
         several = len(paths) > 1 and not bundle_files(paths[0])
         published = [
-            PublishedFile(_slug(path.name), source=_source(path) if several else "") for path in paths
+            PublishedFile(slug(path.name), source=_source(path) if several else "") for path in paths
         ]
         if several and len({file.source for file in published}) < len(paths):
             raise ModelError(f"two of the files are of one source: {', '.join(map(str, paths))}")
@@ -117,16 +149,16 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
     cards = [card for card in models() if card.files]
     # Models of the same files differ in options: the named one first.
     for card in sorted(cards, key=lambda card: card.name != name):
-        matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.files)}
-        if len(matched) == len(digests) == len(card.files):
+        matched = {digest for digest in digests if any(file.is_hash(digest) for file in card.weights)}
+        if len(matched) == len(digests) == len(card.weights):
             return card
     named = next((card for card in cards if card.name == name), None)
     if named is None:
         return None
-    published = ", ".join(f"{file.filename}, sha256 {file.sha256 or 'unknown'}" for file in named.files)
-    if len(named.files) != len(digests):
-        raise ModelError(f"{name} is made of {len(named.files)} files ({published}), not of {len(digests)}")
-    if any(file.sha256 for file in named.files):
+    published = ", ".join(f"{file.filename}, sha256 {file.sha256 or 'unknown'}" for file in named.weights)
+    if len(named.weights) != len(digests):
+        raise ModelError(f"{name} is made of {len(named.weights)} files ({published}), not of {len(digests)}")
+    if any(file.sha256 for file in named.weights):
         raise ModelError(
             f"this is not the published file of {name} ({published}; not {', '.join(digests)}): "
             "import it under another name"
@@ -135,18 +167,27 @@ def _known_card(digests: Sequence[str], name: str | None) -> Card | None:
 
 
 def _recognize(
-    files: Mapping[Path, PublishedFile], contents: Mapping[Path, Any], given: Mapping[str, Any]
+    files: Mapping[Path, PublishedFile],
+    contents: Mapping[Path, Any],
+    settings: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> ImportedModel:
-    """Recognise one state dict with what lies beside it, else the state dicts of all sources as one.
+    """Recognise one state dict with its settings, else the state dicts of all sources as one.
+
+    Args:
+        files: Files of the model.
+        contents: Contents of those with weights.
+        settings: Content of the file of settings; empty if there is none.
+        given: Facts from the model's card, which precede the settings.
 
     Raises:
-        ModelError: No importer recognises the model.
+        ModelError: No importer recognises the model; the message names a system that Soloist does not have.
     """
     states = {path: state_in(contents[path], path) for path in files if path in contents}
     path, first = next(iter(states.items()))
     model = None
     if len(states) == 1:
-        options = {**options_beside(path.resolve()), **given}
+        options = {**settings, **given}
         metadata, records = plain_values(contents[path]), foreign_names(path)
         model = recognize(first, path.resolve().parent, metadata, options, records)
     if model is None:
@@ -158,6 +199,8 @@ def _recognize(
         model = recognize(joined, options=given)
     if model is None:
         where = ", ".join(map(str, files))
+        if foreign := foreign_system(settings):
+            raise ModelError(f"{where} is a model of {foreign}, which Soloist does not have")
         raise ModelError(
             f"no importer recognises the model in {where} ({len(first)} tensors: {_sample(first)})"
         )
@@ -188,7 +231,7 @@ def _source(path: Path) -> str:
 
 def _own_name(paths: Sequence[Path]) -> str:
     """Name of a model that no card has: that of its file, or of the folder of its files."""
-    return _slug(paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name)
+    return slug(paths[0].stem if len(paths) == 1 else paths[0].resolve().parent.name)
 
 
 def _check(model: ImportedModel, known: Card | None, name: str, where: str) -> None:
@@ -207,8 +250,8 @@ def _check(model: ImportedModel, known: Card | None, name: str, where: str) -> N
     check_state(again, model.separator.state_dict(), where)
 
 
-def _slug(text: str) -> str:
-    """Turn a text into a name: characters that a name cannot have become dashes."""
+def slug(text: str) -> str:
+    """Turn a text into a name: characters that a name cannot have become dashes, and nothing `model`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("._-") or "model"
 
 

@@ -29,7 +29,7 @@ SYSTEM = "MDX23C"
 
 CARD = {
     "system": "MDX23C (TFC-TDF v3)",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Minseok Kim, Jun Hyung Lee, Soonyoung Jung: Sound Demixing Challenge 2023 Music Demixing Track "
         "Technical Report: TFC-TDF-UNet v3. arXiv 2306.09382."

@@ -32,7 +32,7 @@ SYSTEM = "RoFormer"
 
 _BS_CARD = {
     "system": "BS-RoFormer",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Wei-Tsung Lu, Ju-Chiang Wang, Qiuqiang Kong, Yun-Ning Hung: Music Source Separation with Band-Split "
         "RoPE Transformer. ICASSP 2024."
@@ -40,7 +40,7 @@ _BS_CARD = {
 }
 _MEL_CARD = {
     "system": "Mel-Band RoFormer",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Ju-Chiang Wang, Wei-Tsung Lu, Minz Won: Mel-Band RoFormer for Music Source Separation. ISMIR 2023, "
         "late-breaking demo."

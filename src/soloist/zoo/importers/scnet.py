@@ -36,7 +36,7 @@ SYSTEM = "SCNet"
 
 CARD = {
     "system": SYSTEM,
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Weinan Tong, Jiaxu Zhu, Jun Chen, Shiyin Kang, Tao Jiang, Yang Li, Zhiyong Wu, Helen Meng: SCNet: "
         "Sparse Compression Network for Music Source Separation. ICASSP 2024."
