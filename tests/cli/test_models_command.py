@@ -232,8 +232,17 @@ def test_download_says_where_it_went_and_what_it_trusted(run, home, checkpoint, 
         server.shutdown()
     assert result.code == 0, result.err
     assert result.out.strip() == str(folder)
+    first, *_ = result.err.splitlines()
+    assert first == "talkers (size unknown, licence: not stated)"
     assert "trusted from now on" in result.err
     assert (folder / "model.safetensors").is_file()
+
+
+def test_a_licence_that_forbids_commercial_use_is_to_be_accepted(run, home, monkeypatch):
+    licence = "CC BY-NC-SA 4.0 (not for commercial use)"
+    refused(run("download", "umxl"), f"umxl forbids commercial use ({licence})", "--accept-licence", code=2)
+    monkeypatch.setenv("SOLOIST_OFFLINE", "1")
+    assert "forbids downloads" in run("download", "umxl", "--accept-licence").err
 
 
 def test_offline_nothing_is_downloaded(run, home, monkeypatch):

@@ -110,18 +110,31 @@ def download(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the published files in the downloads folder.")
     ] = False,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help="Accept a licence that forbids commercial use."),
+    ] = False,
 ) -> None:
-    """Download a model's published checkpoint and make it a Soloist model."""
+    """Download a model's published checkpoint and make it a Soloist model.
+
+    Size and licence are said before.
+    """
     check_known(name)
-    typer.echo(fetch(name, keep=keep))
+    typer.echo(fetch(name, keep=keep, accept_licence=accept_licence))
 
 
-def fetch(name: str, *, quiet: bool = False, keep: bool = False) -> Path:
-    """Download a model under a progress bar, unless it is on disk; return the folder."""
+def fetch(name: str, *, quiet: bool = False, keep: bool = False, accept_licence: bool = False) -> Path:
+    """Say size and licence of a model and download it, unless it is on disk; return the folder."""
     with loading(quiet=quiet):
         from soloist.zoo import download as download_model
+        from soloist.zoo import find
+        from soloist.zoo.published_files import is_offline
+    card = find(name)
+    refused = is_offline() or (card.licence.forbids_commercial_use and not accept_licence)
+    if card.files and not (card.on_disk or refused):
+        say(card.about)
     with _download_bar(name, quiet=quiet) as advance:
-        return download_model(name, advance, say, keep=keep)
+        return download_model(name, advance, say, keep=keep, accept_licence=accept_licence)
 
 
 def fetch_default(*, quiet: bool = False, fetch: bool = True) -> DefaultModel:
@@ -320,7 +333,7 @@ def _first_figure(card: Card) -> str:
         return "not measured"
     first = card.quality[0]
     by = f", by {first.measured_by}" if first.measured_by else ""
-    known = ", trained on it" if first.trained_on_test else ""
+    known = {True: ", trained on it", None: ", perhaps trained on it", False: ""}[first.trained_on_test]
     return f"{first.target} {first.value:g} {first.metric}, {first.dataset}{by}{known}"
 
 

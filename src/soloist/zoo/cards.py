@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -33,6 +34,8 @@ TASKS = {
 
 T = TypeVar("T")
 
+_NOT_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|not for commercial", re.IGNORECASE)
+
 _WEIGHT = 4
 """Bytes of a trained parameter."""
 
@@ -53,6 +56,11 @@ class Licence:
         """Licence of the weights, else of the code, else `not stated`."""
         return self.weights or self.code or "not stated"
 
+    @property
+    def forbids_commercial_use(self) -> bool:
+        """True if the stated licence does not allow commercial use, such as CC BY-NC."""
+        return _NOT_COMMERCIAL.search(self.stated) is not None
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -65,7 +73,7 @@ class Quality:
         value: The figure.
         measured_by: People who measured it; empty for the authors of the model.
         trained_on_test: True if the model was trained on the test data, so that the figure says nothing about
-            other recordings.
+            other recordings; None if nobody said.
     """
 
     dataset: str
@@ -73,7 +81,7 @@ class Quality:
     target: str
     value: float
     measured_by: str = ""
-    trained_on_test: bool = False
+    trained_on_test: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +162,12 @@ class Card:
         sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.weights if file.places}
         known = [size for size in sizes.values() if size is not None]
         return sum(known) if known and len(known) == len(sizes) else _WEIGHT * self.parameters
+
+    @property
+    def about(self) -> str:
+        """Name, bytes of the download and licence of the weights, for the line before a download."""
+        size = megabytes(self.size) if self.size else "size unknown"
+        return f"{self.name} ({size}, licence: {self.licence.stated})"
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Card:
