@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -277,9 +278,9 @@ def _rows(cards: Sequence[Card]) -> PrintedTable:
             card.name,
             card.task,
             card.system,
-            ", ".join(card.sources),
+            _sources(card),
             f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "any",
-            f"{card.parameters / 1e6:.2f} M" if card.parameters else "none",
+            f"{card.parameters / 1e6:.2f} M" if card.parameters else _without_number(card),
             _size(card),
             speeds[card.name],
             card.licence.stated,
@@ -300,8 +301,8 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
         if before is None or before.task != card.task:
             rows.append((f"[{TASKS.get(card.task, 'other models')}]", *[""] * (len(_COMPACT) - 1)))
         about = f"{_size(card)}\n{speeds[card.name]}"
-        figure = _first_figure(card).replace(" (dB)", "").partition(" (docs")[0]
-        sources = wrapped(", ".join(card.sources), _NAME_WIDTH, "  ", "  ")
+        figure = re.sub(r" \([^)]*\)| of whole songs", "", _first_figure(card))
+        sources = wrapped(_sources(card), _NAME_WIDTH, "  ", "  ")
         rows.append(("\n".join([card.name, *sources]), about, card.licence.stated, figure, _on_disk(card)))
     return PrintedTable(_COMPACT, rows, _NUMBERS)
 
@@ -320,7 +321,16 @@ def _speeds(cards: Sequence[Card]) -> dict[str, str]:
 def _size(card: Card) -> str:
     from soloist.zoo.cards import megabytes
 
-    return megabytes(card.size) if card.size else "none"
+    return megabytes(card.size) if card.size else _without_number(card)
+
+
+def _without_number(card: Card) -> str:
+    """Text for a size or a number of parameters that a card does not state."""
+    return "unknown" if card.files else "none"
+
+
+def _sources(card: Card) -> str:
+    return ", ".join(card.sources) or "as its YAML says"
 
 
 def _on_disk(card: Card) -> str:

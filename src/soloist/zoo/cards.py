@@ -26,8 +26,13 @@ FALLBACK_MODEL = "two-stage-hpss"
 TASKS = {
     "stems": "songs into stems",
     "vocals": "vocals from songs",
+    "instrumental": "songs without vocals",
+    "karaoke": "lead and backing vocals",
+    "drums": "drums into pieces",
+    "dereverb": "without reverb",
+    "crowd": "without the crowd",
     "talkers": "talkers from one another",
-    "denoise": "speech from noise",
+    "denoise": "without noise",
     "sounds": "any sounds, by rules",
 }
 """Purposes of models, in the order in which they are listed."""
@@ -74,6 +79,7 @@ class Quality:
         measured_by: People who measured it; empty for the authors of the model.
         trained_on_test: True if the model was trained on the test data, so that the figure says nothing about
             other recordings; None if nobody said.
+        source: Document that states the figure; empty for the page of the authors.
     """
 
     dataset: str
@@ -82,6 +88,7 @@ class Quality:
     value: float
     measured_by: str = ""
     trained_on_test: bool | None = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,8 @@ class Card:
         name: Name by which users ask for the model.
         system: Published system that the model belongs to.
         title: Purpose, in one line.
-        sources: Names of the sources, in the order of the estimates.
+        sources: Names of the sources, in the order of the estimates; empty if only a file of settings, which
+            is not read yet, states them.
         sample_rate: Rate in Hz; None for any.
         channels: Number of channels; None for any.
         parameters: Number of trained parameters.
@@ -277,9 +285,15 @@ def _shipped_cards() -> dict[str, Card]:
 
 
 def _stated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keep stated attributes, with lists for tuples; a figure of zero is stated."""
-    stated = {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
+    """Keep stated attributes, with lists for tuples; a figure of zero is stated, and an unknown training."""
+    stated = {key: value for key, value in items if _is_stated(key, value)}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in stated.items()}
+
+
+def _is_stated(key: str, value: Any) -> bool:
+    if key == "trained_on_test":
+        return value is not False
+    return key == "value" or value not in (None, "", (), {}, 0)
 
 
 def _parts(part: type[T], entries: object, key: str, where: str) -> list[T]:

@@ -47,6 +47,8 @@ _MODEL_KEYS = (
     "num_subbands",
     "scale",
 )
+_UNUSED = ("name",)
+"""Setting of some published files that names another checkpoint."""
 
 
 class MDX23CImporter(Importer):
@@ -88,7 +90,7 @@ def from_options(options: Mapping[str, Any]) -> dict[str, Any]:
         ModelError: A setting is missing or unknown, or asks for other than two channels.
     """
     audio, model = section(options, "audio", SYSTEM), section(options, "model", SYSTEM)
-    check_model_keys(model, _MODEL_KEYS, SYSTEM)
+    check_model_keys(model, (*_MODEL_KEYS, *_UNUSED), SYSTEM)
     if (channels := audio.get("num_channels", 2)) != 2:
         raise ModelError(f"an {SYSTEM} of {channels} channels is not possible: its output is stereo")
     sources = instruments(options, SYSTEM)
