@@ -23,7 +23,7 @@ from soloist.zoo.importers.importer import (
     build_spectral,
     load_weights,
 )
-from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, instruments, section
+from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, cutting, instruments, section
 
 SYSTEM = "MDX23C"
 
@@ -118,6 +118,7 @@ def from_options(options: Mapping[str, Any]) -> dict[str, Any]:
             sample_rate=audio.get("sample_rate", 44100),
             plane_order="channels",
             chunk_frames=(chunk_length(options, SYSTEM) or hop * 255) // hop + 1,
+            cutting=cutting(options, SYSTEM),
         )
     except KeyError as error:
         raise ModelError(f"the settings of this {SYSTEM} have no {error}") from None

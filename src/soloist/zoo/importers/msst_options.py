@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from soloist.config import check_keys
+from soloist.config import check_keys, configuration_of
 from soloist.errors import ConfigError, ModelError, one_line
+from soloist.separators import Cutting
 from soloist.zoo.published_files import SETTINGS
 
 _SECTIONS = ("audio", "model", "training")
@@ -134,6 +135,27 @@ def chunk_length(options: Mapping[str, Any], system: str) -> int | None:
     inference = inference if isinstance(inference, Mapping) else {}
     length = inference.get("chunk_size") or section(options, "audio", system).get("chunk_size")
     return int(length) if length else None
+
+
+def cutting(options: Mapping[str, Any], system: str, padding: int = 0) -> dict[str, Any] | None:
+    """Configuration of the cut of recordings into chunks; None if the settings say nothing.
+
+    Args:
+        options: The settings.
+        system: Name of the system in error messages.
+        padding: Zeros that the network's own code adds after a chunk.
+
+    Raises:
+        ModelError: The number of overlapping chunks is none.
+    """
+    inference = options.get("inference")
+    overlaps = inference.get("num_overlap") if isinstance(inference, Mapping) else None
+    length = chunk_length(options, system) if overlaps is not None else None
+    if overlaps is None or length is None:
+        return None
+    if not isinstance(overlaps, int) or not 1 <= overlaps <= length:
+        raise ModelError(f"num_overlap of this {system} must be a number of chunks, not {overlaps!r}")
+    return configuration_of(Cutting, length=length, overlaps=overlaps, padding=padding)
 
 
 def is_normalized(options: Mapping[str, Any]) -> bool:
