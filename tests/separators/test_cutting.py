@@ -104,6 +104,7 @@ def test_a_recorded_track_brought_to_unit_deviation(shared, separator_of):
 def test_overlaps_may_be_chosen(shared, separator_of):
     separator = separator_of(ReferenceVector(shared / "reference/roformer/demix_bs_8s.npz"))
     usual = Chunking.of(separator)
+    assert usual.length == separator.chunk_length
     assert Chunking.of(separator, overlap=0.75).step == usual.length // 4
     assert Chunking.of(separator, overlap=0).step == usual.length
     with pytest.raises(UsageError, match=r"0\.95"):

@@ -123,7 +123,9 @@ class SpectralSeparator(TransformSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Samples of `chunk_frames` frames."""
+        """Samples of `chunk_frames` frames, or of a chunk of the `cutting`."""
+        if self._cutting is not None:
+            return self._cutting.length
         return self.transform.length_of(self.chunk_frames)
 
     @property
