@@ -15,6 +15,7 @@ import yaml
 
 from published import published_state
 from published_open_unmix import STEMS, open_unmix_state
+from soloist.files import sha256_of
 from soloist.zoo.cards import TASKS
 from soloist.zoo.speeds import save_speed
 
@@ -231,14 +232,36 @@ def test_download_says_where_it_went_and_what_it_trusted(run, home, checkpoint, 
         server.shutdown()
     assert result.code == 0, result.err
     assert result.out.strip() == str(folder)
+    first, *_ = result.err.splitlines()
+    assert first == "talkers (size unknown, licence: not stated)"
     assert "trusted from now on" in result.err
     assert (folder / "model.safetensors").is_file()
+
+
+def test_a_licence_that_forbids_commercial_use_is_to_be_accepted(run, home, monkeypatch):
+    licence = "CC BY-NC-SA 4.0 (not for commercial use)"
+    refused(run("download", "umxl"), f"umxl forbids commercial use ({licence})", "--accept-licence", code=2)
+    monkeypatch.setenv("SOLOIST_OFFLINE", "1")
+    assert "forbids downloads" in run("download", "umxl", "--accept-licence").err
 
 
 def test_offline_nothing_is_downloaded(run, home, monkeypatch):
     monkeypatch.setenv("SOLOIST_OFFLINE", "0")
     refused(run("download", "umxhq", "--offline"), "--offline", "forbids downloads", "zenodo.org")
     assert not home.exists()
+
+
+def test_a_link_with_a_link_to_its_settings_is_imported(run, home, shared, monkeypatch):
+    folder = shared / "reference" / "roformer" / "checkpoint_forms"
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{server.server_port}"
+        result = run("import", f"{root}/plain.ckpt", "--config", f"{root}/config.yaml", "--name", "mine")
+        server.shutdown()
+    assert result.code == 0, result.err
+    assert result.out.strip() == str(home / "models" / "mine")
+    assert f"plain.ckpt: 0.1 MB, sha256 {sha256_of(folder / 'plain.ckpt')}" in result.err
 
 
 def test_a_file_that_cannot_be_imported_is_named_in_one_line(run, home, tmp_path):

@@ -47,8 +47,7 @@ class TestShippedCards:
             assert all(len(place.sha256) == 64 for place in file.places if place.member or place.filename)
             assert not file.sha256 or len(bytes.fromhex(file.sha256)) in (4, 32)
         assert len({file.filename for file in card.files}) == len(card.files)
-        assert card.parameters > 0
-        assert card.size > 0
+        assert (card.parameters > 0 and card.size > 0) or "number of parameters is not" in card.notes
         assert card.licence.weights
         assert card.training_data
         assert card.quality or "No figure" in card.notes

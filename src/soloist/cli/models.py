@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from soloist.cli.console import (
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known
 from soloist.cli.options import JsonOption, keep_inputs
+from soloist.files import is_url
 
 if TYPE_CHECKING:
     from soloist.zoo import Card, DefaultModel
@@ -109,18 +111,31 @@ def download(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the published files in the downloads folder.")
     ] = False,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help="Accept a licence that forbids commercial use."),
+    ] = False,
 ) -> None:
-    """Download a model's published checkpoint and make it a Soloist model."""
+    """Download a model's published checkpoint and make it a Soloist model.
+
+    Size and licence are said before.
+    """
     check_known(name)
-    typer.echo(fetch(name, keep=keep))
+    typer.echo(fetch(name, keep=keep, accept_licence=accept_licence))
 
 
-def fetch(name: str, *, quiet: bool = False, keep: bool = False) -> Path:
-    """Download a model under a progress bar, unless it is on disk; return the folder."""
+def fetch(name: str, *, quiet: bool = False, keep: bool = False, accept_licence: bool = False) -> Path:
+    """Say size and licence of a model and download it, unless it is on disk; return the folder."""
     with loading(quiet=quiet):
         from soloist.zoo import download as download_model
+        from soloist.zoo import find
+        from soloist.zoo.published_files import is_offline
+    card = find(name)
+    refused = is_offline() or (card.licence.forbids_commercial_use and not accept_licence)
+    if card.files and not (card.on_disk or refused):
+        say(card.about)
     with _download_bar(name, quiet=quiet) as advance:
-        return download_model(name, advance, say, keep=keep)
+        return download_model(name, advance, say, keep=keep, accept_licence=accept_licence)
 
 
 def fetch_default(
@@ -147,16 +162,25 @@ def _download_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | No
 @app.command("import", cls=Command)
 def import_model(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help=(
-                "A published checkpoint file, all of them where each source has one, the folder of a "
-                "TensorFlow checkpoint, or a model folder."
+                "A published checkpoint file or its address (https://...), all of them where each source has "
+                "one, the folder of a TensorFlow checkpoint, or a model folder."
             ),
-            metavar="FILE...",
+            metavar="FILE_OR_URL...",
             show_default=False,
         ),
     ],
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="File or address of the YAML of the network's settings, if it is not beside the checkpoint.",
+            metavar="FILE_OR_URL",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -169,30 +193,52 @@ def import_model(
         bool, typer.Option("--half", help="Store the weights of a model folder in half precision.")
     ] = False,
 ) -> None:
-    """Make a Soloist model of a published checkpoint, or keep the model of a training."""
+    """Make a Soloist model of a published checkpoint, or keep the model of a training.
+
+    Checkpoints and YAML files of Music-Source-Separation-Training, audio-separator and UVR (also .onnx) are
+    read as they are; nothing in them is run. A YAML beside the checkpoint is found by itself.
+    """
     from soloist.errors import UsageError
 
     with loading():
-        from soloist.zoo import copy_model, import_checkpoint
-        from soloist.zoo.cards import models_folder
-        from soloist.zoo.published_files import check_name
         from soloist.zoo.tensorflow_bundle import bundle_files
 
-    folders = [file for file in files if file.is_dir() and not bundle_files(file)]
+    local = [Path(file) for file in files if not is_url(file)]
+    folders = [file for file in local if file.is_dir() and not bundle_files(file)]
     if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")
         if output is not None:
-            keep_inputs("a file of the model", output.glob("*"), files)
-        print_names(import_checkpoint(files, output, name, overwrite=overwrite))
-        return
-    if len(files) > 1:
+            keep_inputs("a file of the model", output.glob("*"), local)
+        _import_files(files, output, name, config, overwrite=overwrite)
+    elif len(files) > 1 or config is not None:
         raise UsageError(f"{folders[0]} is a folder: give one model folder, or checkpoint files")
+    else:
+        _copy_folder(folders[0], output, name, overwrite=overwrite, half=half)
+
+
+def _import_files(
+    files: Sequence[str], output: Path | None, name: str | None, config: str | None, *, overwrite: bool
+) -> None:
+    from soloist.zoo import import_links
+
+    with _download_bar("download", quiet=not any(map(is_url, files))) as advance:
+        folder = import_links(
+            files, output, name, settings=config, overwrite=overwrite, progress=advance, notice=say
+        )
+    print_names(folder)
+
+
+def _copy_folder(folder: Path, output: Path | None, name: str | None, *, overwrite: bool, half: bool) -> None:
+    from soloist.zoo import copy_model
+    from soloist.zoo.cards import models_folder
+    from soloist.zoo.published_files import check_name
+
     if output is None:
-        check_name(name := name or folders[0].resolve().name)
+        check_name(name := name or folder.resolve().name)
         output = models_folder() / name
-    keep_inputs("a file of the model", output.glob("*"), folders[0].glob("*"))
-    print_names(copy_model(folders[0], output, name, overwrite=overwrite, half=half))
+    keep_inputs("a file of the model", output.glob("*"), folder.glob("*"))
+    print_names(copy_model(folder, output, name, overwrite=overwrite, half=half))
 
 
 @app.command("path", cls=Command)
@@ -234,9 +280,9 @@ def _rows(cards: Sequence[Card]) -> PrintedTable:
             card.name,
             card.task,
             card.system,
-            ", ".join(card.sources),
+            _sources(card),
             f"{card.sample_rate / 1000:g} kHz" if card.sample_rate else "any",
-            f"{card.parameters / 1e6:.2f} M" if card.parameters else "none",
+            f"{card.parameters / 1e6:.2f} M" if card.parameters else _without_number(card),
             _size(card),
             speeds[card.name],
             card.licence.stated,
@@ -257,8 +303,8 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
         if before is None or before.task != card.task:
             rows.append((f"[{TASKS.get(card.task, 'other models')}]", *[""] * (len(_COMPACT) - 1)))
         about = f"{_size(card)}\n{speeds[card.name]}"
-        figure = _first_figure(card).replace(" (dB)", "").partition(" (docs")[0]
-        sources = wrapped(", ".join(card.sources), _NAME_WIDTH, "  ", "  ")
+        figure = re.sub(r" \([^)]*\)| of whole songs", "", _first_figure(card))
+        sources = wrapped(_sources(card), _NAME_WIDTH, "  ", "  ")
         rows.append(("\n".join([card.name, *sources]), about, card.licence.stated, figure, _on_disk(card)))
     return PrintedTable(_COMPACT, rows, _NUMBERS)
 
@@ -277,7 +323,16 @@ def _speeds(cards: Sequence[Card]) -> dict[str, str]:
 def _size(card: Card) -> str:
     from soloist.zoo.cards import megabytes
 
-    return megabytes(card.size) if card.size else "none"
+    return megabytes(card.size) if card.size else _without_number(card)
+
+
+def _without_number(card: Card) -> str:
+    """Text for a size or a number of parameters that a card does not state."""
+    return "unknown" if card.files else "none"
+
+
+def _sources(card: Card) -> str:
+    return ", ".join(card.sources) or "as its YAML says"
 
 
 def _on_disk(card: Card) -> str:
@@ -290,7 +345,7 @@ def _first_figure(card: Card) -> str:
         return "not measured"
     first = card.quality[0]
     by = f", by {first.measured_by}" if first.measured_by else ""
-    known = ", trained on it" if first.trained_on_test else ""
+    known = {True: ", trained on it", None: ", perhaps trained on it", False: ""}[first.trained_on_test]
     return f"{first.target} {first.value:g} {first.metric}, {first.dataset}{by}{known}"
 
 

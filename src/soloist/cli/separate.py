@@ -126,7 +126,7 @@ def separate(
     overlap: Annotated[
         float | None,
         typer.Option(
-            help="Part of a chunk shared with the next, 0 to 0.5; default: the model's best.",
+            help="Part of a chunk shared with the next, 0 to 0.5 (imported: 0.95); default: the best.",
             rich_help_panel=HOW,
         ),
     ] = None,

@@ -19,6 +19,7 @@ from .presets import FilterbankDesign as FilterbankDesign
 from .presets import sudormrf_design as sudormrf_design
 from .presets import sudormrf_preset as sudormrf_preset
 from .separator import ChunkEdges as ChunkEdges
+from .separator import Cutting as Cutting
 from .separator import Finish as Finish
 from .separator import Follower as Follower
 from .separator import Following as Following

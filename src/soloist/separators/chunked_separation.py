@@ -85,12 +85,15 @@ def separate_blocks(
         mixture.
     """
     stream = _Stream(blocks, outside)
-    glue = _Glue(chunking, ordered, OrderKeeper() if follows else None)
+    join = _Pile if chunking.edges == "mirrored" else _Glue
+    glue = join(chunking, ordered, OrderKeeper() if follows else None)
     chunks = map(partial(_CUTS[chunking.edges], stream, chunking), itertools.count())
     for batch in _batches(chunks, batch_size):
         estimates = estimate(torch.cat([chunk.mixture for chunk in batch])).chunk(len(batch))
         for member, estimated in zip(batch, estimates, strict=True):
-            yield glue.add(member, estimated)
+            # Chunks that begin before the track finish no sample at first.
+            if (done := glue.add(member, estimated)).shape[-1]:
+                yield done
 
 
 @dataclass(frozen=True)
@@ -183,12 +186,47 @@ def _cut_shares(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
     return _Chunk(mixture, start, max(start, 0), core_stop, start + chunking.step, last)
 
 
+def _cut_mirrored(stream: _Stream, chunking: Chunking, index: int) -> _Chunk:
+    border, length = chunking.overlap, chunking.length
+    # The decision of the first chunk is that of all: later ones see no fewer samples.
+    mirrors = stream.reaches(2 * border + 1) and border > 0
+    start = index * chunking.step - (border if mirrors else 0)
+    next_start = start + chunking.step
+    last = not stream.reaches(next_start + 1)
+    whole = stream.reaches(start + length)
+    stream.forget(start - length)
+    if whole:
+        positions = torch.arange(start, start + length).abs()
+    else:
+        positions = _mirrored(start, length, stream.stop - 1, border if mirrors else 0)
+    mixture = stream.take(positions)
+    core_stop = start + length if whole else min(start + length, stream.stop)
+    mixture = pad(mixture, (0, length + chunking.padding - mixture.shape[-1]))
+    return _Chunk(mixture, start, max(start, 0), core_stop, next_start, last)
+
+
+def _mirrored(start: int, length: int, end: int, border: int) -> Tensor:
+    """Positions within a track of the samples of a chunk that may reach beyond its last sample, `end`.
+
+    The track is mirrored by `border` samples, and the chunk once more at the end of these, if more than half
+    of it lies before.
+    """
+    positions = torch.arange(start, start + length)
+    edge = end + border
+    if edge + 1 - start <= length // 2:
+        positions = positions[positions <= edge]
+    positions = torch.where(positions > edge, 2 * edge - positions, positions)
+    positions = torch.where(positions > end, 2 * end - positions, positions)
+    return positions.abs().clamp(max=end)
+
+
 _CUTS = {
     "signal": _cut_signal,
     "padded": _cut_padded,
     "zeros": _cut_zeros,
     "shares": _cut_shares,
     "centered": _cut_centered,
+    "mirrored": _cut_mirrored,
 }
 
 
@@ -230,6 +268,11 @@ class _Stream:
         margins = max(0, -start), max(0, stop - self.stop)
         return pad(torch.cat(pieces, dim=-1), margins, value=self._outside)
 
+    def take(self, positions: Tensor) -> Tensor:
+        """The samples at positions within the track, in any order."""
+        first = int(positions.min())
+        return self.read(first, int(positions.max()) + 1)[..., positions - first]
+
 
 class _Glue:
     """Joins chunks: fades the seam, keeps the order of the sources, returns finished samples."""
@@ -270,3 +313,44 @@ class _Glue:
                 estimates = self._align_sources(estimates, anchor, slice(low - start, high - start))
         self._previous = (start, estimates)
         return estimates
+
+
+class _Pile(_Glue):
+    """Joins chunks of which several cover each sample: sums them by weights, and returns finished samples."""
+
+    def __init__(self, chunking: Chunking, ordered: bool, keeper: OrderKeeper | None) -> None:
+        super().__init__(chunking, ordered, keeper)
+        self._window = chunking.window()
+        self._fade = min(chunking.length // 10, chunking.overlap)
+        self._position = 0
+        self._total: Tensor | None = None
+        self._weight: Tensor | None = None
+
+    def add(self, chunk: _Chunk, estimates: Tensor) -> Tensor:
+        """Add the estimates of a chunk; return samples that no later chunk changes."""
+        if not self._ordered:
+            estimates = self._align(chunk.start, estimates)
+        inside = slice(chunk.core_start - chunk.start, chunk.core_stop - chunk.start)
+        weight = self._weights(chunk)[inside].to(estimates)
+        total = estimates[..., inside] * weight
+        if self._total is not None and self._weight is not None:
+            held = self._total.shape[-1]
+            more = max(0, held - total.shape[-1])
+            total, weight = pad(total, (0, more)), pad(weight, (0, more))
+            total[..., :held] += self._total
+            weight[:held] += self._weight
+        done = total.shape[-1] if chunk.last else max(chunk.next_start, 0) - self._position
+        self._position += done
+        self._total, self._weight = total[..., done:], weight[done:]
+        return total[..., :done] / weight[:done]
+
+    def _weights(self, chunk: _Chunk) -> Tensor:
+        """Weights of a chunk, without a fade at the ends of a track where no other chunk is."""
+        weights = self._window
+        if chunk.start == 0 and self._total is None:
+            weights = weights.clone()
+            weights[: self._fade] = 1.0
+        if chunk.last:
+            weights = weights.clone()
+            weights[-self._fade :] = 1.0
+        return weights

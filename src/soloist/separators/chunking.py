@@ -11,6 +11,9 @@ no later chunk touches are emitted at once.
 
 Centred chunks are those of Demucs: chunks begin every `step` samples as long as the track lasts, so that the
 last ones are short, and each is widened on both sides to the length that the separator wants.
+
+Chunks of a `Cutting` begin before the track, which is mirrored, so that as many of them cover each sample. If
+the track is too short to be mirrored, they begin with it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,10 @@ import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
-from soloist.separators.separator import PartitionGrid, Separator
+from soloist.separators.separator import Cutting, PartitionGrid, Separator
+
+_WIDEST = 0.95
+"""Widest overlap of chunks of a `Cutting`, as a part of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +45,27 @@ class Chunking:
             full length. "zeros": zeros everywhere beyond the core. "shares": like "padded", but estimates of
             neighbours are added in the overlap, without a cross-fade; see `PartitionGrid`. "centered": like
             "padded", but the context is no part of `length`, and that of the last, short chunks is longer.
+            "mirrored": the track, mirrored at either end; the overlap may be longer than a half.
         stride: Grid on which chunks begin; see `Separator.stride`.
         lead: Samples from the begin of the first chunk to that of the track, with "shares".
         widen: Samples of a centred chunk with its context, by those without; see `Separator.input_length`.
         power: Power of the triangular weights of the cross-fade; None for a cross-fade by squared sines.
+        padding: Zeros after a mirrored chunk, beyond `length`.
     """
 
     length: int
     overlap: int = 0
     trim: int = 0
-    edges: Literal["signal", "padded", "zeros", "shares", "centered"] = "signal"
+    edges: Literal["signal", "padded", "zeros", "shares", "centered", "mirrored"] = "signal"
     stride: int = 1
     lead: int = 0
     widen: Callable[[int], int] = int
     power: float | None = None
+    padding: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.overlap, self.trim) < 0 or self.step < 1 or self.overlap > self.step:
+        widest = self.length if self.edges == "mirrored" else self.step
+        if min(self.overlap, self.trim) < 0 or self.step < 1 or self.overlap > widest:
             raise UsageError(
                 f"chunks of {self.length} samples cannot overlap by {self.overlap} and lose {self.trim} at "
                 f"either end: take longer chunks or a smaller overlap"
@@ -75,6 +85,8 @@ class Chunking:
 
     def longest_input(self, samples: int) -> int:
         """Most samples that the separator sees at once of a track of so many samples."""
+        if self.edges == "mirrored":
+            return self.length + self.padding
         longest = min(self.length, samples)
         return self.widen(longest) if self.edges == "centered" else longest
 
@@ -84,6 +96,8 @@ class Chunking:
             return max(1, -(-(samples + self.lead) // self.step))
         if self.edges == "centered":
             return max(1, -(-samples // self.step))
+        if self.edges == "mirrored":
+            return max(1, -(-(samples + (self.overlap if self.mirrors(samples) else 0)) // self.step))
         return 1 + max(0, -(-(samples - self.length) // self.step))
 
     def last(self, samples: int) -> int:
@@ -91,9 +105,13 @@ class Chunking:
         if self.edges == "centered":
             return self.longest_input(samples - (self.count(samples) - 1) * self.step)
         if self.edges != "signal":
-            return self.length
+            return self.longest_input(samples) if self.edges == "mirrored" else self.length
         beyond = max(0, samples - self.length)
         return samples - -(-beyond // self.stride) * self.stride
+
+    def mirrors(self, samples: int) -> bool:
+        """Return True if a track of so many samples is long enough to be mirrored at either end."""
+        return samples > 2 * self.overlap > 0
 
     @classmethod
     def of(cls, separator: Separator, *, length: int | None = None, overlap: float | None = None) -> Chunking:
@@ -106,7 +124,8 @@ class Chunking:
                 field, which gives the result of the whole track; a quarter if the field is unbounded or
                 longer than a quarter of the chunk.
 
-        A separator with partitions has chunks of whole partitions, one or as many as fit into `length`.
+        A separator with partitions has chunks of whole partitions, one or as many as fit into `length`; one
+        with a `Cutting` has its chunks, whose overlap may be up to 0.95.
 
         Raises:
             UsageError: The chunk is too short for the overlap or for the separator's grid, or partitions are
@@ -114,6 +133,8 @@ class Chunking:
         """
         if separator.partition is not None:
             return cls._of_partition(separator.partition, length, overlap)
+        if separator.cutting is not None:
+            return cls._of_cutting(separator, separator.cutting, length, overlap)
         if overlap is not None and not 0 <= overlap <= 0.5:
             raise UsageError(f"overlap {overlap:g} must lie in 0..0.5 (it is a part of the chunk)")
         if separator.chunk_edges == "centered":
@@ -155,6 +176,25 @@ class Chunking:
         # Refuses a length that the separator does not take.
         separator.input_length(length)
         return cls(length, length - step, edges="centered", widen=separator.input_length, power=1.0)
+
+    @classmethod
+    def _of_cutting(
+        cls, separator: Separator, cutting: Cutting, length: int | None, overlap: float | None
+    ) -> Chunking:
+        if overlap is not None and not 0 <= overlap <= _WIDEST:
+            raise UsageError(f"overlap {overlap:g} must lie in 0..{_WIDEST} (it is a part of the chunk)")
+        length = max(length or cutting.length, separator.minimum_length)
+        step = length // cutting.overlaps if overlap is None else round((1 - overlap) * length)
+        return cls(length, length - max(1, step), edges="mirrored", padding=cutting.padding)
+
+    def window(self) -> Tensor:
+        """Weights of a mirrored chunk before their sum is made one, `(length,)`."""
+        weights = torch.ones(self.length, dtype=torch.float64)
+        fade = min(self.length // 10, self.overlap)
+        if fade:
+            weights[:fade] = torch.linspace(0, 1, fade, dtype=torch.float64)
+            weights[-fade:] = torch.linspace(1, 0, fade, dtype=torch.float64)
+        return weights
 
     def fade_in(self) -> Tensor:
         """Weights of a chunk where it overlaps with the one before, `(overlap,)`."""

@@ -19,6 +19,31 @@ Normalization = Literal["none", "track", "chunk"]
 ChunkEdges = Literal["signal", "centered"]
 """Context of a separator's chunks; see `Chunking.edges`."""
 
+
+@dataclass(frozen=True)
+class Cutting:
+    """Cut of recordings into chunks of which several cover each sample, as published programs make it.
+
+    A recording is mirrored at either end, so that all of its samples are covered alike. A chunk counts in
+    full, but for a linear fade over a tenth of its length at either end.
+
+    Attributes:
+        length: Samples of a chunk.
+        overlaps: Number of chunks that cover a sample.
+        padding: Zeros after a chunk, which the separator sees, too.
+    """
+
+    length: int
+    overlaps: int = 2
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.overlaps <= self.length or self.padding < 0:
+            raise UsageError(
+                f"{self.overlaps} chunks of {self.length} samples and {self.padding} zeros cannot cover one"
+            )
+
+
 Finish = Callable[[Sequence[Tensor]], Tensor]
 """Post-processing: outputs of a graph to estimates `(batch, sources, channels, samples)`."""
 
@@ -201,6 +226,11 @@ class Separator(nn.Module):
     def chunk_edges(self) -> ChunkEdges:
         """Context of chunks: full chunks up to the end of the track, or as Demucs is run; see `Chunking`."""
         return "signal"
+
+    @property
+    def cutting(self) -> Cutting | None:
+        """Cut into chunks that is part of the separator; None for `chunk_length` and `chunk_edges`."""
+        return None
 
     def input_length(self, samples: int) -> int:
         """Best length of the input of `estimate` for a centred chunk of `samples`: the rest is context.

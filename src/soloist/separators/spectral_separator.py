@@ -16,7 +16,7 @@ from soloist.estimation import RatioMask, WienerEM, complex_to_planes, planes_to
 from soloist.estimation.representations import PlaneOrder, decibels
 from soloist.losses import Prediction
 from soloist.networks import SpectralNetwork, Variational
-from soloist.separators.separator import Finish, Follower, Normalization, Note, PartitionGrid
+from soloist.separators.separator import Cutting, Finish, Follower, Normalization, Note, PartitionGrid
 from soloist.separators.transform_separator import TransformSeparator
 from soloist.transforms import STFT, SpectralTransform
 
@@ -55,6 +55,8 @@ class SpectralSeparator(TransformSeparator):
         partitioned: Separate recordings in partitions of `chunk_frames` frames, counted from the first frame,
             as a network that cuts its input into pieces of so many frames separates them at once. Needs an
             `STFT` of full extent.
+        cutting: Cut of recordings into chunks, as a published program makes it; None for chunks of
+            `chunk_frames` frames.
 
     Raises:
         UsageError: A filter for one source, a mapping of levels in dB, complex masks for another
@@ -81,6 +83,7 @@ class SpectralSeparator(TransformSeparator):
         normalization: Normalization = "none",
         wiener: WienerEM | RatioMask | None = None,
         partitioned: bool = False,
+        cutting: Cutting | None = None,
     ) -> None:
         super().__init__(
             sources=sources,
@@ -97,6 +100,7 @@ class SpectralSeparator(TransformSeparator):
         self.chunk_frames = chunk_frames
         self.wiener = wiener
         self.partitioned = partitioned
+        self._cutting = cutting
         self._check_parts()
 
     def _check_parts(self) -> None:
@@ -119,8 +123,15 @@ class SpectralSeparator(TransformSeparator):
 
     @property
     def chunk_length(self) -> int:
-        """Samples of `chunk_frames` frames."""
+        """Samples of `chunk_frames` frames, or of a chunk of the `cutting`."""
+        if self._cutting is not None:
+            return self._cutting.length
         return self.transform.length_of(self.chunk_frames)
+
+    @property
+    def cutting(self) -> Cutting | None:
+        """Cut of recordings into chunks, if it is part of the separator."""
+        return self._cutting
 
     @property
     def receptive_field(self) -> int | None:

@@ -4,11 +4,13 @@ from .cards import Licence as Licence
 from .cards import Quality as Quality
 from .cards import find as find
 from .cards import models as models
+from .checkpoint_content import read_state as read_state
 from .default_model import DefaultModel as DefaultModel
 from .default_model import best_on_disk as best_on_disk
 from .default_model import choose_default as choose_default
 from .default_model import choose_for_task as choose_for_task
 from .downloads import download as download
+from .linked_files import import_links as import_links
 from .model_folder import card_of as card_of
 from .model_folder import config_of as config_of
 from .model_folder import copy_model as copy_model
@@ -17,6 +19,5 @@ from .model_folder import remove as remove
 from .model_folder import resolve_path as resolve_path
 from .model_folder import save_model as save_model
 from .published_checkpoints import import_checkpoint as import_checkpoint
-from .published_checkpoints import read_state as read_state
 from .published_files import FileSource as FileSource
 from .published_files import PublishedFile as PublishedFile

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -25,13 +26,20 @@ FALLBACK_MODEL = "two-stage-hpss"
 TASKS = {
     "stems": "songs into stems",
     "vocals": "vocals from songs",
+    "instrumental": "songs without vocals",
+    "karaoke": "lead and backing vocals",
+    "drums": "drums into pieces",
+    "dereverb": "without reverb",
+    "crowd": "without the crowd",
     "talkers": "talkers from one another",
-    "denoise": "speech from noise",
+    "denoise": "without noise",
     "sounds": "any sounds, by rules",
 }
 """Purposes of models, in the order in which they are listed."""
 
 T = TypeVar("T")
+
+_NOT_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|not for commercial", re.IGNORECASE)
 
 _WEIGHT = 4
 """Bytes of a trained parameter."""
@@ -53,6 +61,11 @@ class Licence:
         """Licence of the weights, else of the code, else `not stated`."""
         return self.weights or self.code or "not stated"
 
+    @property
+    def forbids_commercial_use(self) -> bool:
+        """True if the stated licence does not allow commercial use, such as CC BY-NC."""
+        return _NOT_COMMERCIAL.search(self.stated) is not None
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -65,7 +78,8 @@ class Quality:
         value: The figure.
         measured_by: People who measured it; empty for the authors of the model.
         trained_on_test: True if the model was trained on the test data, so that the figure says nothing about
-            other recordings.
+            other recordings; None if nobody said.
+        source: Document that states the figure; empty for the page of the authors.
     """
 
     dataset: str
@@ -73,7 +87,8 @@ class Quality:
     target: str
     value: float
     measured_by: str = ""
-    trained_on_test: bool = False
+    trained_on_test: bool | None = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,8 @@ class Card:
         name: Name by which users ask for the model.
         system: Published system that the model belongs to.
         title: Purpose, in one line.
-        sources: Names of the sources, in the order of the estimates.
+        sources: Names of the sources, in the order of the estimates; empty if only a file of settings, which
+            is not read yet, states them.
         sample_rate: Rate in Hz; None for any.
         channels: Number of channels; None for any.
         parameters: Number of trained parameters.
@@ -144,11 +160,22 @@ class Card:
         return self.config is not None or (self.folder / WEIGHTS).is_file()
 
     @property
+    def weights(self) -> tuple[PublishedFile, ...]:
+        """Published files with weights, without those of settings."""
+        return tuple(file for file in self.files if not file.is_settings)
+
+    @property
     def size(self) -> int:
         """Bytes of a download from the first source of each file; of the weights where a size is unknown."""
-        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.files if file.places}
+        sizes = {file.places[0].place: file.size_at(file.places[0]) for file in self.weights if file.places}
         known = [size for size in sizes.values() if size is not None]
         return sum(known) if known and len(known) == len(sizes) else _WEIGHT * self.parameters
+
+    @property
+    def about(self) -> str:
+        """Name, bytes of the download and licence of the weights, for the line before a download."""
+        size = megabytes(self.size) if self.size else "size unknown"
+        return f"{self.name} ({size}, licence: {self.licence.stated})"
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Card:
@@ -258,9 +285,15 @@ def _shipped_cards() -> dict[str, Card]:
 
 
 def _stated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keep stated attributes, with lists for tuples; a figure of zero is stated."""
-    stated = {key: value for key, value in items if key == "value" or value not in (None, "", (), {}, 0)}
+    """Keep stated attributes, with lists for tuples; a figure of zero is stated, and an unknown training."""
+    stated = {key: value for key, value in items if _is_stated(key, value)}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in stated.items()}
+
+
+def _is_stated(key: str, value: Any) -> bool:
+    if key == "trained_on_test":
+        return value is not False
+    return key == "value" or value not in (None, "", (), {}, 0)
 
 
 def _parts(part: type[T], entries: object, key: str, where: str) -> list[T]:

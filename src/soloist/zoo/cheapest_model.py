@@ -69,4 +69,6 @@ def _order(card: Card) -> tuple[float, bool, float, str]:
 
 
 def _cost(card: Card) -> float:
-    return card.operations or _OPERATIONS * card.parameters
+    # A card that states neither comes last; rules cost little.
+    unknown = math.inf if card.files else 0.0
+    return card.operations or _OPERATIONS * card.parameters or unknown

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soloist.errors import ConfigError, ModelError
-from soloist.zoo.cards import FALLBACK_MODEL, TASKS, Card, find, megabytes, models
+from soloist.zoo.cards import FALLBACK_MODEL, TASKS, Card, find, models
 from soloist.zoo.downloads import Notice, download
 from soloist.zoo.http_transfer import Hosts, Progress
 from soloist.zoo.model_folder import load, remove
@@ -132,8 +132,7 @@ def _fetch(card: Card, hosts: Hosts, progress: Progress | None, notice: Notice) 
     def announce(received: int, total: int | None) -> None:
         # With the first bytes: before, nobody knows whether they will come.
         if not announced:
-            about = f"{megabytes(card.size)}, licence: {card.licence.stated}"
-            announced.append(f"downloading {card.name} ({about}); {_OTHERS}")
+            announced.append(f"downloading {card.about}; {_OTHERS}")
             notice(announced[0])
         if progress is not None:
             progress(received, total)

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from soloist.config import read_yaml
-from soloist.errors import ModelError
+from soloist.errors import ModelError, UsageError
 from soloist.files import home, remove_leftovers, scratch_folder, sha256_of, write_whole
 from soloist.zoo.archive_members import WantedMember, extract_members
 from soloist.zoo.cards import Card, find, models_folder
@@ -48,6 +48,7 @@ def download(
     *,
     keep: bool = False,
     hosts: Hosts | None = None,
+    accept_licence: bool = False,
 ) -> Path:
     """Download a model's published checkpoint and make a model folder of it.
 
@@ -60,6 +61,7 @@ def download(
         notice: Callback with lines that the user should read.
         keep: Keep the published files in the downloads folder.
         hosts: Hosts that were asked already.
+        accept_licence: Download a model also where its licence forbids commercial use.
 
     Returns:
         The model folder.
@@ -67,6 +69,7 @@ def download(
     Raises:
         ModelError: The model is unknown or has no published file; no source gives a file (`SourceError`); or
             the files are no model, or cannot be written.
+        UsageError: The licence forbids commercial use, and is not accepted.
     """
     card = find(name)
     if card.config is not None:
@@ -77,6 +80,11 @@ def download(
         return card.folder
     if not card.files:
         raise ModelError(f"no published file of {name} is known: soloist models import FILE --name {name}")
+    if card.licence.forbids_commercial_use and not accept_licence:
+        raise UsageError(
+            f"the licence of {card.name} forbids commercial use ({card.licence.stated}); if you keep to it: "
+            f"soloist models download {card.name} --accept-licence"
+        )
     return _Download(card, progress, notice or (lambda line: None), hosts or Hosts()).run(keep=keep)
 
 

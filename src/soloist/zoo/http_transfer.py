@@ -76,7 +76,7 @@ def transfer(
 
     Args:
         url: Address.
-        path: File to write; a partial file beside it is continued.
+        path: File to write, in a folder that is made if need be; a partial file beside it is continued.
         expected: Hash, or its first digits.
         size: Length in bytes; None if unknown.
         progress: Callback with the received bytes.
@@ -92,6 +92,7 @@ def transfer(
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = ResumingDownloader(path.with_name(f"{path.name}.part"), expected, size, progress)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         # pooch makes a temporary file of its own, which a kill would leave.
         with scratch_folder(path.parent) as scratch:
             # The downloader compares hashes, of which only the first digits may be known.

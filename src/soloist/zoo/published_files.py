@@ -12,6 +12,9 @@ from soloist.errors import ConfigError, ModelError, UsageError
 
 HUGGING_FACE = "hf://"
 
+SETTINGS = (".yaml", ".yml", ".json")
+"""Endings of files that hold the settings of a network, beside its weights."""
+
 OFFLINE = "SOLOIST_OFFLINE"
 """Environment variable that forbids downloads; `--offline` sets it."""
 
@@ -92,6 +95,11 @@ class PublishedFile:
     def __post_init__(self) -> None:
         if not is_name(self.filename):
             raise ConfigError(f"filename {self.filename!r} must be a plain file name")
+
+    @property
+    def is_settings(self) -> bool:
+        """True for the settings of a network, False for weights."""
+        return self.filename.endswith(SETTINGS)
 
     @property
     def places(self) -> tuple[FileSource, ...]:

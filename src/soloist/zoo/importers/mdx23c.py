@@ -23,13 +23,13 @@ from soloist.zoo.importers.importer import (
     build_spectral,
     load_weights,
 )
-from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, instruments, section
+from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, cutting, instruments, section
 
 SYSTEM = "MDX23C"
 
 CARD = {
     "system": "MDX23C (TFC-TDF v3)",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Minseok Kim, Jun Hyung Lee, Soonyoung Jung: Sound Demixing Challenge 2023 Music Demixing Track "
         "Technical Report: TFC-TDF-UNet v3. arXiv 2306.09382."
@@ -47,6 +47,8 @@ _MODEL_KEYS = (
     "num_subbands",
     "scale",
 )
+_UNUSED = ("name",)
+"""Setting of some published files that names another checkpoint."""
 
 
 class MDX23CImporter(Importer):
@@ -88,7 +90,7 @@ def from_options(options: Mapping[str, Any]) -> dict[str, Any]:
         ModelError: A setting is missing or unknown, or asks for other than two channels.
     """
     audio, model = section(options, "audio", SYSTEM), section(options, "model", SYSTEM)
-    check_model_keys(model, _MODEL_KEYS, SYSTEM)
+    check_model_keys(model, (*_MODEL_KEYS, *_UNUSED), SYSTEM)
     if (channels := audio.get("num_channels", 2)) != 2:
         raise ModelError(f"an {SYSTEM} of {channels} channels is not possible: its output is stereo")
     sources = instruments(options, SYSTEM)
@@ -116,6 +118,7 @@ def from_options(options: Mapping[str, Any]) -> dict[str, Any]:
             sample_rate=audio.get("sample_rate", 44100),
             plane_order="channels",
             chunk_frames=(chunk_length(options, SYSTEM) or hop * 255) // hop + 1,
+            cutting=cutting(options, SYSTEM),
         )
     except KeyError as error:
         raise ModelError(f"the settings of this {SYSTEM} have no {error}") from None

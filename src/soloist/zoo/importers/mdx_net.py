@@ -23,7 +23,7 @@ from soloist.zoo.importers.mdx_net_layers import SYSTEM, NetworkLayout, read_gra
 
 CARD = {
     "system": SYSTEM,
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Minseok Kim, Woosung Choi, Jaehwa Chung, Daewon Lee, Soonyoung Jung: KUIELab-MDX-Net: A Two-Stream "
         "Neural Network for Music Demixing. MDX Workshop at ISMIR 2021, arXiv 2111.12203."
@@ -118,7 +118,7 @@ def _facts(options: Mapping[str, Any], tail_hash: str) -> dict[str, Any]:
     if "n_fft" not in facts:
         raise ModelError(
             f"no facts are known about this {SYSTEM} (hash {tail_hash}): write n_fft and stem into a YAML "
-            "beside it, under the same name"
+            "beside it, under the same name, or give it by --config"
         )
     return facts
 
@@ -145,5 +145,6 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 def _require(facts: Mapping[str, Any]) -> None:
     if "n_fft" not in facts:
         raise ModelError(
-            f"this {SYSTEM} does not say its n_fft: write it into a YAML beside it, under the same name"
+            f"this {SYSTEM} does not say its n_fft: write it into a YAML beside it, under the same name, or "
+            "give it by --config"
         )

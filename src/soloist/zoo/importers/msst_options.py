@@ -12,10 +12,21 @@ from typing import Any
 
 import yaml
 
-from soloist.config import check_keys
+from soloist.config import check_keys, configuration_of
 from soloist.errors import ConfigError, ModelError, one_line
+from soloist.separators import Cutting
+from soloist.zoo.published_files import SETTINGS
 
-_SUFFIXES = (".yaml", ".yml", ".json")
+_SECTIONS = ("audio", "model", "training")
+"""Sections of the settings of every network."""
+
+_FOREIGN = {
+    ("model", "band_specs"): "Bandit",
+    ("kwargs", "band_type"): "Bandit v2",
+    ("model", "num_repeat_mask"): "a band-split network with Mamba layers",
+    ("model", "time_conformer_depth"): "a band-split network with conformers",
+}
+"""Systems that Soloist does not have, by a section and key of their settings."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -46,26 +57,35 @@ def read_options(path: Path) -> dict[str, Any]:
     return content
 
 
-def options_beside(checkpoint: Path) -> dict[str, Any]:
-    """Read the settings that lie beside a checkpoint: a file of its name, or the only YAML with a model.
+def find_settings(checkpoint: Path) -> Path | None:
+    """Find the settings beside a checkpoint: a file of its name, or the only YAML of a network.
+
+    `model.ckpt` has its settings in `model.yaml`, or in `model.ckpt.yaml`.
 
     Returns:
-        The settings; empty if there are none.
-
-    Raises:
-        ConfigError: The file of the checkpoint's name is not valid.
+        The file; None if there is none, or if several could be meant.
     """
-    for suffix in _SUFFIXES:
-        if (path := checkpoint.with_suffix(suffix)).is_file():
-            return read_options(path)
+    stems = (checkpoint.with_suffix(""), checkpoint)
+    for path in (stem.with_name(stem.name + suffix) for stem in stems for suffix in SETTINGS):
+        if path.is_file():
+            return path
     found = []
     for path in sorted(checkpoint.parent.glob("*.y*ml")):
         try:
-            found.append(read_options(path))
+            options = read_options(path)
         except ConfigError:
             continue
-    found = [options for options in found if {"audio", "model", "training"} <= options.keys()]
-    return found[0] if len(found) == 1 else {}
+        if options.keys() >= set(_SECTIONS):
+            found.append(path)
+    return found[0] if len(found) == 1 else None
+
+
+def foreign_system(options: Mapping[str, Any]) -> str:
+    """Name of the system of a network's settings that Soloist does not have; empty for any other."""
+    for (part, key), system in _FOREIGN.items():
+        if isinstance(found := options.get(part), Mapping) and key in found:
+            return system
+    return ""
 
 
 def section(options: Mapping[str, Any], name: str, system: str) -> dict[str, Any]:
@@ -78,7 +98,7 @@ def section(options: Mapping[str, Any], name: str, system: str) -> dict[str, Any
     if not isinstance(found, Mapping):
         raise ModelError(
             f"the settings of this {system} are missing: put its YAML (with the section {name}) beside the "
-            "checkpoint, under the same name"
+            "checkpoint, under the same name, or give it by --config"
         )
     return dict(found)
 
@@ -115,6 +135,27 @@ def chunk_length(options: Mapping[str, Any], system: str) -> int | None:
     inference = inference if isinstance(inference, Mapping) else {}
     length = inference.get("chunk_size") or section(options, "audio", system).get("chunk_size")
     return int(length) if length else None
+
+
+def cutting(options: Mapping[str, Any], system: str, padding: int = 0) -> dict[str, Any] | None:
+    """Configuration of the cut of recordings into chunks; None if the settings say nothing.
+
+    Args:
+        options: The settings.
+        system: Name of the system in error messages.
+        padding: Zeros that the network's own code adds after a chunk.
+
+    Raises:
+        ModelError: The number of overlapping chunks is none.
+    """
+    inference = options.get("inference")
+    overlaps = inference.get("num_overlap") if isinstance(inference, Mapping) else None
+    length = chunk_length(options, system) if overlaps is not None else None
+    if overlaps is None or length is None:
+        return None
+    if not isinstance(overlaps, int) or not 1 <= overlaps <= length:
+        raise ModelError(f"num_overlap of this {system} must be a number of chunks, not {overlaps!r}")
+    return configuration_of(Cutting, length=length, overlaps=overlaps, padding=padding)
 
 
 def is_normalized(options: Mapping[str, Any]) -> bool:

@@ -26,13 +26,13 @@ from soloist.zoo.importers.importer import (
     build_spectral,
     load_weights,
 )
-from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, instruments, section
+from soloist.zoo.importers.msst_options import check_model_keys, chunk_length, cutting, instruments, section
 
 SYSTEM = "RoFormer"
 
 _BS_CARD = {
     "system": "BS-RoFormer",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Wei-Tsung Lu, Ju-Chiang Wang, Qiuqiang Kong, Yun-Ning Hung: Music Source Separation with Band-Split "
         "RoPE Transformer. ICASSP 2024."
@@ -40,7 +40,7 @@ _BS_CARD = {
 }
 _MEL_CARD = {
     "system": "Mel-Band RoFormer",
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Ju-Chiang Wang, Wei-Tsung Lu, Minz Won: Mel-Band RoFormer for Music Source Separation. ISMIR 2023, "
         "late-breaking demo."
@@ -156,13 +156,24 @@ def from_options(options: Mapping[str, Any]) -> dict[str, Any]:
     audio = section(options, "audio", SYSTEM)
     hop = model.get("stft_hop_length", 512)
     frames = (chunk_length(options, SYSTEM) or hop * 800) // hop + 1
-    return separator_config(model, sources, audio.get("sample_rate", 44100), frames)
+    return separator_config(model, sources, audio.get("sample_rate", 44100), frames, cutting(options, SYSTEM))
 
 
 def separator_config(
-    model: Mapping[str, Any], sources: Sequence[str], sample_rate: int, chunk_frames: int
+    model: Mapping[str, Any],
+    sources: Sequence[str],
+    sample_rate: int,
+    chunk_frames: int,
+    cut: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """`class_path` and `init_args` of the separator for the arguments of the original's class.
+
+    Args:
+        model: Arguments of the class.
+        sources: Names of the sources.
+        sample_rate: Rate in Hz.
+        chunk_frames: Frames of a chunk.
+        cut: Configuration of the cut of recordings into chunks.
 
     Raises:
         ModelError: An argument is missing.
@@ -186,6 +197,7 @@ def separator_config(
             plane_order="channels",
             mode="complex_masking",
             chunk_frames=chunk_frames,
+            cutting=cut,
         )
     except KeyError as error:
         raise ModelError(f"the settings of this {SYSTEM} have no {error}") from None

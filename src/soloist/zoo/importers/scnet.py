@@ -27,6 +27,7 @@ from soloist.zoo.importers.importer import (
 from soloist.zoo.importers.msst_options import (
     check_model_keys,
     chunk_length,
+    cutting,
     instruments,
     is_normalized,
     section,
@@ -36,7 +37,7 @@ SYSTEM = "SCNet"
 
 CARD = {
     "system": SYSTEM,
-    "licence": {"code": "MIT"},
+    "licence": {"code": "MIT", "weights": "not stated"},
     "citation": (
         "Weinan Tong, Jiaxu Zhu, Jun Chen, Shiyin Kang, Tao Jiang, Yang Li, Zhiyong Wu, Helen Meng: SCNet: "
         "Sparse Compression Network for Music Source Separation. ICASSP 2024."
@@ -149,7 +150,14 @@ def from_options(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> dic
         # As many frames as the original makes of a chunk, an even number.
         chunk_frames=-(-(-(-chunk // hop) + 1) // 2) * 2,
         normalization="track" if is_normalized(options) else "none",
+        cutting=cutting(options, SYSTEM, _padding(chunk, hop)) if "audio" in options else None,
     )
+
+
+def _padding(samples: int, hop: int) -> int:
+    """Zeros that the original adds to a chunk, for whole hops and an even number of frames."""
+    padding = hop - samples % hop
+    return padding if (samples + padding) // hop % 2 else padding + hop
 
 
 def _network(

@@ -94,7 +94,7 @@ def _kind_of(state: Mapping[str, Tensor]) -> str | None:
     return next((kind for kind, mark in marks.items() if any(name.startswith(mark) for name in state)), None)
 
 
-def settings_beside(path: Path) -> Path | None:
+def hyperparameters_beside(path: Path) -> Path | None:
     """Settings of a folder with the files of a network, given the folder or a file in it; None without."""
     folder = path if path.is_dir() else path.parent
     settings = folder / SETTINGS
@@ -102,7 +102,7 @@ def settings_beside(path: Path) -> Path | None:
     return settings if settings.is_file() and any(part.is_file() for part in parts) else None
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_hyperparameters(path: Path) -> dict[str, Any]:
     """Read the settings of a folder as data.
 
     Args:
@@ -186,7 +186,7 @@ def from_settings(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> di
     """`class_path` and `init_args` of the separator.
 
     Args:
-        options: `sample_rate` and the settings of `masknet`, as `read_settings` gives them; those of the
+        options: `sample_rate` and the settings of `masknet`, as `read_hyperparameters` gives them; those of the
             published checkpoints where they are left out.
         state: Weights under the names of their files and of the original.
 
