@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 
@@ -57,10 +58,8 @@ class RatioMask:
         powers = magnitudes[..., : self.num_bins, :] ** self.exponent
         total = powers.sum(dim=1, keepdim=True) + self.eps
         masks = (powers + self.eps / magnitudes.shape[1]) / total
-        above = list(masks.shape)
-        above[-2] = mixture.shape[-2] - masks.shape[-2]
-        if self.extension == "average":
-            rest = masks.mean(dim=-2, keepdim=True).expand(above)
-        else:
-            rest = masks.new_zeros(()).expand(above)
+        above = mixture.shape[-2] - masks.shape[-2]
+        if self.extension == "zeros":
+            return pad(masks * mixture[:, None, :, : masks.shape[-2]], (0, 0, 0, above))
+        rest = masks.mean(dim=-2, keepdim=True).expand(*masks.shape[:-2], above, -1)
         return torch.cat([masks, rest], dim=-2) * mixture[:, None]
