@@ -40,7 +40,7 @@ DROPPED = 3
 
 _NARROW = 4
 """Output channels up to which a plain convolution is faster than a transposed one."""
-_LARGE = 2**20
+_LARGE = 2**18
 """Values of a weight from which a copy of it, stored channels-last, costs more memory than it saves time."""
 _SLOPE = 0.2
 _EPS = 1e-3

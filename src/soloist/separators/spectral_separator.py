@@ -270,9 +270,11 @@ class SpectralSeparator(TransformSeparator):
         return torch.where(coefficients[:, None] < 0, -output, output)
 
     def _estimate_magnitudes(self, output: Tensor, coefficients: Tensor) -> Tensor:
-        """Magnitudes of `make_estimates`; where the output is real, without complex numbers on the way."""
+        """Magnitudes of `make_estimates` for the filter; of real outputs without complex numbers."""
         if self.representation == "complex":
             return self.make_estimates(output, coefficients).abs()
+        bins = self.wiener.num_bins if isinstance(self.wiener, RatioMask) else None
+        output, coefficients = output[..., :bins, :], coefficients[..., :bins, :]
         if self.mode == "masking":
             return (output * coefficients.abs()[:, None]).abs_()
         return output.abs()
