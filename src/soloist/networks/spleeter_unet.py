@@ -40,6 +40,8 @@ DROPPED = 3
 
 _NARROW = 4
 """Output channels up to which a plain convolution is faster than a transposed one."""
+_LARGE = 2**18
+"""Values of a weight from which a copy of it, stored channels-last, costs more memory than it saves time."""
 _SLOPE = 0.2
 _EPS = 1e-3
 _MOMENTUM = 0.01
@@ -157,7 +159,6 @@ class SpleeterUNet(SpectralNetwork):
         """Masks `(pieces, num_sources * channels, num_input_bins, frames)` of magnitudes."""
         bins, frames = pieces.shape[-2:]
         x = F.pad(pieces, (0, -frames % self.scale, 0, -bins % self.scale))
-        x = x.contiguous(memory_format=torch.channels_last)
         masks = self.mask(torch.cat([branch(x) for branch in self.branches], dim=1))[..., :bins, :]
         # In a graph, a slice would be fixed to the case of the example: frames to cut, or none.
         return F.pad(masks, (0, frames - masks.shape[-1])) if is_captured() else masks[..., :frames]
@@ -238,8 +239,7 @@ class Halving(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, inputs, 2 frequencies, 2 frames)` to `(batch, outputs, frequencies, frames)`."""
-        halved: Tensor = self.conv(x)[..., 1:, 1:]
-        return halved
+        return convolve(self.conv, x)[..., 1:, 1:]
 
     def activate(self, halved: Tensor) -> Tensor:
         """Normalise and activate an output of `forward`, which stays as it is."""
@@ -247,8 +247,9 @@ class Halving(nn.Module):
         return self.activation(self.norm(halved))
 
     def optimize(self) -> None:
-        """Store the weight channels-last, activate in place."""
-        set_weight(self.conv, self.conv.weight.detach(), _bias(self.conv))
+        """Store a small weight channels-last, activate in place."""
+        if not _is_large(self.conv):
+            set_weight(self.conv, self.conv.weight.detach(), _bias(self.conv))
         self.activation = _in_place(self.activation)
 
 
@@ -277,12 +278,15 @@ class Doubling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, inputs, frequencies, frames)` to `(batch, outputs, 2 frequencies, 2 frames)`."""
-        doubled = self.conv(x)
+        doubled = convolve(self.conv, x)
         doubled = F.pixel_shuffle(doubled, 2) if isinstance(self.conv, nn.Conv2d) else doubled[..., :-1, :-1]
         return self.dropout(self.norm(self.activation(doubled)))
 
     def optimize(self) -> None:
-        """Store the weight channels-last; fold the norm, through a ReLU into the convolution."""
+        """Store a small weight channels-last; fold the norm, through a ReLU into the convolution."""
+        if _is_large(self.conv):
+            self.activation = _in_place(self.activation)
+            return
         assert isinstance(self.norm, nn.BatchNorm2d)
         gain, shift = batch_norm_affine(self.norm)
         weight, bias = self.conv.weight.detach(), _bias(self.conv)
@@ -326,6 +330,17 @@ class Cutoff(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Cut `(batch, channels, frequency, frames)`; in place, except in a graph."""
         return x.clamp(self.low, self.high) if is_captured() else x.clamp_(self.low, self.high)
+
+
+def convolve(conv: nn.Conv2d | nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """Convolve `(batch, inputs, frequency, frames)`, stored channels-last except for a large weight."""
+    layout = torch.contiguous_format if _is_large(conv) else torch.channels_last
+    convolved: Tensor = conv(x.contiguous(memory_format=layout))
+    return convolved
+
+
+def _is_large(conv: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    return conv.weight.numel() >= _LARGE
 
 
 def _by_phases(weight: Tensor) -> Tensor:

@@ -243,8 +243,10 @@ class SpectralSeparator(TransformSeparator):
         Returns:
             `(batch, sources, channels, frequency, frames)`.
         """
-        estimates = self.make_estimates(self.split_sources(output, coefficients), coefficients)
-        return estimates if self.wiener is None else self.wiener(coefficients, estimates.abs())
+        planes = self.split_sources(output, coefficients)
+        if self.wiener is None:
+            return self.make_estimates(planes, coefficients)
+        return self.wiener(coefficients, self._estimate_magnitudes(planes, coefficients))
 
     def split_sources(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """Output `(batch, sources * planes, frequency, frames)` of the network, source by source.
@@ -278,6 +280,16 @@ class SpectralSeparator(TransformSeparator):
         # The sign is the phase of a real coefficient.
         return torch.where(coefficients[:, None] < 0, -output, output)
 
+    def _estimate_magnitudes(self, output: Tensor, coefficients: Tensor) -> Tensor:
+        """Magnitudes of `make_estimates` for the filter; of real outputs without complex numbers."""
+        if self.representation == "complex":
+            return self.make_estimates(output, coefficients).abs()
+        bins = self.wiener.num_bins if isinstance(self.wiener, RatioMask) else None
+        output, coefficients = output[..., :bins, :], coefficients[..., :bins, :]
+        if self.mode == "masking":
+            return (output * coefficients.abs()[:, None]).abs_()
+        return output.abs()
+
     def represent(self, coefficients: Tensor) -> Tensor:
         """Input of the network for coefficients `(batch, channels, frequency, frames)`."""
         if self.representation == "complex":
@@ -310,7 +322,10 @@ class _PartitionFollower:
         mixed = every[..., outside : 1 - outside]
 
         def finish(outputs: Sequence[Tensor]) -> Tensor:
-            estimates = pad(separator.finish(outputs[0], mixed), (outside, outside - 1))
-            return rearrange(separator.synthesize(estimates, length), "(b g) s c t -> b s (g c) t", g=groups)
+            estimates = separator.finish(outputs[0], mixed)
+            # One source after the other: less memory, and no more time.
+            whole = (pad(each, (outside, outside - 1)) for each in estimates.split(1, dim=1))
+            audio = torch.cat([separator.synthesize(each, length) for each in whole], dim=1)
+            return rearrange(audio, "(b g) s c t -> b s (g c) t", g=groups)
 
         return (separator.represent(mixed),), finish

@@ -98,7 +98,13 @@ def download_from_hugging_face(url: str, folder: Path, size: int | None, progres
     path, _, revision = url.removeprefix(HUGGING_FACE).partition("@")
     namespace, repository, name = path.split("/", 2)
     where = {"repo_id": f"{namespace}/{repository}", "filename": name, "revision": revision}
-    call = _Call(lambda: hub.hf_hub_download(**where, local_dir=folder, etag_timeout=SILENCE))
+
+    def fetch() -> Any:
+        # The download tries a dead address again and again; this tells at once.
+        hub.get_hf_file_metadata(hub.hf_hub_url(**where), timeout=SILENCE)
+        return hub.hf_hub_download(**where, local_dir=folder, etag_timeout=SILENCE)
+
+    call = _Call(fetch)
     if not _follow(call.is_alive, folder, size, progress):
         raise SourceError(f"no byte came for {SILENCE + _START:g} s", url)
     if call.error is not None:
