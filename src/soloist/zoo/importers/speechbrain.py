@@ -186,8 +186,8 @@ def from_settings(options: Mapping[str, Any], state: Mapping[str, Tensor]) -> di
     """`class_path` and `init_args` of the separator.
 
     Args:
-        options: `sample_rate` and the settings of `masknet`, as `read_hyperparameters` gives them; those of the
-            published checkpoints where they are left out.
+        options: `sample_rate` and the settings of `masknet`, as `read_hyperparameters` gives them; those of
+            the published checkpoints where they are left out.
         state: Weights under the names of their files and of the original.
 
     Raises:
