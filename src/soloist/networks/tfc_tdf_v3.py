@@ -25,6 +25,7 @@ from torch.nn.functional import pad
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Activation, make_activation, map_bins, set_weight
+from soloist.networks.layers.onednn import add_into
 from soloist.resources import is_captured
 
 BlockNorm = Literal["batch", "instance", "group", "none"]
@@ -217,8 +218,8 @@ class ResidualBlock(nn.Module):
         shortcut = self.shortcut(x)
         x = self.first(self.before_first(x))
         units = map_bins(self.before_narrow(x), self.narrow.weight)
-        x = _add(map_bins(self.before_wide(units), self.wide.weight), x)
-        return _add(self.second(self.before_second(x)), shortcut)
+        x = add_into(map_bins(self.before_wide(units), self.wide.weight), x)
+        return add_into(self.second(self.before_second(x)), shortcut)
 
 
 class NormActivation(nn.Module):
@@ -264,11 +265,6 @@ class NormActivation(nn.Module):
             return norm(x)
         # Not by the module, which refuses a single value.
         return torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
-
-
-def _add(x: Tensor, other: Tensor) -> Tensor:
-    """Sum of two tensors, without gradients in place of the first."""
-    return x + other if torch.is_grad_enabled() or is_captured() else x.add_(other)
 
 
 def _activation(name: Activation, elu_alpha: float) -> nn.Module:

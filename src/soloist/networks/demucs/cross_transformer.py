@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.networks.layers.onednn import has_onednn, linear
+from soloist.networks.layers.onednn import has_onednn, linear, project
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,6 @@ def spectrogram_positions(frames: int, bins: int, channels: int, max_period: flo
     of_frames = code(frames)[:, None].expand(-1, bins, -1)
     of_bins = code(bins)[None].expand(frames, -1, -1)
     return torch.cat([of_frames, of_bins], dim=-1)
-
-
-def project(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Linear layer, by the faster library where there is one."""
-    return (linear if has_onednn(x) else F.linear)(x, weight, bias)
 
 
 class TokenNorm(nn.GroupNorm):

@@ -22,7 +22,7 @@ from soloist.networks.demucs.stages import (
     Upsampling,
     channels_last,
 )
-from soloist.networks.layers.onednn import has_onednn
+from soloist.networks.layers.onednn import add_into, has_onednn
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class FrequencyCode(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the code to `(batch, channels, rows, frames)`."""
-        return _add(x, self.factor * self.values.t()[:, :, None])
+        return add_into(x, self.factor * self.values.t()[:, :, None])
 
 
 class HybridNetwork(nn.Module):
@@ -251,7 +251,7 @@ class HybridNetwork(nn.Module):
         offset = len(self.decoders) - len(self.time_decoders)
         for index, decoder in enumerate(self.decoders):
             skip, frames = skips.pop()
-            x = skip if x is None else _add(x, skip)
+            x = skip if x is None else add_into(x, skip)
             if index < offset:
                 x = decoder(x, frames)
                 continue
@@ -264,7 +264,7 @@ class HybridNetwork(nn.Module):
                 x = decoder.up(x, frames)
             else:
                 x = decoder(x, frames)
-                xt = time_decoder(skip if xt is None else _add(xt, skip), samples)
+                xt = time_decoder(skip if xt is None else add_into(xt, skip), samples)
         assert x is not None
         assert xt is not None
         return x, xt
@@ -372,11 +372,6 @@ class HybridNetwork(nn.Module):
             context=design.context,
             context_axes="time",
         )
-
-
-def _add(x: Tensor, y: Tensor) -> Tensor:
-    """Sum, which overwrites `x` where there are no gradients: allocating costs more than adding."""
-    return x.add_(y) if has_onednn(x) else x + y
 
 
 @torch.no_grad()

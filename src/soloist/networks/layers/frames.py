@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from soloist.networks.layers.onednn import has_onednn, linear
+from soloist.networks.layers.onednn import project
 from soloist.resources import is_captured
 
 
@@ -51,8 +51,7 @@ class FrameConv(nn.Conv1d):
         if x.stride(1) != 1:
             return self._conv_forward(x, weight, self.bias)
         if self.kernel_size == (1,) and self.groups == 1:
-            map_frames = linear if has_onednn(x) else F.linear
-            return map_frames(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
+            return project(x.transpose(1, 2), weight[:, :, 0], self.bias).transpose(1, 2)
         row, weight = x[:, :, None], weight[:, :, None]
         stride, padding = (1, self.stride[0]), (0, int(self.padding[0]))
         dilation = (1, self.dilation[0])

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from soloist.resources import is_captured
 
@@ -47,3 +48,13 @@ def linear(
     algorithm = "none" if activation == "gelu" else ""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return result
+
+
+def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Linear layer from `(..., inputs)` to `(..., outputs)`, by the faster library where there is one."""
+    return (linear if has_onednn(x) else F.linear)(x, weight, bias)
+
+
+def add_into(total: Tensor, part: Tensor) -> Tensor:
+    """Sum of two tensors, in place of the first where the functions here accept it."""
+    return total.add_(part) if has_onednn(total) else total + part

@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from soloist.networks.layers.onednn import has_onednn
 from soloist.resources import is_captured
 
 _BASE = 10000.0
@@ -30,7 +31,7 @@ class RotaryPositions(nn.Module):
     frequencies: Tensor
 
     def forward(self, query_key: Tensor, axis: int) -> Tensor:
-        """Rotate queries and keys.
+        """Rotate queries and keys; without gradients, the input may be overwritten.
 
         Args:
             query_key: `(batch, frames, bands, 2 * heads * head_dim)`.
@@ -45,7 +46,8 @@ class RotaryPositions(nn.Module):
         else:
             # A complex product passes through memory once.
             turn = torch.polar(torch.ones_like(angles), angles)
-            turned = torch.view_as_real(torch.view_as_complex(pairs) * turn)
+            points = torch.view_as_complex(pairs)
+            turned = torch.view_as_real(points.mul_(turn) if has_onednn(pairs) else points * turn)
         return turned.flatten(-3)
 
 

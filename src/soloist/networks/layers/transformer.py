@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
 
+from soloist.networks.layers.onednn import add_into, has_onednn, project
 from soloist.networks.layers.positions import Positions
 from soloist.resources import is_captured
 
@@ -27,7 +28,7 @@ _TOKENS = {
     "bands": "(b t) h k e -> b t k h e",
 }
 
-_PART = 4096
+_PART = 2048
 """Tokens that pass through a transformer at once on a processor: what they need stays in its caches."""
 
 
@@ -66,7 +67,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """Attend within each sequence of `(batch, frames, bands, dim)`."""
         x = self.norm(x)
-        query_key, value = self.qkv(x).tensor_split([2 * self.out.in_features], dim=-1)
+        query_key, value = project(x, self.qkv.weight, None).tensor_split([2 * self.out.in_features], dim=-1)
         query, key = rearrange(
             positions(query_key, 1 if self.axis == "frames" else 2), _SEQUENCES[self.axis], n=2, h=self.heads
         )
@@ -74,8 +75,9 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         attended = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
         attended = rearrange(attended, _TOKENS[self.axis], b=x.shape[0])
-        attended = attended * self.gates(x).sigmoid()[..., None]
-        attended = self.out(rearrange(attended, "b t k h e -> b t k (h e)"))
+        gates = self.gates(x).sigmoid()[..., None]
+        attended = attended.mul_(gates) if has_onednn(x) else attended * gates
+        attended = project(rearrange(attended, "b t k h e -> b t k (h e)"), self.out.weight, None)
         return nn.functional.dropout(attended, self.dropout, self.training)
 
 
@@ -121,7 +123,9 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(..., dim)`."""
-        return self.dropout(self.contract(self.dropout(gelu(self.expand(self.norm(x))))))
+        hidden = project(self.norm(x), self.expand.weight, self.expand.bias)
+        hidden = self.dropout(torch.ops.aten.gelu_(hidden) if has_onednn(hidden) else gelu(hidden))
+        return self.dropout(project(hidden, self.contract.weight, self.contract.bias))
 
 
 class RoFormerLayer(nn.Module):
@@ -134,8 +138,8 @@ class RoFormerLayer(nn.Module):
 
     def forward(self, x: Tensor, positions: Positions) -> Tensor:
         """Map `(batch, frames, bands, dim)`."""
-        x = x + self.attention(x, positions)
-        return x + self.feed_forward(x)
+        x = add_into(self.attention(x, positions), x)
+        return add_into(self.feed_forward(x), x)
 
 
 class Transformer(nn.Module):

@@ -1,16 +1,19 @@
 """Bands of a spectrogram: features of each to a token, and tokens to masks.
 
-Bands of one width share one product.
+Bands of one width share one product. Where caches are small, the masks of one band are made after the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import glu, normalize
+
+from soloist.networks.layers.onednn import has_onednn, project
 
 _FRAMES = 256
 """Frames whose masks are made at once without gradients."""
@@ -35,6 +38,15 @@ class BandLinear(nn.Module):
         """Map `(bands, tokens, inputs)` to `(bands, tokens, outputs)`."""
         return torch.baddbmm(self.bias[:, None], x, self.weight)
 
+    def map_band(self, x: Tensor, place: int) -> Tensor:
+        """Map `(..., inputs)` of one band to `(..., outputs)`.
+
+        Args:
+            x: Features of the band.
+            place: Index of the band among those of the layer.
+        """
+        return project(x, self.weight[place].mT, self.bias[place])
+
 
 class Bands(nn.Module):
     """Bands by their widths; those of one width form a group.
@@ -49,14 +61,12 @@ class Bands(nn.Module):
         self.groups = {
             width: [band for band, each in enumerate(widths) if each == width] for width in sorted({*widths})
         }
-        starts = [0]
-        for width in widths:
-            starts.append(starts[-1] + width)
+        self.starts = [0, *accumulate(widths)]
         columns = [
             start
             for width, bands in self.groups.items()
             for band in bands
-            for start in range(starts[band], starts[band] + width)
+            for start in range(self.starts[band], self.starts[band] + width)
         ]
         order = [band for bands in self.groups.values() for band in bands]
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
@@ -121,6 +131,8 @@ class MaskEstimator(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map `(batch, frames, bands, dim)` to masks `(batch, frames, features)`, band after band."""
+        if has_onednn(tokens):
+            return self._map_each(tokens)
         parts = [tokens] if torch.is_grad_enabled() else tokens.split(_FRAMES, dim=1)
         return torch.cat([self._map(part) for part in parts], dim=1)
 
@@ -133,3 +145,15 @@ class MaskEstimator(nn.Module):
             mask = glu(linear(x[bands]), dim=-1)
             masks.append(rearrange(mask, "k (b t) w -> b t (k w)", b=tokens.shape[0]))
         return torch.cat(masks, dim=-1).index_select(-1, self.bands.columns_back)
+
+    def _map_each(self, tokens: Tensor) -> Tensor:
+        """Make the masks of one band after the other, which stay in the caches of a processor."""
+        masks = tokens.new_empty(*tokens.shape[:2], self.bands.starts[-1])
+        for (width, bands), last in zip(self.bands.groups.items(), self.linears, strict=True):
+            for place, band in enumerate(bands):
+                x = tokens[:, :, band]
+                for layer in self.hidden:
+                    x = layer.map_band(x, band).tanh_()
+                start = self.bands.starts[band]
+                masks[..., start : start + width] = glu(last.map_band(x, place), dim=-1)
+        return masks
