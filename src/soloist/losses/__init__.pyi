@@ -18,6 +18,7 @@ from .loss import Prediction as Prediction
 from .loss import SourceLoss as SourceLoss
 from .mask_losses import ComponentLoss as ComponentLoss
 from .mask_losses import MaskLoss as MaskLoss
+from .multi_resolution import MultiResolutionComplex as MultiResolutionComplex
 from .multi_resolution import MultiResolutionSTFT as MultiResolutionSTFT
 from .permutation_invariant import PermutationInvariant as PermutationInvariant
 from .spectrogram_distances import PhaseSensitiveLoss as PhaseSensitiveLoss

@@ -24,9 +24,18 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
-from soloist.networks.layers.convolutions import Activation, make_activation, map_bins, set_weight
-from soloist.networks.layers.onednn import add_into
+from soloist.networks.layers.convolutions import (
+    Activation,
+    add_mapped_bins,
+    make_activation,
+    map_bins,
+    set_weight,
+)
+from soloist.networks.layers.onednn import add_convolution, has_onednn
 from soloist.resources import is_captured
+
+_PART = 2**19
+"""Numbers that are normalised at once on a processor."""
 
 BlockNorm = Literal["batch", "instance", "group", "none"]
 """Normalisation before a convolution: of each channel over all items or over one item, or of groups."""
@@ -218,8 +227,12 @@ class ResidualBlock(nn.Module):
         shortcut = self.shortcut(x)
         x = self.first(self.before_first(x))
         units = map_bins(self.before_narrow(x), self.narrow.weight)
-        x = add_into(map_bins(self.before_wide(units), self.wide.weight), x)
-        return add_into(self.second(self.before_second(x)), shortcut)
+        x = add_mapped_bins(x, self.before_wide(units, overwrite=True), self.wide.weight)
+        x = self.before_second(x, overwrite=True)
+        if not (has_onednn(x) and shortcut.is_contiguous(memory_format=torch.channels_last)):
+            return shortcut + self.second(x)
+        add_convolution(shortcut, x, self.second.weight, (1, 1))
+        return shortcut
 
 
 class NormActivation(nn.Module):
@@ -247,24 +260,42 @@ class NormActivation(nn.Module):
         }
         self.norm = norms[norm]()
         self.activation = _activation(activation, elu_alpha)
-        self.inplace = False
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise and activate; keep the shape."""
-        x = self._normalize(x)
-        inplace = self.inplace and not isinstance(self.norm, nn.Identity) and not torch.is_grad_enabled()
-        return torch.ops.aten.gelu_(x) if inplace else self.activation(x)
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """Normalise and activate; keep the shape.
 
-    def optimize(self) -> None:
-        """Activate in place."""
-        self.inplace = isinstance(self.activation, nn.GELU)
-
-    def _normalize(self, x: Tensor) -> Tensor:
+        Args:
+            x: The input.
+            overwrite: Without gradients, the input may be overwritten.
+        """
         norm = self.norm
         if not isinstance(norm, nn.InstanceNorm2d):
-            return norm(x)
+            return self.activation(norm(x))
+        if has_onednn(x) and x.is_contiguous(memory_format=torch.channels_last):
+            result = x if overwrite else torch.empty_like(x)
+            for rows, normalized in zip(
+                *(rearrange(each, "b c f t -> b (f t) c") for each in (x, result)), strict=True
+            ):
+                self._normalize_rows(rows, normalized)
+            return result
         # Not by the module, which refuses a single value.
-        return torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
+        return self.activation(
+            torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
+        )
+
+    def _normalize_rows(self, rows: Tensor, result: Tensor) -> None:
+        """Normalise and activate the points `(points, channels)` of one item, part by part in the caches."""
+        norm, size = self.norm, max(1, _PART // rows.shape[1])
+        mean, power = rows.mean(dim=0), rows.new_zeros(rows.shape[1])
+        for part, centred in zip(rows.split(size), result.split(size), strict=True):
+            power += torch.sub(part, mean, out=centred).square().sum(dim=0)
+        gain = norm.weight * torch.rsqrt(power / len(rows) + norm.eps)
+        for part in result.split(size):
+            torch.addcmul(norm.bias, part, gain, out=part)
+            if isinstance(self.activation, nn.GELU):
+                torch.ops.aten.gelu_(part)
+            else:
+                part.copy_(self.activation(part))
 
 
 def _activation(name: Activation, elu_alpha: float) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.layers.onednn import add_into, has_onednn
 from soloist.resources import is_captured
 
 Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh"]
@@ -171,6 +172,27 @@ def map_bins(x: Tensor, weight: Tensor) -> Tensor:
         columns = torch.matmul(weight, rearrange(x, "b c f t -> b f (t c)"))
         return rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
     return torch.matmul(weight, x)
+
+
+def add_mapped_bins(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Sum of `total` and `map_bins(x, weight)`; where there are no gradients, `total` may be overwritten.
+
+    Args:
+        total: `(batch, channels, out_bins, frames)`.
+        x: `(batch, channels, in_bins, frames)`.
+        weight: `(out_bins, in_bins)`.
+    """
+    last = torch.channels_last
+    if not (
+        has_onednn(x) and x.is_contiguous(memory_format=last) and total.is_contiguous(memory_format=last)
+    ):
+        return add_into(map_bins(x, weight), total)
+    # The product adds to the sum: no tensor for its result.
+    for columns, inputs in zip(
+        *(rearrange(each, "b c f t -> b f (t c)") for each in (total, x)), strict=True
+    ):
+        columns.addmm_(weight, inputs)
+    return total
 
 
 def set_weight(conv: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor | None) -> None:
