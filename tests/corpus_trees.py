@@ -148,6 +148,8 @@ TREES: dict[str, Callable[[Path], None]] = {
     "xumx-musdb18hq": write_musdb18hq,
     "mdx23c-musdb18hq": write_musdb18hq,
     "scnet-musdb18hq": write_musdb18hq,
+    "bs-roformer-musdb18hq": write_musdb18hq,
+    "mel-roformer-musdb18hq": write_musdb18hq,
     "tiny-sudormrf-digits": write_digits,
     "tiny-mask-inference": write_digits,
     "tiny-deep-clustering": write_digits,

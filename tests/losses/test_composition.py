@@ -14,6 +14,7 @@ from soloist.losses import (
     Loss,
     MixtureConsistency,
     MultiDomain,
+    MultiResolutionComplex,
     MultiResolutionSTFT,
     Prediction,
     SpectrogramLoss,
@@ -116,6 +117,20 @@ def test_resolutions_are_spectral_convergence_and_log_magnitudes():
     assert_close(loss.compare(estimates, references), expected)
 
 
+def test_complex_resolutions_are_the_mean_modulus_of_differences():
+    references, estimates = torch.randn(2, 3, 2, 500), torch.randn(2, 3, 2, 500)
+    loss = MultiResolutionComplex((64, 32), (16, 10), (48, 32))
+    expected = torch.zeros(2, 3)
+    for n_fft, hop, window in ((64, 16, 48), (32, 10, 32)):
+        # Frame by frame, each window in the middle of its transform.
+        padded = torch.nn.functional.pad(estimates - references, (n_fft // 2, n_fft // 2))
+        before = (n_fft - window) // 2
+        shaped = torch.nn.functional.pad(torch.hann_window(window), (before, before))
+        expected += torch.fft.rfft(padded.unfold(-1, n_fft, hop) * shaped).abs().mean((2, 3, 4)) / 2
+    assert_close(loss.compare(estimates, references), expected)
+    assert loss.compare(estimates, estimates).abs().max() == 0
+
+
 @pytest.mark.parametrize("level", [0.0, 1e-6])
 def test_a_silent_reference_has_no_spectral_convergence(level):
     loss = MultiResolutionSTFT()
@@ -126,13 +141,14 @@ def test_a_silent_reference_has_no_spectral_convergence(level):
     assert loss.compare(references, references).item() == 0
 
 
+@pytest.mark.parametrize("loss", [MultiResolutionSTFT, MultiResolutionComplex])
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [((64,), "as many"), ((64, 32), "must not exceed")],
 )
-def test_resolutions_that_do_not_fit_are_refused(sizes, message):
+def test_resolutions_that_do_not_fit_are_refused(loss, sizes, message):
     with pytest.raises(UsageError, match=message):
-        MultiResolutionSTFT(sizes, (16, 16), (48, 48))
+        loss(sizes, (16, 16), (48, 48))
 
 
 def test_the_divergence_is_that_of_normal_distributions():

@@ -16,6 +16,7 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 
 
 SELDOM = {
+    "tiny-bs-roformer",
     "tiny-htdemucs",
     "tiny-spectrogram-net-vae",
     "tiny-slicq",
@@ -31,7 +32,9 @@ SELDOM = {
 """Variants of networks of which another one is in every run."""
 
 LARGE = {
+    "bs-roformer-musdb18hq",
     "mdx23c-musdb18hq",
+    "mel-roformer-musdb18hq",
     "chimera-wsj0-2mix",
     "htdemucs-musdb18hq",
     "mask-inference-wsj0-2mix",
