@@ -276,16 +276,16 @@ class NormActivation(nn.Module):
             for rows, normalized in zip(
                 *(rearrange(each, "b c f t -> b (f t) c") for each in (x, result)), strict=True
             ):
-                self._normalize_rows(rows, normalized)
+                self._normalize_rows(norm, rows, normalized)
             return result
         # Not by the module, which refuses a single value.
         return self.activation(
             torch.instance_norm(x, norm.weight, norm.bias, None, None, True, 0.0, norm.eps, False)
         )
 
-    def _normalize_rows(self, rows: Tensor, result: Tensor) -> None:
+    def _normalize_rows(self, norm: nn.InstanceNorm2d, rows: Tensor, result: Tensor) -> None:
         """Normalise and activate the points `(points, channels)` of one item, part by part in the caches."""
-        norm, size = self.norm, max(1, _PART // rows.shape[1])
+        size = max(1, _PART // rows.shape[1])
         mean, power = rows.mean(dim=0), rows.new_zeros(rows.shape[1])
         for part, centred in zip(rows.split(size), result.split(size), strict=True):
             power += torch.sub(part, mean, out=centred).square().sum(dim=0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -149,11 +150,13 @@ class MaskEstimator(nn.Module):
     def _map_each(self, tokens: Tensor) -> Tensor:
         """Make the masks of one band after the other, which stay in the caches of a processor."""
         masks = tokens.new_empty(*tokens.shape[:2], self.bands.starts[-1])
-        for (width, bands), last in zip(self.bands.groups.items(), self.linears, strict=True):
+        hidden = [cast(BandLinear, layer) for layer in self.hidden]
+        for (width, bands), layer in zip(self.bands.groups.items(), self.linears, strict=True):
+            last = cast(BandLinear, layer)
             for place, band in enumerate(bands):
                 x = tokens[:, :, band]
-                for layer in self.hidden:
-                    x = layer.map_band(x, band).tanh_()
+                for wide in hidden:
+                    x = wide.map_band(x, band).tanh_()
                 start = self.bands.starts[band]
                 masks[..., start : start + width] = glu(last.map_band(x, place), dim=-1)
         return masks
