@@ -16,12 +16,13 @@ import torch
 
 from soloist.files import home
 from soloist.inference.engine_selection import EngineSelection, SelectedEngine
-from soloist.inference.engines.graph_cache import content_hash
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings
 from soloist.separators import Chunking, Separator
+from soloist.separators.composite_separator import model_hash
 from soloist.zoo import card_of, choose_default, download, find, load
 from soloist.zoo.cards import is_known, own_name
+from soloist.zoo.composition_files import find_composition
 from soloist.zoo.model_folder import files_of
 
 _MOST_BYTES = 2 * 10**9
@@ -156,8 +157,12 @@ def find_model(model: str | PathLike[str] | None) -> str | Path:
     with _downloads:
         if model is None:
             return choose_default(notice=_log.warning).name
-        if is_known(model) and not find(model).on_disk:
-            download(model, notice=_log.warning)
+        if (composition := find_composition(model)) is not None:
+            missing = [card.name for card in composition.missing]
+        else:
+            missing = [model] if is_known(model) and not find(model).on_disk else []
+        for name in missing:
+            download(name, notice=_log.warning)
     return model
 
 
@@ -211,7 +216,7 @@ def _load(
 ) -> LoadedModel:
     separator = load(model, **overrides)
     selection.check(separator.sources)
-    content = content_hash(separator)
+    content = model_hash(separator)
     separator = separator.only(selection.needed(separator.sources))
     engines = EngineSelection(separator, engine, device)
     name = own_name(model) if isinstance(model, str) else str(model)

@@ -165,10 +165,18 @@ def config_of(name_or_path: str | Path) -> dict[str, Any]:
 def files_of(name_or_path: str | Path) -> dict[Path, os.stat_result]:
     """Find the files of a model on disk with their sizes and times; empty for a model without weights.
 
+    Those of an ensemble or a chain are its own file and those of its models.
+
     Raises:
         ModelError: The model is unknown.
     """
-    folder = _as_folder(name_or_path) or find(str(name_or_path)).folder
+    if (composition := find_composition(name_or_path)) is not None:
+        own = [path for path in [Path(name_or_path)] if path.is_file()]
+        found = {path: path.stat() for path in own}
+        for leaf in composition.leaves:
+            found |= files_of(leaf)
+        return found
+    folder = as_folder(name_or_path) or find(str(name_or_path)).folder
     paths = [folder / name for name in (CARD, CONFIG, WEIGHTS)]
     return {path: path.stat() for path in paths if path.is_file()}
 
