@@ -45,7 +45,9 @@ def test_a_corpus_is_scored_and_reported(soloist, corpus):
     assert _records(corpus) == [f"song {index}" for index in range(10)]
     heading, *rows = (line.split() for line in result.out.splitlines())
     assert heading[:4] == ["target", "system", "tracks", "SDR"]
-    assert [row[:3] for row in rows] == [["vocals", "estimates", "10"], ["other", "estimates", "10"]]
+    assert [row[:3] for row in rows] == [
+        [target, system, "10"] for target in ("vocals", "other") for system in ("estimates", "(mixture)")
+    ]
     for name in ("tracks.csv", "frames.csv", "table.md", "report.html"):
         assert (corpus / "results" / name).stat().st_size > 300
     assert "data-audio" in (corpus / "results/report.html").read_text()

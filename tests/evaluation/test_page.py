@@ -52,7 +52,7 @@ def test_the_page_has_its_plots_tables_and_players(page):
     elements = _Elements()
     elements.feed(page)
     targets, metrics = 2, 4
-    assert elements.counts["svg"] == targets + targets * metrics
+    assert elements.counts["svg"] == 2 * targets * metrics
     assert page.count('<table class="clips">') == 1
     assert elements.counts["table"] > page.count('<table class="clips">') + 1
     assert page.count('class="listen"') == 1

@@ -32,7 +32,7 @@ _MOST_MODELS = 16
 """Most models that are kept: rules without weights hold tables, too."""
 
 _COPIES = 2
-"""Copies of the weights in memory: those of the separator, and those of the engine."""
+"""Most copies of the weights in memory: those of the separator, and those that an engine rewrites."""
 
 
 @dataclass(frozen=True)
