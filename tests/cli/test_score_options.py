@@ -1,4 +1,4 @@
-"""Options of `soloist score`: several systems, parts of tracks, metrics of one's own, JSON, tracks at once."""
+"""Options of `soloist score`: several systems, parts of tracks, metrics of one's own, JSON, jobs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_several_systems_are_scored_in_one_call(soloist, corpus):
         (system, f"song {index}", target)
         for system in ("good", "bad")
         for index in range(2)
-        for target in ("vocals", "other")
+        for target in ("other", "vocals")
     ]
     assert all(row["uSDR"] == pytest.approx(20 * np.log10(4 / 3), abs=0.01) for row in rows[4:])
     table = (corpus / "results" / "table.md").read_text()
@@ -69,9 +69,8 @@ def test_a_part_of_each_track_is_scored(soloist, corpus):
 
 def test_a_metric_of_ones_own_is_a_column(soloist, corpus):
     (corpus / "mine.py").write_text(OWN)
-    rows = score(
-        soloist, corpus, "--import", corpus / "mine.py", "--metrics", "mine.MeanDistance", systems=("bad",)
-    )
+    options = ("--import", corpus / "mine.py", "--metrics", "mine.MeanDistance")
+    rows = score(soloist, corpus, *options, systems=("bad",))
     for row in rows:
         references = noises(STEMS, seconds=2, seed=int(row["track"][-1]))
         assert row["MeanDistance"] == pytest.approx(0.75 * np.abs(references[row["target"]]).mean(), rel=1e-3)

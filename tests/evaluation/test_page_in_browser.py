@@ -31,11 +31,11 @@ def test_every_plot_and_picture_is_drawn(browser):
 
 @pytest.mark.parametrize("width", [1280, 420])
 def test_plots_and_players_of_every_system_lie_inside_of_the_window(browser, width):
-    edges = (
-        f"(document.body.style.width = '{width}px', [...document.querySelectorAll('svg.plot, .clip, figcaption')]"
-        ".map(one => one.getBoundingClientRect().right - document.body.getBoundingClientRect().left))"
+    browser.run(f"document.body.style.width = '{width}px'")
+    rights = browser.run(
+        "[...document.querySelectorAll('svg.plot, .clip, figcaption')].map(one => "
+        "one.getBoundingClientRect().right - document.body.getBoundingClientRect().left)"
     )
-    rights = browser.run(edges)
     browser.run("document.body.style.width = ''")
     assert len(rights) > 20
     assert max(rights) <= width
