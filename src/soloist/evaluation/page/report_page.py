@@ -179,7 +179,7 @@ def _differences(systems: Sequence[SystemResults]) -> str:
 
 def _listen(systems: Sequence[SystemResults]) -> str:
     players = render_players(systems)
-    hint = "Excerpts where most of the listed sources sound. Click a picture to hear it; all of them run in step."
+    hint = "Excerpts where most of the sources sound. Click a picture to hear it; all of them run in step."
     return f'<p class="soft">{hint}</p>{players}' if players else ""
 
 
