@@ -23,6 +23,7 @@ from .push_stream import StemStream as StemStream
 from .separation import Separation as Separation
 from .separation import separate as separate
 from .stem_selection import StemSelection as StemSelection
+from .stem_separation import Watch as Watch
 from .stream import StreamSettings as StreamSettings
 from .stream import measure_level as measure_level
 from .stream import separate_stream as separate_stream
