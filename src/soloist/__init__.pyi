@@ -17,6 +17,7 @@ from . import separators as separators
 from . import training as training
 from . import transforms as transforms
 from . import zoo as zoo
+from .audio.file_formats import WriteOptions as WriteOptions
 from .errors import AudioError as AudioError
 from .errors import ConfigError as ConfigError
 from .errors import ExportError as ExportError
@@ -26,8 +27,16 @@ from .errors import OutOfMemoryError as OutOfMemoryError
 from .errors import SoloistError as SoloistError
 from .errors import TrainingError as TrainingError
 from .errors import UsageError as UsageError
+from .inference.asynchronous import separate_async as separate_async
+from .inference.batch import Batch as Batch
+from .inference.file_settings import FileSettings as FileSettings
+from .inference.loaded_models import clear as clear
+from .inference.push_stream import StemStream as StemStream
+from .inference.push_stream import stream as stream
 from .inference.separation import Separation as Separation
 from .inference.separation import separate as separate
+from .inference.stem_selection import StemSelection as StemSelection
+from .inference.stream import StreamSettings as StreamSettings
 from .separators.separator import Separator as Separator
 from .zoo.cards import models as models
 from .zoo.model_folder import load as load

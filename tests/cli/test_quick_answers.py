@@ -100,7 +100,7 @@ def test_a_former_command_names_its_new_form(soloist, name):
         ("mdx_q", "Demucs", "htdemucs_ft, htdemucs, hdemucs_mmi"),
         ("repro_mdx_a", "Demucs", "htdemucs_ft, htdemucs, hdemucs_mmi"),
         ("spleeter:2stems-finetune", "Spleeter", "for vocals take htdemucs_ft"),
-        ("UVR-MDX-NET-Inst_HQ_3", "Ultimate Vocal Remover", "for vocals take htdemucs_ft"),
+        ("UVR_MDXNET_9482", "Ultimate Vocal Remover", "for vocals take htdemucs_ft"),
         ("mel_band_roformer", "Music-Source-Separation-Training", "htdemucs_ft, htdemucs, hdemucs_mmi"),
     ],
 )

@@ -92,7 +92,7 @@ def test_two_talkers_are_parted_by_the_best_on_disk(soloist, home, recording, tm
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--task", "denoise"], 1, "no model on disk separates speech from noise; download one: .* dtln"),
+        (["--task", "denoise"], 1, "no model on disk separates sounds from noise; download one: .* dtln"),
         (
             ["--talkers", "3"],
             1,

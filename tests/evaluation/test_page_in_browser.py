@@ -22,11 +22,23 @@ def browser(tmp_path_factory):
 
 def test_every_plot_and_picture_is_drawn(browser):
     sizes = browser.run("[...document.querySelectorAll('svg.plot')].map(svg => svg.getBBox().width)")
-    assert len(sizes) == 2 + 2 * 4
+    assert len(sizes) == 2 * 2 * 4
     assert min(sizes) > 100
     assert browser.run("[...document.images].every(image => image.complete && image.naturalWidth === 480)")
     inside = "getComputedStyle(document.querySelector('svg .box rect')).fill"
     assert browser.run(inside) == "rgb(0, 114, 178)", "the style sheet colours the plots"
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_plots_and_players_of_every_system_lie_inside_of_the_window(browser, width):
+    browser.run(f"document.body.style.width = '{width}px'")
+    rights = browser.run(
+        "[...document.querySelectorAll('svg.plot, .clip, figcaption')].map(one => "
+        "one.getBoundingClientRect().right - document.body.getBoundingClientRect().left)"
+    )
+    browser.run("document.body.style.width = ''")
+    assert len(rights) > 20
+    assert max(rights) <= width
 
 
 def test_a_click_on_a_heading_sorts_the_tracks(browser):

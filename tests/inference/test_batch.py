@@ -28,7 +28,9 @@ def batch(tmp_path):
 
 def test_every_file_is_reported_and_failures_are_counted(batch, tracks):
     reports, failures, progress = [], [], []
-    assert batch.run(tracks, reports.append, lambda *failure: failures.append(failure), progress.append) == 1
+    result = batch.run(tracks, reports.append, lambda *failure: failures.append(failure), progress.append)
+    assert result.failed == 1
+    assert (list(result.reports), list(result.failures)) == (reports, failures)
     assert [report.input.name for report in reports] == ["one.wav", "two.wav"]
     assert all(path.is_file() for report in reports for path in report.stems.values())
     ((track, error),) = failures

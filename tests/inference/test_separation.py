@@ -17,6 +17,11 @@ from soloist.inference.recording import read_recording
 RATE = 8000
 
 
+def read(*given):
+    recording = read_recording(*given)
+    return recording.audio, recording.sample_rate
+
+
 @pytest.fixture(scope="module")
 def audio():
     return (0.1 * np.random.default_rng(0).standard_normal((2, RATE))).astype(np.float32)
@@ -89,20 +94,20 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_samples_of_every_library_are_the_same_samples(audio, form):
-    read, rate = read_recording(FORMS[form](audio), RATE)
-    np.testing.assert_array_equal(read, audio)
+    samples, rate = read(FORMS[form](audio), RATE)
+    np.testing.assert_array_equal(samples, audio)
     assert rate == RATE
-    assert read.dtype == np.float32
-    assert read.flags.c_contiguous
-    assert read.flags.writeable
+    assert samples.dtype == np.float32
+    assert samples.flags.c_contiguous
+    assert samples.flags.writeable
 
 
 @pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16, np.float16])
 def test_half_precision_is_taken_as_it_is(audio, dtype):
     rounded = torch.from_numpy(audio).to(dtype) if isinstance(dtype, torch.dtype) else audio.astype(dtype)
-    read, _ = read_recording(rounded, RATE)
-    np.testing.assert_array_equal(read, torch.as_tensor(rounded).float().numpy())
-    np.testing.assert_allclose(read, audio, rtol=2**-8)
+    samples, _ = read(rounded, RATE)
+    np.testing.assert_array_equal(samples, torch.as_tensor(rounded).float().numpy())
+    np.testing.assert_allclose(samples, audio, rtol=2**-8)
 
 
 @pytest.mark.parametrize(
@@ -119,17 +124,15 @@ def test_half_precision_is_taken_as_it_is(audio, dtype):
 )
 def test_integers_are_scaled_by_their_full_scale(dtype, values):
     expected = [[-1.0, -0.5, 0.0, 0.5]]
-    np.testing.assert_array_equal(read_recording(np.array(values, dtype), RATE)[0], expected)
+    np.testing.assert_array_equal(read(np.array(values, dtype), RATE)[0], expected)
 
 
 def test_integers_of_other_libraries_are_scaled():
     expected = [[-1.0, -0.5, 0.0, 0.5]]
     values = [-32768, -16384, 0, 16384]
     for samples in (torch.tensor(values, dtype=torch.int16), array.array("h", values)):
-        np.testing.assert_array_equal(read_recording(samples, RATE)[0], expected)
-    np.testing.assert_array_equal(
-        read_recording(torch.tensor([0, 64, 128, 192], dtype=torch.uint8), RATE)[0], expected
-    )
+        np.testing.assert_array_equal(read(samples, RATE)[0], expected)
+    np.testing.assert_array_equal(read(torch.tensor([0, 64, 128, 192], dtype=torch.uint8), RATE)[0], expected)
 
 
 @pytest.mark.parametrize("samples", [[[1, 2, 3]], np.ones((2, 9), np.int64), torch.ones(9).long()])
@@ -147,12 +150,12 @@ def test_a_shape_that_is_not_certain_is_refused_before_it_is_copied(shape):
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (2, 2), (8, 8), (6, 900), (64, 900)])
 def test_a_shape_of_channels_and_samples_stays(shape):
-    assert read_recording(np.ones(shape, np.float32), RATE)[0].shape == shape
+    assert read(np.ones(shape, np.float32), RATE)[0].shape == shape
 
 
 @pytest.mark.parametrize("shape", [(65, 1), (200, 2), (44100, 6), (900, 16)])
 def test_a_shape_that_is_certainly_samples_and_channels_is_transposed(shape):
-    assert read_recording(np.ones(shape, np.float32), RATE)[0].shape == shape[::-1]
+    assert read(np.ones(shape, np.float32), RATE)[0].shape == shape[::-1]
 
 
 @pytest.mark.parametrize("rate", [np.int64(RATE), np.uint16(RATE), 8000.0, "8000", torch.tensor(RATE)])
@@ -164,12 +167,12 @@ def test_a_whole_rate_is_taken_whatever_its_type(audio, rate):
 
 @pytest.mark.parametrize("rate", [44100.5, "44.1k", 0, -8000, True, float("nan"), [8000, 8000], b""])
 def test_a_rate_that_is_not_whole_is_refused(audio, rate):
-    with pytest.raises(UsageError, match="sample_rate must be a whole number of Hz"):
+    with pytest.raises(UsageError, match="the rate must be a whole number of Hz"):
         soloist.separate(audio, rate)
 
 
 def test_samples_need_a_rate(audio):
-    with pytest.raises(UsageError, match="samples need their sample_rate"):
+    with pytest.raises(UsageError, match="samples need their rate"):
         soloist.separate(audio)
 
 
@@ -182,8 +185,8 @@ def test_one_name_of_a_stem_is_one_name(audio):
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, io.BytesIO])
 def test_encoded_files_are_taken_from_memory(encoded, audio, kind):
-    read, rate = read_recording(kind(encoded))
-    np.testing.assert_array_equal(read, audio)
+    samples, rate = read(kind(encoded))
+    np.testing.assert_array_equal(samples, audio)
     assert rate == RATE
 
 
@@ -191,7 +194,7 @@ def test_file_objects_are_read_from_their_position_on(encoded, audio, tmp_path):
     (tmp_path / "two").write_bytes(b"before" + encoded)
     with open(tmp_path / "two", "rb") as file:
         file.seek(6)
-        np.testing.assert_array_equal(read_recording(file)[0], audio)
+        np.testing.assert_array_equal(read(file)[0], audio)
     written = io.BytesIO()
     soundfile.write(written, audio.T, RATE, format="FLAC")
     with pytest.raises(AudioError, match=r"seek\(0\) rewinds"):
@@ -214,8 +217,8 @@ def test_a_text_file_and_a_closed_file_are_refused(tmp_path):
 
 
 def test_a_file_of_another_rate_than_stated_is_refused(encoded):
-    assert read_recording(encoded, np.int64(RATE))[1] == RATE
-    with pytest.raises(UsageError, match="8000 Hz, not 44100 Hz: leave out sample_rate"):
+    assert read(encoded, np.int64(RATE))[1] == RATE
+    with pytest.raises(UsageError, match="8000 Hz, not 44100 Hz: leave out the rate"):
         soloist.separate(encoded, 44100)
 
 
@@ -224,7 +227,7 @@ def test_a_file_of_another_rate_than_stated_is_refused(encoded):
     [
         (None, "NoneType"),
         ([[0.0, 1.0], [0.0]], "list"),
-        ((np.zeros((2, 9)), RATE), "samples and sample_rate are two arguments"),
+        ((np.zeros((2, 9)), RATE), "samples and their rate are two arguments"),
         (["a.wav", "b.wav"], "one recording"),
         (np.zeros(9, bool), "bool"),
         (np.zeros(9, complex), "complex128"),

@@ -12,7 +12,7 @@ from soloist.networks import DTLN, GTCRN, ULUNAS, Streaming, UnasBlock
 from soloist.networks.layers.erb_bands import erb_filters
 from soloist.networks.ulunas import PUBLISHED_BLOCKS
 from soloist.transforms import Framing
-from soloist.zoo import published_checkpoints
+from soloist.zoo import read_state
 
 NETWORKS = ["gtcrn", "ulunas", "dtln"]
 
@@ -76,7 +76,7 @@ def test_bands_are_triangles_that_sum_to_one():
 
 
 def test_bands_are_those_of_the_published_file(shared):
-    state = published_checkpoints.read_state(shared / "weights" / "gtcrn_dns3.tar")
+    state = read_state(shared / "weights" / "gtcrn_dns3.tar")
     np.testing.assert_allclose(erb_filters(257, 65, 64, 16000), state["erb.erb_fc.weight"], atol=1e-6)
 
 

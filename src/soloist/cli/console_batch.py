@@ -95,7 +95,8 @@ class ConsoleBatch:
         self._fetch_missing()
         batch = Batch(self._model, self._settings)
         with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
-            failures = batch.run(tracks, self._report, self._report_failure, progress) + self._lost
+            result = batch.run(tracks, self._report, self._report_failure, progress)
+        failures = result.failed + self._lost
         if failures and len(tracks) + self._lost > 1:
             self._say(f"{failures} of {len(tracks) + self._lost} inputs failed", always=True)
         return not failures

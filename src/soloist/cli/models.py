@@ -302,7 +302,7 @@ def _compact_rows(cards: Sequence[Card]) -> PrintedTable:
     for before, card in zip([None, *cards], cards, strict=False):
         if before is None or before.task != card.task:
             rows.append((f"[{TASKS.get(card.task, 'other models')}]", *[""] * (len(_COMPACT) - 1)))
-        about = f"{_size(card)}\n{speeds[card.name]}"
+        about = f"{_size(card)}\n{speeds[card.name].replace(' real time', '')}"
         figure = re.sub(r" \([^)]*\)| of whole songs", "", _first_figure(card))
         sources = wrapped(_sources(card), _NAME_WIDTH, "  ", "  ")
         rows.append(("\n".join([card.name, *sources]), about, card.licence.stated, figure, _on_disk(card)))
@@ -315,9 +315,13 @@ def _speeds(cards: Sequence[Card]) -> dict[str, str]:
     from soloist.zoo.speeds import load_speeds
 
     measured, unit = load_speeds(), find(_UNIT).operations or 1.0
-    costs = {card.name: f"cost {card.operations / unit:.1f}" for card in cards if card.operations}
+    costs = {card.name: _cost(card.operations / unit) for card in cards if card.operations}
     real = {name: f"{speed:.3g} x real time" for name, speed in measured.items()}
     return {card.name: real.get(card.name) or costs.get(card.name, "-") for card in cards}
+
+
+def _cost(ratio: float) -> str:
+    return f"cost {ratio:.1f}" if ratio < 100 else f"cost {ratio:.0f}"
 
 
 def _size(card: Card) -> str:

@@ -19,6 +19,7 @@ from soloist.cli.options import (
     keep_inputs,
 )
 from soloist.errors import UsageError
+from soloist.files import json_text
 
 if TYPE_CHECKING:
     from soloist.evaluation import Outcome, SystemResults
@@ -36,14 +37,27 @@ def score(
         ),
     ],
     estimates: Annotated[
-        Path,
-        typer.Argument(metavar="EST_DIR", help="Estimates under the same names.", show_default=False),
+        list[Path],
+        typer.Argument(
+            metavar="EST_DIR...",
+            help="Estimates under the same names: a folder for each system.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write records and reports into.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the system; default: the name of EST_DIR.")
+        str | None, typer.Option(help="Name of the only system; default: the name of EST_DIR.")
+    ] = None,
+    start: Annotated[float, typer.Option(help="Begin here in each track, in s.", min=0.0)] = 0.0,
+    duration: Annotated[float | None, typer.Option(help="Score no more than this, in s.")] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Further metrics of your own, by class path, with commas: mine.Loudness (--import mine.py).",
+            metavar="CLASS,...",
+        ),
     ] = None,
     window: WindowOption = 1.0,
     hop: HopOption = 1.0,
@@ -52,6 +66,10 @@ def score(
         bool, typer.Option("--permutation", help="Match estimates by quality, not by name: for talkers.")
     ] = False,
     listen: Annotated[int, typer.Option(help="Tracks of which to keep an excerpt to listen to.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Tracks scored at once.", min=1)] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON list of a row for each track and stem on standard output.")
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Score estimated stems against true ones.
@@ -60,25 +78,46 @@ def score(
     track; references may be MUSDB18 files (*.stem.mp4). An estimate may be a union of stems: accompaniment,
     no_vocals.
 
-    `soloist score musdb18/test separated/tdc17-vocals-1 -o results`
+    `soloist score musdb18/test separated/tdc17-vocals-1 separated/htdemucs -o results`
     """
     if listen and output is None:
         raise UsageError("--listen keeps excerpts beside the reports: name a folder with -o")
-    check_exists(references, estimates)
+    systems = _system_names(estimates, name)
+    check_exists(references, *estimates)
     with loading(quiet=quiet):
         from soloist.datasets import find_stem_tracks
         from soloist.evaluation import FolderScoring, ScoreSettings
-    system = name or estimates.resolve().name
-    board = Scoreboard(quiet=quiet)
+    own = tuple(path.strip() for path in (metrics or "").split(",") if path.strip())
+    settings = ScoreSettings(window, hop, rank_tolerance, start, duration, own)
+    board = Scoreboard(quiet=quiet, as_json=as_json)
     tracks = find_stem_tracks(references)
     if output is not None:
-        keep_results(output, [system], [references, estimates])
-    scoring = FolderScoring(
-        system, ScoreSettings(window, hop, rank_tolerance), not permutation, output, listen
-    )
-    with board.progress(system, len(tracks)) as notify:
-        scoring.run(tracks, find_stem_tracks(estimates), notify)
+        keep_results(output, systems, [references, *estimates])
+    for system, folder in zip(systems, estimates, strict=True):
+        scoring = FolderScoring(system, settings, not permutation, output, listen, jobs)
+        with board.progress(system, len(tracks)) as notify:
+            scoring.run(tracks, find_stem_tracks(folder), notify)
     board.finish(output)
+
+
+def _system_names(estimates: Sequence[Path], name: str | None) -> list[str]:
+    """Names of systems: of their folders, as far up as they differ.
+
+    Raises:
+        UsageError: A name is given for several systems, or two folders are one.
+    """
+    if name is not None:
+        if len(estimates) > 1:
+            raise UsageError("--name is for one EST_DIR; several are called by their folders")
+        return [name]
+    folders = [folder.resolve() for folder in estimates]
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        names = [f"{folder.parent.name}-{folder.name}" for folder in folders]
+    if len(set(names)) < len(names):
+        twice = next(each for each in names if names.count(each) > 1)
+        raise UsageError(f"two of the systems are called {twice}: rename a folder")
+    return names
 
 
 def keep_results(results: Path, systems: Sequence[str], inputs: Sequence[Path]) -> None:
@@ -100,10 +139,11 @@ class Scoreboard:
 
     Args:
         quiet: Print failures alone.
+        as_json: Print the rows of the tracks as JSON instead of the table.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
+        self._quiet, self._as_json = quiet or as_json, as_json
         self._outcomes: dict[str, list[Outcome]] = {}
 
     @contextmanager
@@ -125,13 +165,15 @@ class Scoreboard:
 
     def finish(self, results: Path | None) -> None:
         """Print the table, write the reports if there is a folder, and leave with 1 if anything failed."""
-        from soloist.evaluation import SystemResults, load_results, write_reports
+        from soloist.evaluation import SystemResults, load_results, track_rows, write_reports
 
         systems = [
             SystemResults(name, tuple(outcome.record for outcome in outcomes if outcome.record))
             for name, outcomes in self._outcomes.items()
         ]
-        if not self._quiet:
+        if self._as_json:
+            typer.echo(json_text(track_rows(systems), indent=1))
+        elif not self._quiet:
             _print_summary(systems)
         if results is not None and any(system.records for system in systems):
             self._say(f"report: {write_reports(results, load_results([results]))}")
@@ -153,7 +195,8 @@ class Scoreboard:
 
 
 def _print_summary(systems: list[SystemResults]) -> None:
-    from soloist.evaluation.result_tables import SUMMARY_HEADINGS, summary_rows
+    from soloist.evaluation.result_tables import summary_headings, summary_rows
 
     if rows := summary_rows(systems):
-        print_table(PrintedTable(SUMMARY_HEADINGS, rows, SUMMARY_HEADINGS[2:]))
+        headings = summary_headings(systems)
+        print_table(PrintedTable(headings, rows, headings[2:]))

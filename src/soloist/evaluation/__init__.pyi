@@ -6,6 +6,7 @@ from .page.report_page import render_page as render_page
 from .records import TargetScores as TargetScores
 from .records import TrackRecord as TrackRecord
 from .records import read_records as read_records
+from .reports import track_rows as track_rows
 from .reports import write_reports as write_reports
 from .results import SystemResults as SystemResults
 from .results import load_results as load_results

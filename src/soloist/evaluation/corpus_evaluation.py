@@ -46,7 +46,7 @@ class EvaluationSettings:
 
     def fingerprint(self) -> dict[str, object]:
         """Settings that scores depend on; a record with another fingerprint is made anew."""
-        return {**asdict(self.systems), **asdict(self.scores)}
+        return {**asdict(self.systems), **self.scores.fingerprint()}
 
 
 class Evaluation:

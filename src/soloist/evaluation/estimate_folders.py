@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class FolderScoring:
         by_name: Match estimates and references of a track by name; else by quality, for talkers.
         results: Folder of the records; None to keep none.
         listen: Number of tracks with an excerpt for listening.
+        jobs: Number of tracks at once, with which the memory grows.
     """
 
     system: str
@@ -33,6 +35,7 @@ class FolderScoring:
     by_name: bool = True
     results: Path | None = None
     listen: int = 0
+    jobs: int = 1
 
     def run(
         self,
@@ -56,9 +59,19 @@ class FolderScoring:
         for outcome in outcomes:
             notify(outcome)
         heard = choose_tracks([reference for reference, _ in pairs], self.listen)
-        for reference, estimate in pairs:
-            outcomes.append(self._score(reference, estimate, reference.name in heard))
-            notify(outcomes[-1])
+        with ThreadPoolExecutor(self.jobs) as threads:
+            # PyTorch computes outside of Python's lock.
+            scored = [
+                threads.submit(self._score, reference, estimate, reference.name in heard)
+                for reference, estimate in pairs
+            ]
+            try:
+                for future in scored:
+                    outcomes.append(future.result())
+                    notify(outcomes[-1])
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
         if self._folder is not None:
             write_failures(self._folder, outcomes)
 

@@ -16,6 +16,10 @@ EXCERPT_SECONDS = 10
 """Duration of an excerpt, in s: a page of excerpts can be sent by mail."""
 
 REFERENCE, ESTIMATE = "reference", "estimate"
+
+_SOUNDS = 0.1
+"""Least energy of a reference that sounds, relative to that of its loudest excerpt."""
+
 _FOLDER = "listen"
 _EXTENSION = "mp3"
 _MOST_CHANNELS = 2
@@ -43,9 +47,9 @@ def write_excerpts(system: Path, track: StemTrack, loaded: LoadedTrack) -> None:
         loaded: References and estimates.
     """
     length = EXCERPT_SECONDS * loaded.sample_rate
-    start = _best_start(list(loaded.references.values()), loaded.sample_rate)
+    start = _best_start([sum_of(loaded.references, name) for name in loaded.estimates], loaded.sample_rate)
     cut = np.s_[:_MOST_CHANNELS, start : start + length]
-    audio = {MIXTURE: np.concatenate(list(track.mixture_blocks()), axis=1)[cut]}
+    audio = {MIXTURE: np.concatenate(list(track.mixture_blocks()), axis=1)[:, loaded.first :][cut]}
     for target, estimate in loaded.estimates.items():
         audio[f"{REFERENCE}-{target}"] = sum_of(loaded.references, target)[cut]
         audio[f"{ESTIMATE}-{target}"] = estimate[cut]
@@ -69,7 +73,10 @@ def find_excerpts(system: Path) -> dict[str, dict[str, Path]]:
 
 
 def _best_start(references: Sequence[NDArray[np.float32]], sample_rate: int) -> int:
-    """First sample of the excerpt in which the relatively quietest reference is loudest."""
+    """First sample of the excerpt in which most references sound, and the quietest of them is loudest.
+
+    A reference sounds where it has a tenth of the energy of its own loudest excerpt.
+    """
     seconds = references[0].shape[-1] // sample_rate
     if seconds <= EXCERPT_SECONDS:
         return 0
@@ -79,5 +86,10 @@ def _best_start(references: Sequence[NDArray[np.float32]], sample_rate: int) -> 
     ]
     energies = np.stack([np.square(audio, dtype=np.float64).sum(axis=(0, 2)) for audio in whole])
     windows = np.lib.stride_tricks.sliding_window_view(energies, EXCERPT_SECONDS, axis=1).sum(axis=2)
-    relative = windows / np.maximum(windows.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    return int(relative.min(axis=0).argmax()) * sample_rate
+    windows = windows[windows.max(axis=1) > 0]
+    if not len(windows):
+        return 0
+    relative = windows / windows.max(axis=1, keepdims=True)
+    sounding = relative >= _SOUNDS
+    quietest = np.where(sounding, relative, 1.0).min(axis=0)
+    return int((sounding.sum(axis=0) + 0.5 * quietest).argmax()) * sample_rate

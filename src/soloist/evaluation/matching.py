@@ -25,6 +25,7 @@ class LoadedTrack:
         sample_rate: Sample rate of references and estimates, Hz.
         notes: Notes for readers of the scores: stems that are missing, left over or cut.
         refused: Reasons why estimates cannot be scored, a line each.
+        first: First sample of the track that is scored.
     """
 
     references: dict[str, Audio]
@@ -32,11 +33,26 @@ class LoadedTrack:
     estimates: dict[str, Audio] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    first: int = 0
 
     @property
     def duration(self) -> float:
         """Duration in s."""
         return next(iter(self.references.values())).shape[-1] / self.sample_rate
+
+    def cut(self, start: float, duration: float | None) -> None:
+        """Keep a part of references and estimates, in s.
+
+        Raises:
+            AudioError: The track ends before.
+        """
+        first = round(start * self.sample_rate)
+        stop = None if duration is None else first + max(1, round(duration * self.sample_rate))
+        if self.duration * self.sample_rate <= first:
+            raise AudioError(f"the references end before {start:.3f} s: they last {self.duration:.3f} s")
+        self.first = first
+        for stems in (self.references, self.estimates):
+            stems |= {name: audio[:, first:stop] for name, audio in stems.items()}
 
     def admit(self, name: str, audio: Audio, sample_rate: int) -> None:
         """Add an estimate `(channels, samples)`, cut or padded to fit, or refuse the estimate."""

@@ -22,6 +22,9 @@ FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
 TRACK_METRICS = ("SI-SDR", "uSDR")
 """Metrics of the whole track, in dB: SI-SDR, and the SDR of the music demixing challenges."""
 
+UNPROCESSED_METRICS = ("SDR", *TRACK_METRICS)
+"""Metrics of the unprocessed mixture: median SDR of the windows, and those of the whole track."""
+
 SUBSET = "test"
 """Folder in which museval looks for results of any corpus."""
 
@@ -38,12 +41,14 @@ class TargetScores:
         frames: Values for each window by `FRAME_METRICS`, in dB; NaN for undefined values.
         whole: Value for the whole track by `TRACK_METRICS`, in dB.
         rank_deficient: True if the references are too alike, or band-limited, for a full-rank solution.
+        unprocessed: Value of the mixture in place of the estimate by `UNPROCESSED_METRICS`, in dB.
     """
 
     name: str
     frames: dict[str, list[float]]
     whole: dict[str, float] = field(default_factory=dict)
     rank_deficient: bool = False
+    unprocessed: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class TrackRecord:
             "refused": list(self.refused),
             "settings": self.settings,
             "whole": {target.name: target.whole for target in self.targets},
+            "unprocessed": {target.name: target.unprocessed for target in self.targets},
             "rank_deficient": [target.name for target in self.targets if target.rank_deficient],
         }
         targets = [{"name": target.name, "frames": self._frames(target)} for target in self.targets]
@@ -168,6 +174,7 @@ def read_records(folder: Path) -> Iterator[TrackRecord]:
 def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
     own = content.get(_OWN_KEY, {})
     whole, deficient = own.get("whole", {}), own.get("rank_deficient", ())
+    unprocessed = own.get("unprocessed", {})
     targets = tuple(
         TargetScores(
             target["name"],
@@ -177,6 +184,7 @@ def _parse(content: Mapping[str, Any], system: str, track: str) -> TrackRecord:
             },
             {metric: _number(value) for metric, value in whole.get(target["name"], {}).items()},
             target["name"] in deficient,
+            {metric: _number(value) for metric, value in unprocessed.get(target["name"], {}).items()},
         )
         for target in content["targets"]
     )

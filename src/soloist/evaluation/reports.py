@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from soloist.evaluation.page import render_page
-from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, SeparationCost, TargetScores, TrackRecord
+from soloist.evaluation.records import FRAME_METRICS, SeparationCost, TargetScores, TrackRecord
 from soloist.evaluation.result_tables import summary_table
-from soloist.evaluation.results import METRICS, SystemResults
+from soloist.evaluation.results import SystemResults, all_metrics
 from soloist.files import whole_file, write_whole
 from soloist.metrics import summarize
 from soloist.table_files import write_table
@@ -41,17 +41,22 @@ def report_files(folder: Path) -> list[Path]:
 
 
 def write_tracks_csv(path: Path, systems: Sequence[SystemResults]) -> None:
-    """Write a row for each system, track and target: medians over windows, and costs."""
-    rows = [
+    """Write a row for each system, track and target; see `track_rows`."""
+    write_table(track_rows(systems), path, (*_NAMES, *all_metrics(systems), *_COSTS))
+
+
+def track_rows(systems: Sequence[SystemResults]) -> list[dict[str, Any]]:
+    """Make a row for each system, track and target: medians over windows, and costs."""
+    own = all_metrics(systems)[len(FRAME_METRICS) :]
+    return [
         _names(system, record, target)
         | {metric: _plain(summarize(target.frames[metric])) for metric in FRAME_METRICS}
-        | {metric: _plain(target.whole.get(metric, math.nan)) for metric in TRACK_METRICS}
+        | {metric: _plain(target.whole.get(metric, math.nan)) for metric in own}
         | _costs(record)
         for system in systems
         for record in system.records
         for target in record.targets
     ]
-    write_table(rows, path, (*_NAMES, *METRICS, *_COSTS))
 
 
 def write_frames_csv(path: Path, systems: Sequence[SystemResults]) -> None:

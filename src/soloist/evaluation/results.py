@@ -55,6 +55,21 @@ class SystemResults:
         """Targets of all records, in the order of their first occurrence."""
         return tuple(dict.fromkeys(target.name for record in self.records for target in record.targets))
 
+    def unprocessed(self, target: str, metric: str) -> list[float]:
+        """Value of the unprocessed mixture for each track with the target, if its record has it."""
+        return [
+            scores.unprocessed[metric]
+            for record in self.records
+            for scores in record.targets
+            if scores.name == target and metric in scores.unprocessed
+        ]
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """Metrics of users in any record, in the order of their first occurrence."""
+        named = (name for record in self.records for target in record.targets for name in target.whole)
+        return tuple(dict.fromkeys(name for name in named if name not in TRACK_METRICS))
+
     def frames(self, target: str, metric: str) -> list[list[float]]:
         """Values of a metric for each track with the target: one for each window, or one."""
         return [
@@ -79,6 +94,12 @@ def all_targets(systems: Iterable[SystemResults]) -> list[str]:
     found = dict.fromkeys(target for system in systems for target in system.targets)
     first = [target for target in ("vocals", "accompaniment") if target in found]
     return list(dict.fromkeys([*first, *found]))
+
+
+def all_metrics(systems: Iterable[SystemResults]) -> tuple[str, ...]:
+    """Metrics of all systems: those of every record, then those of users."""
+    own = dict.fromkeys(name for system in systems for name in system.own_metrics)
+    return (*METRICS, *own)
 
 
 def best_first(systems: Iterable[SystemResults], target: str) -> list[SystemResults]:

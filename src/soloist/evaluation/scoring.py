@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from soloist.audio import Audio
+from soloist.config import build_object
 from soloist.datasets import sum_of
 from soloist.errors import UsageError
 from soloist.evaluation.records import FRAME_METRICS, TargetScores
 from soloist.evaluation.scenarios import Scenario, scenarios
-from soloist.metrics import bss_eval, sdr, si_sdr
+from soloist.metrics import Metric, bss_eval, sdr, si_sdr, summarize
+from soloist.metrics.overlapping_blocks import Stretches
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,44 @@ class ScoreSettings:
         hop: Distance of the windows, s.
         rank_tolerance: Relative size below which BSS Eval takes a direction of the references for missing;
             see `soloist.metrics.bss_eval_v4`. 0 solves as museval does.
+        start: Start of the scored part of a track, s.
+        duration: Duration of that part, s; None for the rest.
+        metrics: Class paths of further metrics of the whole part; see `soloist.metrics.Metric`.
     """
 
     window: float = 1.0
     hop: float = 1.0
     rank_tolerance: float = 1e-8
+    start: float = 0.0
+    duration: float | None = None
+    metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.window > 0 and self.hop > 0):
             raise UsageError(f"window {self.window:g} s and hop {self.hop:g} s must be longer than 0 s")
         if not 0 <= self.rank_tolerance < 1:
             raise UsageError(f"rank tolerance {self.rank_tolerance:g} must lie in 0..1")
+        if self.start < 0 or (self.duration is not None and not self.duration > 0):
+            raise UsageError("the start must not be negative and the duration must be more than 0 s")
+        self.own_metrics()
+
+    def own_metrics(self) -> dict[str, Metric]:
+        """The further metrics, by the names of their classes.
+
+        Raises:
+            ConfigError: There is no such class, or it is no metric.
+        """
+        return {
+            path.rpartition(".")[2]: build_object({"class_path": path}, "--metrics", Metric)  # type: ignore[type-abstract]
+            for path in self.metrics
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Settings that scores depend on, without those of later versions that are not used."""
+        later = {"start": 0.0, "duration": None, "metrics": ()}
+        return {
+            name: value for name, value in asdict(self).items() if name not in later or value != later[name]
+        }
 
 
 def score_estimates(
@@ -65,7 +95,17 @@ def score_estimates(
     scores: dict[str, TargetScores] = {}
     for scenario in scenarios(tuple(estimates), tuple(references)):
         scores |= _score_scenario(scenario, references, estimates, sample_rate, settings)
+    for metric, measure in settings.own_metrics().items():
+        for name, estimate in estimates.items():
+            scores[name].whole[metric] = _measure(measure, references, name, estimate)
     return [scores[name] for name in estimates]
+
+
+def _measure(measure: Metric, references: Mapping[str, Audio], name: str, estimate: Audio) -> float:
+    """Value of a further metric for one target."""
+    mixture = torch.from_numpy(np.sum(list(references.values()), axis=0))
+    true, estimated = (torch.from_numpy(audio)[None, None] for audio in (sum_of(references, name), estimate))
+    return float(measure(true, estimated, mixture[None]))
 
 
 def match_by_quality(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:
@@ -107,8 +147,15 @@ def _score_scenario(
 ) -> dict[str, TargetScores]:
     true = {name: sum_of(references, name) for name in scenario.references}
     frames, deficient = _score_frames(true, estimates, sample_rate, settings)
+    mixture = np.sum(list(references.values()), axis=0)
     return {
-        name: TargetScores(name, frames[name], _score_whole(estimates[name], true[name]), deficient)
+        name: TargetScores(
+            name,
+            frames[name],
+            _score_whole(estimates[name], true[name]),
+            deficient,
+            _score_unprocessed(mixture, true[name], sample_rate, settings),
+        )
         for name in scenario.scored
     }
 
@@ -138,6 +185,19 @@ def _score_frames(
             for metric, values in ratios.items()
         }
     return frames, result.rank_deficient
+
+
+def _score_unprocessed(
+    mixture: Audio, reference: Audio, sample_rate: int, settings: ScoreSettings
+) -> dict[str, float]:
+    """Score the mixture as the estimate: the SDR of BSS Eval v4 for images needs no filters."""
+    windows = Stretches.frames(reference.shape[-1], settings.window * sample_rate, settings.hop * sample_rate)
+    pairs = zip(windows.starts.tolist(), windows.stops.tolist(), strict=True)
+    frames = [
+        float(sdr(*(torch.from_numpy(audio[:, start:stop]).double() for audio in (reference, mixture))))
+        for start, stop in pairs
+    ]
+    return {"SDR": summarize(frames), **_score_whole(mixture, reference)}
 
 
 def _score_whole(estimate: Audio, reference: Audio) -> dict[str, float]:

@@ -110,6 +110,7 @@ def score_loaded(
     Raises:
         UsageError: Without names, there are not as many estimates as references.
     """
+    loaded.cut(settings.start, settings.duration)
     if not by_name:
         loaded.estimates = match_by_quality(loaded.references, loaded.estimates)
     targets = score_estimates(loaded.references, loaded.estimates, loaded.sample_rate, settings)

@@ -1,5 +1,6 @@
 from .batch import Batch as Batch
 from .batch import BatchProgress as BatchProgress
+from .batch import BatchResult as BatchResult
 from .calibration import Calibration as Calibration
 from .calibration import Trial as Trial
 from .calibration import calibration_path as calibration_path
@@ -18,10 +19,13 @@ from .file_job import FileJob as FileJob
 from .file_settings import FileSettings as FileSettings
 from .inputs import Track as Track
 from .inputs import find_tracks as find_tracks
+from .push_stream import StemStream as StemStream
 from .separation import Separation as Separation
 from .separation import separate as separate
 from .stem_selection import StemSelection as StemSelection
+from .stem_separation import Watch as Watch
 from .stream import StreamSettings as StreamSettings
 from .stream import measure_level as measure_level
 from .stream import separate_stream as separate_stream
+from .track_report import SeparationReport as SeparationReport
 from .track_report import TrackReport as TrackReport

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 
+from soloist.errors import Interrupted
 from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.file_job import FileJob
 from soloist.inference.file_settings import FileSettings
-from soloist.inference.inputs import Track
+from soloist.inference.inputs import Track, find_tracks
+from soloist.inference.loaded_models import find_model
+from soloist.inference.stem_separation import Cancel, Watch
 from soloist.inference.track_report import TrackReport
 from soloist.resources import within_memory
 
@@ -36,67 +41,107 @@ class BatchProgress:
     batch_total: float
 
 
+@dataclass(frozen=True)
+class BatchResult:
+    """Result of a batch.
+
+    Attributes:
+        reports: Reports of separated and skipped files, in order.
+        failures: Files that failed, each with its error.
+    """
+
+    reports: tuple[TrackReport, ...]
+    failures: tuple[tuple[Track, Exception], ...]
+
+    @property
+    def failed(self) -> int:
+        """Number of failures, among them truncated files whose remainder was separated."""
+        return len(self.failures) + sum(report.truncation is not None for report in self.reports)
+
+
 class Batch:
-    """Separates files with one model, which is loaded once.
+    """Separates files of any length with one model, as `soloist separate` does.
 
     Args:
-        model: Name in the zoo or path of a model folder.
-        settings: Selection, format and place of the stems.
+        model: Name in the zoo, which is downloaded if it is not on disk, or path of a model folder; None for
+            the best on disk, else one that is downloaded.
+        settings: Selection, format and place of the stems; None for all stems in `separated/`.
 
     Raises:
-        ModelError: The model is unknown or damaged.
+        ModelError: The model is unknown or damaged, or cannot be downloaded.
         UsageError: The model has no such stem, or the device does not exist.
 
     Example:
-        >>> batch = Batch("hpss", FileSettings())
-        >>> batch.run(find_tracks(["album/"]), print, print)  # doctest: +SKIP
+        >>> batch = soloist.Batch("hpss", soloist.FileSettings(Path("stems")))
+        >>> result = batch.run(["album/", "song.mp3"])  # doctest: +SKIP
+        >>> [report.stems for report in result.reports], result.failed  # doctest: +SKIP
     """
 
-    def __init__(self, model: str, settings: FileSettings) -> None:
-        self._job = FileJob(model, settings)
+    def __init__(
+        self, model: str | PathLike[str] | None = None, settings: FileSettings | None = None
+    ) -> None:
+        self._job = FileJob(str(find_model(model)), settings or FileSettings())
 
     def run(
         self,
-        tracks: Sequence[Track],
-        report: Callable[[TrackReport], None],
-        failure: Failure,
+        inputs: Sequence[str | PathLike[str] | Track],
+        report: Callable[[TrackReport], None] = lambda report: None,
+        failure: Failure = lambda track, error: None,
         progress: Callable[[BatchProgress], None] = lambda progress: None,
-    ) -> int:
-        """Separate all files.
+        cancel: Cancel | None = None,
+    ) -> BatchResult:
+        """Separate all files; a failure stops no other.
 
         Args:
-            tracks: The files.
+            inputs: Files, folders (recursive) and globs, or tracks.
             report: Callback that receives the report of each separated or skipped file.
             failure: Callback that receives each file that failed, by whatever error.
-            progress: Callback that receives the progress, at the beginning of each file too.
-
-        Returns:
-            The number of failures, among them truncated files whose remainder was separated.
+            progress: Callback that receives the progress, at the beginning of each file too; what it raises
+                ends the batch, and is raised.
+            cancel: Request to stop, such as a `threading.Event`; heard between chunks.
 
         Raises:
             UsageError: A stem would replace a file, or files would share a stem; nothing was separated.
+            Interrupted: `cancel` was set; the stems of finished files are there.
         """
+        tracks = self._find(inputs)
         self._job.protect(tracks)
         durations = [self._duration(track) for track in tracks]
-        failures = 0
+        reports, failures, raised = list[TrackReport](), list[tuple[Track, Exception]](), list[Exception]()
         for index, track in enumerate(tracks):
             before = sum(durations[:index])
 
             def advance(done: float, total: float, track: Track = track, before: float = before) -> None:
-                progress(BatchProgress(track, done, total, before + done, sum(durations)))
+                try:
+                    progress(BatchProgress(track, done, total, before + done, sum(durations)))
+                except Exception as error:
+                    raised.append(error)
+                    raise
 
             advance(0.0, durations[index])
             try:
                 with within_memory(f"at {track.label}: {WAY_OUT}"):
-                    finished = self._job.run(track, advance)
+                    reports.append(self._job.run(track, Watch(advance, cancel)))
+            except Interrupted:
+                raise
             except Exception as error:
                 _check_interrupted(error)
-                failures += 1
+                if raised:
+                    raise raised[0] from None
+                failures.append((track, error))
                 failure(track, error)
             else:
-                failures += finished.truncation is not None
-                report(finished)
-        return failures
+                report(reports[-1])
+        return BatchResult(tuple(reports), tuple(failures))
+
+    def _find(self, inputs: Sequence[str | PathLike[str] | Track]) -> list[Track]:
+        """Tracks of inputs; of those that are tracks already, themselves."""
+        if all(isinstance(given, Track) for given in inputs):
+            return [given for given in inputs if isinstance(given, Track)]
+        return find_tracks(
+            [str(given.path if isinstance(given, Track) else os.fspath(given)) for given in inputs],
+            exclude=self._job.settings.folder,
+        )
 
     def plan(
         self,

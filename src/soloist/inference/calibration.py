@@ -114,8 +114,13 @@ def calibration_path(separator: Separator) -> Path:
 
 def load_calibration(separator: Separator) -> Calibration | None:
     """The calibration of a separator on this machine; None if there is none or it is damaged."""
+    return read_calibration(calibration_path(separator))
+
+
+def read_calibration(path: Path) -> Calibration | None:
+    """Read a calibration from its file; None if there is none or it is damaged."""
     try:
-        values = json.loads(calibration_path(separator).read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         trials = tuple(_read_trial(trial) for trial in values["trials"])
         return Calibration(trials, tuple(values["failures"])) if trials else None
     except (OSError, ValueError, TypeError, KeyError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import torch
 
-from soloist.inference.calibration import Trial, load_calibration
+from soloist.inference.calibration import Calibration, Trial, calibration_path, read_calibration
 from soloist.inference.engines import Engine, find_device, installed_engines, make_engine
 from soloist.separators import Separator
 
@@ -28,8 +29,29 @@ class SelectedEngine:
     trial: Trial | None = None
 
 
+class _TorchThreads:
+    """Threads of PyTorch: the number that the user chose, while an engine computes with another one."""
+
+    def __init__(self) -> None:
+        self._chosen = self._set = 0
+
+    def chosen(self) -> int:
+        """Number of threads that the user chose."""
+        now = torch.get_num_threads()
+        return self._chosen if now == self._set else now
+
+    def take(self, threads: int) -> None:
+        """Compute with a number of threads from now on."""
+        self._chosen, self._set = self.chosen(), threads
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+
+_threads = _TorchThreads()
+
+
 class EngineSelection:
-    """The engines of a separator, made at first use.
+    """The engines of a separator, made at first use, and safe from threads.
 
     "auto" takes the calibrated engine that is expected to finish first, among those that estimate the same as
     PyTorch. On a GPU, without a network and without a calibration (`soloist tune`) it takes PyTorch.
@@ -48,29 +70,39 @@ class EngineSelection:
         self._separator = separator
         self._device = device
         self._engines: dict[tuple[str, int | None], Engine] = {}
-        self._threads = torch.get_num_threads()
-        self._requested = None if name == AUTO else self._engine(name)
+        self._lock = threading.Lock()
+        self._requested = None if name == AUTO else name
+        if self._requested is not None:
+            self._engine(self._requested)
         calibrated = find_device(device) == "cpu" and separator.graph is not None
-        self._calibration = load_calibration(separator) if calibrated else None
+        self._calibrated = calibration_path(separator) if calibrated else None
 
     def select(self, chunks: int) -> SelectedEngine:
         """Select the engine for a recording of so many chunks."""
+        with self._lock:
+            return self._select(chunks)
+
+    def _select(self, chunks: int) -> SelectedEngine:
         if self._requested is not None:
-            return self._uncalibrated(self._requested)
-        running = [name for name, _ in self._engines]
-        best = self._calibration.best(chunks, self._threads, running) if self._calibration else None
+            return self._uncalibrated(self._engine(self._requested))
+        known, running = self._calibration(), [name for name, _ in self._engines]
+        best = known.best(chunks, _threads.chosen(), running) if known else None
         if best is None or best.engine not in installed_engines():
             return self._uncalibrated(self._engine("torch"))
         return SelectedEngine(self._engine(best.engine, best.threads), best.batch_size, best)
 
+    def _calibration(self) -> Calibration | None:
+        # Read each time: a model may stay in memory while the user tunes it.
+        return read_calibration(self._calibrated) if self._calibrated else None
+
     def _uncalibrated(self, engine: Engine) -> SelectedEngine:
         """An engine with one chunk at once, and its trial if `soloist tune` measured it."""
-        known = self._calibration
-        return SelectedEngine(engine, trial=known.find(engine.name, self._threads, 1) if known else None)
+        known = self._calibration()
+        return SelectedEngine(engine, trial=known.find(engine.name, _threads.chosen(), 1) if known else None)
 
     def _engine(self, name: str, threads: int | None = None) -> Engine:
         if name == "torch":
-            torch.set_num_threads(threads or self._threads)
+            _threads.take(threads or _threads.chosen())
         key = (name, None if name == "torch" else threads)
         if key not in self._engines:
             self._engines[key] = make_engine(name, self._separator, self._device, threads=threads)

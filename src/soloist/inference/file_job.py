@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -27,20 +26,21 @@ from soloist.audio import (
 )
 from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError, UsageError
-from soloist.inference.engine_selection import EngineSelection, SelectedEngine
+from soloist.inference.engine_selection import SelectedEngine
 from soloist.inference.engines import Engine
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
+from soloist.inference.loaded_models import LoadedModel, load_model
 from soloist.inference.outputs import DiskSpace, stem_paths
 from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
-from soloist.inference.stem_selection import NullTest
-from soloist.inference.stream import measure_level, separate_stream
-from soloist.inference.track_report import MeanConfidence, PartsProgress, Progress, TrackReport, watch
+from soloist.inference.stem_separation import Findings, Watch, separate_stems
+from soloist.inference.stream import measure_level
+from soloist.inference.track_report import TrackReport, remark_lines
 from soloist.input_files import Identity, identify_all, protect
-from soloist.separators import Chunking, CompositeSeparator, Separator
-from soloist.separators.composite_separator import leaves, model_hash
-from soloist.zoo import card_of, load
+from soloist.separators import Chunking, Separator
+from soloist.separators.composite_separator import leaves
+from soloist.zoo import card_of
 from soloist.zoo.cards import own_name
 from soloist.zoo.composition_files import find_composition
 
@@ -79,11 +79,12 @@ class FileJob:
         self._any_rate = card.sample_rate is None
         if settings.strength is not None and card.task != DENOISE:
             raise UsageError(f"--strength is for denoisers, and {self.model} is none: see soloist models")
-        self._loaded: tuple[dict[str, int], Separator, EngineSelection] | None = None
-        self._model_hash = ""
         # Errors that concern every track are raised before the first one.
-        separator, _ = self._load({})
-        self._names = self._names_of(separator)
+        self._loaded: tuple[dict[str, int], LoadedModel] | None = None
+        loaded = self._load({})
+        # At the model's own rate and channels: a stem is by the same model whatever the recording has.
+        self._model_hash = loaded.content
+        self._names = self._names_of(loaded.separator)
         self._inputs: dict[Identity, Path] = {}
         self._paths("track", self._names)
 
@@ -113,20 +114,11 @@ class FileJob:
 
     def separator_for(self, info: AudioInfo) -> Separator:
         """The separator for a kind of input, of the sources that the selected stems need."""
-        return self._load_for(info)[0]
+        return self._load_for(info).separator
 
     def select_engine(self, info: AudioInfo) -> SelectedEngine:
-        """Select the engine and the batch size for a file.
-
-        Returns:
-            With a trial only if `soloist tune` measured such chunks and batches.
-        """
-        separator, engines = self._load_for(info)
-        selected = engines.select(self.count_chunks(info))
-        batch_size = self.settings.stream.batch_size or selected.batch_size
-        usual = self.chunk_length(info) == Chunking.of(separator).input_length
-        alike = usual and batch_size == selected.batch_size
-        return SelectedEngine(selected.engine, batch_size, selected.trial if alike else None)
+        """Select the engine and the batch size for a file; see `LoadedModel.select_engine`."""
+        return self._load_for(info).select_engine(self.settings.stream, self.samples_of(info))
 
     def count_chunks(self, info: AudioInfo) -> int:
         """Number of chunks of a file, in all passes."""
@@ -164,26 +156,27 @@ class FileJob:
         needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
         return DiskSpace(needed, kept, available)
 
-    def _load_for(self, info: AudioInfo) -> tuple[Separator, EngineSelection]:
+    def _load_for(self, info: AudioInfo) -> LoadedModel:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
         return self._load(kind if self._any_rate else {})
 
-    def _load(self, overrides: dict[str, Any]) -> tuple[Separator, EngineSelection]:
-        # One model at a time: a folder with many rates must not keep a model for each.
-        if self._loaded is None or self._loaded[0] != overrides:
-            strength = self.settings.strength
-            options: dict[str, Any] = {} if strength is None else {"strength": strength}
-            separator = load(self.model, **overrides, **options)
-            selection = self.settings.selection
-            selection.check(separator.sources)
-            # The hash of the whole model: a stem is the same whichever others are made.
-            self._model_hash = self._model_hash or model_hash(separator)
-            separator = separator.only(selection.needed(separator.sources))
-            for part in leaves(separator):
-                self.settings.stream.chunking(part)
-            engines = EngineSelection(separator, self.settings.engine, self.settings.device)
-            self._loaded = (overrides, separator, engines)
-        return self._loaded[1:]
+    def _load(self, kind: dict[str, int]) -> LoadedModel:
+        # A model whose files change in the meantime stays the same for all files of a batch.
+        if self._loaded is None or self._loaded[0] != kind:
+            settings = self.settings
+            options: dict[str, Any] = {} if settings.strength is None else {"strength": settings.strength}
+            model = load_model(
+                self.model,
+                settings.selection,
+                engine=settings.engine,
+                device=settings.device,
+                **kind,
+                **options,
+            )
+            for part in leaves(model.separator):
+                settings.stream.chunking(part)
+            self._loaded = (kind, model)
+        return self._loaded[1]
 
     def plan(self, track: Track) -> TrackReport:
         """Report what `run` would do.
@@ -195,22 +188,21 @@ class FileJob:
         info = self.probe(track)
         return self._plan(track, info, self.select_engine(info).engine, self._record(track, info))
 
-    def run(
-        self, track: Track, progress: Progress | None = None, *, engine: Engine | None = None
-    ) -> TrackReport:
+    def run(self, track: Track, watch: Watch | None = None, *, engine: Engine | None = None) -> TrackReport:
         """Separate a track; all stems appear under their names when they are complete.
 
         Args:
             track: The track.
-            progress: Callback that receives the progress.
+            watch: Receives the progress, and may end the separation.
             engine: Runs the separator in place of the engine of the settings, for a trial: no record is kept.
 
         Raises:
             AudioError: The file cannot be read, or the stems cannot be written or have no room, or would
                 replace those of another recording.
             UsageError: A stem would replace an input.
+            Interrupted: The separation was cancelled; nothing is left of it.
         """
-        begun = time.perf_counter()
+        findings = Findings()
         info = self.probe(track)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
@@ -219,9 +211,8 @@ class FileJob:
         if plan.skipped:
             return plan
         self.disk_space(info, plan.stems).check(track.label)
-        confidence, null_test = MeanConfidence(), NullTest()
         remarks = Remarks(track.path)
-        stems = self._separate(track, info, selected, progress, confidence, null_test, remarks)
+        stems = self._separate(track, info, selected, watch or Watch(), findings, remarks)
         with self._writer(track, info, plan) as writer:
             for block in self._at_output_rate(stems, info):
                 writer.write(block)
@@ -229,27 +220,24 @@ class FileJob:
             if engine is None:
                 announce(plan.stems.values(), record)
             writer.commit()
-        elapsed = time.perf_counter() - begun
+        figures = findings.figures(info.sample_rate)
         if engine is None:
             self._remember(plan, record, track, remarks)
         return replace(
             plan,
-            duration=null_test.samples / info.sample_rate,
-            elapsed=elapsed,
+            **figures,
             engine=selected.engine.name,
-            null_dbfs=null_test.level,
             gain=writer.gain,
-            confidence=confidence.figures,
-            **_lines(track, remarks),
+            **remark_lines(remarks, str(track.path), track.label),
         )
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine, record: StemRecord) -> TrackReport:
         placement = self._place(track, info, record)
         return TrackReport(
-            Path(track.label),
-            self._label,
-            placement.stems,
-            self.duration_of(info),
+            input=Path(track.label),
+            model=self._label,
+            stems=placement.stems,
+            duration=self.duration_of(info),
             device=engine.device,
             engine=engine.name,
             skipped=placement.done,
@@ -341,32 +329,26 @@ class FileJob:
         track: Track,
         info: AudioInfo,
         selected: SelectedEngine,
-        progress: Progress | None,
-        confidence: MeanConfidence,
-        null_test: NullTest,
+        watch: Watch,
+        findings: Findings,
         remarks: Remarks,
     ) -> Iterator[Audio]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
-        separator, blocks = self.separator_for(info), self._read(track, remarks)
-        heard = None
-        if isinstance(separator, CompositeSeparator) and separator.one_by_one:
-            # The first part reads the whole file: progress is that of all parts.
-            heard = PartsProgress(len(list(leaves(separator))), self.duration_of(info), progress)
-        else:
-            blocks = watch(blocks, info.sample_rate, self.duration_of(info), progress)
-        pairs = separate_stream(
+        separator = self.separator_for(info)
+        by_track = separator.measures_track
+        pairs = separate_stems(
             separator,
-            blocks,
+            self._read(track, remarks),
             info.sample_rate,
-            engine=selected.engine,
-            level=measure_level(self._read(track)) if separator.measures_track else None,
-            settings=replace(self.settings.stream, batch_size=selected.batch_size),
-            note=confidence.note,
-            heard=heard,
+            selection=self.settings.selection,
+            selected=selected,
+            settings=self.settings.stream,
+            level=measure_level(watch.follow(self._read(track))) if by_track else None,
+            duration=self.duration_of(info),
+            watch=watch,
+            findings=findings,
         )
-        for mixture, estimates in pairs:
-            stems = self.settings.selection.select(mixture, estimates, separator.sources)
-            null_test.add(mixture, stems)
+        for mixture, stems in pairs:
             yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems
 
     def _at_output_rate(self, stems: Iterator[Audio], info: AudioInfo) -> Iterator[Audio]:
@@ -395,15 +377,3 @@ class FileJob:
 
 def _identities(track: Track) -> dict[Identity, Path]:
     return identify_all([track.path, *filter(None, [track.origin])])
-
-
-def _lines(track: Track, remarks: Remarks) -> dict[str, Any]:
-    """Remarks about the file of a track as figures of its report, with the name that the user knows."""
-    lines = [*remarks.notes, *remarks.losses, remarks.truncation or ""]
-    *named, truncation = [line.replace(str(track.path), track.label) for line in lines]
-    count = len(remarks.notes)
-    return {
-        "notes": tuple(named[:count]),
-        "losses": tuple(named[count:]),
-        "truncation": truncation or None,
-    }

@@ -42,6 +42,18 @@ class StemSelection:
         if self.without and (self.stems or self.complement_of or self.residual):
             raise UsageError("all but some stems is the only stem: it has no stems and no residual beside it")
 
+    @classmethod
+    def named(
+        cls,
+        stems: str | Sequence[str] | None,
+        two_stems: str | None = None,
+        residual: bool = False,
+        consistency: Consistency = "none",
+    ) -> StemSelection:
+        """Selection by one name or several, as `soloist.separate` takes them."""
+        names = (stems,) if isinstance(stems, str) else tuple(stems or ())
+        return cls(names, two_stems, residual, consistency)
+
     def check(self, sources: Sequence[str]) -> None:
         """Refuse a source that a model does not have.
 

@@ -3,63 +3,79 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from soloist.audio import Audio
+from soloist.audio import Remarks
 from soloist.separators.separator import Confidence
 
 Progress = Callable[[float, float], None]
 """Callback that receives the seconds done and the seconds in all."""
 
 
-@dataclass(frozen=True)
-class TrackReport:
-    """Report of a separated, skipped or planned track.
+@dataclass(frozen=True, kw_only=True)
+class SeparationReport:
+    """Report of a separation.
 
     Attributes:
-        input: The file.
         model: Name of the model.
-        stems: File of each stem.
         duration: Seconds of audio; None in the plan of a file of unknown length.
         elapsed: Seconds of the separation.
         device: Device of the computation.
         engine: Engine of the network.
-        skipped: True if all stems were finished already.
-        note: Line for the user about stems that were there before; empty if there is nothing to say.
+        sample_rate: Sample rate of the stems, Hz.
         null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before the gain and
-            quantisation.
-        gain: Common gain of all stems, 1 if none was needed.
+            quantisation of files.
         confidence: Clustering confidence, means over the chunks of `silhouette` and `posterior`; see
             `Confidence`. None for other separators.
         notes: Lines about a wrong header that costs no sound.
         losses: Lines about missing sound within the file.
         truncation: Line about the missing end of a file; None if the file is complete.
-        sample_rate: Sample rate of the stems, Hz.
+    """
+
+    model: str
+    duration: float | None
+    elapsed: float = 0.0
+    device: str = ""
+    engine: str = ""
+    sample_rate: int = 0
+    null_dbfs: float | None = None
+    confidence: dict[str, float | None] | None = None
+    notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    truncation: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON. A level of -inf becomes -999."""
+        values = asdict(self) | {"real_time_factor": self.elapsed / self.duration if self.duration else 0.0}
+        if self.null_dbfs is not None:
+            values["null_dbfs"] = max(-999.0, round(self.null_dbfs, 2))
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackReport(SeparationReport):
+    """Report of a separated, skipped or planned track.
+
+    Attributes:
+        input: The file.
+        stems: File of each stem.
+        skipped: True if all stems were finished already.
+        note: Line for the user about stems that were there before; empty if there is nothing to say.
+        gain: Common gain of all stems, 1 if none was needed.
         audio_tracks: Numbers, names and languages of the audio tracks of a file that has several.
         audio_track: Number of the separated one, from 1.
     """
 
     input: Path
-    model: str
     stems: dict[str, Path]
-    duration: float | None
-    elapsed: float = 0.0
-    device: str = ""
-    engine: str = ""
     skipped: bool = False
     note: str = ""
-    null_dbfs: float | None = None
     gain: float = 1.0
-    confidence: dict[str, float | None] | None = None
-    notes: tuple[str, ...] = ()
-    losses: tuple[str, ...] = ()
-    truncation: str | None = None
-    sample_rate: int = 0
     audio_tracks: tuple[str, ...] = ()
     audio_track: int = 1
 
@@ -75,12 +91,23 @@ class TrackReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON. A level of -inf becomes -999."""
-        values = asdict(self) | {"real_time_factor": self.elapsed / self.duration if self.duration else 0.0}
-        values["input"] = str(self.input)
-        values["stems"] = {name: str(path) for name, path in self.stems.items()}
-        if self.null_dbfs is not None:
-            values["null_dbfs"] = max(-999.0, round(self.null_dbfs, 2))
-        return values
+        stems = {name: str(path) for name, path in self.stems.items()}
+        # The input comes first.
+        return {"input": ""} | super().as_dict() | {"input": str(self.input), "stems": stems}
+
+
+def remark_lines(remarks: Remarks, path: str, label: str) -> dict[str, Any]:
+    """Remarks about a file as figures of its report, with the name that the user knows in place of `path`."""
+
+    def named(lines: Iterable[str]) -> tuple[str, ...]:
+        return tuple(line.replace(path, label) for line in lines)
+
+    truncation = named([remarks.truncation] if remarks.truncation else [])
+    return {
+        "notes": named(remarks.notes),
+        "losses": named(remarks.losses),
+        "truncation": next(iter(truncation), None),
+    }
 
 
 class MeanConfidence:
@@ -103,18 +130,6 @@ class MeanConfidence:
             name: float(torch.tensor(values, dtype=torch.float64).mean()) if values else None
             for name, values in self._noted.items()
         }
-
-
-def watch(
-    blocks: Iterator[Audio], sample_rate: int, duration: float | None, progress: Progress | None
-) -> Iterator[Audio]:
-    """Pass blocks on and report the progress."""
-    done = 0
-    for block in blocks:
-        yield block
-        done += block.shape[1]
-        if progress is not None:
-            progress(done / sample_rate, max(duration or 0.0, done / sample_rate))
 
 
 class PartsProgress:

@@ -32,8 +32,8 @@ def correlate(
     """Correlate references with references and with estimates over one stretch, at lags from zero up.
 
     Args:
-        references: `(references, samples)`.
-        estimates: `(estimates, samples)`.
+        references: `(..., samples)`, in all `references` signals.
+        estimates: `(..., samples)`, in all `estimates` signals.
         stretch: One stretch of samples.
         num_lags: Number of lags.
 
@@ -42,8 +42,8 @@ def correlate(
         `reference_a[n] * estimate_b[n + lag]`, `(references, estimates, lags)`; float64.
     """
     grid = BlockGrid.of(num_lags, stretch.longest)
-    num_references = len(references)
-    num_signals = num_references + len(estimates)
+    num_references = references.shape[:-1].numel()
+    num_signals = num_references + estimates.shape[:-1].numel()
     spectra = torch.zeros(
         grid.num_bins, num_references, num_signals, dtype=torch.complex128, device=references.device
     )

@@ -103,7 +103,7 @@ class BlockGrid:
         """Cut out the samples of a piece's blocks, with zeros beyond the stretches.
 
         Args:
-            signals: `(signals, samples)`.
+            signals: `(..., samples)`, of any layout in memory: they are copied piece by piece.
             stretches: Stretches of the samples.
             piece: Blocks to cut.
             lead: Samples from the beginning of block 0 to that of the stretch.
@@ -114,10 +114,10 @@ class BlockGrid:
         """
         these = stretches[piece.stretches]
         length = piece.num_blocks * self.hop + self.reach
-        cuts = signals.new_zeros(len(these), len(signals), length, dtype=torch.float64)
+        cuts = signals.new_zeros(len(these), *signals.shape[:-1], length, dtype=torch.float64)
         for cut, start, stop in zip(cuts, these.starts.tolist(), these.stops.tolist(), strict=True):
             begin = start + piece.first_block * self.hop - lead
             first, last = max(begin, start), min(begin + length, stop)
             if first < last:
-                cut[:, first - begin : last - begin] = signals[:, first:last]
-        return cuts
+                cut[..., first - begin : last - begin] = signals[..., first:last]
+        return cuts.flatten(1, -2)

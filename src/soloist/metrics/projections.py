@@ -52,7 +52,7 @@ class Projections:
             rank_tolerance: See `bss_eval`.
         """
         sources, channels, _ = references.shape
-        among, across = correlate(references.flatten(0, 1), estimates.flatten(0, 1), stretch, num_taps)
+        among, across = correlate(references, estimates, stretch, num_taps)
         gains = _unit_energy_gains(among, channels)
         among, across = among * gains * gains[:, 0], across * gains
         joint, deficient = solve(among[None], across[None], rank_tolerance)
@@ -135,10 +135,10 @@ def measure_energies(
     pairs = single.new_zeros(5, len(windows), sources, paired)
     match = "w (s c) t -> w s 1 c t" if paired == 1 else "w (z c) t -> w 1 z c t"
     for piece in grid.pieces(windows, windows.longest + grid.reach, 2 * sources * channels):
-        cut = grid.cut(references.flatten(0, 1), windows, piece, lead=grid.reach)
+        cut = grid.cut(references, windows, piece, lead=grid.reach)
         q, p = filters.apply(cut.unfold(-1, grid.size, grid.hop))
         s = rearrange(cut[..., grid.reach :], "w (s c) t -> w s 1 c t", c=channels)
-        cut = grid.cut(estimates.flatten(0, 1), windows, piece, lead=grid.reach)
+        cut = grid.cut(estimates, windows, piece, lead=grid.reach)
         e, q = rearrange(cut[..., grid.reach :], match, c=channels), rearrange(q, match, c=channels)
         p = rearrange(p, "w s (z c) t -> w s z c t", c=channels)
         single[:, piece.stretches] += torch.stack([_energy(x).flatten(1) for x in (s, e, q, e - q)])

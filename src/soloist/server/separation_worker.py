@@ -108,16 +108,15 @@ class _Worker:
         with AudioReader(job.upload, tolerance="truncation") as reader:
             info = reader.info
         self._say(Advance("loading the model", 0.0, info.duration))
-        from soloist.inference import FileJob, Track
+        from soloist.inference import FileJob, Track, Watch
 
         model = self._available(job.model, info.duration)
         if self._key != (key := (job.folder.parent, model, job.two_stems)):
             self._key, self._file_job = key, FileJob(model, _settings(job))
         assert self._file_job is not None
         track = Track(job.upload, job.id, job.name)
-        report = self._file_job.run(
-            track, lambda done, total: self._say(Advance("separating", done, total or info.duration))
-        )
+        watch = Watch(lambda done, total: self._say(Advance("separating", done, total or info.duration)))
+        report = self._file_job.run(track, watch)
         self._say(Advance("drawing the waveforms", report.duration or 0.0, report.duration))
         files = dict(enumerate(report.stems.values(), 1))
         samples = keep_tracks(job, files, report.gain, self._check)

@@ -29,10 +29,10 @@ TASKS = {
     "instrumental": "songs without vocals",
     "karaoke": "lead and backing vocals",
     "drums": "drums into pieces",
-    "dereverb": "without reverb",
-    "crowd": "without the crowd",
+    "dereverb": "sounds from reverb",
+    "crowd": "songs from the crowd",
     "talkers": "talkers from one another",
-    "denoise": "without noise",
+    "denoise": "sounds from noise",
     "sounds": "any sounds, by rules",
 }
 """Purposes of models, in the order in which they are listed."""

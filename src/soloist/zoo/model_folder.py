@@ -6,6 +6,7 @@ imported when the model was made, and runs only with the user's consent.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -159,6 +160,25 @@ def config_of(name_or_path: str | Path) -> dict[str, Any]:
             return card.config
         folder = card.folder
     return read_config(folder)
+
+
+def files_of(name_or_path: str | Path) -> dict[Path, os.stat_result]:
+    """Find the files of a model on disk with their sizes and times; empty for a model without weights.
+
+    Those of an ensemble or a chain are its own file and those of its models.
+
+    Raises:
+        ModelError: The model is unknown.
+    """
+    if (composition := find_composition(name_or_path)) is not None:
+        own = [path for path in [Path(name_or_path)] if path.is_file()]
+        found = {path: path.stat() for path in own}
+        for leaf in composition.leaves:
+            found |= files_of(leaf)
+        return found
+    folder = as_folder(name_or_path) or find(str(name_or_path)).folder
+    paths = [folder / name for name in (CARD, CONFIG, WEIGHTS)]
+    return {path: path.stat() for path in paths if path.is_file()}
 
 
 def resolve_path(name: str) -> Path | None:

@@ -27,24 +27,24 @@ def _player(track: str, systems: Sequence[SystemResults]) -> str:
     files = _files_by_column(systems, track)
     targets = [target for target in all_targets(systems) if (REFERENCE, target) in files]
     columns = [REFERENCE, *(system.name for system in systems)]
-    heads = "".join(f"<th>{escape(column)}</th>" for column in columns)
     rows = "".join(
-        f"<tr><th>{escape(target)}</th>"
+        f"<h4>{escape(target)}</h4><div class='clips'>"
         + "".join(
-            f"<td>{_clip(files.get((column, target)), f'{target}, {column}')}</td>" for column in columns
+            _clip(files[column, target], f"{target}, {column}", column)
+            for column in columns
+            if (column, target) in files
         )
-        + "</tr>"
+        + "</div>"
         for target in targets
     )
+    mixture = _clip(first[MIXTURE], MIXTURE, MIXTURE, pressed=True) if MIXTURE in first else ""
     duration, rate = _length([*files.values(), *filter(None, [first.get(MIXTURE)])])
     return (
         f'<section class="listen" data-duration="{duration}" data-rate="{rate}"><h3>{escape(track)}</h3>'
         '<div class="transport"><button class="play" type="button" aria-label="Play">▶</button>'
         '<input class="seek" type="range" min="0" max="10" step="any" value="0" aria-label="Position">'
         '<span class="clock soft">0.0 s</span></div>'
-        f'<div class="wide"><table class="clips"><tr><th></th>{heads}</tr>'
-        f"<tr><th>{MIXTURE}</th><td>{_clip(first.get(MIXTURE), MIXTURE, pressed=True)}</td></tr>"
-        f"{rows}</table></div></section>"
+        f"<div class='clips'>{mixture}</div>{rows}</section>"
     )
 
 
@@ -65,15 +65,14 @@ def _length(files: Sequence[Path]) -> tuple[float, int]:
     return min(info.duration or 0.0 for info in infos), infos[0].sample_rate
 
 
-def _clip(path: Path | None, label: str, *, pressed: bool = False) -> str:
-    if path is None:
-        return ""
+def _clip(path: Path, label: str, caption: str, *, pressed: bool = False) -> str:
     audio, sample_rate = read_audio(path)
     sound = base64.b64encode(path.read_bytes()).decode()
     name = escape(label, quote=True)
     return (
-        f'<button class="clip" type="button" aria-pressed="{str(pressed).lower()}" aria-label="{name}" '
+        '<figure><button class="clip" type="button" '
+        f'aria-pressed="{str(pressed).lower()}" aria-label="{name}" '
         f'title="{name}" data-audio="{sound}">'
         f'<img alt="Spectrogram: {name}" src="{spectrogram_uri(audio, sample_rate)}">'
-        '<span class="cursor"></span></button>'
+        f'<span class="cursor"></span></button><figcaption>{escape(caption)}</figcaption></figure>'
     )

@@ -14,7 +14,7 @@ from soloist.evaluation.page.players import render_players
 from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
 from soloist.evaluation.result_tables import decibels, summary_table
-from soloist.evaluation.results import FEW_TRACKS, METRICS, SystemResults, all_targets, best_first
+from soloist.evaluation.results import FEW_TRACKS, SystemResults, all_metrics, all_targets, best_first
 from soloist.metrics import summarize
 from soloist.players import inline_scripts
 from soloist.table_files import NO_VALUE
@@ -104,34 +104,48 @@ def _boxes(systems: Sequence[SystemResults]) -> str:
         "windows, because there are few tracks" if _few_tracks(systems) else "tracks (medians over windows)"
     )
     figures = "".join(
-        f"<h3>{escape(target)}</h3><figure class='wide'>"
-        + box_plot(
-            {metric: _values(systems, target, metric) for metric in FRAME_METRICS},
-            _colours(systems),
-            f"Scores of {target} by system",
+        _plots(
+            systems,
+            target,
+            [
+                box_plot(
+                    {metric: _values(systems, target, metric)},
+                    _colours(systems),
+                    f"{metric} of {target} by system",
+                )
+                for metric in FRAME_METRICS
+            ],
         )
-        + "</figure>"
         for target in all_targets(systems)
     )
     told = f"Boxes over {of_what}: quartiles and median, whiskers to 1.5 of the box."
     return f'<p class="soft">{told}</p>{figures}'
 
 
+def _plots(systems: Sequence[SystemResults], target: str, plots: Sequence[str]) -> str:
+    """Plots of a target, which wrap in narrow windows; small where there is nothing to compare."""
+    single = len(systems) > 1 and sum(target in system.targets for system in systems) == 1
+    figure = f"<h3>{escape(target)}</h3><figure class='plots'>{''.join(plots)}</figure>"
+    return f"<div class='single'>{figure}</div>" if single else figure
+
+
 def _distributions(systems: Sequence[SystemResults]) -> str:
     figures = "".join(
-        f"<h3>{escape(target)}</h3><figure class='plots'>"
-        + "".join(
-            density_plot(
-                {
-                    system.name: [x for track in system.frames(target, metric) for x in track]
-                    for system in systems
-                },
-                _colours(systems),
-                f"{metric} of windows",
-            )
-            for metric in FRAME_METRICS
+        _plots(
+            systems,
+            target,
+            [
+                density_plot(
+                    {
+                        system.name: [x for track in system.frames(target, metric) for x in track]
+                        for system in systems
+                    },
+                    _colours(systems),
+                    f"{metric} of windows",
+                )
+                for metric in FRAME_METRICS
+            ],
         )
-        + "</figure>"
         for target in all_targets(systems)
     )
     return figures
@@ -165,18 +179,20 @@ def _differences(systems: Sequence[SystemResults]) -> str:
 
 def _listen(systems: Sequence[SystemResults]) -> str:
     players = render_players(systems)
-    hint = "Excerpts where all sources sound. Click a picture to hear it; all of them run in step."
+    hint = "Excerpts where most of the sources sound. Click a picture to hear it; all of them run in step."
     return f'<p class="soft">{hint}</p>{players}' if players else ""
 
 
 def _tracks(systems: Sequence[SystemResults]) -> str:
+    metrics = all_metrics(systems)
+    whole = metrics[len(FRAME_METRICS) :]
     rows = [
         [
             record.track,
             target.name,
             system.name,
             *(decibels(summarize(target.frames[metric])) for metric in FRAME_METRICS),
-            *(decibels(target.whole.get(metric, float("nan"))) for metric in TRACK_METRICS),
+            *(decibels(target.whole.get(metric, float("nan"))) for metric in whole),
             f"{record.cost.elapsed:.1f}" if record.cost else NO_VALUE,
         ]
         for system in systems
@@ -185,7 +201,7 @@ def _tracks(systems: Sequence[SystemResults]) -> str:
     ]
     worst_first = sorted(rows, key=lambda row: float(row[3]) if row[3] != NO_VALUE else float("inf"))
     hint = '<p class="soft">Worst SDR first; a click on a heading sorts by its column.</p>'
-    return hint + _table((*_NAMES, *METRICS, "s"), worst_first)
+    return hint + _table((*_NAMES, *metrics, "s"), worst_first)
 
 
 def _notes(systems: Sequence[SystemResults]) -> str:

@@ -14,7 +14,7 @@ Estimate = Callable[[Tensor], Tensor]
 
 
 class Engine(Protocol):
-    """Runs a separator on chunks.
+    """Runs a separator on chunks; threads take turns, so that the memory is that of one batch of chunks.
 
     Attributes:
         name: One of `ENGINES`.

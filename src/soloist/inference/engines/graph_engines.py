@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -53,6 +54,7 @@ class GraphEngine:
         self._separator = copy.deepcopy(separator).eval().requires_grad_(False)
         self._fingerprint = fingerprint(self._separator)
         self._any_size = True
+        self._turn = threading.Lock()
         self._compiled: OrderedDict[tuple[tuple[int, ...], ...], Run] = OrderedDict()
 
     @property
@@ -75,7 +77,8 @@ class GraphEngine:
     @torch.inference_mode()
     def __call__(self, mixture: Tensor) -> Tensor:
         """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
-        return self._separator.estimate_any_length(mixture, self._estimate)
+        with self._turn:
+            return self._separator.estimate_any_length(mixture, self._estimate)
 
     def follow(self, note: Note | None = None) -> Estimate | None:
         """Estimator of consecutive chunks of one recording; None for a separator without memory."""
@@ -86,7 +89,8 @@ class GraphEngine:
 
         @torch.inference_mode()
         def estimate(mixture: Tensor) -> Tensor:
-            return self._run_staged(*follower.stage(mixture))
+            with self._turn:
+                return self._run_staged(*follower.stage(mixture))
 
         return estimate
 

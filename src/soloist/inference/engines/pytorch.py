@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +29,13 @@ class TorchEngine:
     def __init__(self, separator: Separator, device: str = "auto") -> None:
         self.device = find_device(device)
         self._separator = _copy(separator).optimize().to(self.device)
+        self._turn = threading.Lock()
 
     @torch.inference_mode()
     def __call__(self, mixture: Tensor) -> Tensor:
         """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
-        return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+        with self._turn:
+            return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
 
     def follow(self, note: Note | None = None) -> Estimate | None:
         """Estimator of consecutive chunks of one recording; None for a separator without memory."""
@@ -43,7 +46,8 @@ class TorchEngine:
 
         @torch.inference_mode()
         def estimate(mixture: Tensor) -> Tensor:
-            return separator.run_staged(*follower.stage(mixture.to(self.device))).cpu()
+            with self._turn:
+                return separator.run_staged(*follower.stage(mixture.to(self.device))).cpu()
 
         return estimate
 
