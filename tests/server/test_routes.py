@@ -203,6 +203,8 @@ def test_the_speed_of_a_model_is_that_of_earlier_jobs(client, service, job):
 def test_offers_are_tasks_and_models(client):
     told = client.get("/api/offers").json()
     offers = {offer["name"]: offer for offer in told["offers"]}
-    assert {"voice", "stems", "karaoke", "talkers", "hpss"} <= set(offers)
+    assert {"voice", "stems", "karaoke", "talkers", "denoise", "hpss"} <= set(offers)
     assert offers["karaoke"]["preset"] == "karaoke"
+    assert offers["talkers"]["size"] == ""
+    assert offers["denoise"]["size"].endswith("MB")
     assert told["upload_limit"] == 50_000

@@ -18,6 +18,7 @@ import psutil
 import pytest
 import soundfile
 
+from hostile.trial import write_corpus
 from served_songs import noise, serving
 from soloist.server import Limits, Service, make_application, open_socket
 from soloist.server.listening import make_server
@@ -142,6 +143,16 @@ def test_hostile_uploads_are_answered_and_the_page_goes_on(tmp_path):
         assert {path.name for path in (tmp_path / "jobs").iterdir()} == {
             job["id"] for job in (fake, sound, *nothing)
         }
+
+
+def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(tmp_path):
+    files = [file for file in write_corpus(tmp_path, 60, 7) if file.stat().st_size]
+    with serving(tmp_path / "jobs") as page:
+        jobs = [page.upload(file.read_bytes(), name=file.name) for file in files]
+        ended = [page.wait_for(job["id"], "finished", "failed") for job in jobs]
+    assert {job["state"] for job in ended} == {"finished", "failed"}
+    assert all("\n" not in job["error"] and "internal error" not in job["error"] for job in ended)
+    assert all(job["attempts"] == 1 for job in ended)
 
 
 def test_who_sends_nothing_is_given_up_and_leaves_nothing(tmp_path):

@@ -81,7 +81,8 @@ def _pixels(audio: Audio, sample_rate: int) -> NDArray[np.uint8]:
 
 def _colours(levels: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
     """Indices into the palette `(HEIGHT, columns)` of levels `(bins, columns)` in dB."""
-    places = np.geomspace(2 * _LOWEST / sample_rate, 1, HEIGHT + 1) * (levels.shape[0] - 1)
+    # Of a rate below 100 Hz, the lowest octave is the picture.
+    places = np.geomspace(min(2 * _LOWEST / sample_rate, 0.5), 1, HEIGHT + 1) * (levels.shape[0] - 1)
     # reduceat gives the value at an edge where two edges meet: the nearest bin, at low frequencies.
     rows = np.maximum.reduceat(levels, places[:-1].round().astype(int), axis=0)[::-1]
     return (255 * np.clip(1 - rows / _FLOOR_DB, 0, 1)).astype(np.uint8)

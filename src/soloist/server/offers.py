@@ -59,7 +59,7 @@ def list_offers(allowed: Sequence[str] = ()) -> list[Offer]:
     for task, title in _OTHER_TASKS.items():
         if (card := _first_for(task, cards)) is not None:
             tasks.append(_of_task(task, title, card))
-    return [*tasks, *(_of_model(card) for card in cards)]
+    return [*tasks, *(_of_model(card) for card in sorted(cards, key=_place))]
 
 
 def find_offer(offers: Sequence[Offer], name: str) -> Offer:
@@ -85,8 +85,15 @@ def _best_for_songs(cards: Sequence[Card], restricted: bool) -> Card | None:
 
 
 def _first_for(task: str, cards: Sequence[Card]) -> Card | None:
-    """The first model on disk for a task."""
-    return next((card for card in cards if card.task == task and card.on_disk), None)
+    """The best model for a task, on disk if there is one, else to download; None without any."""
+    fitting = [card for card in cards if card.task == task and (card.on_disk or card.default_rank)]
+    return min(fitting, key=lambda card: (not card.on_disk, card.default_rank or 1000), default=None)
+
+
+def _place(card: Card) -> tuple[int, bool, str]:
+    """Place of a model in the list: tasks in their order, what is on disk first."""
+    tasks = list(TASKS)
+    return tasks.index(card.task) if card.task in tasks else len(tasks), not card.on_disk, card.name
 
 
 def _of_task(name: str, title: str, card: Card, two_stems: str = "") -> Offer:
@@ -119,5 +126,5 @@ def _of_model(card: Card) -> Offer:
 def _facts(card: Card) -> tuple[str, float | None, str, str]:
     first = card.quality[0] if card.quality else None
     quality = f"{first.target} {first.value:g} {first.metric}, {first.dataset}" if first else ""
-    size = "" if card.on_disk else megabytes(card.size)
+    size = "" if card.on_disk else megabytes(card.size) if card.size else "unknown size"
     return quality, load_speeds().get(card.name), size, card.licence.stated
