@@ -135,7 +135,8 @@ def train(
     if print_config:
         typer.echo(recipe.to_yaml(), nl=False)
         return
-    require_lightning()
+    with loading(quiet=quiet):
+        require_lightning()
     if experiment:
         _run_experiment(recipe, output or Path("experiments") / recipe.name, chosen, again, quiet=quiet)
     elif sweep:
