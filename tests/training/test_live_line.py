@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from soloist.training.watch.progress import Part, fit
+from soloist.training.watch.progress import LinePart, fit
 
 pyte = pytest.importorskip("pyte")
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are those of POSIX")
@@ -18,8 +18,8 @@ ROWS = 12
 
 
 def test_what_is_least_important_is_shortened_first_and_then_left_out():
-    parts = [Part("epoch 1/2, step 512", "step 512", 0), Part("loss -1.000", "loss -1.000", 1)]
-    parts += [Part("data wait 1%", "wait 1%", 5), Part("0:18:40 left", "0:18:40 left", 2)]
+    parts = [LinePart("epoch 1/2, step 512", "step 512", 0), LinePart("loss -1.000", "loss -1.000", 1)]
+    parts += [LinePart("data wait 1%", "wait 1%", 5), LinePart("0:18:40 left", "0:18:40 left", 2)]
     whole = "epoch 1/2, step 512, loss -1.000, data wait 1%, 0:18:40 left"
     assert ", ".join(fit(parts, len(whole))) == whole
     assert fit(parts, len(whole) - 1)[2] == "wait 1%"

@@ -47,7 +47,7 @@ class Stem(Protocol):
 
 
 class _InBlocks(Protocol):
-    """What can be read in blocks."""
+    """Sound that can be read in blocks."""
 
     def blocks(self, length: int) -> Iterator[Audio]:
         """Read the whole sound in blocks."""

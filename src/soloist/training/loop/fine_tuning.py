@@ -75,7 +75,10 @@ def begin_from(separator: Separator, model: str) -> Beginning:
         )
     places = _places(list(separator.sources), list(source.sources))
     renamed = _renamed(source, places)
-    given, kept, partly, anew = {}, [], [], []
+    given: dict[str, Tensor] = {}
+    kept: list[str] = []
+    partly: list[str] = []
+    anew: list[str] = []
     for name, fresh in separator.state_dict().items():
         whole, value = _fit(fresh, renamed.get(name), places, len(source.sources))
         (anew if value is None else kept if whole else partly).append(name)

@@ -42,8 +42,10 @@ class Overview(Callback):
             key: value for key, value in flatten(values).items() if isinstance(value, (bool, int, float, str))
         }
         # TensorBoard takes the figure's values from the scalars of the same name.
+        events = writer.file_writer
+        assert events is not None
         for summary in hparams(shown, {self.recipe.monitor: 0.0}):
-            writer.file_writer.add_summary(summary)
+            events.add_summary(summary)
         writer.add_text("recipe", "    " + self.recipe.to_yaml().replace("\n", "\n    "))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

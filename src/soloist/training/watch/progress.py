@@ -31,7 +31,7 @@ _BETWEEN = ", "
 
 @dataclass(frozen=True)
 class _Figure:
-    """Figure of the display, in full and short; see `Part`."""
+    """Figure of the display, in full and short; see `LinePart`."""
 
     form: str
     short: str
@@ -50,8 +50,8 @@ _SHOWN = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """Part of a line in a terminal.
+class LinePart:
+    """LinePart of a line in a terminal.
 
     Attributes:
         text: The part in full.
@@ -64,7 +64,7 @@ class Part:
     rank: int
 
 
-def fit(parts: Sequence[Part], columns: int) -> list[str]:
+def fit(parts: Sequence[LinePart], columns: int) -> list[str]:
     """Choose texts of parts that fit in a line: the least important are shortened first, then left out.
 
     Args:
@@ -229,10 +229,10 @@ class LiveProgress(_Paced):
         place, short = where(trainer), f"step {trainer.global_step}"
         left = self.remaining(trainer)
         parts = [
-            Part(place, short, 0),
-            *([Part(doing, doing, 3)] if doing else []),
+            LinePart(place, short, 0),
+            *([LinePart(doing, doing, 3)] if doing else []),
             *_parts(trainer, EPOCH_LOSS),
-            *([Part(left, left, 2)] if left else []),
+            *([LinePart(left, left, 2)] if left else []),
         ]
         # In a narrow terminal the bar gives way before the figures do.
         first, *figures = fit(parts, self.console.width - _LEAST_BAR - 1)
@@ -258,10 +258,10 @@ def describe(trainer: L.Trainer, without: str) -> list[str]:
     return [part.text for part in _parts(trainer, without)]
 
 
-def _parts(trainer: L.Trainer, without: str) -> list[Part]:
+def _parts(trainer: L.Trainer, without: str) -> list[LinePart]:
     known = trainer.callback_metrics
     return [
-        Part(figure.form.format(float(known[name])), figure.short.format(float(known[name])), figure.rank)
+        LinePart(figure.form.format(float(known[name])), figure.short.format(float(known[name])), figure.rank)
         for name, figure in _SHOWN.items()
         # The quality of silent sources is no number; their names are in the log.
         if name in known and name != without and not isnan(float(known[name]))
