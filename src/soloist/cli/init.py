@@ -32,6 +32,13 @@ def init(
             show_default=False,
         ),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Layout of your folder, if it may be several: stems, clips, pairs, musdb18-hq, ...",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="List families and recipes, and stop.")] = False,
 ) -> None:
@@ -54,6 +61,8 @@ def init(
     if name is None:
         raise UsageError("name the training: soloist init NAME --family FAMILY")
     own = root is not None and recipe is None
+    if layout is not None and not own:
+        raise UsageError("--layout is that of a folder of your own: give --root as well, and no --recipe")
     if not own and (family is None) == (recipe is None):
         raise UsageError("give one of --family and --recipe, or --root with a folder; --list names them")
     with loading():
@@ -62,7 +71,7 @@ def init(
     if root is not None and recipe is None:
         file = recipe_file(name)
         keep_inputs("the recipe", [file], [root], way_out="choose another name")
-        for line in describe_survey(write_own_recipe(file, root, family, overwrite=overwrite)):
+        for line in describe_survey(write_own_recipe(file, root, family, layout=layout, overwrite=overwrite)):
             say(line)
         print_names(file)
         return

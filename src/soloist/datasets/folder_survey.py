@@ -11,7 +11,7 @@ from typing import Any
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.datasets.corpus import FolderCorpus
-from soloist.datasets.layout_search import guess_layout
+from soloist.datasets.layout_search import find_layout, guess_layout
 from soloist.datasets.layouts.aligned_pairs import AlignedPairs
 from soloist.datasets.layouts.clip_folders import ClipCorpus, ClipFolder
 from soloist.datasets.layouts.stem_folders import StemFolders
@@ -76,18 +76,22 @@ class FolderSurvey:
     held_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def survey_folder(root: str | Path) -> FolderSurvey:
+def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSurvey:
     """Look at a folder of stems, of single sounds (talkers, events) or of aligned pairs.
 
     Splits of the folder are taken as they are; otherwise a tenth of the tracks, or of the talkers, is held
     out for validation and as much for a test, evenly spaced in the order of their names.
 
+    Args:
+        root: The folder.
+        layout_name: Name of the layout; None to find it.
+
     Raises:
-        UsageError: There is no such folder, or it fits no layout.
+        UsageError: There is no such folder, or it fits no layout or several.
         AudioError: No recording can be read.
     """
     root = expand_home(root).absolute()
-    layout = _layout(root)
+    layout = _layout(root, layout_name)
     arguments: dict[str, Any] = {}
     if layout is ClipFolder:
         arguments = {"pattern": _pattern(root), "label": "label"}
@@ -124,14 +128,19 @@ def survey_folder(root: str | Path) -> FolderSurvey:
     )
 
 
-def _layout(root: Path) -> type[FolderCorpus]:
+def _layout(root: Path, name: str | None) -> type[FolderCorpus]:
+    if name is not None:
+        layout = find_layout(name)
+        if not issubclass(layout, FolderCorpus):
+            raise UsageError(f"the layout {name} has no folder")
+        return layout
     try:
         return guess_layout(root)
     except UsageError as error:
         # Sounds without folders, whose names may begin with their talkers', are what no layout expects.
         if root.is_dir() and sum(_is_sound(path) for path in root.iterdir()) >= 2:
             return ClipFolder
-        if not root.is_dir():
+        if not root.is_dir() or " may be " in str(error):
             raise
         raise UsageError(
             f"{root} is neither folders of stems (song/vocals.wav), nor single sounds (talker/1.wav, "

@@ -33,6 +33,7 @@ def write_own_recipe(
     root: str | Path,
     family: str | None = None,
     *,
+    layout: str | None = None,
     model: tuple[str, Config] | None = None,
     duration: float = 3.0,
     overwrite: bool = False,
@@ -43,6 +44,7 @@ def write_own_recipe(
         file: Path of the recipe, whose name is the training's.
         root: Folder of stems, single sounds or aligned pairs.
         family: Family of the network; None for a TFC-TDF U-Net for stems, SuDoRM-RF for single sounds.
+        layout: Name of the layout of the folder; None to find it.
         model: Name and configuration of a model to go on from, in place of a family.
         duration: Length of the training examples, s.
         overwrite: Replace a file that is there.
@@ -58,7 +60,7 @@ def write_own_recipe(
     name = check_name(file.stem)
     if os.path.lexists(file) and not overwrite:
         raise UsageError(f"there is a file {file} already: --overwrite replaces it")
-    survey = survey_folder(root)
+    survey = survey_folder(root, layout)
     separator = _of_family(survey, family) if model is None else _of_model(survey, *model)
     begun = None if model is None else model[0]
     values = {"name": name, **({"from": begun} if begun else {}), "separator": separator}
@@ -181,7 +183,15 @@ def _resize(part: Config, sizes: Mapping[str, Any], channels: int) -> Config:
 
 
 def _parameters(class_path: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(find_class(class_path, "the separator")).parameters
+    """Arguments of a class, and those of its bases where it takes any."""
+    cls = find_class(class_path, "the separator")
+    found = dict(inspect.signature(cls).parameters)
+    for base in cls.__mro__[1:]:
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values()):
+            break
+        found = {name: part for name, part in found.items() if part.kind is not part.VAR_KEYWORD}
+        found |= inspect.signature(base.__init__).parameters
+    return found
 
 
 def _head(survey: FolderSurvey, file: Path) -> list[str]:
