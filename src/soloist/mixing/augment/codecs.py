@@ -100,7 +100,7 @@ def _allowed(codec: Codec, bitrate: float, channels: int, rate: int) -> int:
     if codec != "mp3":
         return round(min(total, 6 * rate * channels // 1000))
     # MPEG-1, MPEG-2 and MPEG-2.5, layer III.
-    known = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+    known: tuple[int, ...] = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
     if rate < 32000:
         known = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
     if rate < 16000:

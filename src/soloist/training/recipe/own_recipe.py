@@ -190,7 +190,7 @@ def _parameters(class_path: str) -> Mapping[str, inspect.Parameter]:
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in found.values()):
             break
         found = {name: part for name, part in found.items() if part.kind is not part.VAR_KEYWORD}
-        found |= inspect.signature(base.__init__).parameters
+        found |= inspect.signature(base).parameters
     return found
 
 
