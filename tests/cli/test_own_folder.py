@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import yaml
 
+from corpus_trees import write_wsj0_2mix
 from soloist.mixing import Mixer
 from soloist.training import FAMILIES, read_recipe
 from soloist.training.recipe.own_recipe import adapt
@@ -88,6 +89,36 @@ def test_a_root_that_nothing_reads_is_refused_with_the_way_out(soloist, tmp_path
         "make one for that folder (soloist init NAME --root songs)"
     )
     assert not Path("runs").exists()
+
+
+def test_noisy_and_clean_recordings_are_examples_of_both(soloist, tmp_path):
+    rng = np.random.default_rng(0)
+    noisy = {}
+    for name in "abcd":
+        clean = rng.uniform(-0.3, 0.3, 6 * RATE)
+        noisy[name] = clean + rng.uniform(-0.1, 0.1, len(clean))
+        for kind, audio in (("clean", clean), ("noisy", noisy[name])):
+            (tmp_path / "pairs" / kind).mkdir(parents=True, exist_ok=True)
+            soundfile.write(tmp_path / "pairs" / kind / f"{name}.wav", audio, RATE, subtype="FLOAT")
+    assert soloist("init", "mine", "--root", "pairs").code == 0
+    recipe = read_recipe("mine.yaml")
+    assert recipe.separator["init_args"]["sources"] == ["clean", "rest"]
+    example = recipe.build(recipe.data.mixer({"split": "valid", "duration": None}), Mixer).draw(0)
+    np.testing.assert_allclose(example.mixture[0], noisy[example.name], atol=1e-6)
+    np.testing.assert_allclose(example.references.sum(axis=0), example.mixture, atol=1e-6)
+    assert np.abs(example.references[1]).max() < 0.11
+
+
+def test_mixtures_of_talkers_have_no_order(soloist, tmp_path):
+    write_wsj0_2mix(tmp_path / "wsj")
+    assert soloist("init", "mine", "--root", "wsj").code == 0
+    recipe = read_recipe("mine.yaml")
+    arguments = recipe.separator["init_args"]
+    assert (arguments["sources"], arguments["ordered"]) == (["s1", "s2"], False)
+    assert recipe.loss["class_path"] == "soloist.losses.PermutationInvariant"
+    splits = [recipe.data.train["init_args"]["split"], recipe.data.valid["split"]]
+    assert [*splits, recipe.data.test["held out"]["split"]] == ["tr", "cv", "tt"]
+    recipe.build_separator()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

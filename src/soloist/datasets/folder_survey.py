@@ -14,7 +14,9 @@ from soloist.datasets.corpus import FolderCorpus
 from soloist.datasets.layout_search import find_layout, guess_layout
 from soloist.datasets.layouts.aligned_pairs import AlignedPairs
 from soloist.datasets.layouts.clip_folders import ClipCorpus, ClipFolder
+from soloist.datasets.layouts.fuss import FUSS
 from soloist.datasets.layouts.stem_folders import StemFolders
+from soloist.datasets.layouts.talker_mixtures import NOISE, TalkerMixtures
 from soloist.datasets.track import StemFile, StemTrack
 from soloist.errors import AudioError, SoloistError, UsageError
 from soloist.files import expand_home
@@ -52,6 +54,7 @@ class FolderSurvey:
         layout: Class of the corpus.
         arguments: Arguments of the corpus beside its root.
         sources: Names of the stems; empty for single sounds.
+        ordered: True if each source is a stem of its own kind; False for talkers and sounds of any kind.
         missing: Number of tracks without a stem, by the stem's name, if there are any.
         sample_rate: Most common rate, Hz.
         channels: Most common number of channels, 1 or 2.
@@ -66,6 +69,7 @@ class FolderSurvey:
     layout: type[FolderCorpus]
     arguments: Mapping[str, Any]
     sources: tuple[str, ...]
+    ordered: bool
     missing: Mapping[str, int]
     sample_rate: int
     channels: int
@@ -103,7 +107,7 @@ def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSur
     if rest := _rest(layout, stems, tracks.values()):
         arguments["rest"] = rest
         stems[rest] = sum(track.mixture is not None for track in tracks.values())
-    clips = issubclass(layout, ClipCorpus)
+    clips, mixed = issubclass(layout, ClipCorpus), issubclass(layout, TalkerMixtures)
     splits = {kind: name for kind, names in _ALIASES.items() if (name := _first(names, corpus.splits))}
     held_out: dict[str, list[str]] = {}
     if TRAIN not in splits:
@@ -116,7 +120,8 @@ def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSur
         root=root,
         layout=layout,
         arguments=arguments,
-        sources=() if clips else tuple(stems),
+        sources=() if clips else tuple(name for name in stems if not (mixed and name == NOISE)),
+        ordered=not (clips or mixed or issubclass(layout, FUSS)),
         missing={} if clips else {name: len(tracks) - n for name, n in stems.items() if n < len(tracks)},
         sample_rate=rate,
         channels=channels,

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from soloist.config import Config, class_path_of, find_class, read_yaml
-from soloist.datasets import FolderSurvey, TalkerMixtures, survey_folder
+from soloist.datasets import FolderSurvey, survey_folder
 from soloist.errors import ConfigError, UsageError
 from soloist.files import write_whole
 from soloist.training.recipe.recipe import PlainDumper, find_recipe
@@ -120,7 +120,7 @@ def adapt(separator: Config, sources: Sequence[str], sample_rate: int, channels:
 
 
 def _of_family(survey: FolderSurvey, family: str | None) -> Config:
-    family = family or ("tfc-tdf" if survey.sources else "sudormrf")
+    family = family or ("tfc-tdf" if survey.ordered else "sudormrf")
     wide = family == "tfc-tdf" and survey.sample_rate >= _WIDE_RATE
     source = "tiny-tfc-tdf-songs" if wide else recipe_of_family(family)
     separator: Config = read_yaml(find_recipe(source))["separator"]
@@ -128,7 +128,7 @@ def _of_family(survey: FolderSurvey, family: str | None) -> Config:
     adapted = adapt(separator, sources, survey.sample_rate, survey.channels)
     # Estimates of stems have an order, those of single sounds none.
     if "ordered" in _parameters(separator["class_path"]):
-        adapted["init_args"]["ordered"] = bool(survey.sources)
+        adapted["init_args"]["ordered"] = survey.ordered
     return adapted
 
 
@@ -201,8 +201,8 @@ def _head(survey: FolderSurvey, file: Path) -> list[str]:
 
 
 def _body(survey: FolderSurvey, values: Config, begun: str | None, duration: float) -> list[str]:
-    data = _data(survey, values["separator"].get("init_args", {}), duration)
-    ordered = bool(survey.sources)
+    data = _data(survey, duration)
+    ordered = survey.ordered
     loss: Config = (
         _part("soloist.losses.WaveformLoss", distance="l1")
         if ordered
@@ -225,14 +225,14 @@ def _body(survey: FolderSurvey, values: Config, begun: str | None, duration: flo
     return lines
 
 
-def _data(survey: FolderSurvey, separator: Config, duration: float) -> Config:
+def _data(survey: FolderSurvey, duration: float) -> Config:
     corpus = _part(class_path_of(survey.layout), **survey.arguments)
     train, valid, test = (survey.splits.get(kind) for kind in ("train", "valid", "test"))
     arguments: Config = {"corpus": corpus, "split": train, "duration": duration}
     varied: Config = {}
     if not survey.sources:
         mixer, arguments["gap"] = "soloist.mixing.ClipMixer", 0.2
-    elif issubclass(survey.layout, TalkerMixtures) or separator.get("sources") == ["clean"]:
+    elif not survey.ordered:
         mixer = "soloist.mixing.TrackMixer"
     else:
         mixer = "soloist.mixing.StemMixer"
