@@ -108,13 +108,8 @@ def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSur
         arguments["rest"] = rest
         stems[rest] = sum(track.mixture is not None for track in tracks.values())
     clips, mixed = issubclass(layout, ClipCorpus), issubclass(layout, TalkerMixtures)
-    splits = {kind: name for kind, names in _ALIASES.items() if (name := _first(names, corpus.splits))}
-    held_out: dict[str, list[str]] = {}
-    if TRAIN not in splits:
-        held_out, rules = _propose(layout, list(tracks.values()))
-        arguments |= {"splits": rules} if rules else {}
-        splits = dict.fromkeys((TRAIN, *held_out), "") if rules else {TRAIN: corpus.splits[0]}
-        splits = {kind: name or kind for kind, name in splits.items()}
+    splits, held_out, rules = _split(corpus, list(tracks.values()))
+    arguments |= {"splits": rules} if rules else {}
     rate, channels, hours = _signals(list(tracks.values()))
     return FolderSurvey(
         root=root,
@@ -177,6 +172,18 @@ def _rest(layout: type[FolderCorpus], stems: Counter[str], tracks: Any) -> str |
 
 def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
     return next((name for name in names if name in known), None)
+
+
+def _split(
+    corpus: FolderCorpus, tracks: Sequence[StemTrack]
+) -> tuple[dict[str, str], dict[str, list[str]], dict[str, Any]]:
+    """Names of the splits that are there or proposed, what is held out, and the rules of a proposal."""
+    there = {kind: name for kind, names in _ALIASES.items() if (name := _first(names, corpus.splits))}
+    if TRAIN in there:
+        return there, {}, {}
+    held_out, rules = _propose(type(corpus), tracks)
+    splits = {kind: kind for kind in (TRAIN, *held_out)} if rules else {TRAIN: corpus.splits[0]}
+    return splits, held_out, rules
 
 
 def _propose(
