@@ -1,4 +1,4 @@
-"""Pictures and settings of a run for people: curves from the first epoch on, hyperparameters in TensorBoard."""
+"""Pictures and settings of a run: curves from the first epoch on, hyperparameters in TensorBoard."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ _CODED_RATE = 48000
 class LossyCoding(Augmentation):
     """Random lossy coding of the sources of an example, each by itself, so that they sum to the mixture.
 
-    Delays of the codecs are taken back. A second of a stereo source at 44.1 kHz takes about 20 ms of a core.
+    Delays of the codecs are taken back. A second of a stereo source at 44.1 kHz takes 40 to 80 ms of a core,
+    longer than reading: `p` need not be large.
 
     Args:
         codecs: Codecs to choose from: mp3, aac, opus.
