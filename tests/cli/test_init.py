@@ -47,7 +47,9 @@ def test_a_recipe_that_is_there_is_kept(soloist, tmp_path):
     [
         (["mine", "--family", "tfc-td"], "did you mean 'tfc-tdf'?"),
         (["mine", "--recipe", "sudormrf-wam"], "did you mean 'sudormrf-wham'?"),
-        (["mine"], "give one of --family and --recipe"),
+        (["mine"], "give one of --family and --recipe, or --root with a folder"),
+        (["mine", "--root", "nowhere"], "there is no folder"),
+        (["mine", "--family", "tdf", "--layout", "stems"], "give --root as well"),
         (["mine", "--family", "tdf", "--recipe", "tiny-tdf"], "give one of --family and --recipe"),
         (["--family", "tdf"], "name the training"),
         (["mi ne", "--family", "tdf"], "'mi ne'"),

@@ -44,6 +44,13 @@ def _stems(root):
         write_track(root / split / f"song {seed}", noises(seconds=0.3, seed=seed))
 
 
+def _pairs(root):
+    for seed, name in enumerate(("one", "two")):
+        clean, noise = _sound(10 * seed), _sound(10 * seed + 1)
+        _write(root / "clean" / f"{name}.wav", clean)
+        _write(root / "noisy" / f"{name}.wav", clean + 0.1 * noise)
+
+
 def _musdb18(root):
     for seed, name in enumerate(("train/A - One", "train/Leaf - Summerghost", "test/B - Two")):
         # Tones, which AAC keeps the waveform of.
@@ -105,6 +112,7 @@ TREES = {
     "mir-1k": _mir1k,
     "musdb18": _musdb18,
     "musdb18-hq": _musdb18_hq,
+    "pairs": _pairs,
     "slakh2100": _slakh,
     "stems": _stems,
     "synthetic-band": None,

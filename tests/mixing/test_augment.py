@@ -1,5 +1,7 @@
 """Augmentations: effect of each, and reproducibility by number."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soloist.errors import AudioError, UsageError
-from soloist.mixing import BandLimit, ChannelSwap, Gain, PitchTempo, Polarity, RoomResponse, TimeShift
+from soloist.mixing import (
+    BandLimit,
+    ChannelSwap,
+    Compressor,
+    Equalizer,
+    Gain,
+    PitchTempo,
+    Polarity,
+    Reverb,
+    RoomResponse,
+    Saturation,
+    StemDropout,
+    StereoWidth,
+    TimeShift,
+)
 
 RATE = 8000
 
@@ -42,11 +58,20 @@ def make(name, responses, **arguments):
         "PitchTempo": lambda **rest: PitchTempo(sample_rate=RATE, **rest),
         "BandLimit": lambda **rest: BandLimit((100, 300), (1000, 2000), sample_rate=RATE, **rest),
         "RoomResponse": lambda **rest: RoomResponse(responses, sample_rate=RATE, **rest),
+        "StemDropout": lambda **rest: StemDropout(**rest),
+        "StereoWidth": StereoWidth,
+        **{
+            effect.__name__: partial(effect, sample_rate=RATE)
+            for effect in (Equalizer, Saturation, Compressor, Reverb)
+        },
     }
     return made[name](**{"p": 1.0, **arguments})
 
 
-KINDS = ("Gain", "Polarity", "ChannelSwap", "TimeShift", "PitchTempo", "BandLimit", "RoomResponse")
+KINDS = (
+    *("Gain", "Polarity", "ChannelSwap", "TimeShift", "PitchTempo", "BandLimit", "RoomResponse"),
+    *("StemDropout", "StereoWidth", "Equalizer", "Saturation", "Compressor", "Reverb"),
+)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 indices = st.integers(0, 2**44)
 
@@ -92,9 +117,11 @@ def test_without_probability_nothing_changes(responses, kind):
 
 @every_kind
 def test_with_some_probability_something_changes_sometimes(responses, kind):
-    references = noise(sources=1)
+    # One source alone is never dropped.
+    sources, p = (2, 0.3) if kind == "StemDropout" else (1, 0.5)
+    references = noise(sources=sources)
     changed = [
-        not np.array_equal(make(kind, responses, p=0.5)(references, index), references) for index in range(60)
+        not np.array_equal(make(kind, responses, p=p)(references, index), references) for index in range(60)
     ]
     assert 0.25 < np.mean(changed) < 0.75
 

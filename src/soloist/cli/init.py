@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_names, print_table
+from soloist.cli.console import PrintedTable, loading, print_names, print_table, say
 from soloist.cli.options import keep_inputs
 from soloist.errors import UsageError
 from soloist.files import expand_home
@@ -27,7 +27,17 @@ def init(
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the corpus, if the recipe reads one.", show_default=False),
+        typer.Option(
+            help="Folder of recordings of your own to train on; with --recipe, the folder of its corpus.",
+            show_default=False,
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Layout of your folder, if it may be several: stems, clips, pairs, musdb18-hq, ...",
+            show_default=False,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a recipe that is there.")] = False,
     list_them: Annotated[bool, typer.Option("--list", help="List families and recipes, and stop.")] = False,
@@ -35,6 +45,11 @@ def init(
     """Write a commented recipe to change and to train.
 
     The recipe is a copy of the family's small recipe, which needs no corpus, or of any shipped recipe.
+
+    With --root it is made for a folder of your own: stems of songs (song/vocals.wav), single sounds
+    (talker/1.wav) or aligned pairs (noisy/1.wav, clean/1.wav).
+
+    `soloist init my_model --root songs`
 
     `soloist init my_model --family tfc-tdf`
 
@@ -45,18 +60,33 @@ def init(
         return
     if name is None:
         raise UsageError("name the training: soloist init NAME --family FAMILY")
-    if (family is None) == (recipe is None):
-        raise UsageError("give one of --family and --recipe; --list names them")
+    own = root is not None and recipe is None
+    if layout is not None and not own:
+        raise UsageError("--layout is that of a folder of your own: give --root as well, and no --recipe")
+    if not own and (family is None) == (recipe is None):
+        raise UsageError("give one of --family and --recipe, or --root with a folder; --list names them")
     with loading():
-        from soloist.training import write_template
+        from soloist.training import describe_survey, write_own_recipe, write_template
         from soloist.training.recipe.template import recipe_of_family
+    if root is not None and recipe is None:
+        file = recipe_file(name)
+        keep_inputs("the recipe", [file], [root], way_out="choose another name")
+        for line in describe_survey(write_own_recipe(file, root, family, layout=layout, overwrite=overwrite)):
+            say(line)
+        print_names(file)
+        return
     source = recipe if recipe is not None else recipe_of_family(family or "")
-    file = name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
+    file = recipe_file(name)
     keep_inputs("the recipe", [file], [source], way_out="choose another name")
     write_template(
         source, file, root=None if root is None else str(expand_home(root).resolve()), overwrite=overwrite
     )
     print_names(file)
+
+
+def recipe_file(name: Path) -> Path:
+    """Path of the recipe of a training's name."""
+    return name if name.suffix in (".yaml", ".yml") else name.with_name(f"{name.name}.yaml")
 
 
 def _list() -> None:

@@ -15,6 +15,7 @@ RECIPE_KEYS = (
     *("name", "separator", "data", "loss", "valid_loss", "optimizer", "rates", "scheduler", "warmup"),
     *("trainer", "ema", "patience", "max_plateaus", "min_delta", "monitor", "keep", "checkpoint_every"),
     *("seed", "watch", "metrics", "callbacks", "imports", "card", "sweep", "stages"),
+    *("from", "freeze", "lora"),
 )
 """Keys of `soloist.training.Recipe`, whose import takes a second."""
 

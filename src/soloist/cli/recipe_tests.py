@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from soloist.errors import UsageError
 from soloist.files import expand_home
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
     from soloist.training import TestSet
     from soloist.training.results.testing import Advance, Figure
@@ -85,12 +85,16 @@ def _no_run(name: str) -> UsageError:
 def tests_progress(*, quiet: bool) -> Iterator[Advance]:
     """Show the progress of each test set; gives the function to call after each example."""
     tasks: dict[str, TaskID] = {}
-    with progress_bar(quiet=quiet) as bar:
+    with ExitStack() as opened:
+        bars: list[Progress] = []
 
         def advance(name: str, done: int, total: int) -> None:
+            # Not before the first example: an empty bar erases the line of the training, ten times a second.
+            if not bars:
+                bars.append(opened.enter_context(progress_bar(quiet=quiet)))
             if name not in tasks:
-                tasks[name] = bar.add_task(f"testing, {name}", total=total)
-            bar.update(tasks[name], completed=done)
+                tasks[name] = bars[0].add_task(f"testing, {name}", total=total)
+            bars[0].update(tasks[name], completed=done)
 
         yield advance
 

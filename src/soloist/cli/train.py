@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_table, warn
-from soloist.cli.names import check_recipe
+from soloist.cli.console import PrintedTable, loading, print_table, say, warn
+from soloist.cli.names import check_model, check_recipe
 from soloist.cli.options import (
     STAGES,
     QuietOption,
@@ -23,11 +24,15 @@ from soloist.cli.options import (
 from soloist.cli.recipe_tests import show_tests, tests_progress
 from soloist.cli.runs import show_runs
 from soloist.errors import Interrupted, SoloistError, UsageError
+from soloist.files import expand_home
 
 if TYPE_CHECKING:
     from soloist.training import Recipe, Stage, SweepTrial
 
 _ALL = "all"
+_LONGEST = 12.0
+"""Longest training examples of a recipe that goes on from a model, s."""
+
 _EXPERIMENT, _SWEEP = "Experiment", "Sweep"
 
 
@@ -63,6 +68,21 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the resolved recipe and stop.")
     ] = False,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Go on from the weights of a model or run; without a recipe, write one for --root.",
+            show_default=False,
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --from, without a recipe: folder of recordings of your own.", show_default=False
+        ),
+    ] = None,
     quiet: QuietOption = False,
     stages: Annotated[
         str | None,
@@ -101,6 +121,10 @@ def train(
 
     `soloist train --resume runs/tiny-sudormrf-digits`
 
+    With --from it goes on from a model; without a recipe, one is written for your own folder:
+
+    `soloist train --from spleeter-2stems --root songs`
+
     With --stages it is an experiment: prepare, train, evaluate, visualize, analyze, each stage once. The same
     command again does the rest, also after a kill. A recipe with a section `sweep` is trained with all of
     its values.
@@ -120,6 +144,15 @@ def train(
     """
     names, overrides = parse_arguments(arguments or [])
     check_overrides(overrides, context)
+    if root is not None and (begin is None or names):
+        raise UsageError(
+            "--root is for --from without a recipe: give a recipe --data.root, or write one for the folder "
+            f"(soloist init NAME --root {root})"
+        )
+    if begin is not None and root is not None:
+        names = [str(_write_recipe(begin, root, overwrite=overwrite, quiet=quiet))]
+    elif begin is not None:
+        overrides = [*overrides, ("from", begin)]
     experiment = stages is not None or force is not None
     _check_form(context, names, resume, output, experiment=experiment, sweep=sweep)
     chosen, again = _parse_stages(stages), _parse_stages(force)
@@ -131,11 +164,15 @@ def train(
         RunFolder(resume).check(resume=True, overwrite=False)
     with loading(quiet=quiet):
         from soloist.training import read_recipe
+        from soloist.training.recipe.recipe import check_root
     recipe = read_recipe(names[0] if names else RunFolder(resume or Path()).recipe, overrides)
+    if resume is None:
+        check_root(recipe)
     if print_config:
         typer.echo(recipe.to_yaml(), nl=False)
         return
-    require_lightning()
+    with loading(quiet=quiet):
+        require_lightning()
     if experiment:
         _run_experiment(recipe, output or Path("experiments") / recipe.name, chosen, again, quiet=quiet)
     elif sweep:
@@ -144,6 +181,31 @@ def train(
     else:
         folder = resume or output or Path("runs") / recipe.name
         _train(recipe, folder, resume=resume is not None, overwrite=overwrite, quiet=quiet)
+
+
+def _write_recipe(model: str, root: Path, *, overwrite: bool, quiet: bool) -> Path:
+    """Write a recipe that goes on from a model with the recordings of a folder, and give its path."""
+    check_model(model)
+    with loading(quiet=quiet):
+        from soloist.training import describe_survey, write_own_recipe
+        from soloist.zoo import config_of, load
+    folder = expand_home(root).absolute()
+    file = Path(re.sub(r"[^\w.-]+", "-", f"{Path(model).name}-{folder.name}") + ".yaml")
+    if file.exists() and not overwrite:
+        raise UsageError(f"there is a recipe {file} already: soloist train {file}, or add --overwrite")
+    separator = load(model)
+    survey = write_own_recipe(
+        file,
+        root,
+        model=(model, config_of(model)),
+        # What the model sees at once, or so much of it that a batch fits in memory.
+        duration=round(min(separator.chunk_length / separator.sample_rate, _LONGEST), 4),
+        overwrite=overwrite,
+    )
+    if not quiet:
+        for line in [*describe_survey(survey), f"recipe: {file}"]:
+            say(line)
+    return file
 
 
 def _check_form(
@@ -211,7 +273,15 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool, overwrite: bool, quiet
         from soloist.training import train as run
 
     with _said_once(), tests_progress(quiet=quiet) as advance:
-        tests = run(recipe, folder, resume=resume, overwrite=overwrite, quiet=quiet, advance=advance)
+        tests = run(
+            recipe,
+            folder,
+            resume=resume,
+            overwrite=overwrite,
+            quiet=quiet,
+            advance=advance,
+            tell=(lambda line: None) if quiet else say,
+        )
     if tests is not None:
         show_tests(tests)
         typer.echo(f"model: {RunFolder(folder).model}", err=True)

@@ -7,9 +7,12 @@ from .conversion import ConvertSettings as ConvertSettings
 from .conversion import convert_corpus as convert_corpus
 from .corpus import Corpus as Corpus
 from .corpus import FolderCorpus as FolderCorpus
+from .folder_survey import FolderSurvey as FolderSurvey
+from .folder_survey import survey_folder as survey_folder
 from .layout_search import find_layout as find_layout
 from .layout_search import find_layouts as find_layouts
 from .layout_search import guess_layout as guess_layout
+from .layouts.aligned_pairs import AlignedPairs as AlignedPairs
 from .layouts.clip_folders import ClipCorpus as ClipCorpus
 from .layouts.clip_folders import ClipFolder as ClipFolder
 from .layouts.esc50 import ESC50 as ESC50
@@ -33,6 +36,7 @@ from .synthetic_band import synthesize_band as synthesize_band
 from .synthetic_talkers import synthesize_talker as synthesize_talker
 from .track import MIXTURE as MIXTURE
 from .track import Stem as Stem
+from .track import StemDifference as StemDifference
 from .track import StemFile as StemFile
 from .track import StemSum as StemSum
 from .track import StemTrack as StemTrack

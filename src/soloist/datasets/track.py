@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -44,6 +44,13 @@ class Stem(Protocol):
         Raises:
             AudioError: The stem cannot be read, or has samples that are not finite.
         """
+
+
+class _InBlocks(Protocol):
+    """Sound that can be read in blocks."""
+
+    def blocks(self, length: int) -> Iterator[Audio]:
+        """Read the whole sound in blocks."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,67 @@ class StemSum:
 
 
 @dataclass(frozen=True)
+class StemDifference:
+    """Stem that is the rest of a recorded mixture: the mixture less other stems.
+
+    Attributes:
+        whole: The mixture.
+        parts: Stems to take from it, of the same rate and channels.
+    """
+
+    whole: Stem
+    parts: tuple[Stem, ...]
+
+    @property
+    def duration(self) -> float:
+        """Length of the mixture in seconds."""
+        return self.whole.duration
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate in Hz."""
+        return self.whole.sample_rate
+
+    def read(self, start: float = 0.0, duration: float | None = None) -> tuple[Audio, int]:
+        """Read an excerpt of the rest `(channels, samples)` and the rate in Hz; see `Stem.read`."""
+        rest, rate = self.whole.read(start, duration)
+        rest = rest.copy()
+        for part in self.parts:
+            if part.duration <= start:
+                continue
+            audio, own_rate = part.read(start, duration)
+            if audio.shape[0] != rest.shape[0] or own_rate != rate:
+                raise AudioError(f"{self.whole} and {part} differ in rate or channels, so there is no rest")
+            length = min(rest.shape[1], audio.shape[1])
+            rest[:, :length] -= audio[:, :length]
+        return rest, rate
+
+    def blocks(self, length: int) -> Iterator[Audio]:
+        """Read the whole rest in blocks; see `Stem.blocks`."""
+        negated = tuple(_Negated(part) for part in self.parts)
+        left = round(self.duration * self.sample_rate)
+        for block in _sum_blocks((self.whole, *negated), length, str(self)):
+            # A stem may be longer than the mixture, which says how long the rest is.
+            yield block[:, :left]
+            left -= block.shape[1]
+            if left <= 0:
+                return
+
+    def __str__(self) -> str:
+        return f"{self.whole} less {' and '.join(str(part) for part in self.parts)}"
+
+
+@dataclass(frozen=True)
+class _Negated:
+    """Blocks of a stem, with inverted polarity."""
+
+    stem: Stem
+
+    def blocks(self, length: int) -> Iterator[Audio]:
+        yield from (-block for block in self.stem.blocks(length))
+
+
+@dataclass(frozen=True)
 class StemTrack:
     """Recording with its stems.
 
@@ -183,6 +251,19 @@ class StemTrack:
         return self.mixture or next(iter(self.stems.values()))
 
 
+def with_rest(track: StemTrack, rest: str) -> StemTrack:
+    """Add the rest of the mixture to the stems of a track that has a mixture and no such stem.
+
+    Args:
+        track: The track.
+        rest: Name of the new stem.
+    """
+    if track.mixture is None or rest in track.stems:
+        return track
+    left = StemDifference(track.mixture, tuple(track.stems.values()))
+    return replace(track, stems={**track.stems, rest: left})
+
+
 def components(target: str, stems: Sequence[str]) -> tuple[str, ...]:
     """List the stems that add up to a target.
 
@@ -212,7 +293,9 @@ def sum_of(stems: Mapping[str, Audio], target: str) -> Audio:
     return parts[0] if len(parts) == 1 else np.sum(np.stack(parts), axis=0)
 
 
-def _sum_blocks(stems: tuple[Stem, ...], length: int, what: str, strict: bool = False) -> Iterator[Audio]:
+def _sum_blocks(
+    stems: tuple[_InBlocks, ...], length: int, what: str, strict: bool = False
+) -> Iterator[Audio]:
     """Add up stems in blocks; shorter stems are padded with silence, or refused if `strict`."""
     with ExitStack() as opened:
         streams = [stem.blocks(length) for stem in stems]

@@ -1,9 +1,16 @@
 from .augment.augmentation import Augmentation as Augmentation
+from .augment.codecs import LossyCoding as LossyCoding
+from .augment.effects import Compressor as Compressor
+from .augment.effects import Equalizer as Equalizer
+from .augment.effects import Reverb as Reverb
+from .augment.effects import Saturation as Saturation
 from .augment.filters import BandLimit as BandLimit
 from .augment.filters import RoomResponse as RoomResponse
 from .augment.levels import ChannelSwap as ChannelSwap
 from .augment.levels import Gain as Gain
 from .augment.levels import Polarity as Polarity
+from .augment.levels import StemDropout as StemDropout
+from .augment.levels import StereoWidth as StereoWidth
 from .augment.times import PitchTempo as PitchTempo
 from .augment.times import TimeShift as TimeShift
 from .clip_mixer import ClipMixer as ClipMixer
@@ -15,6 +22,7 @@ from .example import Mixer as Mixer
 from .example import arguments_of as arguments_of
 from .excerpt_reader import SourceParts as SourceParts
 from .excerpt_reader import read_excerpt as read_excerpt
+from .mixup import MixUp as MixUp
 from .remix import BatchRemix as BatchRemix
 from .stem_mixer import StemMixer as StemMixer
 from .track_mixer import TrackMixer as TrackMixer

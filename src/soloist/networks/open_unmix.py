@@ -14,6 +14,7 @@ X-UMX averages the features of all sources, before and after the LSTMs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from einops import rearrange
@@ -43,6 +44,8 @@ class OpenUnmix(SpectralNetwork):
     Raises:
         UsageError: `num_input_bins` exceeds `num_bins`, or `hidden_size` is odd.
     """
+
+    source_lists: ClassVar[tuple[str, ...]] = ("encoders", "lstms", "decoders")
 
     def __init__(
         self,

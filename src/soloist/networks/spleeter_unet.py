@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise, product
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,8 @@ class SpleeterUNet(SpectralNetwork):
     Raises:
         UsageError: A number or an activation is out of range.
     """
+
+    source_lists: ClassVar[tuple[str, ...]] = ("branches",)
 
     def __init__(
         self,

@@ -8,6 +8,8 @@ from .loop.quality import measure_quality as measure_quality
 from .loop.task import SeparationTask as SeparationTask
 from .loop.trainer import make_trainer as make_trainer
 from .loop.training_run import train as train
+from .recipe.own_recipe import describe_survey as describe_survey
+from .recipe.own_recipe import write_own_recipe as write_own_recipe
 from .recipe.recipe import RECIPES as RECIPES
 from .recipe.recipe import Recipe as Recipe
 from .recipe.recipe import Stage as Stage

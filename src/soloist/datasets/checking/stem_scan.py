@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from soloist.audio import Audio
-from soloist.datasets.track import Stem, StemFile, StemSum
+from soloist.datasets.track import Stem, StemDifference, StemFile, StemSum
 from soloist.errors import SoloistError
 
 BLOCK = 65536
@@ -156,6 +156,8 @@ def _blame(failure: str, paths: Sequence[Path]) -> tuple[str, str] | None:
 
 def _paths(stem: Stem) -> list[Path]:
     """List the files of a stem."""
+    if isinstance(stem, StemDifference):
+        return [path for part in (stem.whole, *stem.parts) for path in _paths(part)]
     if isinstance(stem, StemSum):
         return [path for part in stem.parts for path in _paths(part)]
     return [stem.path] if isinstance(stem, StemFile) else []

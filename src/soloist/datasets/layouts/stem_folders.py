@@ -10,7 +10,7 @@ from typing import ClassVar
 from soloist.datasets.corpus import ALL, FolderCorpus, compile_expression
 from soloist.datasets.layouts.stem_evidence import holds_stems
 from soloist.datasets.stem_tracks import TrackPath, find_stem_tracks
-from soloist.datasets.track import StemTrack
+from soloist.datasets.track import StemTrack, with_rest
 
 _FOLDERS = ("train", "valid", "validation", "val", "dev", "test", "eval")
 
@@ -24,6 +24,7 @@ class StemFolders(FolderCorpus):
             root: `{train: "hydrogen|sodium", test: lithium}`. If None, the splits are the existing folders of
             `train`, `valid` (`validation`, `val`, `dev`) and `test` (`eval`), with names of tracks relative
             to them, or else one split, `all`.
+        rest: Name of a further stem of tracks with a mixture file: the mixture less all stems. None for none.
 
     Raises:
         UsageError: There is no such folder.
@@ -33,8 +34,11 @@ class StemFolders(FolderCorpus):
     layout: ClassVar[str] = "stems"
     generic: ClassVar[bool] = True
 
-    def __init__(self, root: str | Path, splits: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: str | Path, splits: Mapping[str, str] | None = None, rest: str | None = None
+    ) -> None:
         super().__init__(root)
+        self.rest = rest
         self._rules = {name: compile_expression(rule) for name, rule in (splits or {}).items()}
         self._folders = [name for name in _FOLDERS if (self.root / name).is_dir()]
 
@@ -54,7 +58,8 @@ class StemFolders(FolderCorpus):
             UsageError: There is no track in the folder.
             AudioError: A track has only a mixture, or two files for the same stem.
         """
-        return [track.open() for track in self.find_paths(split)]
+        tracks = [track.open() for track in self.find_paths(split)]
+        return tracks if self.rest is None else [with_rest(track, self.rest) for track in tracks]
 
     def find_paths(self, split: str) -> list[TrackPath]:
         """List the paths of the tracks of a split, damaged or not.

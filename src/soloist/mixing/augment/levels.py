@@ -72,3 +72,54 @@ class ChannelSwap(Augmentation):
         """Reverse the order of channels; see `Augmentation.apply`."""
         swapped = self.chosen(rng, len(references))[:, None, None]
         return np.where(swapped, references[:, ::-1], references)
+
+
+class StemDropout(Augmentation):
+    """Random silence of sources, of which at least one stays, to learn mixtures without some of them.
+
+    Args:
+        p: Probability of silence for each source.
+        seed: Seed of the choice.
+
+    Raises:
+        UsageError: `p` is not a probability.
+    """
+
+    def __init__(self, *, p: float = 0.1, seed: int = 0) -> None:
+        super().__init__(p=p, seed=seed)
+
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
+        """Silence sources; see `Augmentation.apply`."""
+        silent = self.chosen(rng, len(references))
+        stays = int(rng.integers(len(references)))
+        silent[stays] = silent[stays] and not silent.all()
+        return np.where(silent[:, None, None], np.float32(0), references)
+
+
+class StereoWidth(Augmentation):
+    """Random width of the stereo image of each source; other numbers of channels than two stay unchanged.
+
+    Args:
+        width: Range of the factor of the difference of the channels, drawn uniformly: 0 is mono, 1 changes
+            nothing.
+        p: Probability of a variation of each source.
+        seed: Seed of the widths.
+
+    Raises:
+        UsageError: The range is reversed or negative, or `p` is not a probability.
+    """
+
+    def __init__(self, width: tuple[float, float] = (0.3, 1.5), *, p: float = 0.5, seed: int = 0) -> None:
+        super().__init__(p=p, seed=seed)
+        if not 0 <= width[0] <= width[1] < float("inf"):
+            raise UsageError(f"StereoWidth: width must be a range from 0 up, not {list(width)}")
+        self.width = width
+
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
+        """Scale the difference of the channels; see `Augmentation.apply`."""
+        widths = rng.uniform(*self.width, len(references)).astype(np.float32)
+        chosen = self.chosen(rng, len(references))[:, None, None]
+        if references.shape[1] != 2:
+            return references
+        middle = references.mean(axis=1, keepdims=True)
+        return np.where(chosen, middle + (references - middle) * widths[:, None, None], references)

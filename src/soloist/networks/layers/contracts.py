@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -15,6 +15,9 @@ class SpectralNetwork(nn.Module):
 
     The number of frames is any number from one up.
     """
+
+    source_lists: ClassVar[tuple[str, ...]] = ()
+    """Names of attributes that hold a list with a part for each source, in the order of the sources."""
 
     @property
     def receptive_field(self) -> int | None:

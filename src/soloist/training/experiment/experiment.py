@@ -22,13 +22,12 @@ from soloist.training.results.run_folder import RunFolder
 from soloist.training.results.testing import Advance, draw_excerpt
 from soloist.training.sweep.trials import ERROR, state, sweep
 from soloist.training.sweep.trials import RECIPE as SWEEP
-from soloist.training.watch.metrics_file import read_rows
+from soloist.training.watch.metrics_file import CURVES, read_rows
 from soloist.zoo import load
 from soloist.zoo.cards import WEIGHTS
 
 CORPORA = "corpora.json"
 TABLE = "runs.csv"
-CURVES = "curves.png"
 
 _DRAWN = 6
 """Number of runs in the figure of curves, the best ones."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 import lightning as L
@@ -20,9 +22,16 @@ from soloist.losses import Loss
 from soloist.metrics import permuted, si_sdr
 from soloist.mixing import BatchRemix
 from soloist.training.data.batches import ExampleBatch
+from soloist.training.loop.fine_tuning import Beginning, add_adapters, begin_from, freeze, hold_frozen_norms
 from soloist.training.loop.quality import QUALITY, measure_quality
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.watch.metrics_file import VALID
+
+ANEW = "anew"
+"""Key in a checkpoint of the names of weights that began anew."""
+
+KEPT_RATE = 0.1
+"""Rate of what a model has learned, as a share of the optimizer's."""
 
 
 class SeparationTask(L.LightningModule):
@@ -33,16 +42,31 @@ class SeparationTask(L.LightningModule):
 
     Args:
         recipe: Recipe of the training.
+        resumed: Names of the weights that began anew, of a training whose checkpoint will give all weights;
+            None to begin.
+
+    Attributes:
+        beginning: Origin of the weights; None for fresh ones and for a resumed training.
 
     Raises:
         ConfigError: A part of the recipe is not valid.
+        ModelError: The model to go on from is not on disk.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, *, resumed: Sequence[str] | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         torch.manual_seed(recipe.seed)
         self.separator = recipe.build_separator()
+        self.beginning: Beginning | None = None
+        if recipe.from_ is not None and resumed is None:
+            self.beginning = begin_from(self.separator, recipe.from_)
+            resumed = (*self.beginning.anew, *self.beginning.partly)
+        self._anew = tuple(resumed or ())
+        if recipe.adapters is not None:
+            add_adapters(self.separator, recipe.adapters, self._anew)
+        if recipe.freeze:
+            freeze(self.separator, recipe.freeze)
         self.loss: Loss = recipe.build(recipe.loss, Loss)
         self.valid_loss: Loss = recipe.build(recipe.valid_loss or recipe.loss, Loss)
         remix = recipe.data.remix
@@ -57,6 +81,17 @@ class SeparationTask(L.LightningModule):
         self.figures = nn.ModuleDict(
             {VALID + name: MeanMetric(nan_strategy="ignore") for name in (*known, *self.metrics)}
         )
+
+    def train(self, mode: bool = True) -> SeparationTask:
+        """Set the mode; norms that are frozen keep their statistics."""
+        super().train(mode)
+        if mode and self.recipe.freeze:
+            hold_frozen_norms(self.separator)
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store which weights began anew, for their rates."""
+        checkpoint[ANEW] = list(self._anew)
 
     def on_train_batch_start(self, batch: ExampleBatch, batch_idx: int) -> None:
         """Seed dropout and the like for this step, differently in each process."""
@@ -139,18 +174,40 @@ class SeparationTask(L.LightningModule):
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Group the parameters by learning rate; the first matching pattern of `rates` decides.
 
+        Of a training that goes on from a model, and has fresh weights as well, what was learned has a lower
+        rate.
+
         Raises:
             ConfigError: A pattern fits no parameter.
         """
         rates = self.recipe.rates
         groups: dict[str | None, list[nn.Parameter]] = {None: [], **{pattern: [] for pattern in rates}}
+        kept: list[nn.Parameter] = []
+        lowers = bool(self._anew) and self.recipe.lora is None
         for name, parameter in self.separator.named_parameters():
             pattern = next((pattern for pattern in rates if re.search(pattern, name)), None)
-            groups[pattern].append(parameter)
+            lower = pattern is None and lowers and name not in self._anew
+            (kept if lower else groups[pattern]).append(parameter)
         if unused := [pattern for pattern in rates if not groups[pattern]]:
             raise ConfigError(f"rates of {self.recipe.name}: no parameter's name has {unused[0]!r} in it")
-        return [
+        groups = {pattern: _trained(parameters) for pattern, parameters in groups.items()}
+        learned = _trained(kept)
+        lowered = [{"params": learned, "lr": KEPT_RATE * self._rate()}] if learned else []
+        return lowered + [
             {"params": parameters} if pattern is None else {"params": parameters, "lr": rates[pattern]}
             for pattern, parameters in groups.items()
             if parameters
         ]
+
+    def _rate(self) -> float:
+        """Learning rate of the optimizer, stated or by default."""
+        part = self.recipe.optimizer
+        stated = part.get("init_args", {}).get("lr")
+        if stated is not None:
+            return float(stated)
+        cls = find_class(part.get("class_path", ""), f"optimizer of the recipe {self.recipe.name}")
+        return float(inspect.signature(cls).parameters["lr"].default)
+
+
+def _trained(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+    return [parameter for parameter in parameters if parameter.requires_grad]

@@ -18,6 +18,7 @@ from soloist.training.results.run_folder import RunFolder
 from soloist.training.watch.layer_statistics import Layers
 from soloist.training.watch.learning_curves import Curves
 from soloist.training.watch.loggers import Board, MetricsLogger, Resumption, wandb_logger
+from soloist.training.watch.overview import Overview
 from soloist.training.watch.progress import make_progress
 from soloist.training.watch.throughput import Timing
 from soloist.training.watch.validation_examples import Examples
@@ -45,6 +46,7 @@ def make_trainer(recipe: Recipe, folder: Path, *, quiet: bool = False) -> L.Trai
         raise ConfigError(f"{where}: {ours[0]} is not the recipe's to say")
     # The order matters: checkpoints first, so that the end is saved before the average replaces the weights.
     callbacks = [*_keepers(recipe, RunFolder(folder)), *callbacks_for(recipe, quiet=quiet)]
+    callbacks.append(Overview(recipe, folder))
     callbacks += [recipe.build(part, Callback) for part in recipe.callbacks]
     stated = check_arguments(L.Trainer, recipe.trainer, where)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from soloist.training.data.loaders import RunData
 from soloist.training.loop.callbacks import is_first_process
 from soloist.training.loop.checkpoints import LAST, read_checkpoint
 from soloist.training.loop.preflight import rehearse
-from soloist.training.loop.task import SeparationTask
+from soloist.training.loop.task import ANEW, SeparationTask
 from soloist.training.loop.trainer import make_trainer
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.finish import finish
@@ -32,6 +32,7 @@ def train(
     overwrite: bool = False,
     quiet: bool = False,
     advance: Advance | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[TestSet] | None:
     """Train a recipe, test the model, and keep everything in a folder.
 
@@ -42,6 +43,7 @@ def train(
         overwrite: Replace the run in the folder.
         quiet: Show no progress.
         advance: Callback after each test example.
+        tell: Callback that receives a line on what was kept of the model to go on from.
 
     Returns:
         Figures of the test sets; None in all processes but the first.
@@ -57,7 +59,7 @@ def train(
         run.check(resume=resume, overwrite=overwrite)
     try:
         with _lightning_quiet():
-            first = _fit(recipe, run, resume=resume, quiet=quiet)
+            first = _fit(recipe, run, resume=resume, quiet=quiet, tell=tell)
         return finish(recipe, run, advance=advance) if first else None
     except KeyboardInterrupt as stop:
         if not run.recipe.is_file():
@@ -65,17 +67,19 @@ def train(
         raise Interrupted(f"interrupted; go on with: soloist train --resume {folder}") from stop
 
 
-def _fit(recipe: Recipe, run: RunFolder, *, resume: bool, quiet: bool) -> bool:
+def _fit(recipe: Recipe, run: RunFolder, *, resume: bool, quiet: bool, tell: Callable[[str], None]) -> bool:
     """Train to the end; True in the first process."""
-    data, task = RunData(recipe), SeparationTask(recipe)
+    last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
+    resumed = None if last is None else read_checkpoint(last).get(ANEW, [])
+    data, task = RunData(recipe), SeparationTask(recipe, resumed=resumed)
     trainer = make_trainer(recipe, run.path, quiet=quiet)
     data.check_shares(trainer.world_size)
-    last = run.checkpoints / LAST if resume and (run.checkpoints / LAST).exists() else None
-    if last is not None:
-        read_checkpoint(last)
-    else:
+    if last is None:
         rehearse(task, data.train_mixer)
-        data.show_to(task.separator)
+        if task.beginning is None:
+            data.show_to(task.separator)
+        elif is_first_process():
+            tell(task.beginning.describe())
     if is_first_process():
         run.go_on(recipe) if resume else run.begin(recipe)
     with _errors_explained(recipe):

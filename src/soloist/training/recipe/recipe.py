@@ -27,13 +27,13 @@ from soloist.config import (
 )
 from soloist.config.imports import class_paths_in, import_code, is_imported, requested
 from soloist.datasets import Corpus
-from soloist.errors import ConfigError
+from soloist.errors import ConfigError, UsageError
 from soloist.files import expand_home
 from soloist.metrics import Metric
 from soloist.mixing import Augmentation, BatchRemix, Mixer
 from soloist.separators import Separator
 from soloist.training.data.sampler import Sampler
-from soloist.training.recipe.sections import DataConfig, WatchConfig, check_least
+from soloist.training.recipe.sections import DataConfig, Lora, WatchConfig, check_expression, check_least
 from soloist.training.watch.metrics_file import VALID, mode_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -41,7 +41,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 Stage = Literal["prepare", "train", "evaluate", "visualize", "analyze"]
 """Stages of an experiment, in their order."""
 
-_BASE = "recipe"
+_BASE, _FROM = "recipe", "from"
 
 _INHERITING = (Mixer, Corpus, Augmentation, BatchRemix, Metric, Sampler)
 """Parts that inherit seed, sources, rate and channels that they do not state."""
@@ -57,9 +57,13 @@ class Recipe:
         data: Training, validation and test examples.
         loss: Training loss.
         valid_loss: Validation loss; defaults to `loss`.
+        from_: Model to go on from, by its name or the folder of a model or run: the key `from`. None to begin
+            with fresh weights.
+        freeze: Regular expressions; parameters whose names match are not trained.
+        lora: Low-rank adapters, see `Lora`; None to train the weights themselves.
         optimizer: A class of `torch.optim`.
         rates: Learning rates by regular expression, for parameters whose names match, in place of the
-            optimizer's.
+            optimizer's. By default, what a model has learned goes on at a tenth of the rate of fresh weights.
         scheduler: A class of `torch.optim.lr_scheduler`, stepped after each epoch (`ReduceLROnPlateau` after
             each validation); None for a constant rate.
         warmup: Steps of a linear warm-up of the rates; 0 for none.
@@ -93,6 +97,9 @@ class Recipe:
     data: DataConfig
     loss: Config
     valid_loss: Config | None = None
+    from_: str | None = None
+    freeze: list[str] = field(default_factory=list)
+    lora: Config | None = None
     optimizer: Config = field(default_factory=lambda: {"class_path": "torch.optim.Adam"})
     rates: dict[str, float] = field(default_factory=dict)
     scheduler: Config | None = None
@@ -127,8 +134,17 @@ class Recipe:
             check_least(name, getattr(self, name), 0)
         for pattern, rate in self.rates.items():
             _check_rate(pattern, rate)
+        for pattern in self.freeze:
+            check_expression("freeze", pattern)
+        if self.adapters is not None and self.from_ is None:
+            raise ConfigError("lora adapts a model: state from as well")
         if wrong := [name for name in self.metrics if not re.fullmatch(r"[\w-]+", name)]:
             raise ConfigError(f"metrics: {wrong[0]!r} must be letters, digits, - and _")
+
+    @property
+    def adapters(self) -> Lora | None:
+        """Low-rank adapters, from their configuration."""
+        return None if self.lora is None else record(Lora, self.lora, "lora")
 
     @property
     def monitor_mode(self) -> Literal["min", "max"]:
@@ -152,6 +168,9 @@ class Recipe:
         """
         imports = _imported(values, where)
         values = {**with_full_paths(values, where), "imports": imports}
+        if _FROM in values:
+            # A word of Python's own, so the attribute has another name.
+            values["from_"] = values.pop(_FROM)
         recipe = record(cls, values, where)
         return replace(
             recipe,
@@ -161,11 +180,11 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and values, as `parse` takes them."""
-        return asdict(self)
+        return {_FROM if key == "from_" else key: value for key, value in asdict(self).items()}
 
     def to_yaml(self) -> str:
         """Contents of the recipe's file."""
-        return yaml.dump(self.to_dict(), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+        return yaml.dump(self.to_dict(), Dumper=PlainDumper, sort_keys=False, allow_unicode=True, width=100)
 
     def build(self, part: Config, kind: type[Any], **arguments: Any) -> Any:
         """Build the object of a part, with what the part inherits from the recipe.
@@ -234,6 +253,35 @@ class Recipe:
         return {name: taken.default for name, taken in parameters.items() if taken.default is not taken.empty}
 
 
+def check_root(recipe: Recipe) -> None:
+    """Refuse a `data.root` that no part of a recipe uses.
+
+    Raises:
+        UsageError: No corpus of the recipe is below the folder.
+    """
+    data = recipe.data
+    parts = [data.train, *([] if data.valid is None else [data.valid]), *data.test.values()]
+    if data.root is not None and not any(_uses_root(part, recipe.name) for part in parts):
+        raise UsageError(
+            f"the recipe {recipe.name} reads nothing from data.root {data.root}: "
+            f"make one for that folder (soloist init NAME --root {data.root})"
+        )
+
+
+def _uses_root(value: Any, where: str) -> bool:
+    """Tell whether a configuration has a corpus whose folder is relative to `data.root`."""
+    if isinstance(value, (list, tuple)):
+        return any(_uses_root(part, where) for part in value)
+    if not isinstance(value, Mapping):
+        return False
+    if "class_path" in value:
+        cls = find_class(value["class_path"], where)
+        stated = value.get("init_args", {})
+        if issubclass(cls, Corpus) and "root" in inspect.signature(cls).parameters:
+            return not Path(stated.get("root", ".")).is_absolute()
+    return any(_uses_root(part, where) for part in value.values())
+
+
 def find_recipe(name_or_path: str | Path) -> Path:
     """Find the file of a recipe by its path or by the name of a shipped recipe.
 
@@ -298,10 +346,7 @@ def _read_values(path: Path, followed: tuple[Path, ...] = ()) -> tuple[Config, l
 
 
 def _check_rate(pattern: str, rate: float) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"rates: {pattern!r} is not a regular expression: {error}") from error
+    check_expression("rates", pattern)
     if not rate >= 0:
         raise ConfigError(f"rates: {rate:g} of {pattern!r} must be 0 or more")
 
@@ -330,7 +375,7 @@ def _is_of_others(package: str) -> bool:
     return not ours and not is_imported(package)
 
 
-class _PlainDumper(yaml.SafeDumper):
+class PlainDumper(yaml.SafeDumper):
     """Writes tuples as lists, and no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -338,4 +383,4 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
-_PlainDumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+PlainDumper.add_representer(tuple, yaml.SafeDumper.represent_list)

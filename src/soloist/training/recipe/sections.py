@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,30 @@ class Cache:
 
     def __post_init__(self) -> None:
         check_least("data.cache.examples", self.examples, 1)
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters in place of training all weights; they are merged when the model is saved.
+
+    Attributes:
+        rank: Rank of the change of each layer's weights.
+        alpha: Factor of the change times the rank; None for the rank.
+        layers: Regular expression for the names of the linear and convolutional layers that get adapters.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    rank: int = 8
+    alpha: float | None = None
+    layers: str = ""
+
+    def __post_init__(self) -> None:
+        check_least("lora.rank", self.rank, 1)
+        if self.alpha is not None and not self.alpha > 0:
+            raise ConfigError(f"lora.alpha must be more than 0, not {self.alpha:g}")
+        check_expression("lora.layers", self.layers)
 
 
 @dataclass(frozen=True)
@@ -162,6 +187,18 @@ class WatchConfig:
                 raise ConfigError(f"watch.{name} must be 0 or more, not {getattr(self, name)}")
         if not self.seconds > 0:
             raise ConfigError(f"watch.seconds must be more than 0, not {self.seconds:g}")
+
+
+def check_expression(key: str, pattern: str) -> None:
+    """Refuse a text that is no regular expression.
+
+    Raises:
+        ConfigError: The text is none.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{key}: {pattern!r} is not a regular expression: {error}") from error
 
 
 def check_least(name: str, value: int | None, least: int) -> None:

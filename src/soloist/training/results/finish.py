@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from soloist import __version__
@@ -11,11 +12,14 @@ from soloist.errors import TrainingError
 from soloist.separators import Separator
 from soloist.training.loop.callbacks import UnreadableFiles
 from soloist.training.loop.checkpoints import LAST, best_checkpoint, read_checkpoint, separator_state
+from soloist.training.loop.fine_tuning import add_adapters, merge_adapters
+from soloist.training.loop.task import ANEW
 from soloist.training.recipe.recipe import Recipe
 from soloist.training.results.run_folder import RunFolder
 from soloist.training.results.testing import Advance, TestSet, card_quality, run_tests, write_results
 from soloist.training.watch.throughput import Timing
-from soloist.zoo import save_model
+from soloist.zoo import card_of, save_model
+from soloist.zoo.cards import is_known
 
 
 def finish(
@@ -59,10 +63,14 @@ def best_separator(recipe: Recipe, run: RunFolder) -> Separator:
     """
     path = best_checkpoint(run.checkpoints)
     separator = recipe.build_separator()
+    if recipe.adapters is not None:
+        add_adapters(separator, recipe.adapters, read_checkpoint(path).get(ANEW, []))
     try:
         separator.load_state_dict(separator_state(path))
     except RuntimeError as error:
         raise TrainingError(f"{path} has weights of another separator than the recipe's") from error
+    if recipe.adapters is not None:
+        merge_adapters(separator)
     return separator.eval()
 
 
@@ -88,5 +96,9 @@ def _card(recipe: Recipe, about: dict[str, Any]) -> dict[str, Any]:
         f"Trained for {about['epochs']} epochs ({about['steps']} steps) in {duration} "
         f"by Soloist {__version__} with the recipe {recipe.name}."
     )
+    if recipe.from_ is not None:
+        origin = card_of(recipe.from_) if is_known(recipe.from_) else None
+        licence = f", whose weights are under {origin.licence.weights}" if origin is not None else ""
+        trained += f" Its weights began from those of {Path(recipe.from_).name}{licence}."
     notes = " ".join(filter(None, [recipe.card.get("notes", ""), trained]))
     return {"name": recipe.name, **recipe.card, "notes": notes}

@@ -20,7 +20,7 @@ from soloist import __version__
 from soloist.config.imports import import_code, keep_code
 from soloist.errors import UsageError
 from soloist.files import PARTIAL, TRAINED, is_utf8, remove_leftovers, write_whole
-from soloist.training.watch.metrics_file import METRICS
+from soloist.training.watch.metrics_file import CURVES, METRICS
 
 if TYPE_CHECKING:
     from soloist.training.recipe.recipe import Recipe
@@ -54,6 +54,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """Table of all logged figures."""
         return self.path / METRICS
+
+    @property
+    def curves(self) -> Path:
+        """Picture of the curves."""
+        return self.path / CURVES
 
     @property
     def checkpoints(self) -> Path:
@@ -102,6 +107,7 @@ class RunFolder:
         for path in (
             self.environment,
             self.metrics,
+            self.curves,
             self.results,
             self.results.with_suffix(".csv"),
         ):

@@ -13,6 +13,7 @@ from soloist.errors import TrainingError
 from soloist.files import write_whole
 
 METRICS = "metrics.csv"
+CURVES = "curves.png"
 STEP = "step"
 EPOCH_LOSS = "train/loss_epoch"
 ELAPSED = "time/elapsed"

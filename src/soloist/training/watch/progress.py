@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from math import isnan
 from time import monotonic
@@ -9,8 +11,12 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.live import Live
+from rich.progress_bar import ProgressBar as Bar
+from rich.table import Table
+from rich.text import Text
 
 from soloist.training.watch.metrics_file import EPOCH_LOSS
 from soloist.training.watch.throughput import AUDIO_RATE, DATA_WAIT
@@ -19,15 +25,65 @@ LINE_EVERY = 60.0
 """Seconds between two lines of a log within an epoch."""
 
 _REFRESH = 0.2
-# Shown figures and their formats: loss of a step and of the epoch, quality, pace.
+_BAR, _LEAST_BAR = 20, 6
+_BETWEEN = ", "
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """Figure of the display, in full and short; see `LinePart`."""
+
+    form: str
+    short: str
+    rank: int
+
+
+# Loss of a step and of the epoch, quality, pace.
 _SHOWN = {
-    "train/loss": "loss {:.3f}",
-    EPOCH_LOSS: "epoch's loss {:.3f}",
-    "valid/loss": "validation loss {:.3f}",
-    "valid/si_sdri": "SI-SDRi {:.2f} dB",
-    AUDIO_RATE: "{:.1f} s of audio/s",
-    DATA_WAIT: "data wait {:.0%}",
+    "train/loss": _Figure("loss {:.3f}", "loss {:.3f}", 1),
+    EPOCH_LOSS: _Figure("epoch's loss {:.3f}", "loss {:.3f}", 1),
+    "valid/loss": _Figure("validation loss {:.3f}", "valid. {:.3f}", 6),
+    "valid/si_sdri": _Figure("SI-SDRi {:.2f} dB", "SI-SDRi {:.2f} dB", 3),
+    AUDIO_RATE: _Figure("{:.1f} s of audio/s", "{:.1f} s/s", 4),
+    DATA_WAIT: _Figure("data wait {:.0%}", "wait {:.0%}", 5),
 }
+
+
+@dataclass(frozen=True)
+class LinePart:
+    """LinePart of a line in a terminal.
+
+    Attributes:
+        text: The part in full.
+        short: The part where the line is too long.
+        rank: Parts of high rank are left out first.
+    """
+
+    text: str
+    short: str
+    rank: int
+
+
+def fit(parts: Sequence[LinePart], columns: int) -> list[str]:
+    """Choose texts of parts that fit in a line: the least important are shortened first, then left out.
+
+    Args:
+        parts: Parts of the line, from left to right.
+        columns: Columns of text, of which commas take two between two parts.
+    """
+    by_rank = sorted(range(len(parts)), key=lambda place: -parts[place].rank)
+    texts = {place: part.text for place, part in enumerate(parts)}
+    for place in by_rank:
+        if _width([*texts.values()]) > columns:
+            texts[place] = parts[place].short
+    for place in by_rank[:-1]:
+        if _width([*texts.values()]) > columns:
+            del texts[place]
+    return [*texts.values()]
+
+
+def _width(texts: Sequence[str]) -> int:
+    return cell_len(_BETWEEN.join(texts))
 
 
 def make_progress(*, quiet: bool) -> ProgressBar:
@@ -109,7 +165,7 @@ class LineProgress(_Paced):
 
 
 class LiveProgress(_Paced):
-    """Live line: a bar of the whole training, and its figures.
+    """Line that stays: epoch and step, a bar of the whole training, and as many figures as the width holds.
 
     Args:
         console: Console to draw on.
@@ -117,17 +173,15 @@ class LiveProgress(_Paced):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[figures]}"))
-        self._bar = Progress(*columns, console=console, auto_refresh=False)
-        self._task: TaskID | None = None
+        self._live = Live(console=console, auto_refresh=False)
         self._drawn = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the bar."""
+        """Draw the line."""
         super().on_train_start(trainer, pl_module)
         if self.enabled:
-            self._bar.start()
-            self._task = self._bar.add_task("", total=count_steps(trainer), figures="")
+            self._live.start()
+            self._draw(trainer, now=True)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -153,27 +207,44 @@ class LiveProgress(_Paced):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop, and keep the last line."""
-        self._bar.stop()
+        self._live.stop()
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Release the terminal."""
-        self._bar.stop()
+        self._live.stop()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print above the bar."""
+        """Print above the line."""
         self.console.print(*args, **kwargs)
 
     def _draw(self, trainer: L.Trainer, doing: str = "", *, now: bool = False) -> None:
-        if self._task is None or (monotonic() - self._drawn < _REFRESH and not now):
+        if not self._live.is_started or (monotonic() - self._drawn < _REFRESH and not now):
             return
         self._drawn = monotonic()
-        figures = ", ".join(filter(None, [doing, *describe(trainer, EPOCH_LOSS), self.remaining(trainer)]))
-        self._bar.update(
-            self._task, description=where(trainer), completed=trainer.global_step, figures=figures
-        )
-        self._bar.refresh()
+        self._live.update(self._line(trainer, doing), refresh=True)
+
+    def _line(self, trainer: L.Trainer, doing: str) -> Table:
+        place, short = where(trainer), f"step {trainer.global_step}"
+        left = self.remaining(trainer)
+        parts = [
+            LinePart(place, short, 0),
+            *([LinePart(doing, doing, 3)] if doing else []),
+            *_parts(trainer, EPOCH_LOSS),
+            *([LinePart(left, left, 2)] if left else []),
+        ]
+        # In a narrow terminal the bar gives way before the figures do.
+        first, *figures = fit(parts, self.console.width - _LEAST_BAR - 1)
+        said = _BETWEEN.join(figures)
+        bar = min(_BAR, max(_LEAST_BAR, self.console.width - cell_len(first) - cell_len(said) - 2))
+        line = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
+        for _ in range(3):
+            line.add_column(no_wrap=True, overflow="crop")
+        total = count_steps(trainer)
+        drawn = Bar(total=total, completed=trainer.global_step, width=bar, pulse=total is None)
+        line.add_row(Text(first), drawn, Text(said))
+        return line
 
 
 def where(trainer: L.Trainer) -> str:
@@ -184,10 +255,14 @@ def where(trainer: L.Trainer) -> str:
 
 def describe(trainer: L.Trainer, without: str) -> list[str]:
     """List the figures known so far, without one."""
+    return [part.text for part in _parts(trainer, without)]
+
+
+def _parts(trainer: L.Trainer, without: str) -> list[LinePart]:
     known = trainer.callback_metrics
     return [
-        form.format(float(known[name]))
-        for name, form in _SHOWN.items()
+        LinePart(figure.form.format(float(known[name])), figure.short.format(float(known[name])), figure.rank)
+        for name, figure in _SHOWN.items()
         # The quality of silent sources is no number; their names are in the log.
         if name in known and name != without and not isnan(float(known[name]))
     ]

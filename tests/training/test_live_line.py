@@ -1,0 +1,81 @@
+"""The line of a training in a terminal: there all the time, whole, and with what matters at any width."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from soloist.training.watch.progress import LinePart, fit
+
+pyte = pytest.importorskip("pyte")
+fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are those of POSIX")
+
+ROWS = 12
+
+
+def test_what_is_least_important_is_shortened_first_and_then_left_out():
+    parts = [LinePart("epoch 1/2, step 512", "step 512", 0), LinePart("loss -1.000", "loss -1.000", 1)]
+    parts += [LinePart("data wait 1%", "wait 1%", 5), LinePart("0:18:40 left", "0:18:40 left", 2)]
+    whole = "epoch 1/2, step 512, loss -1.000, data wait 1%, 0:18:40 left"
+    assert ", ".join(fit(parts, len(whole))) == whole
+    assert fit(parts, len(whole) - 1)[2] == "wait 1%"
+    assert fit(parts, len(whole) - 1)[0] == "epoch 1/2, step 512"
+    assert fit(parts, 35) == ["step 512", "loss -1.000", "0:18:40 left"]
+    assert fit(parts, 3) == ["step 512"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_line_stays_and_holds_every_figure(write_recipe, tmp_path, columns):
+    recipe = write_recipe(data={"examples_per_epoch": 60}, trainer={"max_epochs": 8})
+    frames = watch_terminal(columns, "train", str(recipe), "-o", str(tmp_path / "run"))
+    begun = next(place for place, lines in enumerate(frames) if any("step 0" in line for line in lines))
+    ended = next(place for place, lines in enumerate(frames) if any("held out" in line for line in lines))
+    training = frames[begun:ended]
+    there = [line for lines in training for line in lines if "step " in line]
+    # A line is erased and drawn again in one go; a reader may see it in between, but hardly ever.
+    assert len(there) >= 0.95 * len(training)
+    assert len(there) >= 5
+    last = [line for line in there if "SI-SDRi" in line][-1]
+    for figure in ("step ", "━", "loss ", " dB", " s", "wait ", " left"):
+        assert figure in last
+    assert last.startswith("epoch 8/8, step 240" if columns == 120 else "step 240")
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 1000
+
+
+def watch_terminal(columns: int, *arguments: str) -> list[list[str]]:
+    """Lines on the screen of a terminal, each time that a command has drawn on it."""
+    import pty
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+    hidden = ("COLUMNS", "LINES", "NO_COLOR", "CI", "GITHUB_ACTIONS")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    screen = pyte.Screen(columns, ROWS)
+    stream, frames = pyte.ByteStream(screen), []
+    with subprocess.Popen(
+        [sys.executable, "-m", "soloist.cli.main", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**environment, "TERM": "xterm-256color"},
+    ) as process:
+        os.close(follower)
+        while sent := _read(leader):
+            stream.feed(sent)
+            frames.append([line.rstrip() for line in screen.display if line.strip()])
+        assert process.wait() == 0, frames[-1]
+    os.close(leader)
+    return frames
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
