@@ -17,6 +17,7 @@ from soloist.inference import (
     Trial,
     save_calibration,
 )
+from soloist.resources import resident_memory
 from soloist.zoo import load
 
 MODEL = "tiny-sudormrf-digits"
@@ -49,7 +50,8 @@ def test_the_time_is_about_that_which_it_takes(tmp_path, track):
     elapsed = job(tmp_path).run(track).elapsed
     # Much wider than on a quiet machine: others may take the processor between the two.
     assert elapsed / 5 < expected.seconds < 5 * elapsed
-    assert 100 < expected.memory.process < 2000
+    # What this process holds of other tests counts, too.
+    assert 100 < expected.memory.process < resident_memory() + 1000
     assert not expected.calibrated
 
 

@@ -9,8 +9,8 @@ from reference_vectors import ReferenceVector, assert_near
 from soloist import zoo
 from soloist.errors import ModelError
 from soloist.separators import Denoiser
+from soloist.zoo import read_state
 from soloist.zoo.importers import recognize
-from soloist.zoo.published_checkpoints import read_state
 
 VECTORS = [
     "gtcrn/gtcrn_random",
