@@ -31,7 +31,7 @@ def finished_job(store, stems, *, rate=RATE, name="a song.mp3"):
     job.channels, job.state = len(next(iter(stems.values()))), "finished"
     job.samples = keep_tracks(job, files)
     job.done = job.duration = job.samples / rate
-    store.changed(job, save=True)
+    store.save(job)
     return job
 
 

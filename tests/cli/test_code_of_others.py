@@ -351,7 +351,7 @@ def tracks(tmp_path) -> Path:
             ("evaluate", "MODEL", "TRACKS", "-o", "results", "--listen", 0, "-q"), marks=pytest.mark.slow
         ),
         pytest.param(("visualize", "MODEL", "TONE", "-o", "visualized"), marks=pytest.mark.slow),
-        ("export", "MODEL", "--to", "torchscript", "-o", "exported"),
+        pytest.param(("export", "MODEL", "--to", "torchscript", "-o", "exported"), marks=pytest.mark.slow),
         pytest.param(("tune", "MODEL", "-q", "--budget", 0.05), marks=pytest.mark.slow),
     ],
     ids=lambda command: command[0],

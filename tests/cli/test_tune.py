@@ -82,6 +82,7 @@ def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model,
     assert report["engine"] == plan["engine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_each_engine_separates_as_pytorch_does(soloist, recording, model, tmp_path, engine):
     stems = {}

@@ -52,10 +52,12 @@ def assert_runs_whole(run, separator, items, samples):
 
 # Alike: the spectrogram's branch of one, and the waveform's of the other, are those of HTDemucs.
 LONG = {
+    "bs-roformer",
     "bs-roformer-polar",
     "complex-unet",
     "complex-unet-recurrent",
     "conv-tasnet-stft",
+    "conv-tdf-net-group",
     "demask",
     "demucs",
     "dptnet",
@@ -70,8 +72,11 @@ LONG = {
     "scnet-attentive",
     "scnet-masked",
     "sepformer",
+    "spectrogram-net-lstm",
+    "sudormrf-attentive",
     "tfc-tdf-v3-batch",
     "ulunas",
+    "unet-tdc-rnn",
     "xumx-slicq-lstm",
 }
 """Relatives of other families here, whose graphs take seconds."""

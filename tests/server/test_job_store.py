@@ -13,7 +13,7 @@ def ended(store, name, *, age=0.0, size=10):
     job.state, job.finished = "finished", time.time() - age
     job.created -= age
     job.upload.write_bytes(bytes(size))
-    store.changed(job, save=True)
+    store.save(job)
     return job
 
 
@@ -22,7 +22,7 @@ def test_a_restart_finds_finished_jobs_and_begins_the_others_anew(tmp_path):
     finished, running, waiting, receiving = (store.create(name=name) for name in "abcd")
     for job, state in ((finished, "finished"), (running, "running"), (waiting, "waiting")):
         job.state = state
-        store.changed(job, save=True)
+        store.save(job)
     again = {job.id: job for job in JobStore(tmp_path, Limits())}
     assert {again[job.id].state for job in (finished,)} == {"finished"}
     assert again[running.id].state == again[waiting.id].state == "waiting"
@@ -64,7 +64,7 @@ def test_a_deleted_job_is_gone_and_its_record_does_not_come_back(tmp_path):
     store = JobStore(tmp_path, Limits())
     job = store.create(name="song")
     store.delete(job)
-    store.changed(job, save=True)
+    store.save(job)
     assert job not in store
     assert not job.folder.exists()
     with pytest.raises(KeyError):

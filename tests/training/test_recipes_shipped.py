@@ -18,6 +18,10 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 SELDOM = {
     "tiny-bs-roformer",
     "tiny-htdemucs",
+    "tiny-mdx23c",
+    "tiny-mel-roformer",
+    "tiny-scnet",
+    "tiny-spectrogram-net-lstm",
     "tiny-spectrogram-net-vae",
     "tiny-slicq",
     "tiny-sudormrf-attentive",

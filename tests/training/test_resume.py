@@ -145,9 +145,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(recipe_that_dies, whole, 
     "trainer",
     [
         {"max_epochs": 3, "val_check_interval": 0.5},
-        {"max_epochs": 3, "accumulate_grad_batches": 2},
-        {"max_epochs": 4, "check_val_every_n_epoch": 2},
-        {"max_steps": 14, "max_epochs": -1},
+        pytest.param({"max_epochs": 3, "accumulate_grad_batches": 2}, marks=pytest.mark.slow),
+        pytest.param({"max_epochs": 4, "check_val_every_n_epoch": 2}, marks=pytest.mark.slow),
+        pytest.param({"max_steps": 14, "max_epochs": -1}, marks=pytest.mark.slow),
     ],
     ids=lambda trainer: " ".join(trainer),
 )

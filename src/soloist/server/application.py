@@ -37,6 +37,7 @@ def make_application(service: Service, *, token: str = "", hosts: frozenset[str]
     app.add_exception_handler(SoloistError, _answer_soloist_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(OSError, _answer_disk)
     app.include_router(job_routes.router, prefix="/api", tags=["jobs"])
     app.include_router(sound_routes.router, prefix="/api", tags=["sounds"])
     app.add_api_route("/", _index, include_in_schema=False)
@@ -66,6 +67,10 @@ def _answer_soloist_error(request: Request, error: Exception) -> Response:
 def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(error.status_code, error.detail, dict(error.headers or {}))
+
+
+def _answer_disk(request: Request, error: Exception) -> Response:
+    return problem(507, f"the disk of the service fails: {getattr(error, 'strerror', None) or error}")
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:

@@ -39,7 +39,7 @@ def mixer_job(folder: Path, store: JobStore) -> Job:
     job.samples = keep_tracks(job, {n: job.folder / f"{n}.flac" for n, _ in enumerate(files, 1)})
     job.state, job.finished = "finished", time.time()
     job.done = job.duration = job.samples / job.sample_rate
-    store.changed(job, save=True)
+    store.save(job)
     return job
 
 

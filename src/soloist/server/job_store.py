@@ -28,13 +28,11 @@ class JobStore:
         limits: Hours that jobs are kept, and bytes of the disk.
 
     Attributes:
-        version: Number that grows with every change of a job.
         notices: Lines about jobs that were deleted to make room, the newest last.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
-        self.version = 0
         self.notices: deque[str] = deque(maxlen=_NOTICES)
         self._limits = limits
         self._lock = threading.RLock()
@@ -68,27 +66,20 @@ class JobStore:
         job = Job(folder, **values)  # type: ignore[arg-type]
         with self._lock:
             self._jobs[job.id] = job
-        self.changed(job, save=True)
+        self.save(job)
         return job
 
-    def changed(self, job: Job, *, save: bool = False) -> None:
-        """Tell those who watch that a job has changed.
-
-        Args:
-            job: The job.
-            save: Write its record, too.
-        """
+    def save(self, job: Job) -> None:
+        """Write the record of a job, unless it was deleted."""
         with self._lock:
-            if save and job.id in self._jobs:
+            if job.id in self._jobs:
                 with suppress(FileNotFoundError):
                     job.save()
-            self.version += 1
 
     def delete(self, job: Job) -> None:
         """Delete a job with all of its files."""
         with self._lock:
             self._jobs.pop(job.id, None)
-            self.version += 1
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def make_room(self) -> None:

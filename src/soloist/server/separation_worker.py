@@ -66,15 +66,19 @@ class JobOutcome:
     notes: list[str] = field(default_factory=list)
 
 
-def serve_jobs(connection: Connection) -> None:
+def serve_jobs(connection: Connection, workers: int = 1) -> None:
     """Separate the jobs that come through a connection until it is closed.
 
     The answers to a job are any number of `Advance`, and one `JobOutcome`.
+
+    Args:
+        connection: Connection to the page's process.
+        workers: Number of all workers, which share the processor.
     """
     # A terminal sends Ctrl-C to all processes of the service; the page ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("soloist").setLevel(logging.ERROR)
-    worker = _Worker(connection)
+    worker = _Worker(connection, workers)
     while True:
         try:
             job = connection.recv()
@@ -87,8 +91,8 @@ def serve_jobs(connection: Connection) -> None:
 class _Worker:
     """Separates one job after the other, and keeps the model of the last one."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, workers: int) -> None:
+        self._connection, self._workers = connection, workers
         self._key: tuple[Path, str, str] | None = None
         self._file_job: FileJob | None = None
 
@@ -108,6 +112,7 @@ class _Worker:
         with AudioReader(job.upload, tolerance="truncation") as reader:
             info = reader.info
         self._say(Advance("loading the model", 0.0, info.duration))
+        self._share_processor()
         from soloist.inference import FileJob, Track, Watch
 
         model = self._available(job.model, info.duration)
@@ -130,6 +135,14 @@ class _Worker:
             null_dbfs=report.as_dict()["null_dbfs"],
             notes=[*report.notes, *report.losses, *truncated],
         )
+
+    def _share_processor(self) -> None:
+        """Take a fair part of the processor's threads, once."""
+        import torch
+
+        if self._workers > 1:
+            torch.set_num_threads(max(1, torch.get_num_threads() // self._workers))
+            self._workers = 1
 
     def _available(self, model: str, duration: float | None) -> str:
         """Name of a model on disk: the wanted one, downloaded if need be, or the default."""

@@ -103,7 +103,7 @@ class Service:
         """Let a job wait whose upload is complete."""
         job.size = job.upload.stat().st_size
         job.state = "waiting"
-        self.jobs.changed(job, save=True)
+        self.jobs.save(job)
         self.pool.submit(job)
         self.jobs.make_room()
 

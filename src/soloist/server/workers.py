@@ -35,10 +35,11 @@ class Worker:
 
     Args:
         limits: Time and memory of a job.
+        count: Number of all workers, which share the processor.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, count: int) -> None:
+        self._limits, self._count = limits, count
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
@@ -47,7 +48,7 @@ class Worker:
         """Number of the process; None before the first job."""
         return self._process.pid if self._process else None
 
-    def messages(self, job: Job, cancelled: threading.Event) -> JobOutcome | None:
+    def separate(self, job: Job, cancelled: threading.Event) -> JobOutcome | None:
         """Separate a job.
 
         Args:
@@ -83,7 +84,7 @@ class Worker:
             self.stop()
             context = get_context("spawn")
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=serve_jobs, args=(theirs,), daemon=True)
+            self._process = context.Process(target=serve_jobs, args=(theirs, self._count), daemon=True)
             self._process.start()
             theirs.close()
         assert self._connection is not None
@@ -135,7 +136,7 @@ class WorkerPool:
     def __init__(self, store: JobStore, queue: FairQueue, limits: Limits, count: int = 1) -> None:
         self._store, self._queue, self._limits = store, queue, limits
         self._cancelled: dict[str, threading.Event] = {}
-        self.workers = [Worker(limits) for _ in range(count)]
+        self.workers = [Worker(limits, count) for _ in range(count)]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self.workers
         ]
@@ -179,9 +180,9 @@ class WorkerPool:
     def _run(self, worker: Worker, job: Job, cancelled: threading.Event) -> None:
         job.state, job.started, job.phase = "running", time.time(), "opening"
         job.attempts += 1
-        self._store.changed(job, save=True)
+        self._store.save(job)
         try:
-            outcome = worker.messages(job, cancelled)
+            outcome = worker.separate(job, cancelled)
         except WorkerDied as death:
             if self._queue.is_closed or cancelled.is_set():
                 return  # the service ends; the next one begins the job anew
@@ -196,7 +197,7 @@ class WorkerPool:
         if job.attempts < self._limits.attempts:
             job.notes.append(f"begun again: {reason}")
             job.state, job.phase, job.done = "waiting", "", 0.0
-            self._store.changed(job, save=True)
+            self._store.save(job)
             self._queue.put_first(job)
         else:
             self._finish(job, JobOutcome(error=f"given up after {job.attempts} attempts: {reason}"))
@@ -213,5 +214,5 @@ class WorkerPool:
                 outcome.samples,
             )
             job.done = job.duration = outcome.samples / outcome.sample_rate
-        self._store.changed(job, save=True)
+        self._store.save(job)
         self._store.make_room()
