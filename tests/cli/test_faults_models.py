@@ -106,7 +106,8 @@ def test_a_download_without_the_right_to_write_is_one_line(soloist, publish):
     lost = lose_rights(home / "downloads")
     ended = run_forked("models", "download", "talkers", watch=home, at=1, fault=lost)
     assert ended.code == 1
-    (line,) = ended.err.splitlines()
+    about, line = ended.err.splitlines()
+    assert about.startswith("talkers (")
     assert line.startswith(f"soloist: cannot write to {home}/downloads")
     assert "Permission denied" in line
     (home / "downloads").chmod(0o755)

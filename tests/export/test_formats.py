@@ -27,21 +27,21 @@ def noise(items, samples):
     return 0.1 * torch.randn(items, 1, samples, generator=torch.Generator().manual_seed(samples))
 
 
-def assert_equal(output, expected):
+def assert_equal(output, expected, bound=1e-5):
     peak = expected.abs().max()
     assert peak > 1e-3
     assert output.shape == expected.shape
-    assert (torch.from_numpy(np.array(output)) - expected).abs().max() <= 1e-5 * peak
+    assert (torch.from_numpy(np.array(output)) - expected).abs().max() <= bound * peak
 
 
 @torch.no_grad()
-def assert_runs_graph(run, separator, items, samples):
+def assert_runs_graph(run, separator, items, samples, bound=1e-5):
     inputs, _ = separator.stage(noise(items, samples))
     expected = separator.graph(*inputs)
     expected = [expected] if isinstance(expected, torch.Tensor) else expected
     outputs = run([tensor.contiguous().numpy() for tensor in inputs])
     for output, right in zip(outputs, expected, strict=True):
-        assert_equal(output, right)
+        assert_equal(output, right, bound)
 
 
 @torch.no_grad()
@@ -81,6 +81,9 @@ LONG = {
 }
 """Relatives of other families here, whose graphs take seconds."""
 
+BOUNDS = {"demask": 4e-5}
+"""Largest error in parts of the peak, where a network divides by small deviations: else 1e-5."""
+
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in FAMILIES]
@@ -89,9 +92,10 @@ def test_networks_of_all_families(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
     assert all(port.shape[0] == 1 and None not in port.shape for port in signature.inputs)
-    assert_runs_graph(open_onnx(tmp_path / "graph.onnx"), separator, 1, 900)
+    bound = BOUNDS.get(name, 1e-5)
+    assert_runs_graph(open_onnx(tmp_path / "graph.onnx"), separator, 1, 900, bound)
     onnx_to_openvino(tmp_path / "graph.onnx", tmp_path / "graph.xml")
-    assert_runs_graph(open_openvino(tmp_path / "graph.xml"), separator, 1, 900)
+    assert_runs_graph(open_openvino(tmp_path / "graph.xml"), separator, 1, 900, bound)
 
 
 # Tests of the engines run graphs of any size of more families.

@@ -74,8 +74,8 @@ class FilterbankSeparator(Separator):
             )
         if network.frame_multiple > 1 and filterbank.even:
             raise UsageError(
-                "kernel_size must be odd: the network halves the number of frames, and an even kernel has "
-                "one frame too many"
+                f"kernel_size {filterbank.kernel_size} must be odd: the network halves the number of frames, "
+                "and an even kernel has one frame too many"
             )
         self.filterbank = filterbank
         self.network = network

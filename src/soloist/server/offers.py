@@ -81,6 +81,8 @@ def _best_for_songs(cards: Sequence[Card], restricted: bool) -> Card | None:
     ranked = [
         card for card in cards if card.task in _SONGS and (restricted or (card.default_rank and card.on_disk))
     ]
+    # Where only rules are allowed, the first of them.
+    ranked = ranked or list(cards[:1] if restricted else ())
     return min(ranked, key=lambda card: card.default_rank or len(cards), default=None)
 
 
