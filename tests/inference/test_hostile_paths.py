@@ -67,6 +67,7 @@ def test_names_of_255_bytes_are_names(tmp_path, track):
     ).values()
     path.parent.mkdir()
     path.touch()
+    assert [found.name for found in tmp_path.iterdir()] == [track]
 
 
 @pytest.mark.parametrize("track", ["a" * 256, "é" * 128, "🎸" * 64])

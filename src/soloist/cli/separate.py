@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from soloist.cli.console import loading
 from soloist.cli.names import check_model
 from soloist.cli.options import HOW, DeviceOption, EngineOption
-from soloist.errors import AudioError, UsageError
-
-if TYPE_CHECKING:
-    from soloist.audio import WriteOptions
-
-Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
-Task = Literal["stems", "talkers", "denoise"]
-BitDepth = Literal["16", "24", "32"]
+from soloist.cli.separate_values import (
+    BitDepth,
+    Format,
+    Task,
+    check_inputs,
+    choose_task,
+    make_write_options,
+    parse_audio_track,
+    split_names,
+)
+from soloist.errors import UsageError
 
 _WHAT, _OUTPUT, _REPORT = "What", "Output", "Report"
 
@@ -290,11 +292,11 @@ def separate(
     if model is not None:
         check_model(model)
     elif without is not None:
-        model, choice = _cheapest(_names(without), fetch=not dry_run)
+        model, choice = _cheapest(split_names(without), fetch=not dry_run)
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
-    task = _task(task, talkers, model)
-    _check_inputs(inputs, output)
+    task = choose_task(task, talkers, model)
+    check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
         from soloist.cli.console_batch import ConsoleBatch
@@ -305,12 +307,12 @@ def separate(
         start=start,
         duration=duration,
         sample_rate=sample_rate,
-        selection=StemSelection(_names(stems), two_stems, residual, consistency, _names(without)),
+        selection=StemSelection(split_names(stems), two_stems, residual, consistency, split_names(without)),
         stream=StreamSettings(chunk, overlap, shifts, batch_size, shift_seed),
-        write=_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
+        write=make_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
         engine=engine,
-        audio_track=_audio_track(audio_track),
+        audio_track=parse_audio_track(audio_track),
         skip_existing=skip_existing is True,
         overwrite=skip_existing is False,
         keep_going=keep_going,
@@ -346,75 +348,3 @@ def _cheapest(stems: Sequence[str], *, fetch: bool) -> tuple[str, str]:
 
     card = cheapest_model(stems, fetch=fetch)
     return card.name, f"the cheapest model that knows {' and '.join(stems)}; -m NAME takes another"
-
-
-def _check_inputs(inputs: list[str], output: Path) -> None:
-    """Refuse inputs without any recording before slow imports; `Batch` reports bad ones among others.
-
-    Raises:
-        AudioError: The only input is a file that is not there.
-        UsageError: A folder has no audio in it, or a glob matches nothing.
-    """
-    from soloist.files import missing
-    from soloist.inference import find_tracks
-
-    if "-" not in inputs:
-        tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)
-        if len(inputs) == len(tracks) == 1 and not os.path.lexists(tracks[0].path):
-            raise AudioError(missing(tracks[0].path))
-
-
-def _task(task: Task | None, talkers: int | None, model: str | None) -> Task:
-    """Task of the model to choose; songs by default."""
-    if model is not None and (task or talkers):
-        raise UsageError("--task and --talkers choose a model, and --model names one: give either")
-    if talkers and task not in (None, "talkers"):
-        raise UsageError(f"--talkers counts talkers, and --task {task} has none: leave one out")
-    return "talkers" if talkers else task or "stems"
-
-
-def _audio_track(given: str | None) -> int | str:
-    """Number of an audio track from 0, or its language or name."""
-    if given is None:
-        return 0
-    if not given.strip():
-        raise UsageError("--audio-track needs a number from 1, or a language such as eng")
-    if not given.strip().lstrip("-").isdecimal():
-        return given.strip()
-    if int(given) < 1:
-        raise UsageError(f"--audio-track counts from 1, not {given}")
-    return int(given) - 1
-
-
-def _names(stems: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (stems or "").split(",") if name.strip())
-
-
-def _write_options(
-    format_: Format | None,
-    mp3: bool,
-    flac: bool,
-    bit_depth: BitDepth | None,
-    int24: bool,
-    float32: bool,
-    bitrate: int | None,
-    clip: Literal["rescale", "clamp", "none"],
-) -> WriteOptions:
-    from soloist.audio import WriteOptions
-
-    formats = _agree("formats", format_, mp3 and "mp3", flac and "flac")
-    depth = _agree("bit depths", bit_depth, int24 and "24", float32 and "32")
-    return WriteOptions(
-        format=formats or "wav",  # type: ignore[arg-type]
-        bit_depth=None if depth is None else int(depth),  # type: ignore[arg-type]
-        bitrate=bitrate,
-        clip=clip,
-    )
-
-
-def _agree(what: str, *given: str | bool | None) -> str | None:
-    """The value of an option and its short forms, which must agree."""
-    values = {str(value) for value in given if value}
-    if len(values) > 1:
-        raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")
-    return values.pop() if values else None

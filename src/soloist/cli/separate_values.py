@@ -1,0 +1,90 @@
+"""Values of the options of `soloist separate`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from soloist.errors import AudioError, UsageError
+
+if TYPE_CHECKING:
+    from soloist.audio import WriteOptions
+
+Format = Literal["wav", "flac", "mp3", "ogg", "opus", "m4a", "stem"]
+Task = Literal["stems", "talkers", "denoise"]
+BitDepth = Literal["16", "24", "32"]
+
+
+def check_inputs(inputs: list[str], output: Path) -> None:
+    """Refuse inputs without any recording before slow imports; `Batch` reports bad ones among others.
+
+    Raises:
+        AudioError: The only input is a file that is not there.
+        UsageError: A folder has no audio in it, or a glob matches nothing.
+    """
+    from soloist.files import missing
+    from soloist.inference import find_tracks
+
+    if "-" not in inputs:
+        tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)
+        if len(inputs) == len(tracks) == 1 and not os.path.lexists(tracks[0].path):
+            raise AudioError(missing(tracks[0].path))
+
+
+def choose_task(task: Task | None, talkers: int | None, model: str | None) -> Task:
+    """Task of the model to choose; songs by default."""
+    if model is not None and (task or talkers):
+        raise UsageError("--task and --talkers choose a model, and --model names one: give either")
+    if talkers and task not in (None, "talkers"):
+        raise UsageError(f"--talkers counts talkers, and --task {task} has none: leave one out")
+    return "talkers" if talkers else task or "stems"
+
+
+def parse_audio_track(given: str | None) -> int | str:
+    """Number of an audio track from 0, or its language or name."""
+    if given is None:
+        return 0
+    if not given.strip():
+        raise UsageError("--audio-track needs a number from 1, or a language such as eng")
+    if not given.strip().lstrip("-").isdecimal():
+        return given.strip()
+    if int(given) < 1:
+        raise UsageError(f"--audio-track counts from 1, not {given}")
+    return int(given) - 1
+
+
+def split_names(stems: str | None) -> tuple[str, ...]:
+    """Names of stems with commas between them."""
+    return tuple(name.strip() for name in (stems or "").split(",") if name.strip())
+
+
+def make_write_options(
+    format_: Format | None,
+    mp3: bool,
+    flac: bool,
+    bit_depth: BitDepth | None,
+    int24: bool,
+    float32: bool,
+    bitrate: int | None,
+    clip: Literal["rescale", "clamp", "none"],
+) -> WriteOptions:
+    """Options for writing the stems, from the options of the command and their short forms."""
+    from soloist.audio import WriteOptions
+
+    formats = _agree("formats", format_, mp3 and "mp3", flac and "flac")
+    depth = _agree("bit depths", bit_depth, int24 and "24", float32 and "32")
+    return WriteOptions(
+        format=formats or "wav",  # type: ignore[arg-type]
+        bit_depth=None if depth is None else int(depth),  # type: ignore[arg-type]
+        bitrate=bitrate,
+        clip=clip,
+    )
+
+
+def _agree(what: str, *given: str | bool | None) -> str | None:
+    """The value of an option and its short forms, which must agree."""
+    values = {str(value) for value in given if value}
+    if len(values) > 1:
+        raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")
+    return values.pop() if values else None
