@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from soloist.config import imports
 from soloist.datasets import synthesize_band
 
 
@@ -38,6 +39,9 @@ def _interrupts_as_before() -> Iterator[None]:
 @pytest.fixture
 def soloist(monkeypatch, capfd) -> Callable[..., Result]:
     """Run the command in this process, which spares the import of PyTorch for every call."""
+    # What `--import` leaves behind ends with the test, as it would with the process.
+    monkeypatch.setattr(imports, "_imported", dict(imports._imported))
+    monkeypatch.setenv(imports.IMPORTS, os.environ.get(imports.IMPORTS, ""))
 
     def run(*arguments: object) -> Result:
         from soloist.cli.main import main
