@@ -112,6 +112,7 @@ def test_what_is_there_already_takes_nothing(soloist, recording, tmp_path):
     assert "expected_seconds" not in values
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_into_memory_is_refused(soloist, night):
     result = soloist("separate", night, "-m", SHIPPED, "--dry-run", "--chunk", 8 * 3600)
     assert result.code == 1

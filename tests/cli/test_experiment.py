@@ -93,6 +93,7 @@ def test_everything_is_done_once_and_then_only_what_has_changed(experiment, run,
     assert skipped(told) == ["prepare", "train", "visualize", "analyze"]
 
 
+@pytest.mark.slow
 def test_longer_trainings_go_on_and_others_begin_anew(experiment, run, tmp_path):
     def starts():
         return len(yaml.safe_load((tmp_path / "out" / "run" / "environment.yaml").read_text()))
@@ -177,6 +178,7 @@ def test_a_sweep_over_lists_becomes_one_table(experiment, run, tmp_path):
     assert len(list((tmp_path / "out" / "sweep").glob("trial-*"))) == 3
 
 
+@pytest.mark.slow
 def test_an_experiment_may_begin_from_another_recipe(experiment, soloist, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment()
@@ -270,6 +272,7 @@ def test_another_training_never_goes_on_with_what_is_there(
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_when_only_its_trials_grow(experiment, run, tmp_path):
     values = {"optimizer.lr": {"low": 0.001, "high": 0.1, "log": True}}
     short = {"data": {"examples_per_epoch": 4}, "trainer": {"max_epochs": 1}, "stages": ["train"]}

@@ -49,6 +49,7 @@ def test_an_exported_model_runs_without_pytorch(soloist, tmp_path, repository):
     np.testing.assert_allclose(stems, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_on_spectrograms_runs_without_pytorch(soloist, tmp_path, repository):
     result = soloist("export", SONGS, "--to", "onnx", "-o", tmp_path / "songs", "--chunk", 0.5)
     assert result.code == 0, result.err
@@ -68,6 +69,7 @@ def test_the_examples_are_short(repository, name):
     assert len((repository / "examples" / name).read_text().splitlines()) <= 40
 
 
+@pytest.mark.slow
 def test_the_card_as_json(soloist, tmp_path):
     folder = tmp_path / "digits"
     result = soloist("export", MODEL, "--to", "torchscript", "-o", folder, "--json")

@@ -191,6 +191,7 @@ def test_quality_that_is_given_is_in_tables_and_picture(soloist, tmp_path):
     assert "taste" in picture.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [("--duration", "1e9"), ("--duration", "1e300"), ("--batch", "1" + 18 * "0")]
 )

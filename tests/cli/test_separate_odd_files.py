@@ -102,6 +102,7 @@ def test_a_named_pipe_is_kept_first(soloist, cases, tmp_path):
     assert set(frames(tmp_path, "p").values()) == {4000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["/dev/stdin", "-"])
 def test_standard_input_by_any_name_and_without_a_length(cases, tmp_path, given):
     content = (cases / "flac-without-length/piped.flac").read_bytes()

@@ -154,6 +154,7 @@ def test_a_part_of_ones_own_is_trained_as_the_readme_says(
     assert loss["class_path"] == "mine.Cubic"
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_in_its_folder(soloist, write_recipe, tmp_path):
     sweep = {"method": "grid", "values": {"optimizer.lr": [0.01]}}
     short = {"examples_per_epoch": 4, "valid_examples": 2}

@@ -229,6 +229,7 @@ def test_a_corpus_of_ones_own_is_found_once_its_file_is_imported(mine, diary):
     assert [track.name for track in cls(diary).tracks("all")] == ["monday"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [["--layout", "diary_corpora.Diaries"], ["--layout", "Diaries"], []])
 def test_the_command_line_checks_a_corpus_of_ones_own(mine, diary, layout):
     command = [sys.executable, "-m", "soloist.cli.main", "data", "check", str(diary), *layout]

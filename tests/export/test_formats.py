@@ -51,43 +51,12 @@ def assert_runs_whole(run, separator, items, samples):
 
 
 # Alike: the spectrogram's branch of one, and the waveform's of the other, are those of HTDemucs.
-LONG = {
-    "bs-roformer",
-    "bs-roformer-polar",
-    "complex-unet",
-    "complex-unet-recurrent",
-    "conv-tasnet-stft",
-    "conv-tdf-net-group",
-    "demask",
-    "demucs",
-    "dptnet",
-    "dtln",
-    "dual-path-gated",
-    "gtcrn",
-    "hdemucs",
-    "htdemucs",
-    "mel-band-roformer",
-    "resepformer",
-    "scnet",
-    "scnet-attentive",
-    "scnet-masked",
-    "sepformer",
-    "spectrogram-net-lstm",
-    "sudormrf-attentive",
-    "tfc-tdf-v3-batch",
-    "ulunas",
-    "unet-tdc-rnn",
-    "xumx-slicq-lstm",
-}
-"""Relatives of other families here, whose graphs take seconds."""
-
 BOUNDS = {"demask": 4e-5}
 """Largest error in parts of the peak, where a network divides by small deviations: else 1e-5."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in FAMILIES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_networks_of_all_families(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
@@ -148,6 +117,7 @@ def test_torchscript_of_a_filter_in_windows(tmp_path):
         assert_runs_whole(run, separator, items, samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_torch_export_for_one_size(name, tmp_path):
     separator = make_family(name)

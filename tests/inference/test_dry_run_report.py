@@ -44,6 +44,7 @@ def calibration(chunk=0.5, engine="torch", threads=1, batch_size=1):
     return Calibration((Trial(engine, threads, batch_size, chunk, 0.25, 0.125, 321.0, 0.0),))
 
 
+@pytest.mark.slow
 def test_the_time_is_about_that_which_it_takes(tmp_path, track):
     expected = DryRun(job(tmp_path)).report(track)
     assert not (tmp_path / "stems").exists()

@@ -81,6 +81,7 @@ def test_other_precisions_agree(name):
         assert (estimates.float() - expected).norm() < 0.1 * expected.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_graph_of_conv_tasnet_is_that_of_any_length_and_batch(causal):
     network = ConvTasNet(8, 4, 6, 4, num_blocks=2, num_repeats=1, causal=causal).eval()

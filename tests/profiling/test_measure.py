@@ -20,7 +20,7 @@ from soloist.zoo import models
 SHORT = 1e-9
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY = sorted(file.stem for file in RECIPES.glob("tiny-*.yaml"))
-SHIPPED = [card.name for card in models() if card.on_disk]
+SHIPPED = [card.name for card in models() if card.shipped or card.config is not None]
 
 
 class Doubling(Separator):
@@ -46,6 +46,7 @@ def once(monkeypatch):
     monkeypatch.setattr("soloist.resources.timing._LEAST_RUNS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*TINY, *SHIPPED}))
 def test_every_family(name, once):
     subject = load_subject(name)

@@ -60,6 +60,7 @@ def kill(process: int, number: int) -> None:
     os.kill(process, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_work", [True, False])
 @pytest.mark.parametrize("interrupt", [os.killpg, os.kill, kill])
 def test_an_interruption_or_a_kill_of_their_program_ends_them(program, tmp_path, at_work, interrupt):

@@ -113,6 +113,7 @@ def train_until_killed(recipe, folder, step):
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "folder"), [(3, None), (6, "cache"), (9, "cache"), (13, None)])
 def test_a_training_that_is_killed_within_a_phase_goes_on_as_if_it_had_not_been(
     write_recipe, seen, tmp_path, step, folder

@@ -15,26 +15,6 @@ SHIPPED = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TREES]
 
 
-SELDOM = {
-    "tiny-bs-roformer",
-    "tiny-htdemucs",
-    "tiny-mdx23c",
-    "tiny-mel-roformer",
-    "tiny-scnet",
-    "tiny-spectrogram-net-lstm",
-    "tiny-spectrogram-net-vae",
-    "tiny-slicq",
-    "tiny-sudormrf-attentive",
-    "tiny-sudormrf-causal",
-    "tiny-sudormrf-groupcomm",
-    "tiny-sudormrf-original",
-    "tiny-tdc",
-    "tiny-tdc-rnn",
-    "tiny-tfc",
-    "tiny-tfc-tdf-slicq",
-}
-"""Variants of networks of which another one is in every run."""
-
 LARGE = {
     "bs-roformer-musdb18hq",
     "mdx23c-musdb18hq",
@@ -131,9 +111,8 @@ def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
         assert mixer.draw(0).references.shape[:2] == batch.references.shape[1:3]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SELDOM else name for name in TINY]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
 def test_a_tiny_recipe_learns_its_first_batch_by_heart(name):
     recipe = read_recipe(name)
     mixer = _brief(recipe.build(recipe.data.train, Mixer), seconds=0.25)

@@ -127,6 +127,7 @@ def exit_code_of(recipe, folder: Path, **options) -> int:
 
 # In the first epoch before and after a checkpoint, at the last step of an epoch, at the first one of the next
 # (a checkpoint is written before it), in the last epoch; and twice.
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [(1,), (4,), (6,), (7,), (16,), (5, 6)])
 def test_a_run_that_was_killed_goes_on_to_the_same_end(recipe_that_dies, whole, tmp_path, calls):
     killed = tmp_path / "killed"
@@ -141,13 +142,14 @@ def test_a_run_that_was_killed_goes_on_to_the_same_end(recipe_that_dies, whole, 
     assert_same_run(whole, killed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trainer",
     [
         {"max_epochs": 3, "val_check_interval": 0.5},
-        pytest.param({"max_epochs": 3, "accumulate_grad_batches": 2}, marks=pytest.mark.slow),
-        pytest.param({"max_epochs": 4, "check_val_every_n_epoch": 2}, marks=pytest.mark.slow),
-        pytest.param({"max_steps": 14, "max_epochs": -1}, marks=pytest.mark.slow),
+        {"max_epochs": 3, "accumulate_grad_batches": 2},
+        {"max_epochs": 4, "check_val_every_n_epoch": 2},
+        {"max_steps": 14, "max_epochs": -1},
     ],
     ids=lambda trainer: " ".join(trainer),
 )
@@ -169,6 +171,7 @@ def test_a_finished_run_goes_on_for_more_epochs(recipe_that_dies, whole, tmp_pat
     assert len(yaml.safe_load((short / "environment.yaml").read_text())) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [7, 11, 12])
 def test_a_run_that_ended_within_an_epoch_goes_on_for_more_steps(recipe_that_dies, tmp_path, steps):
     whole, short = tmp_path / "whole", tmp_path / "short"

@@ -110,6 +110,7 @@ def test_training_goes_on_with_new_examples_in_each_epoch(run):
     assert len(set(losses)) == len(losses) == 12
 
 
+@pytest.mark.slow
 def test_training_does_not_depend_on_workers(run):
     alone, helped = (
         run(f"run{workers}", data={"workers": workers}, trainer={"max_epochs": 2}) for workers in (0, 2)

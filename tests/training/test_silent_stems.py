@@ -12,6 +12,8 @@ from soloist.cli.recipe_tests import show_tests
 from soloist.training import Recipe, train
 from stem_corpora import RATE, noises, write_track
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ["vocals", "bass"]
 
 

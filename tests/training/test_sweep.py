@@ -51,6 +51,7 @@ def test_a_grid_is_every_combination_and_its_best_a_recipe(briefly, tmp_path):
     assert sorted(find_runs([folder])) == sorted(trial.folder.name for trial in trials)
 
 
+@pytest.mark.slow
 def test_more_trials_go_on_with_what_is_there(briefly, tmp_path):
     folder = tmp_path / "sweep"
     section = {"method": "tpe", "values": {"optimizer.lr": {"low": "1e-4", "high": 0.1, "log": True}}}

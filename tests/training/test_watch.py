@@ -34,6 +34,8 @@ from soloist.training.watch.throughput import Timing
 from soloist.training.watch.validation_examples import Examples
 from soloist.transforms import STFT
 
+pytestmark = pytest.mark.slow
+
 RATE = 8000
 STEPS, EPOCHS = 6, 2
 LOG_EVERY = 3

@@ -41,6 +41,7 @@ def assert_equal(estimates, expected):
     assert (estimates - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("family", SOME)
 def test_an_engine_equals_pytorch(family, name):
