@@ -49,7 +49,7 @@ class LossyCoding(Augmentation):
         seed: int = 0,
     ) -> None:
         super().__init__(p=p, seed=seed)
-        if wrong := [codec for codec in codecs if codec not in _FORMATS] or not codecs:
+        if (wrong := [codec for codec in codecs if codec not in _FORMATS]) or not codecs:
             named = ", ".join(_FORMATS)
             raise UsageError(f"LossyCoding: codecs must be some of {named}, not {wrong or list(codecs)}")
         if not 16 <= bitrate[0] <= bitrate[1] <= 160:
