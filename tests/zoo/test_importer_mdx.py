@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import sys
 
 import pytest
 import torch
@@ -10,8 +12,12 @@ import yaml
 
 import soloist
 from reference_vectors import ReferenceVector, assert_near
-from soloist.errors import ModelError
-from soloist.zoo import import_checkpoint
+from soloist.errors import ExportError, ModelError, SoloistError
+from soloist.inference.graphs.formats import to_onnx
+from soloist.networks import RecurrentNetwork
+from soloist.separators import SpectralSeparator
+from soloist.transforms import STFT
+from soloist.zoo import card_of, import_checkpoint
 from soloist.zoo.onnx_graph import read_onnx
 
 
@@ -109,3 +115,56 @@ def test_a_graph_estimates_what_onnx_runtime_does(shared, tmp_path, name):
     spectrogram = torch.nn.functional.pad(vector["input"], (0, 0, 0, network.num_bins - bins))
     with torch.no_grad():
         assert_near(network(spectrogram)[:, :, :bins], vector["output_onnx"], 1e-5)
+
+
+def write_graph(path, free, **facts):
+    """Export a network that is no MDX-Net, for any batch and length or for one; return its separator."""
+    network = RecurrentNetwork(4, 4, num_bins=81, hidden_size=6, layers=1, normalization="none")
+    separator = SpectralSeparator(
+        STFT(160, 64), network, sources=["lead"], sample_rate=44100, plane_order="channels", chunk_frames=24
+    ).eval()
+    to_onnx(separator, path, free=free)
+    write_facts(path, **facts)
+    return separator
+
+
+def write_facts(path, **facts):
+    facts = {"n_fft": 160, "hop_length": 64, "muted": 0, "stem": "Lead", **facts}
+    path.with_suffix(".yaml").write_text(yaml.safe_dump(facts))
+
+
+@pytest.mark.slow
+def test_any_graph_on_spectrograms_is_run_by_onnx_runtime(tmp_path):
+    original = write_graph(tmp_path / "lead.onnx", (), gain=2)
+    separator = soloist.load(import_checkpoint(tmp_path / "lead.onnx", tmp_path / "model"))
+    assert separator.sources == ("lead",)
+    assert card_of(tmp_path / "model").parameters > 1000
+    mixture = torch.randn(2, 2, separator.chunk_length)
+    with torch.no_grad():
+        # The graph has a fixed batch of one, and 24 frames.
+        assert_near(separator(mixture), 2 * original(mixture), 1e-5)
+        short = mixture[..., :50]
+        assert_near(copy.deepcopy(separator)(short), separator(short), 1e-6)
+        longer = separator(torch.cat([mixture, mixture], dim=-1))
+    assert longer.shape == (2, 1, 2, 2 * separator.chunk_length)
+    stems = soloist.separate(mixture[0].repeat(1, 3), 44100, model=tmp_path / "model")
+    assert stems["lead"].shape == (2, 3 * separator.chunk_length)
+    with pytest.raises(ExportError, match="is an ONNX file already"):
+        to_onnx(separator, tmp_path / "again.onnx")
+
+
+@pytest.mark.slow
+def test_a_graph_of_any_length_and_what_it_needs(tmp_path, monkeypatch):
+    original = write_graph(tmp_path / "lead.onnx", ("batch", "length"))
+    separator = soloist.load(import_checkpoint(tmp_path / "lead.onnx", tmp_path / "whole"))
+    mixture = torch.randn(2, 2, 5003)
+    with torch.no_grad():
+        assert_near(separator(mixture), original(mixture), 1e-5)
+    write_facts(tmp_path / "lead.onnx", n_fft=100)
+    assert "num_input_bins 81" in refusal(tmp_path / "lead.onnx")
+    write_facts(tmp_path / "lead.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    needed = r"package onnxruntime is needed .* 'soloist\[onnxruntime\]'"
+    for call in (lambda: soloist.load(tmp_path / "whole"), lambda: import_checkpoint(tmp_path / "lead.onnx")):
+        with pytest.raises(SoloistError, match=needed):
+            call()

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from soloist.inference.graphs.capture import quiet
-from soloist.resources import import_extra
+from soloist.resources import OnnxSession, import_extra
 
 Arrays = Sequence[NDArray[np.float32]]
 Run = Callable[[Arrays], Arrays]
@@ -24,18 +24,7 @@ def open_onnx(path: Path) -> Run:
     Raises:
         UsageError: ONNX Runtime is not installed.
     """
-    runtime = import_extra("onnxruntime", "export")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [port.name for port in session.get_inputs()]
-
-    def run(arrays: Arrays) -> Arrays:
-        outputs: Arrays = session.run(None, dict(zip(names, arrays, strict=True)))
-        return outputs
-
-    return run
+    return OnnxSession(path.read_bytes(), torch.get_num_threads(), "export")
 
 
 def open_openvino(path: Path) -> Run:

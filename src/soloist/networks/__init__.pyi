@@ -1,3 +1,4 @@
+from .bandit import Bandit as Bandit
 from .complex_unet import ComplexLevel as ComplexLevel
 from .complex_unet import ComplexUNet as ComplexUNet
 from .conv_tasnet import ConvTasNet as ConvTasNet
@@ -27,6 +28,7 @@ from .layers.contracts import WaveformNetwork as WaveformNetwork
 from .layers.mel import MelProjection as MelProjection
 from .layers.normalization import CumulativeNorm as CumulativeNorm
 from .layers.normalization import GlobalNorm as GlobalNorm
+from .onnx_network import OnnxNetwork as OnnxNetwork
 from .open_unmix import CrossNetOpenUnmix as CrossNetOpenUnmix
 from .open_unmix import OpenUnmix as OpenUnmix
 from .recurrent_network import RecurrentNetwork as RecurrentNetwork

@@ -11,6 +11,7 @@ from .memory import peak_memory as peak_memory
 from .memory import resident_memory as resident_memory
 from .memory import return_memory_at_once as return_memory_at_once
 from .memory import within_memory as within_memory
+from .onnx_sessions import OnnxSession as OnnxSession
 from .optuna_study import make_sampler as make_sampler
 from .optuna_study import open_study as open_study
 from .processes import Processes as Processes

@@ -18,7 +18,7 @@ from soloist.zoo.protocol_buffers import Fields, numbers, parts, read_message, t
 SUFFIX = ".onnx"
 
 _TAIL = 10_000 * 1024
-_TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}
+_TYPES = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
 _EXTERNAL = 1
 
 
@@ -28,8 +28,8 @@ def read_onnx(path: Path) -> dict[str, Any]:
     Returns:
         `state_dict` with the weights by their names, and `onnx` with plain facts: `nodes`, each a mapping of
         `op`, `inputs`, `outputs` and whole-numbered `attributes`; `input`, the shape of the first input, in
-        which 0 stands for a free axis; and `tail_hash`, the MD5 of the last 10,240,000 bytes, by which
-        Ultimate Vocal Remover knows its models.
+        which 0 stands for a free axis; `tail_hash`, the MD5 of the last 10,240,000 bytes, by which Ultimate
+        Vocal Remover knows its models; and `path`, that of the file.
 
     Raises:
         ModelError: The file cannot be read, is no ONNX file, or keeps its weights in other files.
@@ -45,6 +45,7 @@ def read_onnx(path: Path) -> dict[str, Any]:
             "nodes": [_node(each) for each in parts(graph, 1)],
             "input": _input_shape(graph, weights),
             "tail_hash": hashlib.md5(data[-_TAIL:], usedforsecurity=False).hexdigest(),
+            "path": str(path),
         }
     except (OSError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise ModelError(f"{path} is damaged, or not an ONNX file: {one_line(error)}") from error

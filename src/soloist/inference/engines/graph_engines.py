@@ -18,7 +18,7 @@ from soloist.errors import ExportError, SoloistError, UsageError, one_line
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.graph_cache import cached_graph, fingerprint, is_cached
 from soloist.inference.graphs.formats import to_onnx, write_onnx
-from soloist.resources import import_extra
+from soloist.resources import OnnxSession, import_extra
 from soloist.separators import Finish, Following, Note, Separator
 
 Arrays = Sequence[NDArray[np.float32]]
@@ -177,7 +177,7 @@ class OnnxRuntimeEngine(GraphEngine):
     name = "onnxruntime"
 
     def __init__(self, separator: Separator, threads: int | None = None) -> None:
-        self._runtime: Any = import_extra("onnxruntime", "onnxruntime")
+        import_extra("onnxruntime", "onnxruntime")
         super().__init__(separator, threads)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
@@ -186,18 +186,4 @@ class OnnxRuntimeEngine(GraphEngine):
         Raises:
             RuntimeError: ONNX Runtime does not support the graph.
         """
-        options = self._runtime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.log_severity_level = 3
-        # Spinning threads would take the processor from PyTorch's, which compute everything around the graph.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            session = self._runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # The common base class of ONNX Runtime's errors.
-            raise RuntimeError(str(error)) from error
-        names = [port.name for port in session.get_inputs()]
-
-        def run(arrays: Arrays) -> Any:
-            return session.run(None, dict(zip(names, arrays, strict=True)))
-
-        return run
+        return OnnxSession(graph, self.threads)

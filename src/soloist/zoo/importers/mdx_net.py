@@ -1,15 +1,21 @@
-"""MDX-Net: ONNX files of KUIELab and Ultimate Vocal Remover, and Lightning checkpoints of their training."""
+"""MDX-Net: ONNX files of KUIELab and Ultimate Vocal Remover, and Lightning checkpoints of their training.
+
+A graph with other layers than those of MDX-Net is run by ONNX Runtime.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from soloist.config import configuration_of, read_yaml
 from soloist.errors import ModelError
-from soloist.networks import ConvTDFNet
+from soloist.networks import ConvTDFNet, OnnxNetwork
 from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
 from soloist.zoo.importers.importer import (
@@ -33,6 +39,9 @@ CARD = {
 HOP = 1024
 """Hop of all published models, samples."""
 
+_FRAMES = 256
+"""Frames of a chunk, where the file does not say."""
+
 _MUTED = 3
 """Lowest bins that Ultimate Vocal Remover sets to zero."""
 
@@ -44,27 +53,75 @@ class MDXNetImporter(Importer):
         """Build the separator of an ONNX file, or of a checkpoint of the training.
 
         Raises:
-            ModelError: The graph is not that of an MDX-Net, or its facts are not known.
+            ModelError: The graph does not estimate spectrograms of stereo, its facts are not known, or it
+                needs ONNX Runtime, which is not installed.
         """
         metadata = checkpoint.metadata if isinstance(checkpoint.metadata, Mapping) else {}
         graph = metadata.get("onnx")
         if isinstance(graph, Mapping):
-            layout = read_graph(graph, checkpoint.state)
+            _check_input(graph["input"])
             facts = _facts(checkpoint.options, str(graph["tail_hash"]))
-            frames = int(graph["input"][3]) or 256
+            try:
+                layout = read_graph(graph, checkpoint.state)
+            except ModelError:
+                return _run_by_onnx_runtime(graph, checkpoint.state, facts)
+            frames = int(graph["input"][3]) or _FRAMES
         elif {"ds.0.0.weight", "us.0.0.weight", "final_conv.0.weight"} <= checkpoint.state.keys():
             hyper = metadata.get("hyper_parameters")
             stored = hyper if isinstance(hyper, Mapping) else {}
             layout = read_state(checkpoint.state)
             facts = {"muted": 0, **_given(stored), **_given(checkpoint.options)}
             _require(facts)
-            frames = int(stored.get("dim_t", 256))
+            frames = int(stored.get("dim_t", _FRAMES))
         else:
             return None
         config = from_layout(layout, facts, frames)
         separator = make_separator(config, layout, float(facts.get("gain", 1.0)))
         title = f"{separator.sources[0].capitalize()}, by a U-Net on spectrograms"
         return ImportedModel(separator, config, {**CARD, "title": title})
+
+
+def _check_input(shape: Sequence[int]) -> None:
+    """Refuse graphs on other things than spectrograms of stereo.
+
+    Raises:
+        ModelError: The axes are others.
+    """
+    if len(shape) != 4 or shape[1] != 4 or shape[2] < 1 or shape[0] > 1:
+        raise ModelError(
+            f"the input of this ONNX file is {list(shape)}, not (batch, 4, bins, frames): only graphs on "
+            "spectrograms of stereo, with real and imaginary parts as planes, are supported"
+        )
+
+
+def _run_by_onnx_runtime(
+    graph: Mapping[str, Any], weights: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> ImportedModel:
+    """Build the separator of a graph that ONNX Runtime runs, and run it once.
+
+    Raises:
+        ModelError: ONNX Runtime is not installed or does not support the graph, or its output has another
+            size.
+    """
+    content = Path(graph["path"]).read_bytes()
+    _, _, bins, frames = map(int, graph["input"])
+    network = configuration_of(
+        OnnxNetwork,
+        size=len(content),
+        num_bins=int(facts["n_fft"]) // 2 + 1,
+        num_input_bins=bins,
+        num_muted_bins=facts.get("muted", _MUTED),
+        frames=frames or None,
+        gain=float(facts.get("gain", 1.0)),
+    )
+    config = _separator(network, facts, frames or _FRAMES)
+    separator = build_spectral(config, "this ONNX file")
+    separator.network.get_buffer("file").copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+    separator(torch.zeros(1, 2, separator.chunk_length))
+    title = f"{separator.sources[0].capitalize()}, by a network in an ONNX file"
+    parameters = sum(value.numel() for value in weights.values() if value.is_floating_point())
+    card = {"system": "ONNX", "title": title, "licence": CARD["licence"], "parameters": parameters}
+    return ImportedModel(separator, config, card)
 
 
 def make_separator(config: Mapping[str, Any], layout: NetworkLayout, gain: float) -> SpectralSeparator:
@@ -87,16 +144,21 @@ def from_layout(layout: NetworkLayout, facts: Mapping[str, Any], frames: int) ->
         facts: `n_fft`, and optionally `hop_length`, `stem` and the lowest bins that are `muted`.
         frames: Frames of a chunk.
     """
-    n_fft = int(facts["n_fft"])
+    network = configuration_of(
+        ConvTDFNet,
+        num_bins=int(facts["n_fft"]) // 2 + 1,
+        num_muted_bins=facts.get("muted", _MUTED),
+        **layout.sizes,
+    )
+    return _separator(network, facts, frames)
+
+
+def _separator(network: Mapping[str, Any], facts: Mapping[str, Any], frames: int) -> dict[str, Any]:
+    n_fft, hop_length = int(facts["n_fft"]), int(facts.get("hop_length", HOP))
     return configuration_of(
         SpectralSeparator,
-        transform=configuration_of(STFT, n_fft=n_fft, hop_length=int(facts.get("hop_length", HOP))),
-        network=configuration_of(
-            ConvTDFNet,
-            num_bins=n_fft // 2 + 1,
-            num_muted_bins=facts.get("muted", _MUTED),
-            **layout.sizes,
-        ),
+        transform=configuration_of(STFT, n_fft=n_fft, hop_length=hop_length),
+        network=network,
         sources=[str(facts.get("stem", "vocals"))],
         sample_rate=44100,
         plane_order="channels",

@@ -67,10 +67,14 @@ def read_graph(graph: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Netwo
         ModelError: The graph is not that of an MDX-Net.
     """
     shape = graph["input"]
-    if len(shape) != 4 or shape[1] != 4 or shape[2] < 1:
-        raise ModelError(f"this ONNX file is no {SYSTEM}: its input is {shape}, not (batch, 4, bins, frames)")
+    if [_axes(node) for node in graph["nodes"] if node["op"] == "Transpose"] != [[0, 1, 3, 2]] * 2:
+        raise ModelError(f"this ONNX file is no {SYSTEM}: its features are not turned after the first layer")
     layout = _assemble(_layers(graph["nodes"], weights))
     return NetworkLayout({**layout.sizes, "num_input_bins": shape[2]}, layout.weights)
+
+
+def _axes(node: Mapping[str, Any]) -> Any:
+    return node["attributes"].get("perm")
 
 
 _IGNORED = {"Constant", "Reshape", "Shape", "Identity", "Transpose"}
