@@ -31,6 +31,7 @@ TASKS = {
     "drums": "drums into pieces",
     "dereverb": "sounds from reverb",
     "crowd": "songs from the crowd",
+    "film": "films into speech, music and effects",
     "talkers": "talkers from one another",
     "denoise": "sounds from noise",
     "sounds": "any sounds, by rules",

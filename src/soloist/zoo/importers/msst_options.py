@@ -17,12 +17,11 @@ from soloist.errors import ConfigError, ModelError, one_line
 from soloist.separators import Cutting
 from soloist.zoo.published_files import SETTINGS
 
-_SECTIONS = ("audio", "model", "training")
-"""Sections of the settings of every network."""
+_SECTIONS = ("audio", "training")
+_NETWORK_SECTIONS = ("model", "kwargs")
+"""Sections of the settings of every network, of which it has one of the latter."""
 
 _FOREIGN = {
-    ("model", "band_specs"): "Bandit",
-    ("kwargs", "band_type"): "Bandit v2",
     ("model", "num_repeat_mask"): "a band-split network with Mamba layers",
     ("model", "time_conformer_depth"): "a band-split network with conformers",
 }
@@ -75,7 +74,7 @@ def find_settings(checkpoint: Path) -> Path | None:
             options = read_options(path)
         except ConfigError:
             continue
-        if options.keys() >= set(_SECTIONS):
+        if options.keys() >= set(_SECTIONS) and options.keys() & set(_NETWORK_SECTIONS):
             found.append(path)
     return found[0] if len(found) == 1 else None
 
