@@ -147,6 +147,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "htdemucs-musdb18hq": write_musdb18hq,
     "xumx-musdb18hq": write_musdb18hq,
     "mdx23c-musdb18hq": write_musdb18hq,
+    "mdxnet-musdb18hq": write_musdb18hq,
     "scnet-musdb18hq": write_musdb18hq,
     "bs-roformer-musdb18hq": write_musdb18hq,
     "mel-roformer-musdb18hq": write_musdb18hq,

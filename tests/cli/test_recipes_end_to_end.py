@@ -22,7 +22,9 @@ BRIEF = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tiny-mdx23c", "tiny-scnet", "tiny-bs-roformer", "tiny-mel-roformer"])
+@pytest.mark.parametrize(
+    "name", ["tiny-mdxnet", "tiny-mdx23c", "tiny-scnet", "tiny-bs-roformer", "tiny-mel-roformer"]
+)
 def test_a_recipe_trains_separates_and_exports(soloist, tmp_path, name):
     values = [part for pair in BRIEF.items() for part in map(str, pair)]
     result = soloist("train", name, *values, "-q", "-o", tmp_path / "run")

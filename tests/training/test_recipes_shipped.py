@@ -18,6 +18,7 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 LARGE = {
     "bs-roformer-musdb18hq",
     "mdx23c-musdb18hq",
+    "mdxnet-musdb18hq",
     "mel-roformer-musdb18hq",
     "chimera-wsj0-2mix",
     "htdemucs-musdb18hq",
