@@ -218,3 +218,15 @@ def test_an_engine_that_is_not_there(soloist, engines):
     result = soloist("profile", MODEL, "--engines", engines)
     assert result.code == 2
     assert "torch" in result.err
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_a_row_like_a_model(soloist, tmp_path):
+    result = soloist(
+        "profile", "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs", "tiny-tfc-tdf-songs", *QUICK, "--csv", "costs.csv"
+    )
+    assert result.code == 0, result.err
+    ensemble, alone = read_csv(Path("costs.csv"))
+    assert ensemble["model"] == "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs"
+    assert int(ensemble["parameters"]) == 2 * int(alone["parameters"])
+    assert float(ensemble["forward_median"]) > 0

@@ -98,6 +98,12 @@ def test_each_engine_separates_as_pytorch_does(soloist, recording, model, tmp_pa
     assert np.abs(stems[engine] - stems["torch"]).max() <= 1e-4 * np.abs(stems["torch"]).max()
 
 
+def test_an_ensemble_is_tuned_model_by_model(soloist):
+    result = soloist("tune", "hpss,two-stage-hpss,hpss")
+    assert result.code == 1
+    assert [line.split()[1] for line in result.err.splitlines()] == ["hpss", "two-stage-hpss"]
+
+
 def test_what_has_no_network_is_not_tuned(soloist):
     result = soloist("tune", "hpss")
     assert result.code == 2

@@ -12,7 +12,7 @@ from families import make_family
 from soloist.errors import UsageError
 from soloist.inference import Calibration, Trial, calibration_path, load_calibration, save_calibration
 from soloist.inference.engine_selection import EngineSelection
-from soloist.separators import HPSS
+from soloist.separators import HPSS, Ensemble
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +73,15 @@ def test_what_was_asked_for_is_taken_whatever_was_measured():
     calibrate(separator, trial("openvino", 0.5))
     assert select(separator, name="onnxruntime").engine.name == "onnxruntime"
     assert select(separator, name="torch").engine.name == "torch"
+
+
+def test_each_part_of_an_ensemble_has_the_engine_that_it_would_have_alone():
+    parts = [make_family("unet-tdc"), make_family("unet-tfc")]
+    calibrate(parts[1], trial("openvino", 0.5))
+    engine = select(Ensemble(parts)).engine
+    assert [engine.part(place).name for place in (0, 1)] == ["torch", "openvino"]
+    assert engine.name == "torch, openvino"
+    assert select(Ensemble(parts), name="torch").engine.name == "torch"
 
 
 def test_separators_without_a_network_have_no_choice():

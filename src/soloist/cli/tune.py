@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
-from soloist.cli.names import check_model
+from soloist.cli.names import check_model, complete_model
 from soloist.cli.options import QuietOption
 from soloist.errors import SoloistError
 
@@ -24,7 +24,10 @@ def tune(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODEL...", help="Models by name (see: soloist models), or folders.", show_default=False
+            metavar="MODEL...",
+            help="Models by name (see: soloist models), or folders.",
+            autocompletion=complete_model,
+            show_default=False,
         ),
     ],
     threads: Annotated[int | None, typer.Option(help="Most processor threads; default: all.", min=1)] = None,
@@ -33,12 +36,14 @@ def tune(
 ) -> None:
     """Measure the installed engines with a model, once for each machine.
 
-    `soloist separate` then takes the fastest one that estimates the same as PyTorch.
+    `soloist separate` then takes the fastest one that estimates the same as PyTorch. Of an ensemble or a
+    chain each model is measured, and separates with the engine that it would have alone.
 
     `soloist tune tiny-tfc-tdf-songs`
     """
     if len(models) == 1:
         check_model(models[0])
+    models = _single_models(models)
     with loading(quiet=quiet):
         from soloist.inference import tune as tune_model
     failed = []
@@ -56,6 +61,16 @@ def tune(
         _show(model, calibration)
     if failed:
         raise typer.Exit(1)
+
+
+def _single_models(models: list[str]) -> list[str]:
+    """Models by themselves, in place of the ensembles and chains that they are in; each once."""
+    from soloist.zoo.composition_files import find_composition
+
+    found = [(model, find_composition(model)) for model in models]
+    return list(
+        dict.fromkeys(leaf for model, whole in found for leaf in (whole.leaves if whole else [model]))
+    )
 
 
 def _tell(bar: Progress, task: TaskID, model: str, engine: str) -> None:

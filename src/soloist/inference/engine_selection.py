@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from soloist.inference.calibration import Calibration, Trial, calibration_path, read_calibration
-from soloist.inference.engines import Engine, find_device, installed_engines, make_engine
-from soloist.separators import Separator
+from soloist.inference.engines import (
+    CompositeEngine,
+    Engine,
+    find_device,
+    installed_engines,
+    make_engine,
+)
+from soloist.separators import CompositeSeparator, Separator
 
 AUTO = "auto"
 
@@ -54,7 +61,8 @@ class EngineSelection:
     """The engines of a separator, made at first use, and safe from threads.
 
     "auto" takes the calibrated engine that is expected to finish first, among those that estimate the same as
-    PyTorch. On a GPU, without a network and without a calibration (`soloist tune`) it takes PyTorch.
+    PyTorch. On a GPU, without a network and without a calibration (`soloist tune`) it takes PyTorch. Each
+    part of an ensemble or a chain gets the engine that it would have alone, for the first recording.
 
     Args:
         separator: The separator.
@@ -85,11 +93,23 @@ class EngineSelection:
     def _select(self, chunks: int) -> SelectedEngine:
         if self._requested is not None:
             return self._uncalibrated(self._engine(self._requested))
+        if isinstance(self._separator, CompositeSeparator):
+            return SelectedEngine(self._composite_engine(self._separator, chunks))
         known, running = self._calibration(), [name for name, _ in self._engines]
         best = known.best(chunks, _threads.chosen(), running) if known else None
         if best is None or best.engine not in installed_engines():
             return self._uncalibrated(self._engine("torch"))
         return SelectedEngine(self._engine(best.engine, best.threads), best.batch_size, best)
+
+    def _composite_engine(self, separator: CompositeSeparator, chunks: int) -> Engine:
+        key = (AUTO, None)
+        if key not in self._engines:
+            make = partial(self._engine_of_part, chunks)
+            self._engines[key] = CompositeEngine(separator, make, "torch", find_device(self._device))
+        return self._engines[key]
+
+    def _engine_of_part(self, chunks: int, part: Separator) -> Engine:
+        return EngineSelection(part, AUTO, self._device).select(chunks).engine
 
     def _calibration(self) -> Calibration | None:
         # Read each time: a model may stay in memory while the user tunes it.

@@ -17,26 +17,34 @@ class CompositeEngine:
     Args:
         separator: The separator.
         make: Makes the engine of a part; at once for all parts whose weights are in memory.
+        name: Name of the engine, before those of the parts are made.
+        device: Device of the computation.
 
     Attributes:
-        name: Name of the engine of the parts.
         device: Device of the computation.
     """
 
     def __init__(
         self, separator: CompositeSeparator, make: Callable[[Separator], Engine], name: str, device: str
     ) -> None:
-        self.name, self.device = name, device
+        self._name, self.device = name, device
         self._separator, self._make = separator, make
         self._engines: dict[int, Engine] = {}
+        self._made: dict[int, str] = {}
         for place in range(len(separator.parts)):
             if place not in separator.stored:
                 self.part(place)
+
+    @property
+    def name(self) -> str:
+        """Names of the engines of the parts."""
+        return ", ".join(dict.fromkeys(self._made.values())) or self._name
 
     def part(self, place: int) -> Engine:
         """The engine of a part; see `release`."""
         if place not in self._engines:
             self._engines[place] = self._make(self._separator.load_part(place))
+            self._made[place] = self._engines[place].name
         return self._engines[place]
 
     def release(self, place: int) -> None:
