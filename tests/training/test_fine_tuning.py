@@ -122,6 +122,28 @@ def test_another_rate_another_network_and_another_order_are_refused(saved):
         begin_from(build_separator(unet("bass", "vocals"), "a test"), folder)
 
 
+def test_a_bag_is_gone_on_from_by_one_of_its_models(saved, tmp_path):
+    config = unet("vocals", "drums")
+    bag = "soloist.separators.CombinedSeparator"
+    folder, model = saved({"class_path": bag, "init_args": {"members": [config]}})
+    separator = build_separator(config, "a test")
+    begin_from(separator, folder)
+    mixture = torch.randn(1, 1, RATE // 2)
+    torch.testing.assert_close(separator(mixture), model(mixture))
+
+    several = {"class_path": bag, "init_args": {"members": [config] * 2, "weights": [[1, 0], [1, 1]]}}
+    files = [{"filename": f"{name}.th", "url": f"https://example.org/{name}.th"} for name in ("one", "two")]
+    folder = save_model(build_separator(several, "a test"), several, {"files": files}, tmp_path / "bag")
+    told = (
+        r"bag is a bag of 2 models \(one for vocals; two\): import one, "
+        r"soloist models import https://example.org/one.th, and go on from that"
+    )
+    with pytest.raises(ConfigError, match=told):
+        begin_from(separator, str(folder))
+    with pytest.raises(ConfigError, match=f"is several models: go on from one of them, {folder} or"):
+        begin_from(separator, f"average:{folder},{tmp_path / 'model'}")
+
+
 @pytest.fixture
 def humming(write_recipe, tmp_path):
     """A run of one epoch, and a recipe that goes on from it with changes."""

@@ -14,10 +14,11 @@ from soloist.errors import ConfigError, UsageError
 from soloist.files import some
 from soloist.networks.layers.frames import FrameConv
 from soloist.resources import import_extra
-from soloist.separators import Separator
+from soloist.separators import CombinedSeparator, Separator
+from soloist.training.recipe.own_recipe import only_member
 from soloist.training.recipe.sections import Lora
 from soloist.transforms import LearnedFilterbank
-from soloist.zoo import load
+from soloist.zoo import config_of, load
 
 _ADAPTABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, FrameConv)
 """Layers that can have adapters; not other subclasses, which compute in ways of their own."""
@@ -64,9 +65,12 @@ def begin_from(separator: Separator, model: str) -> Beginning:
     Raises:
         ModelError: There is no such model, or it is not on disk.
         UsageError: The model has another sample rate.
-        ConfigError: No weight of the model fits.
+        ConfigError: No weight of the model fits, or it is a bag of several models.
     """
     source = load(model)
+    if isinstance(source, CombinedSeparator):
+        only_member(model, config_of(model))
+        source = source.parts[0]
     if source.sample_rate != separator.sample_rate:
         raise UsageError(
             f"{model} is a model for {source.sample_rate} Hz, and the recipe's separator is for "

@@ -15,8 +15,11 @@ from soloist.config import Config, class_path_of, find_class, read_yaml
 from soloist.datasets import FolderSurvey, survey_folder
 from soloist.errors import ConfigError, UsageError
 from soloist.files import write_whole
+from soloist.separators import CombinedSeparator
 from soloist.training.recipe.recipe import PlainDumper, find_recipe
 from soloist.training.recipe.template import recipe_of_family
+from soloist.zoo import card_of
+from soloist.zoo.composition_files import find_composition
 from soloist.zoo.published_files import check_name
 
 _WINDOW = 0.05
@@ -134,6 +137,7 @@ def _of_family(survey: FolderSurvey, family: str | None) -> Config:
 
 def _of_model(survey: FolderSurvey, name: str, config: Config) -> Config:
     """Separator of a model, with the folder's stems where it has not all of the model's."""
+    config = only_member(name, config)
     own = config.get("init_args", {}).get("sources")
     rate = config.get("init_args", {}).get("sample_rate")
     if own is None or rate is None:
@@ -141,6 +145,41 @@ def _of_model(survey: FolderSurvey, name: str, config: Config) -> Config:
     if not survey.sources or set(own) <= set(survey.sources) | _unions(survey.sources):
         return config
     return adapt(config, survey.sources, rate, config["init_args"].get("channels", survey.channels))
+
+
+def only_member(name: str | Path, config: Config) -> Config:
+    """Configuration of the one model of a bag; that of any other model as it is.
+
+    Args:
+        name: Name or folder of the model.
+        config: `class_path` and `init_args`.
+
+    Raises:
+        ConfigError: The bag has several models; the message says how to go on from one of them.
+    """
+    if not issubclass(find_class(config["class_path"], str(name)), CombinedSeparator):
+        return config
+    members = config["init_args"]["members"]
+    if len(members) > 1:
+        raise ConfigError(_several_models(name, len(members), config["init_args"]))
+    member: Config = members[0]
+    return member
+
+
+def _several_models(name: str | Path, count: int, arguments: Config) -> str:
+    if (composition := find_composition(name)) is not None:
+        return f"{name} is several models: go on from one of them, {' or '.join(composition.leaves)}"
+    card = card_of(name)
+    files, rows = card.weights, arguments.get("weights") or [[1.0] * len(card.sources)] * count
+    told = f"{name} is a bag of {count} models"
+    if len(files) != count:
+        return f"{told}: import one of their files (soloist models import FILE), and go on from that"
+    names = [Path(file.filename).stem for file in files]
+    for place, row in enumerate(rows):
+        weighted = [source for source, weight in zip(card.sources, row, strict=True) if weight]
+        names[place] += f" for {', '.join(weighted)}" if len(weighted) < len(card.sources) else ""
+    place = next((each.url for each in files[0].places if each.url), files[0].filename)
+    return f"{told} ({'; '.join(names)}): import one, soloist models import {place}, and go on from that"
 
 
 def _unions(stems: Sequence[str]) -> set[str]:
