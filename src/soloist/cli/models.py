@@ -21,16 +21,20 @@ from soloist.cli.console import (
     wrapped,
 )
 from soloist.cli.help_pages import Command, Commands
-from soloist.cli.names import check_known
+from soloist.cli.names import check_known, check_model, complete_model
 from soloist.cli.options import JsonOption, keep_inputs
 from soloist.files import is_url
 
 if TYPE_CHECKING:
     from soloist.zoo import Card, DefaultModel
 
-app = typer.Typer(cls=Commands, help="List, show, download, import and remove models.", add_completion=False)
+app = typer.Typer(
+    cls=Commands, help="List, show, download, import, push and remove models.", add_completion=False
+)
 
-_Name = Annotated[str, typer.Argument(help="Name of a model.", show_default=False)]
+_Name = Annotated[
+    str, typer.Argument(help="Name of a model.", autocompletion=complete_model, show_default=False)
+]
 _HEADINGS = (
     *("name", "task", "system", "sources", "rate", "parameters", "size", "speed", "licence", "quality"),
     "on disk",
@@ -239,6 +243,25 @@ def _copy_folder(folder: Path, output: Path | None, name: str | None, *, overwri
         output = models_folder() / name
     keep_inputs("a file of the model", output.glob("*"), folder.glob("*"))
     print_names(copy_model(folder, output, name, overwrite=overwrite, half=half))
+
+
+@app.command("push", cls=Command)
+def push(
+    model: Annotated[str, typer.Argument(help="Name of a model, or its folder.", show_default=False)],
+    repository: Annotated[str, typer.Argument(metavar="USER/MODEL", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Let nobody else see a new repository.")] = False,
+) -> None:
+    """Put a model folder on Hugging Face, with a README made of its card.
+
+    Log in before: `hf auth login`. Everybody then takes it as `-m hf://USER/MODEL`.
+    """
+    check_model(model)
+    with loading():
+        from soloist.zoo import find
+        from soloist.zoo.hub import push_folder
+        from soloist.zoo.model_paths import as_folder
+    folder = as_folder(model) or find(model).folder
+    typer.echo(push_folder(folder, repository, private=private))
 
 
 @app.command("path", cls=Command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from soloist.errors import ConfigError, ModelError
 from soloist.files import expand_home
+from soloist.zoo.published_files import HUGGING_FACE
 
 if TYPE_CHECKING:
     from soloist.zoo import Card
@@ -33,6 +34,30 @@ _PROGRAMS = (
 _SHOWN = 3
 
 
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models that begin with a text, for shells that complete words."""
+    from soloist.zoo import models
+
+    return [card.name for card in models() if card.name.startswith(incomplete)]
+
+
+def complete_subject(incomplete: str) -> list[str]:
+    """Names of models and of recipes that begin with a text."""
+    return [*complete_model(incomplete), *complete_recipe(incomplete)]
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """Names of recipes that begin with a text."""
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+def complete_chain(incomplete: str) -> list[str]:
+    """Names of chains that begin with a text."""
+    from soloist.zoo.composition_files import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
 def check_model(name: str) -> None:
     """Refuse a name that is neither a known model nor a file or folder; of an ensemble or a chain, each one.
 
@@ -49,7 +74,7 @@ def check_model(name: str) -> None:
             check_model(leaf)
         # Finds out whether the models go together, from their cards.
         assert composition.sources
-    elif not expand_home(name).exists():
+    elif not name.startswith(HUGGING_FACE) and not expand_home(name).exists():
         check_known(name)
 
 

@@ -38,7 +38,8 @@ def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> 
 
     Args:
         name_or_path: Name of a model, or folder of a model or of its training; or an ensemble or a chain:
-            names with commas between them, or a YAML file (see `docs/ensembles.md`).
+            names with commas between them, or a YAML file (see `docs/ensembles.md`); or `hf://user/model`, a
+            model folder on Hugging Face, which is downloaded the first time.
         trust: Run the code in the model folder, if any, without asking; see `soloist.config.imports`.
         **overrides: Arguments that replace those of the configuration (`sample_rate=8000`); only for a
             separator without weights, or whose weights serve any rate.

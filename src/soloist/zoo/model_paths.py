@@ -7,18 +7,21 @@ from pathlib import Path
 from soloist.errors import ModelError
 from soloist.files import TRAINED, expand_home
 from soloist.zoo.cards import CARD, Card, find, is_known
+from soloist.zoo.hub import hub_folder, is_address
 from soloist.zoo.published_files import is_name
 
 
 def as_folder(name_or_path: str | Path) -> Path | None:
-    """Return the model folder of a path; None for the name of a model.
+    """Return the model folder of a path or an address (`hf://user/model`); None for the name of a model.
 
     A known name wins over a folder of that name in the working folder, to which stems are often written. The
     folder of a training stands for the model in it.
 
     Raises:
-        ModelError: There is no such folder.
+        ModelError: There is no such folder, or it cannot be had from Hugging Face.
     """
+    if isinstance(name_or_path, str) and is_address(name_or_path):
+        return hub_folder(name_or_path)
     path = expand_home(name_or_path)
     if isinstance(name_or_path, str) and (
         is_known(name_or_path) or (is_name(name_or_path) and not path.exists())
