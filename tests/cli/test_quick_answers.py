@@ -123,3 +123,22 @@ def test_what_is_known_without_an_import_is_what_the_import_says():
     # `from` is a word of Python, so its attribute is `from_`.
     assert {field.name.rstrip("_") for field in fields(Recipe)} == set(RECIPE_KEYS)
     assert typing.get_args(Stage) == STAGES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("soloist separate -m htdemucs_", "htdemucs_6s htdemucs_ft"),
+        ("soloist separate --chain kar", "karaoke"),
+        ("soloist models show bandit-p", "bandit-plus"),
+        ("soloist train tiny-mdxn", "tiny-mdxnet"),
+    ],
+)
+def test_shells_complete_names(tmp_path, monkeypatch, line, names):
+    monkeypatch.setenv("_SOLOIST_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    _, out, imported = answer("", tmp_path)
+    assert out.split() == names.split()
+    assert imported == []

@@ -9,6 +9,7 @@ import typer
 from soloist import __version__
 from soloist.cli import (
     data,
+    doctor,
     evaluate,
     export,
     info,
@@ -55,6 +56,7 @@ app.command("runs", cls=Command, rich_help_panel=_TRAIN)(runs.runs)
 app.command("visualize", cls=Command, rich_help_panel=_LOOK, context_settings=OVERRIDES)(visualize.visualize)
 app.command("export", cls=Command, rich_help_panel=_SHIP)(export.export)
 app.command("tune", cls=Command, rich_help_panel=_SHIP)(tune.tune)
+app.command("doctor", cls=Command, rich_help_panel=_SHIP)(doctor.doctor)
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
 from soloist.cli.models import fetch
-from soloist.cli.names import check_subject
+from soloist.cli.names import check_subject, complete_subject
 from soloist.cli.options import HOW, DeviceOption, keep_inputs
 from soloist.errors import SoloistError, UsageError
 
@@ -32,6 +32,7 @@ def profile(
         typer.Argument(
             metavar="MODEL...",
             help="Models by name (see: soloist models), folders of models or runs, or recipes.",
+            autocompletion=complete_subject,
             show_default=False,
         ),
     ],

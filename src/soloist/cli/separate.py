@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from soloist.cli.console import loading
-from soloist.cli.names import check_model
+from soloist.cli.names import check_model, complete_chain, complete_model
 from soloist.cli.options import HOW, DeviceOption, EngineOption
 from soloist.cli.separate_values import (
     BitDepth,
@@ -45,6 +45,7 @@ def separate(
                 "Name (see: soloist models) or a model folder; an ensemble: A,B,C, median:A,B (or max, min) "
                 "or its YAML file; default: the best on disk, else a download."
             ),
+            autocompletion=complete_model,
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -53,6 +54,7 @@ def separate(
         typer.Option(
             help="Models one after the other: band, drums, karaoke, podcast, or a YAML file.",
             metavar="NAME|FILE",
+            autocompletion=complete_chain,
             rich_help_panel=_WHAT,
         ),
     ] = None,

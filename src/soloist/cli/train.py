@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, say, warn
-from soloist.cli.names import check_model, check_recipe
+from soloist.cli.names import check_model, check_recipe, complete_recipe
 from soloist.cli.options import (
     STAGES,
     QuietOption,
@@ -43,6 +43,7 @@ def train(
         typer.Argument(
             metavar="RECIPE [--KEY VALUE]...",
             help="A recipe's file, or the name of a shipped one; then values in place of the recipe's.",
+            autocompletion=complete_recipe,
             show_default=False,
         ),
     ] = None,
