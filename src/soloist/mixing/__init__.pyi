@@ -23,6 +23,7 @@ from .example import arguments_of as arguments_of
 from .excerpt_reader import SourceParts as SourceParts
 from .excerpt_reader import read_excerpt as read_excerpt
 from .mixup import MixUp as MixUp
+from .noise_mixer import NoiseMixer as NoiseMixer
 from .remix import BatchRemix as BatchRemix
 from .stem_mixer import StemMixer as StemMixer
 from .track_mixer import TrackMixer as TrackMixer
