@@ -11,6 +11,7 @@ from .augment.levels import Gain as Gain
 from .augment.levels import Polarity as Polarity
 from .augment.levels import StemDropout as StemDropout
 from .augment.levels import StereoWidth as StereoWidth
+from .augment.simulated_rooms import SimulatedRoom as SimulatedRoom
 from .augment.times import PitchTempo as PitchTempo
 from .augment.times import TimeShift as TimeShift
 from .clip_mixer import ClipMixer as ClipMixer
