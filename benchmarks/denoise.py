@@ -5,11 +5,11 @@ those of the file, which also holds figures of the original programs. Figures: i
 noisy mixture, dB.
 
     python benchmarks/denoise.py SHARED [--models ulunas dtln gtcrn gtcrn-stream] [--first 0] [--last 60]
-    python benchmarks/denoise.py SHARED --held-out [--models small-recurrent-denoise ulunas ...]
+    python benchmarks/denoise.py SHARED --held-out [--models small-crn-denoise ulunas ...]
     python benchmarks/denoise.py SHARED --band
 
 `--held-out` takes 150 other mixtures, of the 25 talkers and the fold of ESC-10 that the recipe
-small-recurrent-denoise holds out: each talker twice, with clips of all classes. A model is a name or a folder.
+small-crn-denoise holds out: each talker twice, with clips of all classes. A model is a name or a folder.
 
 `--band` measures the band above the models', once silent, once untouched, and once with the gain of the band
 below: the models hear the lower half of the speech's band only, and the upper half is scored. SHARED is the
@@ -38,7 +38,7 @@ from soloist.training import read_recipe
 from soloist.zoo import load
 
 RATE, SECONDS, SNRS = 16000, 8, (0, 5, 10)
-OWN = "small-recurrent-denoise"
+OWN = "small-crn-denoise"
 NAMES = {
     "ulunas": "ulunas_dns3",
     "dtln": "dtln_pytorch",

@@ -164,7 +164,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "tiny-dual-path": write_digits,
     "tiny-tasnet": write_digits,
     "small-sudormrf-speech": write_read_speech,
-    "small-recurrent-denoise": write_noisy_speech,
+    "small-crn-denoise": write_noisy_speech,
     "tiny-sudormrf-esc10": write_esc10,
     "tiny-tfc-tdf-songs": write_songs,
 }

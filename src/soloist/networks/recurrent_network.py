@@ -18,8 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.layers.carry import Carry
-from soloist.networks.layers.contracts import SpectralNetwork, State
+from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Activation, make_activation
 from soloist.networks.layers.mel import MelProjection
 from soloist.networks.layers.normalization import InputNorm, InputNormalization
@@ -97,28 +96,19 @@ class RecurrentNetwork(SpectralNetwork):
         Raises:
             UsageError: The number of bins differs from `num_bins`.
         """
-        return self.step(spectrogram)[0]
-
-    def step(self, frames: Tensor, state: State = ()) -> tuple[Tensor, State]:
-        """Map the next frames, of a network without look-ahead; see `Streaming`.
-
-        Raises:
-            UsageError: The number of bins differs from `num_bins`.
-        """
-        carry = Carry(state)
-        inputs, num_bins = frames.shape[1:3]
+        inputs, num_bins = spectrogram.shape[1:3]
         if num_bins != self.num_bins:
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {num_bins}")
-        x = self.normalization(frames)
+        x = self.normalization(spectrogram)
         x = x if self.mel is None else self.mel(x)
-        features = carry.recur(self.rnn, rearrange(x, "b c f t -> b t (c f)"))
+        features, _ = self.rnn(rearrange(x, "b c f t -> b t (c f)"))
         planes = rearrange(self.head(features), "b t (o f) -> b o f t", f=self.made)
         if self.mel is not None and self.mel_outputs:
             planes = self.mel.inverse(planes)
         if not isinstance(self.activation, nn.Softmax):
-            return self.activation(planes), carry.state
+            return self.activation(planes)
         masks = self.activation(rearrange(planes, "b (s c) f t -> b s c f t", c=inputs))
-        return rearrange(masks, "b s c f t -> b (s c) f t"), carry.state
+        return rearrange(masks, "b s c f t -> b (s c) f t")
 
 
 def _check(

@@ -18,7 +18,7 @@ CANDIDATES = ("htdemucs", "spleeter-4stems", "spleeter-2stems")
 SONGS = "stems"
 """Task of the models of songs."""
 
-FALLBACKS = {"denoise": "small-recurrent-denoise"}
+FALLBACKS = {"denoise": "small-crn-denoise"}
 """Model of Soloist's own for a task, where no better one is on disk or can be had."""
 
 _OTHERS = "-m NAME takes another, see: soloist models"
