@@ -5,7 +5,11 @@ those of the file, which also holds figures of the original programs. Figures: i
 noisy mixture, dB.
 
     python benchmarks/denoise.py SHARED [--models ulunas dtln gtcrn gtcrn-stream] [--first 0] [--last 60]
+    python benchmarks/denoise.py SHARED --held-out [--models small-crn-denoise ulunas ...]
     python benchmarks/denoise.py SHARED --band
+
+`--held-out` takes 150 other mixtures, of the 25 talkers and the fold of ESC-10 that the recipe
+small-crn-denoise holds out: each talker twice, with clips of all classes. A model is a name or a folder.
 
 `--band` measures the band above the models', once silent, once untouched, and once with the gain of the band
 below: the models hear the lower half of the speech's band only, and the upper half is scored. SHARED is the
@@ -16,7 +20,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +31,14 @@ from scipy.signal import butter, resample_poly, sosfiltfilt
 from torch import Tensor
 
 from soloist.audio import Audio, read_audio, resample_audio
+from soloist.datasets import Corpus
 from soloist.metrics import si_sdr
 from soloist.separators import Denoiser, Separator
+from soloist.training import read_recipe
 from soloist.zoo import load
 
 RATE, SECONDS, SNRS = 16000, 8, (0, 5, 10)
+OWN = "small-crn-denoise"
 NAMES = {
     "ulunas": "ulunas_dns3",
     "dtln": "dtln_pytorch",
@@ -66,6 +74,24 @@ def mixtures(shared: Path, rows: list[dict[str, Any]]) -> Iterator[tuple[dict[st
         )
 
 
+def held_out(shared: Path) -> Iterator[tuple[dict[str, Any], Audio, Audio]]:
+    """Mixture and reference of each talker that the recipe holds out, with noises that it holds out."""
+    recipe = read_recipe(OWN, [("data.root", str(shared / "data"))])
+    parts = recipe.resolve(recipe.data.train)["init_args"]
+    talkers, clips = (
+        recipe.build(part, Corpus).tracks("valid") for part in (parts["corpus"], parts["noises"][0])
+    )
+    classes: dict[str, list[Path]] = {}
+    for clip in clips:
+        classes.setdefault(clip.labels[0], []).append(clip.stems["category"].path)
+    for number, talker in enumerate(list(talkers) * 2):
+        speech, _ = talker.stems["speaker_name"].read(0.0, SECONDS)
+        alike = list(classes.values())[number % len(classes)]
+        noise = noise_at(alike[number // len(classes)], RATE)
+        for snr in SNRS:
+            yield {"snr_db": snr}, *mix(speech[0].astype(np.float64), noise.astype(np.float64), snr)
+
+
 def score(reference: Audio, estimate: Audio) -> float:
     """SI-SDR with the means taken off, dB."""
     return float(si_sdr(*(torch.from_numpy(x).double()[None] for x in (reference, estimate)), zero_mean=True))
@@ -77,16 +103,15 @@ def separate(separator: Separator, mixture: Audio) -> Audio:
     return separator(torch.from_numpy(mixture)[None, None])[0, 0, 0].numpy()
 
 
-def measure(shared: Path, models: list[str], first: int, last: int) -> None:
+def measure(models: list[str], heard: Iterable[tuple[dict[str, Any], Audio, Audio]]) -> None:
     """Print the table of the improvements."""
-    told = json.loads((shared / "reference" / "gtcrn" / "measured_on_60_mixtures.json").read_text())
     separators = {name: load(name).optimize() for name in models}
     found: dict[str, list[tuple[int, float, float]]] = {name: [] for name in models}
-    for row, mixture, reference in mixtures(shared, told["rows"][first:last]):
+    for row, mixture, reference in heard:
         noisy = score(reference, mixture)
         for name, separator in separators.items():
             gain = score(reference, separate(separator, mixture)) - noisy
-            published = row[NAMES[name]] - row["mix_si_sdr"] if name in NAMES else float("nan")
+            published = row[NAMES[name]] - row["mix_si_sdr"] if NAMES.get(name) in row else float("nan")
             found[name].append((row["snr_db"], gain, published))
     print("| model | 0 dB | 5 dB | 10 dB | all | worst | original: all | worst | largest difference |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -119,16 +144,15 @@ class HalfBand(Separator):
         return torch.from_numpy(speech)[None, None, :, : mixture.shape[-1]]
 
 
-def measure_band(shared: Path, models: list[str], first: int, last: int) -> None:
+def measure_band(models: list[str], heard: Iterable[tuple[dict[str, Any], Audio, Audio]]) -> None:
     """Print SI-SDR improvements for three ways with the band above a model's.
 
     No wider speech is there: the models hear the lower half of the band, and the upper half is scored.
     """
-    told = json.loads((shared / "reference" / "gtcrn" / "measured_on_60_mixtures.json").read_text())
     above = butter(8, RATE / 4, "high", fs=RATE, output="sos")
     halves = {name: HalfBand(load(name).optimize()) for name in models}
     table: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for _, mixture, reference in mixtures(shared, told["rows"][first:last]):
+    for _, mixture, reference in heard:
         seen = resample_audio(mixture[None], RATE, RATE // 2)
         low = resample_audio(seen, RATE // 2, RATE)[0, : mixture.size]
         high = [sosfiltfilt(above, x).copy() for x in (reference, mixture)]
@@ -153,16 +177,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--models", nargs="+", default=list(NAMES))
+    parser.add_argument("--models", nargs="+", default=[*NAMES, OWN])
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--last", type=int, default=60)
+    parser.add_argument("--last", type=int, default=None)
     parser.add_argument("--band", action="store_true")
+    parser.add_argument("--held-out", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.band:
-        measure_band(given.shared, given.models, given.first, given.last)
+    if given.held_out:
+        heard = held_out(given.shared)
     else:
-        measure(given.shared, given.models, given.first, given.last)
+        told = json.loads((given.shared / "reference" / "gtcrn" / "measured_on_60_mixtures.json").read_text())
+        heard = mixtures(given.shared, told["rows"])
+    (measure_band if given.band else measure)(given.models, islice(heard, given.first, given.last))
 
 
 if __name__ == "__main__":

@@ -115,6 +115,12 @@ def write_esc10(root: Path) -> None:
             write_sound(root / category / f"{fold}-1000{fold}-A.wav", 10 * place + fold)
 
 
+def write_noisy_speech(root: Path) -> None:
+    """Utterances of LibriSpeech and clips of ESC-10 in a folder each."""
+    write_read_speech(root / "speech")
+    write_esc10(root / "esc10")
+
+
 def write_songs(root: Path) -> None:
     """Songs in a folder each, with four stems."""
     for seed, song in enumerate(("hydrogen", "lithium", "sodium", "potassium", "caesium")):
@@ -159,6 +165,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "tiny-dual-path": write_digits,
     "tiny-tasnet": write_digits,
     "small-sudormrf-speech": write_read_speech,
+    "small-crn-denoise": write_noisy_speech,
     "tiny-sudormrf-esc10": write_esc10,
     "tiny-tfc-tdf-songs": write_songs,
 }

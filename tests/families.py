@@ -22,6 +22,7 @@ from soloist.networks import (
     BSRoFormer,
     ComplexLevel,
     ComplexUNet,
+    ConvRecurrentNetwork,
     ConvTasNet,
     ConvTDFNet,
     CrossTransformerDesign,
@@ -267,6 +268,11 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "gtcrn": lambda: _enhancement(GTCRN(**_ERB, channels=8, dilations=(1, 2)), mode="complex_masking"),
     "ulunas": _ulunas,
     "dtln": _dtln,
+    "conv-recurrent": lambda: _enhancement(
+        ConvRecurrentNetwork(33, (4, 6), squeezed=2, hidden_size=8),
+        representation="magnitude",
+        mode="masking",
+    ),
     "tasnet": lambda: _filterbank(TasNet(32, 8, 2)),
 }
 """A separator of each family, by the name of its network; one channel at `SAMPLE_RATE`."""

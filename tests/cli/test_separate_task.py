@@ -89,10 +89,22 @@ def test_two_talkers_are_parted_by_the_best_on_disk(soloist, home, recording, tm
     assert (report["model"], list(report["stems"])) == ("small-sudormrf-speech", ["talker1", "talker2"])
 
 
+def test_where_no_better_denoiser_can_be_had_the_one_of_the_package_does_it(
+    soloist, home, recording, tmp_path
+):
+    result = soloist("separate", "--task", "denoise", recording, "-o", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    assert (report["model"], list(report["stems"])) == (zoo.FALLBACKS["denoise"], ["speech", "noise"])
+    (speech, rate), (noise, _) = stems(tmp_path / "out", report["model"])
+    assert rate == 22050
+    # White noise is noise.
+    assert np.square(speech).mean() < 0.2 * np.square(noise).mean()
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--task", "denoise"], 1, "no model on disk separates sounds from noise; download one: .* dtln"),
         (
             ["--talkers", "3"],
             1,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from soloist.datasets import ClipFolder
 from soloist.errors import AudioError, UsageError
 from soloist.mixing import ClipMixer, Gain
-from soloist.mixing.clip_mixer import AUDIBLE
+from soloist.mixing.clip_reader import AUDIBLE
 
 RATE = 8000
 TALKERS = ("ann", "ben", "cem", "dora")

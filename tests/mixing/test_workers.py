@@ -11,10 +11,12 @@ from soloist.mixing import (
     ChannelSwap,
     ClipMixer,
     Gain,
+    NoiseMixer,
     PitchTempo,
     Polarity,
     PriorMixer,
     RoomResponse,
+    SimulatedRoom,
     StemMixer,
     TimeShift,
     TrackMixer,
@@ -48,6 +50,7 @@ def all_augmentations(folder):
         PitchTempo(sample_rate=RATE, p=0.5),
         BandLimit((50, 200), (1000, 3000), sample_rate=RATE),
         RoomResponse(folder, sample_rate=RATE, p=0.5),
+        SimulatedRoom(3, decay=(0.15, 0.2), sample_rate=RATE),
         Gain(seed=1),
     ]
 
@@ -58,12 +61,12 @@ def make_mixer(kind, folder):
     tracks = TrackMixer(StemFolders(folder), "all", **common)
     clips = ClipMixer(ClipFolder(folder), "all", **varied)
     stems = StemMixer(StemFolders(folder), "all", coherence=0.5, **varied)
-    return {"tracks": tracks, "clips": clips, "stems": stems, "prior": PriorMixer([clips, tracks], [1, 1])}[
-        kind
-    ]
+    noisy = NoiseMixer(ClipFolder(folder), [ClipFolder(folder), StemFolders(folder)], "all", **varied)
+    prior = PriorMixer([clips, tracks], [1, 1])
+    return {"tracks": tracks, "clips": clips, "stems": stems, "noisy": noisy, "prior": prior}[kind]
 
 
-@pytest.mark.parametrize("kind", ["tracks", "clips", "stems", "prior"])
+@pytest.mark.parametrize("kind", ["tracks", "clips", "stems", "noisy", "prior"])
 def test_workers_change_nothing(folder, kind):
     mixer = make_mixer(kind, folder)
     loaded = [list(make_loader(mixer, BATCHES, workers=workers)) for workers in (0, 1, 2)]

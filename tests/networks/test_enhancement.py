@@ -8,13 +8,13 @@ import torch
 
 from families import make_family
 from soloist.errors import UsageError
-from soloist.networks import DTLN, GTCRN, ULUNAS, Streaming, UnasBlock
+from soloist.networks import DTLN, GTCRN, ULUNAS, ConvRecurrentNetwork, Streaming, UnasBlock
 from soloist.networks.layers.erb_bands import erb_filters
 from soloist.networks.ulunas import PUBLISHED_BLOCKS
 from soloist.transforms import Framing
 from soloist.zoo import read_state
 
-NETWORKS = ["gtcrn", "ulunas", "dtln"]
+NETWORKS = ["gtcrn", "ulunas", "dtln", "conv-recurrent"]
 
 
 def features(separator, frames):
@@ -103,6 +103,10 @@ def test_sizes_that_do_not_fit_are_refused():
         ULUNAS((*PUBLISHED_BLOCKS, UnasBlock("separable", 16, (1, 3), 5)))
     with pytest.raises(UsageError, match="first block must be full"):
         ULUNAS(PUBLISHED_BLOCKS[1:])
+    with pytest.raises(UsageError, match="must be divisible by the strides"):
+        ConvRecurrentNetwork(num_bins=256)
+    with pytest.raises(UsageError, match="must be as many"):
+        ConvRecurrentNetwork(strides=(4,))
     with pytest.raises(UsageError, match="must be even"):
         DTLN(frame_length=33)
     with pytest.raises(UsageError, match="must be a divisor"):

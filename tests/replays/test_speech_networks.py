@@ -27,6 +27,9 @@ ASTEROID = [
     "dptnet_1src",
     "dptnet_heads_not_dividing",
     "dptnet_hop_not_half",
+    "lstm_tasnet",
+    "sudormrf",
+    "sudormrf_improved",
 ]
 SPEECHBRAIN = [
     "sepformer_2spk",

@@ -70,6 +70,14 @@ def test_offline_the_rule_does_it(home):
     assert "no better model is on disk, offline" in chosen.reason
 
 
+def test_for_a_task_soloist_s_own_model_comes_after_all_others(home, put):
+    chosen = zoo.choose_for_task("denoise")
+    assert chosen.name == zoo.FALLBACKS["denoise"]
+    assert chosen.reason == ("as no better model is on disk, offline; better: soloist models download dtln")
+    put("mine", config=RULE, task="denoise", default_rank=9)
+    assert zoo.choose_for_task("denoise").name == "mine"
+
+
 def test_the_first_that_can_be_had_is_downloaded_with_a_line(put, server):
     server.missing.add("/gone.pt")
     put("first", files=[{"filename": "a.pt", "url": f"{server.root}/gone.pt"}])

@@ -25,6 +25,7 @@ from .layouts.slakh import Slakh2100 as Slakh2100
 from .layouts.stem_folders import StemFolders as StemFolders
 from .layouts.synthetic_corpora import SynthesizedStem as SynthesizedStem
 from .layouts.synthetic_corpora import SyntheticBand as SyntheticBand
+from .layouts.synthetic_corpora import SyntheticNoises as SyntheticNoises
 from .layouts.synthetic_corpora import SyntheticTalkers as SyntheticTalkers
 from .layouts.talker_mixtures import TalkerMixtures as TalkerMixtures
 from .layouts.wsj0 import WHAM as WHAM
@@ -33,6 +34,7 @@ from .layouts.wsj0 import WSJ0Mix as WSJ0Mix
 from .stem_tracks import TrackPath as TrackPath
 from .stem_tracks import find_stem_tracks as find_stem_tracks
 from .synthetic_band import synthesize_band as synthesize_band
+from .synthetic_noises import synthesize_noise as synthesize_noise
 from .synthetic_talkers import synthesize_talker as synthesize_talker
 from .track import MIXTURE as MIXTURE
 from .track import Stem as Stem

@@ -11,6 +11,7 @@ from .augment.levels import Gain as Gain
 from .augment.levels import Polarity as Polarity
 from .augment.levels import StemDropout as StemDropout
 from .augment.levels import StereoWidth as StereoWidth
+from .augment.simulated_rooms import SimulatedRoom as SimulatedRoom
 from .augment.times import PitchTempo as PitchTempo
 from .augment.times import TimeShift as TimeShift
 from .clip_mixer import ClipMixer as ClipMixer
@@ -23,6 +24,7 @@ from .example import arguments_of as arguments_of
 from .excerpt_reader import SourceParts as SourceParts
 from .excerpt_reader import read_excerpt as read_excerpt
 from .mixup import MixUp as MixUp
+from .noise_mixer import NoiseMixer as NoiseMixer
 from .remix import BatchRemix as BatchRemix
 from .stem_mixer import StemMixer as StemMixer
 from .track_mixer import TrackMixer as TrackMixer

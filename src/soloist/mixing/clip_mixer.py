@@ -8,14 +8,13 @@ import numpy as np
 
 from soloist.audio import Audio
 from soloist.datasets import Corpus, Stem, StemTrack
-from soloist.errors import AudioError, UsageError
+from soloist.errors import UsageError
 from soloist.mixing.augment.augmentation import Augmentation, augment, samples_to_read
+from soloist.mixing.clip_reader import AUDIBLE, ClipReader
 from soloist.mixing.example import Example, Mixer, generator, take_in_turn
-from soloist.mixing.excerpt_reader import draw_start, level, loudest_time, read_excerpt, whole_length
+from soloist.mixing.excerpt_reader import level
 
 PEAK = 0.9
-AUDIBLE = 1e-3
-"""Smallest root mean square of an audible excerpt (-60 dB), as opposed to pauses and their noise."""
 
 
 class ClipMixer(Mixer):
@@ -70,7 +69,8 @@ class ClipMixer(Mixer):
         self.gap = gap
         self.augmentations = tuple(augmentations)
         self._samples = round(duration * sample_rate)
-        self._length = samples_to_read(self.augmentations, self._samples)
+        length = samples_to_read(self.augmentations, self._samples)
+        self._reader = ClipReader(length, sample_rate, channels, gap)
         self._clips = corpus.tracks(split, max_tracks)
         self._by_label: dict[str, list[StemTrack]] = {}
         for clip in self._clips:
@@ -108,39 +108,7 @@ class ClipMixer(Mixer):
         return clips[rng.integers(len(clips))]
 
     def _hear(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
-        """Read an audible source: a random excerpt, or one around the loudest sample if that is a pause."""
-        if level(source := self._fill(clip, rng)) > AUDIBLE:
-            return source
-        sound, duration = _sound(clip), self._length / self.sample_rate
-        start = loudest_time(sound) - rng.uniform(0, duration)
-        source = self._read(clip, max(0.0, min(start, sound.duration - duration)), self._length)
-        if level(source) > AUDIBLE:
-            return source
-        raise AudioError(f"{sound} is silent: no stretch of it is above {20 * np.log10(AUDIBLE):.0f} dB")
-
-    def _fill(self, clip: StemTrack, rng: np.random.Generator) -> Audio:
-        """Read an excerpt of a clip, or the whole clip, filled up with silence or clips of the same label."""
-        missing = self._length - self._samples_of(clip)
-        if missing <= 0:
-            start = draw_start(rng, _sound(clip), self._length / self.sample_rate)
-            return self._read(clip, start, self._length)
-        if self.gap is None:
-            before = int(rng.integers(missing + 1))
-            return np.pad(self._read(clip, 0.0, self._length - before), ((0, 0), (before, 0)))
-        filled = np.zeros((self.channels, self._length), np.float32)
-        position = 0
-        while position < self._length:
-            end = min(position + self._samples_of(clip), self._length)
-            filled[:, position:end] = self._read(clip, 0.0, end - position)
-            position = end + int(rng.uniform(0, self.gap) * self.sample_rate)
-            clip = self._any_of(_label(clip), rng)
-        return filled
-
-    def _samples_of(self, clip: StemTrack) -> int:
-        return whole_length(_sound(clip), self.sample_rate)
-
-    def _read(self, clip: StemTrack, start: float, samples: int) -> Audio:
-        return read_excerpt(_sound(clip), start, samples, self.sample_rate, self.channels)
+        return self._reader.hear(_sound(clip), rng, lambda: _sound(self._any_of(_label(clip), rng)))
 
 
 def _label(clip: StemTrack) -> str:

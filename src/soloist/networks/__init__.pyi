@@ -1,6 +1,7 @@
 from .bandit import Bandit as Bandit
 from .complex_unet import ComplexLevel as ComplexLevel
 from .complex_unet import ComplexUNet as ComplexUNet
+from .conv_recurrent import ConvRecurrentNetwork as ConvRecurrentNetwork
 from .conv_tasnet import ConvTasNet as ConvTasNet
 from .conv_tdf_net import ConvTDFNet as ConvTDFNet
 from .demask import DeMask as DeMask

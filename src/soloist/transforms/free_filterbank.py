@@ -32,11 +32,12 @@ class FreeFilterbank(Filterbank):
         kind: "free": all filters are learned; "mirrored": one half is learned, the other one is the same
             reversed in time; "stft": real and imaginary parts of a Fourier transform under the root of a Hann
             window, the same for analysis and synthesis, and not learned.
-        activation: Activation of the analysis.
+        activation: Activation of the analysis; "gated": a ReLU times a sigmoid of other filters, all of them
+            learned.
 
     Raises:
-        UsageError: The number of filters is odd where they are pairs, or the window is longer than the
-            Fourier transform.
+        UsageError: The number of filters is odd where they are pairs, the window is longer than the Fourier
+            transform, or gated filters are not free.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class FreeFilterbank(Filterbank):
         hop_length: int = 8,
         num_sources: int = 2,
         kind: FilterKind = "free",
-        activation: Literal["identity", "relu"] = "identity",
+        activation: Literal["identity", "relu", "gated"] = "identity",
     ) -> None:
         super().__init__()
+        if activation == "gated" and kind != "free":
+            raise UsageError(f"gated filters must be free, not {kind}")
         if kind != "free" and num_filters % 2:
             raise UsageError(f"num_filters {num_filters} must be even for {kind} filters, which are pairs")
         if kind == "stft" and kernel_size > num_filters:
@@ -61,7 +64,8 @@ class FreeFilterbank(Filterbank):
         self.hop_length = hop_length
         self.num_outputs = num_sources
         self.kind = kind
-        self.activation = nn.ReLU() if activation == "relu" else nn.Identity()
+        self.activation = nn.Identity() if activation == "identity" else nn.ReLU()
+        self.gate = nn.Parameter(torch.empty(num_filters, 1, kernel_size)) if activation == "gated" else None
         if kind == "stft":
             self.register_buffer("fourier", fourier_filters(num_filters, kernel_size, hop_length), False)
             return
@@ -70,6 +74,8 @@ class FreeFilterbank(Filterbank):
         self.synthesis = nn.Parameter(torch.empty(rows, 1, kernel_size))
         nn.init.xavier_normal_(self.analysis)
         nn.init.xavier_normal_(self.synthesis)
+        if self.gate is not None:
+            nn.init.xavier_normal_(self.gate)
 
     fourier: Tensor
 
@@ -91,6 +97,8 @@ class FreeFilterbank(Filterbank):
         """Analyse audio `(batch, 1, samples)` into features `(batch, 1, filters, frames)`."""
         filters = self.fourier if self.kind == "stft" else self._completed(self.analysis)
         features: Tensor = self.activation(F.conv1d(audio, filters, stride=self.hop_length))
+        if self.gate is not None:
+            features = features * F.conv1d(audio, self.gate, stride=self.hop_length).sigmoid()
         return features[:, None]
 
     def inverse(self, coefficients: Tensor, length: int) -> Tensor:

@@ -18,6 +18,9 @@ CANDIDATES = ("htdemucs", "spleeter-4stems", "spleeter-2stems")
 SONGS = "stems"
 """Task of the models of songs."""
 
+FALLBACKS = {"denoise": "small-crn-denoise"}
+"""Model of Soloist's own for a task, where no better one is on disk or can be had."""
+
 _OTHERS = "-m NAME takes another, see: soloist models"
 
 
@@ -64,10 +67,19 @@ def choose_default(
     if (best := best_on_disk()) is not None:
         return DefaultModel(best.name, f"the best model on disk; {_OTHERS}")
     if fetch and not is_offline():
-        fetched = _first_available([find(name) for name in CANDIDATES], progress, notice)
-        return fetched or DefaultModel(FALLBACK_MODEL, f"as no better model can be had; {_OTHERS}")
+        candidates = [find(name) for name in CANDIDATES]
+        if (fetched := _first_available(candidates, progress, notice)) is not None:
+            return fetched
+    return DefaultModel(FALLBACK_MODEL, _without_better(fetch=fetch))
+
+
+def _without_better(better: str = "", *, fetch: bool) -> str:
+    """Reason for a model that is always there; `better` is the name of one to download."""
+    others = f"better: soloist models download {better}" if better else _OTHERS
+    if fetch and not is_offline():
+        return f"as no better model can be had; {others}"
     hint = "offline" if is_offline() else "and none is downloaded now"
-    return DefaultModel(FALLBACK_MODEL, f"as no better model is on disk, {hint}; {_OTHERS}")
+    return f"as no better model is on disk, {hint}; {others}"
 
 
 def choose_for_task(
@@ -78,7 +90,7 @@ def choose_for_task(
     *,
     fetch: bool = True,
 ) -> DefaultModel:
-    """Choose the best model on disk for a task; else download one.
+    """Choose the best model on disk for a task; else download one; else take Soloist's own.
 
     Args:
         task: One of `TASKS`.
@@ -100,6 +112,8 @@ def choose_for_task(
         raise ModelError(f"no model separates {wanted}, see: soloist models")
     if fetch and not is_offline() and (fetched := _first_available(ranked, progress, notice)):
         return fetched
+    if task in FALLBACKS:
+        return DefaultModel(FALLBACKS[task], _without_better(ranked[0].name, fetch=fetch))
     raise ModelError(
         f"no model on disk separates {wanted}; download one: soloist models download {ranked[0].name}"
     )

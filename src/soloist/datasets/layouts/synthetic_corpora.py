@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from soloist.audio import Audio
 from soloist.datasets.corpus import Corpus
 from soloist.datasets.synthetic_band import SOURCES, synthesize_band
+from soloist.datasets.synthetic_noises import NoiseKind, synthesize_noise
 from soloist.datasets.synthetic_talkers import synthesize_talker
 from soloist.datasets.track import StemTrack
 from soloist.errors import AudioError, UsageError
@@ -147,6 +148,43 @@ class SyntheticTalkers(Corpus):
         return StemTrack(name, {"talker": stem}, labels=(label,))
 
 
+class SyntheticNoises(Corpus):
+    """Clips of synthetic noises, `hum`, `fan` and `clicks`, with the kind as label.
+
+    Every process keeps its clips in memory: 64 kB per second at 16 kHz.
+
+    Args:
+        clips: Number of clips of each kind in the split `train`; `valid` and `test` have a quarter each.
+        seconds: Length of each clip.
+        sample_rate: Sample rate in Hz.
+
+    Raises:
+        UsageError: The number of clips or their length is not positive.
+    """
+
+    layout: ClassVar[str] = "synthetic-noises"
+
+    def __init__(self, clips: int = 40, seconds: float = 5.0, sample_rate: int = 16000) -> None:
+        self._counts = _count(clips, least=1, what="clips")
+        self._samples = _length(seconds, sample_rate)
+        self._sample_rate = sample_rate
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, which share no clips."""
+        return _SPLITS
+
+    def find(self, split: str) -> Sequence[StemTrack]:
+        """List the clips of a split, kind by kind."""
+        seeds = _seeds(split, self._counts[split])
+        return [self._clip(kind, seed) for kind in get_args(NoiseKind) for seed in seeds]
+
+    def _clip(self, kind: NoiseKind, seed: int) -> StemTrack:
+        render = partial(_buzz, kind, seed, self._samples, self._sample_rate)
+        stem = SynthesizedStem(f"{kind} {seed}", self._samples, self._sample_rate, render)
+        return StemTrack(stem.name, {"noise": stem}, labels=(kind,))
+
+
 def _count(train: int, *, least: int, what: str) -> dict[str, int]:
     if train < 1:
         raise UsageError(f"{what} must be at least 1, not {train}")
@@ -182,6 +220,11 @@ def _talk(talker: int, utterance: int, samples: int, sample_rate: int) -> Audio:
         samples / sample_rate, talker=talker, utterance=utterance, sample_rate=sample_rate
     )
     return _frozen(audio)
+
+
+@cache
+def _buzz(kind: NoiseKind, seed: int, samples: int, sample_rate: int) -> Audio:
+    return _frozen(synthesize_noise(kind, samples / sample_rate, seed=seed, sample_rate=sample_rate))
 
 
 def _frozen(audio: Audio) -> Audio:

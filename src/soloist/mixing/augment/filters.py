@@ -64,7 +64,7 @@ class RoomResponse(Augmentation):
         files = rng.integers(len(self._files), size=len(references))
         wet = references.copy()
         for place in np.flatnonzero(self.chosen(rng, len(references))):
-            wet[place] = _convolve(references[place], _response(self._files[files[place]], self.sample_rate))
+            wet[place] = convolve(references[place], _response(self._files[files[place]], self.sample_rate))
         return wet
 
 
@@ -130,7 +130,7 @@ class BandLimit(Augmentation):
         return gain.astype(np.float32)
 
 
-def _convolve(source: Audio, response: Audio) -> Audio:
+def convolve(source: Audio, response: Audio) -> Audio:
     """Convolve a source `(channels, samples)` with a response `(any channels, taps)`; the length stays."""
     if len(response) != len(source):
         response = response[:1]
@@ -140,14 +140,17 @@ def _convolve(source: Audio, response: Audio) -> Audio:
 
 @lru_cache(maxsize=64)
 def _response(path: Path, sample_rate: int) -> Audio:
-    """Read a response `(channels, taps)`, from the direct sound on, with unit mean energy of the channels."""
+    """Read a response `(channels, taps)`; see `from_direct_sound`."""
     response, rate = read_audio(path)
-    if rate != sample_rate:
-        response = resample_audio(response, rate, sample_rate)
-    response = response[:, np.abs(response).max(axis=0).argmax() :]
-    if not (energy := float(np.square(response).sum(axis=1).mean())):
+    if not response.any():
         raise AudioError(f"{path} is silent, so it is not the response of a room")
-    return response / np.float32(np.sqrt(energy))
+    return from_direct_sound(response if rate == sample_rate else resample_audio(response, rate, sample_rate))
+
+
+def from_direct_sound(response: Audio) -> Audio:
+    """Cut a response `(channels, taps)` before its largest sample, and scale the channels to unit energy."""
+    response = response[:, np.abs(response).max(axis=0).argmax() :]
+    return response / np.float32(np.sqrt(np.square(response).sum(axis=1).mean()))
 
 
 def _step(octaves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -142,6 +142,8 @@ class SuDoRMRF(ReluMaskNetwork):
         num_blocks: Number of blocks.
         depth: Resolutions in a block, each half of the one before.
         num_outputs: Channels of all sources.
+        slopes_per_channel: Give activations inside the blocks a slope for each channel, instead of one for
+            all.
     """
 
     def __init__(
@@ -152,9 +154,15 @@ class SuDoRMRF(ReluMaskNetwork):
         num_blocks: int = 16,
         depth: int = 5,
         num_outputs: int = 2,
+        slopes_per_channel: bool = False,
     ) -> None:
         blocks = [
-            UBlock(channels, hidden_channels, Pyramid(normalized_levels(hidden_channels, depth)))
+            UBlock(
+                channels,
+                hidden_channels,
+                Pyramid(normalized_levels(hidden_channels, depth)),
+                slopes_per_channel,
+            )
             for _ in range(num_blocks)
         ]
         super().__init__(blocks, num_filters, channels, num_outputs)

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from soloist.config import configuration_of
 from soloist.errors import ModelError, SoloistError
-from soloist.networks import ConvTasNet, DeMask, DPTNet, GatedDualPathRNN
+from soloist.networks import ConvTasNet, DeMask, DPTNet, GatedDualPathRNN, TasNet
 from soloist.separators import FilterbankSeparator, build_separator
 from soloist.transforms import FreeFilterbank
 from soloist.zoo.importers.asteroid_complex import COMPLEX, from_complex, translate_complex
+from soloist.zoo.importers.asteroid_sudo_rm_rf import SUDO_RM_RF, from_sudo_rm_rf, translate_sudo_rm_rf
 from soloist.zoo.importers.gtcrn import rename
 from soloist.zoo.importers.importer import (
     ImportedModel,
@@ -93,6 +94,8 @@ def from_args(
     """
     if model_name.lower() in COMPLEX:
         return from_complex(model_name, args, state or {})
+    if model_name.lower() in SUDO_RM_RF:
+        return from_sudo_rm_rf(model_name, args)
     make, defaults = _find(model_name)
     settings = {**_FRAME, **defaults, **args}
     bank = _choose(model_name, "fb_name", {"fb_name": str(settings["fb_name"]).lower()}, _BANKS)
@@ -110,7 +113,9 @@ def from_args(
             hop_length=settings["stride"],
             num_sources=num_sources,
             kind=bank,
-            activation=_choose(model_name, "encoder_activation", settings, _ENCODER_ACTIVATIONS),
+            activation="gated"
+            if make is _lstm_tasnet
+            else _choose(model_name, "encoder_activation", settings, _ENCODER_ACTIVATIONS),
         ),
         network=make(model_name, settings, features, scope),
         sources=list(args.get("sources", sources)),
@@ -139,7 +144,8 @@ def make_separator(
         separator = cast(FilterbankSeparator, build_separator(config, f"settings of {model_name}"))
     except SoloistError as error:
         raise ModelError(str(error)) from None
-    translate = translate_complex if model_name.lower() in COMPLEX else _translate
+    known = {**dict.fromkeys(COMPLEX, translate_complex), **dict.fromkeys(SUDO_RM_RF, translate_sudo_rm_rf)}
+    translate = known.get(model_name.lower(), _translate)
     load_weights(separator, translate(state, separator), f"the {model_name} of its model_args")
     return separator
 
@@ -219,6 +225,23 @@ def _dptnet(name: str, settings: Mapping[str, Any], features: int, scope: str) -
     )
 
 
+def _lstm_tasnet(name: str, settings: Mapping[str, Any], features: int, scope: str) -> dict[str, Any]:
+    if settings["mask_act"] == "softmax":
+        raise ModelError(f"a {name} with mask_act 'softmax', which is over time, is not supported")
+    return configuration_of(
+        TasNet,
+        num_filters=features,
+        hidden_size=settings["hid_size"],
+        layers=settings["n_layers"],
+        num_outputs=settings["n_src"],
+        bidirectional=bool(settings["bidirectional"]),
+        dropout=float(settings["dropout"]),
+        activation=_choose(name, "mask_act", settings, _MASK_ACTIVATIONS),
+        norm="global" if settings["bidirectional"] else "cumulative",
+        skips=False,
+    )
+
+
 def _demask(name: str, settings: Mapping[str, Any], features: int, scope: str) -> dict[str, Any]:
     return configuration_of(
         DeMask,
@@ -282,6 +305,10 @@ _CLASSES: dict[str, tuple[_Make, dict[str, Any]]] = {
             "use_mulcat": False,
         },
     ),
+    "lstmtasnet": (
+        _lstm_tasnet,
+        {"n_filters": 64, "hid_size": 512, "n_layers": 4, "dropout": 0.3, "bidirectional": True},
+    ),
     "dptnet": (
         _dptnet,
         {
@@ -303,15 +330,18 @@ _CLASSES: dict[str, tuple[_Make, dict[str, Any]]] = {
 
 def _find(model_name: str) -> tuple[_Make, dict[str, Any]]:
     if model_name.lower() not in _CLASSES:
-        raise ModelError(
-            f"asteroid's {model_name} is not supported; known are {', '.join([*_CLASSES, *COMPLEX])}"
-        )
+        known = ", ".join([*_CLASSES, *COMPLEX, *SUDO_RM_RF])
+        raise ModelError(f"asteroid's {model_name} is not supported; known are {known}")
     return _CLASSES[model_name.lower()]
 
 
 _RENAMED = [
     (r"^encoder\.filterbank\._filters$", "filterbank.analysis"),
+    (r"^encoder\.encoder_sig\.filterbank\._filters$", "filterbank.gate"),
     (r"^decoder\.filterbank\._filters$", "filterbank.synthesis"),
+    (r"^masker\.bn_layer\.", "network.norm."),
+    (r"^masker\.masker\.0\.rnn\.", "network.pairs.0."),
+    (r"^masker\.masker\.1\.", "network.masks.linear."),
     (r"^masker\.bottleneck\.0\.", "network.norm."),
     (r"^masker\.bottleneck\.1\.", "network.bottleneck."),
     (r"^masker\.TCN\.(\d+)\.shared_block\.3\.(0\.)?", r"network.blocks.\1.layers.3."),
@@ -339,7 +369,7 @@ _RENAMED = [
     (r"\.gamma$", ".gain"),
     (r"\.beta$", ".shift"),
 ]
-_UNUSED = re.compile(r"(en|de)coder\.filterbank\.torch_window")
+_UNUSED = re.compile(r"(en|de)coder\.filterbank\.torch_window|encoder\.encoder_relu\..*")
 
 
 def _translate(state: Mapping[str, Tensor], separator: FilterbankSeparator) -> dict[str, Tensor]:
@@ -353,9 +383,9 @@ def _translate(state: Mapping[str, Tensor], separator: FilterbankSeparator) -> d
     translated = {}
     for name, ours in names.items():
         value = torch.as_tensor(state[name])
-        # Dense layers on each frame are convolutions over one frame in the original.
-        fits = ours not in shapes or value.shape == shapes[ours]
-        translated[ours] = value if fits or value.ndim < 3 else value.flatten(1)
+        # Dense layers on each frame are convolutions over one frame in some of both programs' networks.
+        same = ours in shapes and [n for n in value.shape if n > 1] == [n for n in shapes[ours] if n > 1]
+        translated[ours] = value.reshape(shapes[ours]) if same else value
     return _join_skips(translated)
 
 

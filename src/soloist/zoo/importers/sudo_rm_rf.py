@@ -122,7 +122,7 @@ def make_separator(config: Mapping[str, Any], state: Mapping[str, Tensor]) -> Fi
         ModelError: The weights do not fit the configuration.
     """
     separator = _design(config).build()
-    load_weights(separator, _translate(state), f"the SuDoRM-RF of the configuration ({config['system']})")
+    load_weights(separator, translate(state), f"the SuDoRM-RF of the configuration ({config['system']})")
     return separator.eval()
 
 
@@ -150,8 +150,8 @@ def _design(config: Mapping[str, Any]) -> FilterbankDesign:
     )
 
 
-def _translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Translate names and shapes."""
+def translate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Translate names and shapes of weights from the authors' to Soloist's."""
     renames = _RENAMES + (_RENAMES_CAUSAL if "mask_nl_class.weight" in state else _RENAMES_WITH_NORMS)
     translated = {}
     for name, value in state.items():
