@@ -30,7 +30,8 @@ from stem_corpora import FOUR_STEMS, noises, spoiled, write_track
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 ELSEWHERE = re.compile(
-    r"(make|pip|pipx|uvx|uv|git|python3?|source|cd|soloist serve|soloist live|tensorboard)\b"
+    r"(make|pip|pipx|uvx|uv|git|python3?|source|\.|cd|curl|uvicorn|tensorboard|soloist (?:serve|mix|live))"
+    r"(?:\s|$)"
 )
 """Commands of other programs, and those that do not end by themselves."""
 
@@ -113,10 +114,10 @@ def run_command(command: DocumentedCommand, soloist: Callable[..., Any]) -> tupl
 
 
 def write_files_of(page: Path, folder: Path) -> None:
-    """Write the blocks of code that begin with the name of a file: `# mine.py`."""
-    for block in code(page):
-        if name := re.match(r"# (\w+\.py)\n", block):
-            (folder / name[1]).write_text(block, encoding="utf-8")
+    """Write the blocks that begin with the name of a file: `# mine.py`, `# mine.yaml`."""
+    for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if name := re.match(r"# ([\w-]+\.(?:py|yaml))\n", block[3]):
+            (folder / name[1]).write_text(block[3], encoding="utf-8")
 
 
 def make_machine(folder: Path) -> None:
