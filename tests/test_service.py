@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import io
 
@@ -12,6 +13,12 @@ from fastapi.testclient import TestClient
 
 RATE = 8000
 pytestmark = pytest.mark.slow
+
+
+def test_it_is_short(repository):
+    tree = ast.parse((repository / "examples" / "service.py").read_text(encoding="utf-8"))
+    lines = {node.lineno for node in ast.walk(tree) if isinstance(node, (ast.expr, ast.stmt))}
+    assert len(lines) <= 40
 
 
 @pytest.fixture(scope="module")

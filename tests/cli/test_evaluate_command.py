@@ -53,6 +53,43 @@ def test_a_corpus_is_evaluated_in_parallel_and_resumed(soloist, corpus, tmp_path
     _check_mixture(json.loads((results / "oracle-mixture/test/part 0/song 0.json").read_text()))
 
 
+OWN = """
+from soloist.metrics import Metric
+
+
+class Level(Metric):
+    def __call__(self, references, estimates, mixture):
+        return estimates.abs().amax(dim=(-2, -1))
+"""
+
+
+@pytest.mark.slow
+def test_all_models_that_fit_are_measured_with_further_metrics(soloist, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
+    write_track(tmp_path / "corpus/song", noises(("low", "high"), seconds=1.2))
+    (tmp_path / "levels.py").write_text(OWN)
+    options = (
+        "--import",
+        tmp_path / "levels.py",
+        "--metrics",
+        "si-sdri,levels.Level",
+        "-o",
+        tmp_path / "out",
+    )
+    first = soloist("evaluate", "all", "oracle:irm1", tmp_path / "corpus", *options)
+    assert first.code == 0, first.err
+    assert "1 model on disk for high, low: crossover" in first.err
+    record = json.loads((tmp_path / "out/crossover/test/song.json").read_text())
+    for scores in record["soloist"]["whole"].values():
+        assert 0 < scores["Level"] < 1
+        assert scores["SI-SDRi"] < 30
+    # Nothing is measured twice, and other metrics are measured anew.
+    again = soloist("evaluate", "all", tmp_path / "corpus", *options)
+    assert "crossover: 1 of 1 tracks had scores already" in again.err
+    other = soloist("evaluate", "all", tmp_path / "corpus", "-o", tmp_path / "out")
+    assert "had scores already" not in other.err
+
+
 def test_networks_run_in_the_engine_that_is_named(soloist, tmp_path):
     write_track(tmp_path / "corpus/song", noises(STEMS, seconds=1.2))
     result = soloist(
@@ -111,6 +148,7 @@ def test_a_published_model_on_a_real_clip(soloist, shared, tmp_path, monkeypatch
         (["repet", "absent"], "there is no folder or file absent"),
         (["repet", "CORPUS", "--device", "abacus"], "device 'abacus' is not there"),
         (["repet", "CORPUS", "--window", "0"], "window 0 s"),
+        (["repet", "CORPUS", "--metrics", "loudness"], "there is no metric 'loudness'"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_before_anything_is_done(

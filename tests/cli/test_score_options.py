@@ -18,6 +18,9 @@ from soloist.metrics import Metric
 class MeanDistance(Metric):
     higher_is_better = False
 
+    def __init__(self, sample_rate):
+        assert sample_rate in (8000, 16000)
+
     def __call__(self, references, estimates, mixture):
         return (estimates - references).abs().mean(dim=(-2, -1))
 """
@@ -68,12 +71,25 @@ def test_a_part_of_each_track_is_scored(soloist, corpus):
 
 
 def test_a_metric_of_ones_own_is_a_column(soloist, corpus):
-    (corpus / "mine.py").write_text(OWN)
-    options = ("--import", corpus / "mine.py", "--metrics", "mine.MeanDistance")
+    (corpus / "distances.py").write_text(OWN)
+    options = ("--import", corpus / "distances.py", "--metrics", "distances.MeanDistance")
     rows = score(soloist, corpus, *options, systems=("bad",))
     for row in rows:
         references = noises(STEMS, seconds=2, seed=int(row["track"][-1]))
         assert row["MeanDistance"] == pytest.approx(0.75 * np.abs(references[row["target"]]).mean(), rel=1e-3)
+
+
+def test_metrics_have_names(soloist, corpus):
+    rows = score(soloist, corpus, "--metrics", "usdri, SDR,sd-sdr", systems=("bad",))
+    assert {"uSDRi", "SD-SDR", "uSDR"} < set(rows[0])
+    for row in rows:
+        references = noises(STEMS, seconds=2, seed=int(row["track"][-1]))
+        stem = references[row["target"]].astype(float)
+        mixture = np.sum(list(references.values()), axis=0)
+        baseline = 10 * np.log10(np.square(stem).sum() / np.square(mixture - stem).sum())
+        assert row["uSDRi"] == pytest.approx(row["uSDR"] - baseline, abs=1e-3)
+        # Of a reference that is scaled by a quarter, the rest is three quarters.
+        assert row["SD-SDR"] == pytest.approx(20 * np.log10(1 / 3), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +97,8 @@ def test_a_metric_of_ones_own_is_a_column(soloist, corpus):
     [
         (("--name", "mine"), "--name is for one EST_DIR"),
         (("--metrics", "soloist.metrics.Nothing"), "Nothing"),
+        (("--metrics", "loudness"), "there is no metric 'loudness'; there are si-sdri, "),
+        (("--metrics", "elsewhere.Loudness"), "give the file or package that defines it with --import"),
         (("--duration", "0"), "duration must be more than 0 s"),
     ],
 )

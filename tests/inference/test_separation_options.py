@@ -9,8 +9,12 @@ import pytest
 import soundfile
 
 import soloist
+from soloist.audio import WriteOptions
+from soloist.cli.evaluate import evaluate
+from soloist.cli.score import score
 from soloist.cli.separate import separate as command
 from soloist.errors import AudioError, UsageError
+from soloist.evaluation import EvaluationSettings, ScoreSettings, SystemSettings
 
 RATE = 8000
 
@@ -160,6 +164,28 @@ def test_defaults_are_those_of_the_command():
         *("device", "engine"),
     }
     assert shared == {name: theirs[name].default for name in shared}
-    stream = inspect.signature(soloist.StreamSettings).parameters
-    for name, parameter in stream.items():
-        assert parameter.default == theirs[name].default
+
+
+@pytest.mark.parametrize(
+    ("settings", "theirs", "shared"),
+    [
+        (soloist.StreamSettings, command, {"chunk", "overlap", "shifts", "batch_size", "shift_seed"}),
+        (WriteOptions, command, {"bit_depth", "bitrate", "clip"}),
+        (
+            soloist.FileSettings,
+            command,
+            {"template", "start", "duration", "sample_rate", "device", "engine", "keep_going", "strength"},
+        ),
+        (ScoreSettings, score, {"window", "hop", "rank_tolerance", "start", "duration"}),
+        (ScoreSettings, evaluate, {"window", "hop", "rank_tolerance"}),
+        (EvaluationSettings, evaluate, {"listen", "jobs", "overwrite"}),
+        (SystemSettings, evaluate, {"device", "engine"}),
+    ],
+)
+def test_defaults_of_settings_are_those_of_the_command(settings, theirs, shared):
+    options = inspect.signature(theirs).parameters
+    values = inspect.signature(settings).parameters
+    # The names that both have, but for those that say the same in another type.
+    other = {"format", "metrics", "audio_track", "skip_existing", "overwrite"} - shared
+    assert (set(values) & set(options)) - other == shared
+    assert {name: values[name].default for name in shared} == {name: options[name].default for name in shared}

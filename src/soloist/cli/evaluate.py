@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from soloist.cli.console import PrintedTable, loading, print_table, progress_bar
+from soloist.cli.console import PrintedTable, counted, loading, print_table, progress_bar, say
 from soloist.cli.names import ORACLE, check_model
 from soloist.cli.options import (
     HOW,
     DeviceOption,
     EngineOption,
     HopOption,
+    MetricsOption,
     QuietOption,
     RankToleranceOption,
     WindowOption,
@@ -24,19 +25,24 @@ from soloist.cli.options import (
     parse_arguments,
     refuse_options,
     require_lightning,
+    split_names,
 )
 from soloist.cli.recipe_tests import measure_tests
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
+    from soloist.datasets import TrackPath
     from soloist.evaluation import EvaluationSettings, SearchSettings, SliCQSearch
 
 _CORPUS, _TESTS, _SEARCH = "Corpus", "Test sets of a recipe", "Search of a transform"
+_ALL = "all"
+"""Name in place of those of the models on disk."""
+
 _SHOWN = 10
 """Best transforms of a search that are printed."""
 
 _OF_A_CORPUS = (
-    *("listen", "jobs", "overwrite", "window", "hop", "transform", "rank_tolerance"),
+    *("listen", "jobs", "overwrite", "window", "hop", "transform", "rank_tolerance", "metrics"),
     *("engine", "chunk", "overlap", "shifts", "batch_size"),
 )
 _OF_A_SEARCH = ("trials", "method", "seconds", "tracks", "seed")
@@ -48,7 +54,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL... CORPUS",
-            help="Models (see: soloist models), model folders or oracles, then the folder of the corpus. "
+            help="Models (see: soloist models), model folders or oracles, then the folder of the corpus; "
+            "all: every model on disk that has the stems of the corpus. "
             "A run alone, or one model and --recipe: the test sets of the recipe.",
             show_default=False,
         ),
@@ -86,6 +93,7 @@ def evaluate(
         ),
     ] = None,
     rank_tolerance: RankToleranceOption = 1e-8,
+    metrics: MetricsOption = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +148,8 @@ def evaluate(
 
     `soloist evaluate repet-sim tdc17-vocals-1 oracle:irm1 musdb18/test -o results`
 
+    `soloist evaluate all oracle:irm1 musdb18/test -o results`
+
     On a recipe's test sets: a run alone takes those of its own recipe, makes its best state its model anew
     and writes the figures into the model's card.
 
@@ -174,37 +184,40 @@ def evaluate(
     *models, corpus = names
     _check_names(models, corpus)
     with loading(quiet=quiet):
-        from soloist.evaluation import EvaluationSettings, ScoreSettings, SystemSettings, use_transform
+        from soloist.evaluation import EvaluationSettings, ScoreSettings, SystemSettings
         from soloist.inference import StreamSettings, find_device
     stream = StreamSettings(chunk, overlap, shifts, batch_size)
     settings = EvaluationSettings(
         results=output or Path("results"),
         systems=SystemSettings(find_device(device), stream, engine),
-        scores=ScoreSettings(window, hop, rank_tolerance),
+        scores=ScoreSettings(window, hop, rank_tolerance, metrics=split_names(metrics)),
         listen=listen,
         jobs=jobs,
         overwrite=overwrite,
     )
-    _evaluate(
-        models if transform is None else use_transform(models, transform), corpus, settings, quiet=quiet
-    )
+    _evaluate(models, corpus, settings, transform, quiet=quiet)
 
 
 def _check_names(models: Sequence[str], corpus: str) -> None:
     if not models:
         raise UsageError("name at least one model or oracle, and then the folder of the corpus")
     for model in models:
-        if not model.startswith(ORACLE):
+        if model != _ALL and not model.startswith(ORACLE):
             check_model(model)
     check_exists(corpus)
 
 
-def _evaluate(models: Sequence[str], corpus: str, settings: EvaluationSettings, *, quiet: bool) -> None:
+def _evaluate(
+    given: Sequence[str], corpus: str, settings: EvaluationSettings, transform: str | None, *, quiet: bool
+) -> None:
     from soloist.cli.score import Scoreboard, keep_results
     from soloist.datasets import find_stem_tracks
-    from soloist.evaluation import Evaluation, check_system
+    from soloist.evaluation import Evaluation, check_system, use_transform
 
     tracks = find_stem_tracks(corpus)
+    models = _known_models(given, tracks, quiet=quiet)
+    if transform is not None:
+        models = use_transform(models, transform)
     names = [check_system(model) for model in models]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two of the systems are called {twice[0]}: their results would be one")
@@ -215,6 +228,27 @@ def _evaluate(models: Sequence[str], corpus: str, settings: EvaluationSettings, 
             with board.progress(name, len(tracks)) as notify:
                 evaluation.run(model, notify)
     board.finish(settings.results)
+
+
+def _known_models(given: Sequence[str], tracks: Sequence[TrackPath], *, quiet: bool) -> list[str]:
+    """Names of systems, with those of the models on disk in place of `all`.
+
+    Raises:
+        UsageError: No model on disk has a stem of the corpus.
+        AudioError: The first track is damaged.
+    """
+    from soloist.evaluation import fitting_models
+
+    if _ALL not in given:
+        return list(given)
+    stems = tuple(tracks[0].open().stems)
+    fitting = fitting_models(stems)
+    if not fitting:
+        raise UsageError(f"no model on disk separates {', '.join(stems)}; see: soloist models")
+    if not quiet:
+        say(f"{counted(len(fitting), 'model')} on disk for {', '.join(stems)}: {', '.join(fitting)}")
+    named = [[name] if name != _ALL else fitting for name in given]
+    return list(dict.fromkeys(name for names in named for name in names))
 
 
 def _search(corpus: str, output: Path | None, settings: SearchSettings, *, quiet: bool) -> None:

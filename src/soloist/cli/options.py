@@ -48,6 +48,15 @@ RankToleranceOption = Annotated[
     float,
     typer.Option(help="Rank tolerance for band-limited references; 0: solve as museval does."),
 ]
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Further metrics, with commas: si-sdri, usdri, sd-sdr, csdr, pesq, stoi, estoi, or your own by "
+        "class path, mine.Loudness (--import mine.py).",
+        metavar="NAME,...",
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, and errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -107,6 +116,11 @@ def refuse_options(context: typer.Context, names: Collection[str], reason: str) 
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source is not None and source.name == "COMMANDLINE":
             raise UsageError(f"{parameter.opts[0]} {reason}")
+
+
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Names in a text, between commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def one_name(names: Sequence[str], what: str, way_out: str = "") -> str:

@@ -13,7 +13,7 @@ import typer
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
 from soloist.cli.models import fetch
 from soloist.cli.names import check_subject, complete_subject
-from soloist.cli.options import HOW, DeviceOption, keep_inputs
+from soloist.cli.options import HOW, DeviceOption, keep_inputs, split_names
 from soloist.errors import SoloistError, UsageError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def profile(
         durations=_numbers("--duration", duration, float),
         batches=_numbers("--batch", batch, int),
         device=device,
-        engines=tuple(dict.fromkeys(part.strip() for part in engines.split(",") if part.strip())),
+        engines=tuple(dict.fromkeys(split_names(engines))),
         threads=threads,
         budget=budget,
         processes=processes,

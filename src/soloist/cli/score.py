@@ -12,11 +12,13 @@ import typer
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, say, warn
 from soloist.cli.options import (
     HopOption,
+    MetricsOption,
     QuietOption,
     RankToleranceOption,
     WindowOption,
     check_exists,
     keep_inputs,
+    split_names,
 )
 from soloist.errors import UsageError
 from soloist.files import json_text
@@ -52,13 +54,7 @@ def score(
     ] = None,
     start: Annotated[float, typer.Option(help="Begin here in each track, in s.", min=0.0)] = 0.0,
     duration: Annotated[float | None, typer.Option(help="Score no more than this, in s.")] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="Further metrics of your own, by class path, with commas: mine.Loudness (--import mine.py).",
-            metavar="CLASS,...",
-        ),
-    ] = None,
+    metrics: MetricsOption = None,
     window: WindowOption = 1.0,
     hop: HopOption = 1.0,
     rank_tolerance: RankToleranceOption = 1e-8,
@@ -87,8 +83,7 @@ def score(
     with loading(quiet=quiet):
         from soloist.datasets import find_stem_tracks
         from soloist.evaluation import FolderScoring, ScoreSettings
-    own = tuple(path.strip() for path in (metrics or "").split(",") if path.strip())
-    settings = ScoreSettings(window, hop, rank_tolerance, start, duration, own)
+    settings = ScoreSettings(window, hop, rank_tolerance, start, duration, split_names(metrics))
     board = Scoreboard(quiet=quiet, as_json=as_json)
     tracks = find_stem_tracks(references)
     if output is not None:

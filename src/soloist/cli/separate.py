@@ -10,7 +10,7 @@ import typer
 
 from soloist.cli.console import loading
 from soloist.cli.names import check_model, complete_chain, complete_model
-from soloist.cli.options import HOW, DeviceOption, EngineOption
+from soloist.cli.options import HOW, DeviceOption, EngineOption, split_names
 from soloist.cli.separate_values import (
     BitDepth,
     Format,
@@ -19,7 +19,6 @@ from soloist.cli.separate_values import (
     choose_task,
     make_write_options,
     parse_audio_track,
-    split_names,
 )
 from soloist.errors import UsageError
 

@@ -54,11 +54,6 @@ def parse_audio_track(given: str | None) -> int | str:
     return int(given) - 1
 
 
-def split_names(stems: str | None) -> tuple[str, ...]:
-    """Names of stems with commas between them."""
-    return tuple(name.strip() for name in (stems or "").split(",") if name.strip())
-
-
 def make_write_options(
     format_: Format | None,
     mp3: bool,

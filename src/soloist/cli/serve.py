@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from soloist.cli.console import loading, say
+from soloist.cli.options import split_names
 
 _LIMITS = "Limits"
 _HERE = "127.0.0.1"
@@ -55,7 +56,7 @@ def serve(
     if not _is_local(host):
         token = token or secrets.token_urlsafe(18)
     limits = Limits(upload=round(upload * 1e6), waiting=queue, keep=keep, disk=round(disk * 1e9))
-    names = tuple(filter(None, (name.strip() for name in (models or "").split(","))))
+    names = split_names(models)
     listener = open_socket(host, port)
     with Service(output or home() / "jobs", limits, names, workers) as service:
         application = make_application(service, token=token or "", hosts=frozenset({host}))

@@ -14,6 +14,7 @@ from .scoring import ScoreSettings as ScoreSettings
 from .scoring import score_estimates as score_estimates
 from .systems import SystemSettings as SystemSettings
 from .systems import check_system as check_system
+from .systems import fitting_models as fitting_models
 from .systems import make_system as make_system
 from .systems import use_transform as use_transform
 from .transform_search import SearchSettings as SearchSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +13,21 @@ import torch
 from torch import Tensor
 
 from soloist.audio import Audio
-from soloist.config import build_object
+from soloist.config import build_object, find_class
+from soloist.config.building import check
 from soloist.datasets import sum_of
 from soloist.errors import UsageError
-from soloist.evaluation.records import FRAME_METRICS, TargetScores
+from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TargetScores
 from soloist.evaluation.scenarios import Scenario, scenarios
-from soloist.metrics import Metric, bss_eval, sdr, si_sdr, summarize
+from soloist.metrics import Metric, NamedMetric, bss_eval, sdr, si_sdr, summarize
 from soloist.metrics.overlapping_blocks import Stretches
+
+_EVERY_NAME = {metric.lower() for metric in (*FRAME_METRICS, *TRACK_METRICS)}
+"""Names of the metrics that every record has."""
+
+_OPTION = "--metrics"
+_ANY_RATE = 16000
+"""Hz; to check metrics before the rate of a track is known."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class ScoreSettings:
             see `soloist.metrics.bss_eval_v4`. 0 solves as museval does.
         start: Start of the scored part of a track, s.
         duration: Duration of that part, s; None for the rest.
-        metrics: Class paths of further metrics of the whole part; see `soloist.metrics.Metric`.
+        metrics: Further metrics of the whole part: names of `soloist.metrics.NamedMetric`, or class paths of
+            your own; see `soloist.metrics.Metric`.
     """
 
     window: float = 1.0
@@ -49,25 +59,30 @@ class ScoreSettings:
             raise UsageError(f"rank tolerance {self.rank_tolerance:g} must lie in 0..1")
         if self.start < 0 or (self.duration is not None and not self.duration > 0):
             raise UsageError("the start must not be negative and the duration must be more than 0 s")
-        self.own_metrics()
+        self.further_metrics(_ANY_RATE)
 
-    def own_metrics(self) -> dict[str, Metric]:
-        """The further metrics, by the names of their classes.
+    def further_metrics(self, sample_rate: int) -> dict[str, Metric]:
+        """The further metrics, by their labels or the names of their classes; see `metrics`.
+
+        Args:
+            sample_rate: Rate of the signals, Hz; given to classes that take it.
 
         Raises:
+            UsageError: There is no metric of a name, or every record has it.
             ConfigError: There is no such class, or it is no metric.
         """
-        return {
-            path.rpartition(".")[2]: build_object({"class_path": path}, "--metrics", Metric)  # type: ignore[type-abstract]
-            for path in self.metrics
-        }
+        built = [_build_metric(name, sample_rate) for name in self.metrics if name.lower() not in _EVERY_NAME]
+        metrics = dict(built)
+        if taken := [label for label in metrics if label.lower() in _EVERY_NAME]:
+            raise UsageError(f"--metrics: every record has {taken[0]!r}; give the class another name")
+        return metrics
 
     def fingerprint(self) -> dict[str, Any]:
         """Settings that scores depend on, without those of later versions that are not used."""
-        later = {"start": 0.0, "duration": None, "metrics": ()}
-        return {
-            name: value for name, value in asdict(self).items() if name not in later or value != later[name]
-        }
+        later = {"start": 0.0, "duration": None, "metrics": []}
+        # As JSON gives them back: a tuple would not be equal to its list.
+        values = {**asdict(self), "metrics": list(self.metrics)}
+        return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
 
 def score_estimates(
@@ -95,7 +110,7 @@ def score_estimates(
     scores: dict[str, TargetScores] = {}
     for scenario in scenarios(tuple(estimates), tuple(references)):
         scores |= _score_scenario(scenario, references, estimates, sample_rate, settings)
-    for metric, measure in settings.own_metrics().items():
+    for metric, measure in settings.further_metrics(sample_rate).items():
         for name, estimate in estimates.items():
             scores[name].whole[metric] = _measure(measure, references, name, estimate)
     return [scores[name] for name in estimates]
@@ -106,6 +121,18 @@ def _measure(measure: Metric, references: Mapping[str, Audio], name: str, estima
     mixture = torch.from_numpy(np.sum(list(references.values()), axis=0))
     true, estimated = (torch.from_numpy(audio)[None, None] for audio in (sum_of(references, name), estimate))
     return float(measure(true, estimated, mixture[None]))
+
+
+def _build_metric(name: str, sample_rate: int) -> tuple[str, Metric]:
+    """Build a metric by its name or class path; gives its label, too."""
+    if "." not in name:
+        named = NamedMetric(name, sample_rate)
+        return named.label, named
+    check({"class_path": name}, _OPTION)
+    taken = inspect.signature(find_class(name, _OPTION)).parameters
+    arguments = {"sample_rate": sample_rate} if "sample_rate" in taken else {}
+    metric = build_object({"class_path": name, "init_args": arguments}, _OPTION, Metric)  # type: ignore[type-abstract]
+    return name.rpartition(".")[2], metric
 
 
 def match_by_quality(references: Mapping[str, Audio], estimates: Mapping[str, Audio]) -> dict[str, Audio]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import torch
 from einops import rearrange
 
 from soloist.audio import Audio, StemWriter, WriteOptions, probe
-from soloist.datasets import MIXTURE, StemFile, StemTrack, sum_of
+from soloist.datasets import MIXTURE, StemFile, StemTrack, components, sum_of
 from soloist.errors import AudioError, ModelError, UsageError
 from soloist.evaluation.matching import load_references
 from soloist.evaluation.scenarios import complement
@@ -22,13 +23,16 @@ from soloist.inference import FileJob, FileSettings, StemSelection, StreamSettin
 from soloist.separators import ORACLES, Oracle
 from soloist.separators.training_free.mask_separator import frame_length
 from soloist.transforms import STFT, Transform, parse_transform
-from soloist.zoo import card_of
+from soloist.zoo import card_of, models
 
 ORACLE_PREFIX = "oracle:"
 _ORACLE_FRAME = 0.046
 """Duration of the frames of oracles, in s: 2048 samples at 44.1 kHz, as in the 2018 campaign."""
 _CD_RATE = 44100
 """Hz; to check a transform before the rate of a track is known."""
+
+_NUMBERED = re.compile(r"\D*\d+")
+"""Names of sources that no name tells apart: talker1, s2, 1."""
 
 _FLOAT_WAV = WriteOptions(format="wav", bit_depth=32, clip="none")
 
@@ -243,6 +247,23 @@ def check_system(name: str) -> str:
     if card.name == name and not card.on_disk:
         raise ModelError(f"{name} is not on disk: soloist models download {name}")
     return card.name
+
+
+def fitting_models(stems: Sequence[str]) -> list[str]:
+    """Names of the models on disk with an estimate of a stem of a corpus, or of a union of its stems.
+
+    Models of sources without names, such as talkers, fit as many stems that are numbered as well.
+
+    Args:
+        stems: Names of the stems of a track.
+    """
+
+    def fits(sources: Sequence[str]) -> bool:
+        if all(map(_NUMBERED.fullmatch, sources)):
+            return len(sources) == len(stems) and all(map(_NUMBERED.fullmatch, stems))
+        return any(components(source, stems) for source in sources)
+
+    return [card.name for card in models() if card.on_disk and card.sources and fits(card.sources)]
 
 
 def _mixture_file(track: StemTrack, folder: Path) -> Path:

@@ -8,6 +8,8 @@ from .bss_eval_v4 import BSSEval as BSSEval
 from .bss_eval_v4 import bss_eval as bss_eval
 from .cluster_agreement import clustering_accuracy as clustering_accuracy
 from .metric import Metric as Metric
+from .named_metric import METRIC_NAMES as METRIC_NAMES
+from .named_metric import NamedMetric as NamedMetric
 from .perceptual import pesq as pesq
 from .perceptual import stoi as stoi
 from .ratios import Ratio as Ratio

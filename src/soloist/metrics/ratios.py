@@ -22,6 +22,9 @@ from soloist.metrics.assignment import best_order
 Ratio = Callable[[Tensor, Tensor], Tensor]
 """Function of references and estimates `(..., channels, samples)` to ratios `(...)`, in dB."""
 
+_SIGNAL = (-2, -1)
+"""Channels and samples. Flattening them would copy signals whose channels are interleaved in memory."""
+
 
 def decibels(signal: Tensor, noise: Tensor) -> Tensor:
     """Ratio of energies in dB: infinity without noise, NaN without signal and noise."""
@@ -39,7 +42,7 @@ def sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) -> Te
         estimates: `(..., channels, samples)`.
         zero_mean: Remove the mean of each channel first.
     """
-    references, estimates = _vectors(references, estimates, zero_mean)
+    references, estimates = _checked(references, estimates, zero_mean)
     return decibels(_energy(references), _energy(estimates - references))
 
 
@@ -52,7 +55,7 @@ def si_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) ->
 
     Arguments are those of `sdr`.
     """
-    references, estimates = _vectors(references, estimates, zero_mean)
+    references, estimates = _checked(references, estimates, zero_mean)
     target = _projection(references, estimates)
     return decibels(_energy(target), _energy(estimates - target))
 
@@ -62,7 +65,7 @@ def sd_sdr(references: Tensor, estimates: Tensor, *, zero_mean: bool = False) ->
 
     Arguments are those of `sdr`.
     """
-    references, estimates = _vectors(references, estimates, zero_mean)
+    references, estimates = _checked(references, estimates, zero_mean)
     return decibels(_energy(_projection(references, estimates)), _energy(estimates - references))
 
 
@@ -129,7 +132,7 @@ def comparable(scores: Tensor) -> Tensor:
     return scores.nan_to_num(nan=0.0, posinf=1000.0, neginf=-1000.0)
 
 
-def _vectors(references: Tensor, estimates: Tensor, zero_mean: bool) -> tuple[Tensor, Tensor]:
+def _checked(references: Tensor, estimates: Tensor, zero_mean: bool) -> tuple[Tensor, Tensor]:
     if references.shape != estimates.shape or references.ndim < 2 or not references.numel():
         raise UsageError(
             f"references and estimates must both be (..., channels, samples) and not empty, "
@@ -138,13 +141,13 @@ def _vectors(references: Tensor, estimates: Tensor, zero_mean: bool) -> tuple[Te
     if zero_mean:
         references = references - references.mean(dim=-1, keepdim=True)
         estimates = estimates - estimates.mean(dim=-1, keepdim=True)
-    return references.flatten(-2), estimates.flatten(-2)
+    return references, estimates
 
 
 def _projection(references: Tensor, estimates: Tensor) -> Tensor:
-    scale = (references * estimates).sum(dim=-1, keepdim=True) / _energy(references)[..., None]
-    return scale * references
+    scale = (references * estimates).sum(dim=_SIGNAL) / _energy(references)
+    return scale[..., None, None] * references
 
 
-def _energy(vectors: Tensor) -> Tensor:
-    return vectors.square().sum(dim=-1)
+def _energy(signals: Tensor) -> Tensor:
+    return signals.square().sum(dim=_SIGNAL)

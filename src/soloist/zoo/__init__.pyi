@@ -5,10 +5,10 @@ from .cards import Quality as Quality
 from .cards import find as find
 from .cards import models as models
 from .checkpoint_content import read_state as read_state
+from .default_model import FALLBACKS as FALLBACKS
 from .default_model import DefaultModel as DefaultModel
 from .default_model import best_on_disk as best_on_disk
 from .default_model import choose_default as choose_default
-from .default_model import FALLBACKS as FALLBACKS
 from .default_model import choose_for_task as choose_for_task
 from .downloads import download as download
 from .linked_files import import_links as import_links
