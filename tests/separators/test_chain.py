@@ -66,6 +66,22 @@ def test_stems_of_partitions_partition_the_mixture(samples, block, rates):
     torch.testing.assert_close(found, chain(mixture), atol=1e-6, rtol=0)
 
 
+@given(rate=st.integers(8001, 20000), samples=st.integers(1, 5000), block=st.integers(1, 900))
+def test_partitions_add_up_above_the_rate_of_the_models(rate, samples, block):
+    chain = Chain(
+        [
+            ChainStep(smoother(7, sample_rate=8000), stems={"smooth": "low"}, rest="high"),
+            ChainStep(smoother(3, sample_rate=6000), "high", {"rough": "hiss"}, rest="clear"),
+        ]
+    )
+    mixture = MIXTURE[..., :samples]
+    estimates = stream(chain, mixture, block, rate)
+    torch.testing.assert_close(estimates.sum(dim=1), mixture, atol=1e-5, rtol=0)
+    alone = stream(chain.only(["clear"]), mixture, block, rate)
+    torch.testing.assert_close(alone[:, 0], estimates[:, 2], atol=1e-6, rtol=0)
+    assert chain.only(["hiss"]).remainder is None
+
+
 def test_outputs_are_chosen_and_may_be_taken_by_steps():
     steps = [
         ChainStep(smoother(7), stems={"smooth": "low"}, rest="high"),

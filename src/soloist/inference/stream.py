@@ -20,6 +20,7 @@ from soloist.inference.composite_streams import combine_streams
 from soloist.inference.engines import CompositeEngine, Engine, make_engine
 from soloist.separators import Chunking, CompositeSeparator, Level, Note, Separator, separate_blocks
 from soloist.separators.chunk_estimator import make_estimate, outside_of
+from soloist.separators.composite_separator import beyond_rate
 
 SHIFT_SECONDS = 0.5
 """Largest shift of a pass before the start of the track, s, as in Demucs."""
@@ -106,6 +107,17 @@ def separate_stream(
         begin = partial(_Pass, separator, engine, level, settings, note)
         passes = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
         estimates = (block[0].numpy() for block in passes)
+    pairs = _pair(memory, estimates, separator, sample_rate)
+    whole = separator.remainder if isinstance(separator, CompositeSeparator) else None
+    if whole is not None and separator.sample_rate < sample_rate:
+        pairs = _add_beyond(pairs, separator.sources.index(whole), sample_rate, separator.sample_rate)
+    yield from pairs
+
+
+def _pair(
+    memory: _Memory, estimates: Iterable[Audio], separator: Separator, sample_rate: int
+) -> Iterator[tuple[Audio, Audio]]:
+    """Pairs of a block of the mixture and its estimates, at the rate of the mixture."""
     folded = (rearrange(block, "s c t -> (s c) t") for block in estimates)
     for block in resample_blocks(folded, separator.sample_rate, sample_rate):
         # The resampler may return a few samples too many.
@@ -116,6 +128,33 @@ def separate_stream(
     if memory.available:
         mixture = memory.recall(memory.available)
         yield mixture, np.zeros((len(separator.sources), *mixture.shape), np.float32)
+
+
+def _add_beyond(
+    pairs: Iterator[tuple[Audio, Audio]], place: int, sample_rate: int, lower_rate: int
+) -> Iterator[tuple[Audio, Audio]]:
+    """Add to one of the estimates what a lower rate cannot hold of the mixture."""
+    waiting: deque[tuple[Audio, Audio]] = deque()
+
+    def mixtures() -> Iterator[Audio]:
+        for pair in pairs:
+            waiting.append(pair)
+            yield pair[0]
+
+    held = np.zeros((0, 0), np.float32)
+    for block in beyond_rate(mixtures(), sample_rate, lower_rate):
+        held = np.concatenate([held, block], axis=-1) if held.size else block
+        while waiting and held.shape[-1] >= waiting[0][0].shape[-1]:
+            mixture, estimates = waiting.popleft()
+            estimates[place] += held[:, : mixture.shape[-1]]
+            held = held[:, mixture.shape[-1] :]
+            yield mixture, estimates
+    for mixture, estimates in waiting:
+        # The resampler may return a few samples too few.
+        samples = min(held.shape[-1], mixture.shape[-1])
+        estimates[place, :, :samples] += held[:, :samples]
+        held = held[:, samples:]
+        yield mixture, estimates
 
 
 def _combine(

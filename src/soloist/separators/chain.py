@@ -68,6 +68,14 @@ class Chain(CompositeSeparator):
         """True if the step takes the mixture."""
         return self.steps[place].takes == MIXTURE
 
+    @property
+    def remainder(self) -> str | None:
+        """The rest of the mixture, or what is left of that by further steps."""
+        stem = MIXTURE
+        while len(rests := [step.rest for step in self.steps if step.takes == stem and step.rest]) == 1:
+            stem = rests[0]
+        return stem if stem in self.sources else None
+
     def only(self, sources: Sequence[str]) -> Separator:
         """The steps that these stems are made by, each as cheap as can be had."""
         kept = [source for source in self.sources if source in sources]

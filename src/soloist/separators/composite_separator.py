@@ -135,6 +135,11 @@ class CompositeSeparator(Separator):
         raise NotImplementedError(f"{type(self).__name__} does not implement takes_mixture")
 
     @property
+    def remainder(self) -> str | None:
+        """Source that holds all that the others leave of the mixture; None if there is none."""
+        return None
+
+    @property
     def chunk_length(self) -> int:
         """The longest of the parts."""
         return max(part.chunk_length * self.sample_rate // part.sample_rate for part in self.parts)
