@@ -222,11 +222,10 @@ def test_an_engine_that_is_not_there(soloist, engines):
 
 @pytest.mark.slow
 def test_an_ensemble_is_a_row_like_a_model(soloist, tmp_path):
-    result = soloist(
-        "profile", "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs", "tiny-tfc-tdf-songs", *QUICK, "--csv", "costs.csv"
-    )
+    twice, costs = "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs", tmp_path / "costs.csv"
+    result = soloist("profile", twice, "tiny-tfc-tdf-songs", *QUICK, "--csv", costs)
     assert result.code == 0, result.err
-    ensemble, alone = read_csv(Path("costs.csv"))
-    assert ensemble["model"] == "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs"
+    ensemble, alone = read_csv(costs)
+    assert ensemble["model"] == twice
     assert int(ensemble["parameters"]) == 2 * int(alone["parameters"])
     assert float(ensemble["forward_median"]) > 0

@@ -14,7 +14,7 @@ from torch import Tensor
 from soloist.inference import Engine, find_device, make_engine
 from soloist.profiling.operations import count_operations
 from soloist.resources import TimedRuns, measure_time, peak_tensor_memory, within_memory
-from soloist.separators import Chunking, Level, Separator, separate_blocks
+from soloist.separators import Chunking, CompositeSeparator, Level, Separator, separate_blocks
 from soloist.separators.chunk_estimator import make_estimate
 
 LONGEST_TRAINED = 10.0
@@ -117,14 +117,16 @@ def measure_training(
         budget: Seconds for the timing.
 
     Returns:
-        None for separators without trainable parameters, for mixtures longer than `LONGEST_TRAINED`, and for
-        engines other than PyTorch.
+        None for separators without trainable parameters, for ensembles and chains, for mixtures longer than
+        `LONGEST_TRAINED`, and for engines other than PyTorch.
 
     Raises:
         UsageError: The device is missing.
         OutOfMemoryError: The memory does not suffice.
     """
     trainable = any(parameter.requires_grad for parameter in separator.parameters())
+    # The parts of an ensemble or a chain are trained by themselves.
+    trainable = trainable and not isinstance(separator, CompositeSeparator)
     if not trainable or case.duration > LONGEST_TRAINED or case.engine != "torch":
         return None
     device = find_device(case.device)

@@ -21,13 +21,14 @@ class CompositeEngine:
         device: Device of the computation.
 
     Attributes:
+        name: Names of the engines of the parts that were made.
         device: Device of the computation.
     """
 
     def __init__(
         self, separator: CompositeSeparator, make: Callable[[Separator], Engine], name: str, device: str
     ) -> None:
-        self._name, self.device = name, device
+        self.name, self.device = name, device
         self._separator, self._make = separator, make
         self._engines: dict[int, Engine] = {}
         self._made: dict[int, str] = {}
@@ -35,16 +36,12 @@ class CompositeEngine:
             if place not in separator.stored:
                 self.part(place)
 
-    @property
-    def name(self) -> str:
-        """Names of the engines of the parts."""
-        return ", ".join(dict.fromkeys(self._made.values())) or self._name
-
     def part(self, place: int) -> Engine:
         """The engine of a part; see `release`."""
         if place not in self._engines:
             self._engines[place] = self._make(self._separator.load_part(place))
             self._made[place] = self._engines[place].name
+            self.name = ", ".join(dict.fromkeys(self._made.values()))
         return self._engines[place]
 
     def release(self, place: int) -> None:
