@@ -17,6 +17,7 @@ from soloist.networks import (
     TFCTDF,
     ULUNAS,
     Autoencoder,
+    Bandit,
     BiLSTM,
     BranchDesign,
     BSRoFormer,
@@ -243,6 +244,20 @@ FAMILIES: dict[str, Callable[[], Separator]] = {
     "bs-roformer-polar": lambda: _roformer(BSRoFormer, bands=(4, 4, 8, 17), polar=True, linear_layers=1),
     "mel-band-roformer": lambda: _roformer(
         MelBandRoFormer, num_bins=33, sample_rate=SAMPLE_RATE, num_bands=6
+    ),
+    "bandit": lambda: _complex(
+        Bandit(
+            2,
+            num_bins=33,
+            num_bands=7,
+            sample_rate=SAMPLE_RATE,
+            dim=6,
+            hidden_size=5,
+            depth=1,
+            mask_features=7,
+        ),
+        "complex_masking",
+        orthonormal=True,
     ),
     "open-unmix": lambda: _masking(OpenUnmix(2, 1, num_bins=33, num_input_bins=20, hidden_size=8, layers=2)),
     "spleeter": _spleeter,

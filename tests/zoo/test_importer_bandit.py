@@ -53,6 +53,7 @@ def test_the_published_sizes_have_the_published_number_of_weights():
     assert 37_022_688 + 2 * 2048 + 3 * bins == 37_033_210
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_named(tmp_path):
     original = write(tmp_path, 1, emb_dim=8)
     assert "do not fit the Bandit" in refusal(tmp_path / "film.chpt")

@@ -74,8 +74,10 @@ class Bandit(SpectralNetwork):
         share = 1 / np.bincount(bins, minlength=num_bins)[bins]
         self.register_buffer("share", torch.from_numpy(share.astype(np.float32)), persistent=False)
         self.band_split = BandFeatures(widths, dim, epsilon)
-        sizes = {"cell": cell, "bidirectional": bidirectional}
-        self.paths = nn.ModuleList(ResidualRecurrence(dim, hidden_size, **sizes) for _ in range(2 * depth))
+        self.paths = nn.ModuleList(
+            ResidualRecurrence(dim, hidden_size, cell=cell, bidirectional=bidirectional)
+            for _ in range(2 * depth)
+        )
         self.masks = nn.ModuleList(BandMasks(widths, dim, mask_features) for _ in range(num_sources))
 
     bins: Tensor
@@ -124,7 +126,7 @@ class BandFeatures(nn.Module):
 
     def forward(self, coefficients: Tensor) -> Tensor:
         """Map `(batch, frames, coefficients)`, band after band, to `(batch, frames, bands, dim)`."""
-        batch, features = len(coefficients), []
+        batch, features = coefficients.shape[0], []
         parts = coefficients.index_select(-1, self.bands.columns).split(self.bands.sizes, dim=-1)
         for part, gain, shift, linear in zip(parts, self.gains, self.shifts, self.linears, strict=True):
             width = gain.shape[1]
