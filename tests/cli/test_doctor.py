@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import soundfile
 
 from soloist import __version__
@@ -12,6 +13,7 @@ def facts(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_a_sound_installation(soloist, tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("SOLOIST_HOME", str(home))

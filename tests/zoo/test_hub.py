@@ -98,6 +98,7 @@ def hub(home, monkeypatch):
     thread.join()
 
 
+@pytest.mark.slow
 def test_what_is_pushed_is_loaded_by_anybody(hub, home, monkeypatch):
     folder = zoo.find(MODEL).folder
     assert push_folder(folder, REPOSITORY, private=True) == f"{hub.root}/{REPOSITORY}"

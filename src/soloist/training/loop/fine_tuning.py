@@ -14,7 +14,7 @@ from soloist.errors import ConfigError, UsageError
 from soloist.files import some
 from soloist.networks.layers.frames import FrameConv
 from soloist.resources import import_extra
-from soloist.separators import CombinedSeparator, Separator
+from soloist.separators import CombinedSeparator, CompositeSeparator, Separator
 from soloist.training.recipe.own_recipe import only_member
 from soloist.training.recipe.sections import Lora
 from soloist.transforms import LearnedFilterbank
@@ -68,7 +68,7 @@ def begin_from(separator: Separator, model: str) -> Beginning:
         ConfigError: No weight of the model fits, or it is a bag of several models.
     """
     source = load(model)
-    if isinstance(source, CombinedSeparator):
+    if isinstance(source, (CombinedSeparator, CompositeSeparator)):
         only_member(model, config_of(model))
         source = source.parts[0]
     if source.sample_rate != separator.sample_rate:

@@ -178,8 +178,8 @@ def _several_models(name: str | Path, count: int, arguments: Config) -> str:
     for place, row in enumerate(rows):
         weighted = [source for source, weight in zip(card.sources, row, strict=True) if weight]
         names[place] += f" for {', '.join(weighted)}" if len(weighted) < len(card.sources) else ""
-    place = next((each.url for each in files[0].places if each.url), files[0].filename)
-    return f"{told} ({'; '.join(names)}): import one, soloist models import {place}, and go on from that"
+    address = next((each.url for each in files[0].places if each.url), files[0].filename)
+    return f"{told} ({'; '.join(names)}): import one, soloist models import {address}, and go on from that"
 
 
 def _unions(stems: Sequence[str]) -> set[str]:

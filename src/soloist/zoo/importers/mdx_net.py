@@ -120,7 +120,7 @@ def _run_by_onnx_runtime(
     separator(torch.zeros(1, 2, separator.chunk_length))
     title = f"{separator.sources[0].capitalize()}, by a network in an ONNX file"
     parameters = sum(value.numel() for value in weights.values() if value.is_floating_point())
-    card = {"system": "ONNX", "title": title, "licence": CARD["licence"], "parameters": parameters}
+    card = {"system": "ONNX", "title": title, "licence": {"weights": "not stated"}, "parameters": parameters}
     return ImportedModel(separator, config, card)
 
 
