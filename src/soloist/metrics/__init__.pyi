@@ -20,6 +20,7 @@ from .ratios import sd_sdr as sd_sdr
 from .ratios import sdr as sdr
 from .ratios import si_sdr as si_sdr
 from .ratios import snr as snr
+from .running_ratio import RunningRatio as RunningRatio
 from .significance import PairedTest as PairedTest
 from .significance import holm as holm
 from .significance import paired_test as paired_test
