@@ -25,6 +25,7 @@ def test_a_sound_installation(soloist, tmp_path, monkeypatch):
     assert told["soloist"] == __version__
     assert told["engines"] == "torch, openvino, onnxruntime"
     assert "soundfile " in told["packages"]
+    assert "pytest" not in told["packages"]
     assert "3.0 MB of graphs" in told["caches"]
     assert told["caches"].endswith(" GB free")
     assert [part.split()[:2] for part in told["formats"].split(", ")] == [

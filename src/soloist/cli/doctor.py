@@ -66,7 +66,7 @@ def _facts() -> Iterator[tuple[str, str]]:
 
 def _packages() -> Iterator[tuple[str, str]]:
     """Packages that Soloist needs or can use, with their versions; empty for those that are not installed."""
-    stated = [line for line in requires("soloist") or [] if 'extra == "dev"' not in line]
+    stated = [line for line in requires("soloist") or [] if not re.search(r"extra == .dev\b", line)]
     for name in sorted({re.split(r"[^\w.-]", line)[0] for line in stated} - {"soloist"}):
         try:
             yield name, version(name)
