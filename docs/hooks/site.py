@@ -1,0 +1,44 @@
+"""Hook of the site's build: adds the pages that are made from the code, the cards, the messages and the tables."""
+
+from __future__ import annotations
+
+import api_pages
+import model_pages
+import outside_files
+import result_tables
+import song_player
+from message_pages import message_page
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+Navigation = list[dict[str, object]]
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Fill the navigation's section of the API: one page a package."""
+    entries: Navigation = config.nav or []
+    for entry in entries:
+        if "API" in entry:
+            entry["API"] = api_pages.navigation()
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is made, and what lies outside the folder of the documentation."""
+    made = {"all-models.md": model_pages.model_page(), "all-messages.md": message_page()}
+    for address, text in made.items():
+        files.append(File.generated(config, address, content=text))
+    for address, source in outside_files.linked_files(files).items():
+        files.append(File.generated(config, address, abs_src_path=str(source)))
+    for address, content in song_player.files().items():
+        files.append(File.generated(config, address, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Complete the text of a page: names of a package, tables from files, links that leave the folder."""
+    address = page.file.src_uri
+    markdown = api_pages.with_names(markdown, address)
+    markdown = result_tables.with_tables(markdown, address)
+    return outside_files.with_links(markdown, address)
