@@ -23,8 +23,8 @@ ERRORS = {
 
 INTRODUCTION = """# All messages
 
-Each error of Soloist is one line that names the thing and the way out. This page lists them, so that a search for a part
-of a message finds it; `…` stands for a name or a number. They are read from the code when the site is built.
+Each error of Soloist is one line that names the thing and the way out. This page lists them, so that a search
+for a part of a message finds it; `…` stands for a name or a number. They are read from the code.
 [Troubleshooting](troubleshooting.md) explains those that are met most.
 """
 

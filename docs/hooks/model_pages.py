@@ -9,10 +9,10 @@ from soloist.zoo.cards import TASKS, is_shipped, megabytes
 
 INTRODUCTION = """# All models
 
-The {count} models that Soloist knows, by task, from their cards: `soloist models` lists the same in a terminal, with speeds on
-your machine, and `soloist models show NAME` shows a card. What the columns mean is said in
-[models and downloads](models.md#what-the-list-says); *cost* is 10^9 floating-point operations for a second of audio.
-A licence that nobody states is not a free one.
+The {count} models that Soloist knows, by task, from their cards: `soloist models` lists the same in a
+terminal, with speeds on your machine; `soloist models show NAME` shows a card. What the columns mean is in
+[models and downloads](models.md#what-the-list-says); *cost* is 10^9 floating-point operations for a second of
+audio. A licence that nobody states is not a free one.
 """
 
 

@@ -1,4 +1,4 @@
-"""Files outside docs/ to which pages link: pages and downloads of the site, under their paths in the repository."""
+"""Files outside docs/ to which pages link: pages and downloads, under their paths in the repository."""
 
 from __future__ import annotations
 

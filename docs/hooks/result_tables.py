@@ -34,4 +34,4 @@ def table_of(path: Path) -> str:
 
 
 def _figures(cells: tuple[str, ...]) -> bool:
-    return all(re.match(r"[-−+]?\d|$", cell) or cell == "-" for cell in cells)
+    return all(re.match(r"[-\u2212+]?\d|$", cell) or cell == "-" for cell in cells)

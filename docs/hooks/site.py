@@ -1,4 +1,4 @@
-"""Hook of the site's build: adds the pages that are made from the code, the cards, the messages and the tables."""
+"""Hook of the site's build: pages made from the code, the cards, the messages and the tables."""
 
 from __future__ import annotations
 
