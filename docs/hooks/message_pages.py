@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def messages() -> Iterator[Message]:
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
                 error = ast.unparse(node.exc.func).rpartition(".")[2]
                 text = " ".join(_pattern(node.exc.args[0]).split())
-                if error in ERRORS and text.strip("… "):
+                if error in ERRORS and re.search(r"[a-z]{3}", text):
                     yield Message(package, error, text)
 
 
