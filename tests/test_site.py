@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from soloist.cli.names import recipe_names
 from soloist.config.class_paths import faces
 from soloist.zoo import models
+from soloist.zoo.composition_files import preset_names
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -93,6 +95,15 @@ def test_examples_are_true(page, tmp_path, monkeypatch):
         test = parser.get_doctest(text, {}, f"{page.name} {number}", str(page), 0)
         doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
     assert not said, "".join(said)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/families.md", "docs/start/which-model.md"])
+def test_models_and_recipes_of_the_tables_are_there(page):
+    known = {card.name for card in models()} | set(recipe_names()) | set(preset_names())
+    rows = re.findall(r"^\|.*\|$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(?:-m )?([a-z0-9]+(?:[-_][a-z0-9]+)+)`", row)}
+    assert len(named) > 3
+    assert named <= known
 
 
 def test_every_model_is_on_the_page_of_models(hooks):

@@ -20,7 +20,7 @@ def model_page() -> str:
     """Markdown page of all shipped cards: a table for each task, and what each card says."""
     cards = [card for card in models() if is_shipped(card.name)]
     parts = [INTRODUCTION.format(count=len(cards))]
-    for task, title in TASKS.items():
+    for task, title in {**TASKS, "": "other models"}.items():
         group = [card for card in cards if card.task == task]
         if group:
             parts += [f"## {title[0].upper()}{title[1:]}", _table(group), *map(_card, group)]
