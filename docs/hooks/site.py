@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import api_pages
 import model_pages
 import outside_files
@@ -9,10 +11,14 @@ import result_tables
 import song_player
 from message_pages import message_page
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 Navigation = list[dict[str, object]]
+
+LOADED = re.compile(r'<(?:script|link|img|iframe|audio)\b[^>]*\b(?:src|href)="(https?://[^"]+)')
+"""Address on another host from which a page loads something."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -42,3 +48,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = api_pages.with_names(markdown, address)
     markdown = result_tables.with_tables(markdown, address)
     return outside_files.with_links(markdown, address)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse a page that loads something from another host: the site works without a network."""
+    if found := LOADED.search(output):
+        raise PluginError(f"{page.file.src_uri} loads {found[1]}")
+    return output
