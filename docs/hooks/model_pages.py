@@ -43,7 +43,7 @@ def _table(cards: Sequence[Card]) -> str:
 
 def _card(card: Card) -> str:
     """What a card says, folded up."""
-    lines = "\n".join(f"    - **{key}**: {_cell(text)}" for key, text in _facts(card) if text)
+    lines = "\n".join(f"    - **{key}**: {' '.join(text.split())}" for key, text in _facts(card) if text)
     # A heading of its own, so that the search and the table lead here.
     return f'### {card.name}\n\n??? note "{card.title.replace(chr(34), chr(39))}"\n\n{lines}'
 
