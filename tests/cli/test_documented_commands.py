@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,21 @@ import pytest
 import soundfile
 import torch
 
-from documented_commands import code, commands, make_machine, run_command, write_files_of
+from documented_commands import (
+    DocumentedCommand,
+    code,
+    commands,
+    make_machine,
+    run_command,
+    write_files_of,
+)
 from soloist.config import configuration_of
 from soloist.datasets import synthesize_talker
 from soloist.networks import RecurrentNetwork
 from soloist.separators import Denoiser, SpectralSeparator, build_separator
 from soloist.transforms import STFT
 from soloist.zoo import find, save_model
-from stem_corpora import noises, write_track
+from stem_corpora import noises, spoiled, write_track
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/start/*.md")), *sorted(ROOT.glob("docs/howto/*.md"))]
@@ -27,14 +34,8 @@ LONG = ("soloist tune ",)
 """Commands that measure for a minute; tests/cli/test_tune.py runs them."""
 
 STAND_INS = (
-    *(
-        "htdemucs",
-        "mel-roformer-kim",
-        "mel-karaoke-aufr33-viperx",
-        "mel-dereverb-anvuew",
-        "mel-denoise-aufr33",
-    ),
-    *("dtln", "sudormrf-u36-whamr"),
+    *("mel-roformer-kim", "mel-karaoke-aufr33-viperx", "mel-dereverb-anvuew", "mel-denoise-aufr33"),
+    *("htdemucs", "umxhq", "dtln", "sudormrf-u36-whamr", "convtasnet-wham"),
 )
 """Further models that the pages name: tiny networks under their names, since a test downloads nothing."""
 
@@ -63,7 +64,7 @@ def save_stand_in(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory) -> Iterator[Path]:
+def machine(tmp_path_factory) -> Path:
     """A folder with what the pages speak of: songs, albums, stems, talks, a film, models."""
     folder = tmp_path_factory.mktemp("machine")
     with pytest.MonkeyPatch.context() as patch:
@@ -74,8 +75,9 @@ def machine(tmp_path_factory) -> Iterator[Path]:
         for name in STAND_INS:
             save_stand_in(name)
     for index in range(5):
-        write_track(folder / f"songs/song {index}", noises(seconds=12.0, channels=2, seed=index), 44100)
-    shutil.copytree(folder / "estimates", folder / "results-of-others")
+        stems = noises(seconds=12.0, channels=2, seed=index)
+        write_track(folder / f"songs/song {index}", stems, 44100)
+        write_track(folder / f"results-of-others/song {index}", spoiled(stems), 44100)
     talk = 0.3 * sum(synthesize_talker(2.0, talker=talker)[0] for talker in (1, 2))
     (folder / "episodes").mkdir()
     for name in ("talkers.wav", "meeting.wav", "interview.wav", "episodes/one.wav"):
@@ -83,15 +85,21 @@ def machine(tmp_path_factory) -> Iterator[Path]:
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_runs_as_written(page, machine, tmp_path, soloist, monkeypatch):
+@pytest.fixture
+def desk(machine, tmp_path, monkeypatch) -> Path:
+    """A copy of the machine as the working folder."""
     shutil.copytree(machine, tmp_path / "desk", copy_function=os.link)
     monkeypatch.chdir(tmp_path / "desk")
     monkeypatch.setenv("HOME", str(tmp_path / "desk/home"))
     monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "desk/soloist"))
     torch.manual_seed(0)
-    write_files_of(page, tmp_path / "desk")
+    return tmp_path / "desk"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_as_written(page, desk, soloist):
+    write_files_of(page, desk)
     for command in commands(page):
         if command.is_ours and not command.line.startswith(LONG):
             status, shown = run_command(command, soloist)
@@ -100,3 +108,14 @@ def test_a_page_runs_as_written(page, machine, tmp_path, soloist, monkeypatch):
         if not block.startswith("# "):
             # README separates a mixture of the reader's.
             exec(compile(block, str(page), "exec"), {"__name__": "page", "mixture": torch.randn(1, 2, 44100)})
+
+
+@pytest.mark.slow
+def test_what_people_type_elsewhere_has_a_command_that_runs(desk, soloist):
+    page = (ROOT / "docs/from-other-tools.md").read_text(encoding="utf-8")
+    lines = re.findall(r"`(soloist (?:separate|score|evaluate) [^`\n]*)`", page)
+    tried = [line for line in lines if any(Path(word).exists() for word in line.split())]
+    assert len(tried) > 5
+    for line in tried:
+        status, shown = run_command(DocumentedCommand(line, "from-other-tools.md"), soloist)
+        assert status == 0, f"{line}\n{shown}"
