@@ -127,7 +127,7 @@ def test_the_page_of_messages_has_those_of_the_code(hooks):
 
 
 def test_tables_come_from_their_files(hooks):
-    text = hooks("result_tables").with_tables("[figures](families.csv)\n", "results/families.md")
+    text = hooks("csv_tables").with_tables("[figures](families.csv)\n", "results/families.md")
     rows = text.splitlines()
     assert rows[0].startswith("| model | parameters |")
     assert rows[1].startswith("| --- | ---: |")

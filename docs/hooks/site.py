@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import api_pages
+import csv_tables
 import model_pages
 import outside_files
-import result_tables
 import song_player
 from message_pages import message_page
 from mkdocs.config.defaults import MkDocsConfig
@@ -46,7 +46,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Complete the text of a page: names of a package, tables from files, links that leave the folder."""
     address = page.file.src_uri
     markdown = api_pages.with_names(markdown, address)
-    markdown = result_tables.with_tables(markdown, address)
+    markdown = csv_tables.with_tables(markdown, address)
     return outside_files.with_links(markdown, address)
 
 
