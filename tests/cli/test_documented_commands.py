@@ -30,8 +30,8 @@ from stem_corpora import noises, spoiled, write_track
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/start/*.md")), *sorted(ROOT.glob("docs/howto/*.md"))]
-LONG = ("soloist tune ",)
-"""Commands that measure for a minute; tests/cli/test_tune.py runs them."""
+LONG = ("soloist tune ", "soloist profile ")
+"""Commands that measure for a minute, which tests/cli/test_tune.py and test_profile.py run."""
 
 STAND_INS = (
     *("mel-roformer-kim", "mel-karaoke-aufr33-viperx", "mel-dereverb-anvuew", "mel-denoise-aufr33"),
