@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint co
 EXAMPLE = examples/band/mixture.flac
 STEMS = separated
 
-.PHONY: separate test test-parity test-slow test-all test-seeds check lint format types layers docs-check wheel wheel-check example clean
+.PHONY: separate test test-parity test-slow test-all test-seeds check lint format types layers docs docs-check wheel wheel-check release-check example clean
 
 separate: $(VENV)/.installed
 	$(BIN)/soloist separate $(EXAMPLE) -o $(STEMS)
@@ -37,7 +37,7 @@ test-seeds: $(VENV)/.installed-dev
 		SOLOIST_TEST_SEED=$$seed $(BIN)/python -m pytest $(PYTEST_ARGS) --hypothesis-seed=$$seed -m "not slow and not parity" || exit 1; \
 	done
 
-check: lint types layers docs-check test wheel-check
+check: lint types layers docs-check docs test wheel-check
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -56,6 +56,10 @@ layers: $(VENV)/.installed-dev
 docs-check: $(VENV)/.installed-dev
 	$(BIN)/interrogate src
 
+# The site, in site/: no network, no warning.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 wheel: $(VENV)/.installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist
@@ -67,11 +71,16 @@ wheel-check: wheel
 	$(WHEEL_VENV)/bin/python $(PIP_INSTALL) dist/*.whl
 	sh .ci/check_wheel.sh $(WHEEL_VENV)/bin/soloist $(EXAMPLE)
 
+# What is uploaded: the wheel, and the sdist from which the same wheel can be built.
+release-check: wheel-check
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+
 example: $(VENV)/.installed
 	$(BIN)/python examples/make_example.py
 
 clean:
-	rm -rf $(VENV) $(WHEEL_VENV) $(STEMS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(WHEEL_VENV) $(STEMS) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

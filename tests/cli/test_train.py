@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -133,25 +131,6 @@ def test_without_the_packages_for_training_one_line_says_what_to_install(write_r
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == 'soloist: training needs more packages: pip install "soloist[train]"\n'
-
-
-@pytest.mark.slow
-def test_a_part_of_ones_own_is_trained_as_the_readme_says(
-    soloist_process, write_recipe, song, repository, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
-    text = (repository / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(# mine\.py\n.*?)```", text, re.DOTALL)
-    (command,) = re.findall(r"^soloist train my_model\.yaml (--import .*)$", text, re.MULTILINE)
-    write_recipe(trainer={"max_epochs": 1}).rename(tmp_path / "my_model.yaml")
-    (tmp_path / "mine.py").write_text(code)
-    options = shlex.split(command)
-    process = soloist_process("train", "my_model.yaml", *options, "-q", "-o", "run", cwd=tmp_path)
-    err = process.communicate(timeout=300)[1].decode()
-    assert process.returncode == 0, err
-    assert (tmp_path / "run" / "imports" / "mine.py").read_text() == code
-    loss = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text())["loss"]
-    assert loss["class_path"] == "mine.Cubic"
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import yaml
 
 from soloist.config.plain_records import plain_arguments
 from soloist.errors import ConfigError, SoloistError, one_line
+from soloist.files import some
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _KEY = "value"
+
+_LISTED = 20
+"""Most names that advice lists."""
 
 # The values come from YAML: jsonargparse must not read a text with a colon in it once more.
 _AS_IS = "as-is"
@@ -147,10 +151,10 @@ def check_keys(values: Mapping[str, Any], known: Iterable[str], where: str) -> N
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice after an unknown name: the nearest known one, or all of them."""
+    """Advice after an unknown name: the nearest known one, or the known ones, as many as a line can hold."""
     known = sorted({*known})
     near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"
+    return f"did you mean {near[0]!r}?" if near else f"known are {some(known, _LISTED) or 'none'}"
 
 
 def _parse(

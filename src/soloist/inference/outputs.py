@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from soloist.errors import AudioError, UsageError
 from soloist.zoo.cards import megabytes
@@ -57,7 +57,7 @@ def stem_paths(
         UsageError: A path would leave the folder, or is a device of Windows there.
         AudioError: A name is longer than file systems allow, as some tracks make it.
     """
-    model = PurePosixPath(model).name or "model"
+    model = Path(model).name or "model"
     paths = {}
     for stem in stems:
         relative = template.format(model=model, track=track, stem=stem, ext=extension)
