@@ -163,7 +163,7 @@ def test_what_holds_nothing_of_the_kind_is_told(tmp_path):
     write(tmp_path / "a" / "song.wav", 0)
     with pytest.raises(UsageError, match=f"^{re.escape(str(tmp_path))}"):
         survey_folder(tmp_path)
-    with pytest.raises(UsageError, match="song.wav is a file: name the folder"):
+    with pytest.raises(UsageError, match=r"song\.wav is a file: name the folder"):
         survey_folder(tmp_path / "a" / "song.wav")
     with pytest.raises(UsageError, match="there is no folder"):
         survey_folder(tmp_path / "nowhere")
