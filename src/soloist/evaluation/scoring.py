@@ -79,7 +79,7 @@ class ScoreSettings:
 
     def fingerprint(self) -> dict[str, Any]:
         """Settings that scores depend on, without those of later versions that are not used."""
-        later = {"start": 0.0, "duration": None, "metrics": []}
+        later: dict[str, Any] = {"start": 0.0, "duration": None, "metrics": []}
         # As JSON gives them back: a tuple would not be equal to its list.
         values = {**asdict(self), "metrics": list(self.metrics)}
         return {name: value for name, value in values.items() if name not in later or value != later[name]}
