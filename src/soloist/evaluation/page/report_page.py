@@ -61,7 +61,8 @@ def _subtitle(systems: Sequence[SystemResults]) -> str:
     tracks = {record.track for system in systems for record in system.records}
     windows = sorted({(record.window, record.hop) for system in systems for record in system.records})
     told = ", ".join(f"{window:g} s every {hop:g} s" for window, hop in windows)
-    return f"{counted(len(systems), 'system')}, {counted(len(tracks), 'track')}. BSS Eval v4, windows of {told}. All scores in dB."
+    counts = f"{counted(len(systems), 'system')}, {counted(len(tracks), 'track')}"
+    return f"{counts}. BSS Eval v4, windows of {told}. All scores in dB."
 
 
 def _summary(systems: Sequence[SystemResults]) -> str:
