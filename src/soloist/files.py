@@ -371,6 +371,11 @@ def _kind(path: Path) -> str | None:
     return "folder" if stat.S_ISDIR(mode) else "device or a pipe"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: `1 error`, `2 errors`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def some(names: Collection[str], limit: int = 3) -> str:
     """List the first few names, and the number of the others."""
     listed = ", ".join(sorted(names)[:limit])

@@ -80,7 +80,8 @@ def test_a_metric_of_ones_own_is_a_column(soloist, corpus):
 
 
 def test_metrics_have_names(soloist, corpus):
-    rows = score(soloist, corpus, "--metrics", "usdri, SDR,sd-sdr", systems=("bad",))
+    metrics = ("--metrics", "usdri, SDR,sd-sdr", "-o", corpus / "results")
+    rows = score(soloist, corpus, *metrics, systems=("bad",))
     assert {"uSDRi", "SD-SDR", "uSDR"} < set(rows[0])
     for row in rows:
         references = noises(STEMS, seconds=2, seed=int(row["track"][-1]))
@@ -90,6 +91,9 @@ def test_metrics_have_names(soloist, corpus):
         assert row["uSDRi"] == pytest.approx(row["uSDR"] - baseline, abs=1e-3)
         # Of a reference that is scaled by a quarter, the rest is three quarters.
         assert row["SD-SDR"] == pytest.approx(20 * np.log10(1 / 3), abs=1e-3)
+    table = (corpus / "results/table.md").read_text(encoding="utf-8").splitlines()
+    mixture = next(line.split("|") for line in table if "(mixture)" in line)
+    assert float(mixture[table[0].split("|").index(" uSDRi ")]) == 0
 
 
 @pytest.mark.parametrize(

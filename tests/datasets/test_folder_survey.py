@@ -11,6 +11,7 @@ import soundfile
 
 from soloist.datasets import AlignedPairs, ClipFolder, StemFolders, survey_folder
 from soloist.errors import UsageError
+from soloist.training import describe_survey
 
 RATE = 8000
 
@@ -48,6 +49,35 @@ def test_stems_of_any_names_with_some_missing(tmp_path):
     assert names(survey, "valid") == survey.held_out["valid"]
     assert names(survey, "test") == survey.held_out["test"]
     assert set(names(survey, "train")) == {f"song {song} (live)" for song in range(10)} - set(held)
+
+
+def test_only_whole_tracks_are_held_out(tmp_path):
+    for song in range(5):
+        for number, stem in enumerate(("erhu", "pipa")):
+            if (song, stem) not in ((0, "erhu"), (2, "pipa")):
+                write(tmp_path / f"song {song}" / f"{stem}.wav", 10 * song + number)
+    (tmp_path / "song 3" / "pipa.wav").write_bytes(b"RIFF nothing")
+    survey = survey_folder(tmp_path)
+    assert survey.missing == {"erhu": 1, "pipa": 1}
+    assert list(survey.damaged) == ["song 3"]
+    assert survey.held_out == {"valid": ["song 1"], "test": ["song 4"]}
+    told = describe_survey(survey)
+    assert told[0].startswith("5 tracks with stems, ")
+    assert "pipa is missing in 1 track, where it is silent" in told
+    assert "damaged: song 3 (soloist data check tells more)" in told
+
+
+def test_sounds_that_are_held_out_are_of_two_labels(tmp_path):
+    for event, takes in (("bark", 4), ("rain", 4), ("wind", 2)):
+        for take in range(takes):
+            write(tmp_path / event / f"{event}{take}.wav", take, samples=8000 + 2000 * take)
+    survey = survey_folder(tmp_path)
+    assert (survey.layout, survey.labels) == (ClipFolder, 3)
+    for kind in ("valid", "test"):
+        assert {name.split("/")[0] for name in survey.held_out[kind]} == {"bark", "rain"}
+    (tmp_path / "rain" / "rain3.wav").unlink()
+    (tmp_path / "rain" / "rain2.wav").unlink()
+    assert not survey_folder(tmp_path).held_out
 
 
 def test_splits_of_the_folder_are_taken_as_they_are(tmp_path):
@@ -133,6 +163,8 @@ def test_what_holds_nothing_of_the_kind_is_told(tmp_path):
     write(tmp_path / "a" / "song.wav", 0)
     with pytest.raises(UsageError, match=f"^{re.escape(str(tmp_path))}"):
         survey_folder(tmp_path)
+    with pytest.raises(UsageError, match=r"song\.wav is a file: name the folder"):
+        survey_folder(tmp_path / "a" / "song.wav")
     with pytest.raises(UsageError, match="there is no folder"):
         survey_folder(tmp_path / "nowhere")
 

@@ -143,11 +143,6 @@ def print_json(value: object) -> None:
     typer.echo(json_text(value, indent=2, ensure_ascii=False))
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and its noun: `1 error`, `2 errors`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def decibels(gain: float) -> float:
     """Level of a gain, dB."""
     return 20 * math.log10(gain)

@@ -13,7 +13,6 @@ import typer
 
 from soloist.cli.console import (
     PrintedTable,
-    counted,
     decibels,
     named,
     print_json,
@@ -25,7 +24,7 @@ from soloist.cli.console import (
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.options import OVERRIDES, JsonOption, Override, parse_arguments
 from soloist.errors import UsageError
-from soloist.files import expand_home
+from soloist.files import counted, expand_home
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

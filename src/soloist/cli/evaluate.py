@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from soloist.cli.console import PrintedTable, counted, loading, print_table, progress_bar, say
+from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, say
 from soloist.cli.names import ORACLE, check_model
 from soloist.cli.options import (
     HOW,
@@ -29,6 +29,7 @@ from soloist.cli.options import (
 )
 from soloist.cli.recipe_tests import measure_tests
 from soloist.errors import UsageError
+from soloist.files import counted
 
 if TYPE_CHECKING:
     from soloist.datasets import TrackPath

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from soloist.cli.console import counted, named, warn
+from soloist.cli.console import named, warn
 
 
 def info(
@@ -19,7 +19,7 @@ def info(
     """Show duration, rate, channels, format and streams of audio files."""
     from soloist.audio import probe
     from soloist.errors import explain, one_line
-    from soloist.files import json_text
+    from soloist.files import counted, json_text
 
     failed = False
     for file in files:

@@ -115,6 +115,8 @@ def check_recipe(name: str) -> None:
     from soloist.config import nearest
 
     if name not in (known := recipe_names()) and not expand_home(name).exists():
+        if name.endswith(RECIPE_SUFFIXES):
+            raise ConfigError(f"there is no recipe {name}; soloist init {Path(name).stem} writes one")
         raise ConfigError(f"there is no recipe {name}; {nearest(name, known)}")
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from soloist.cli.console import PrintedTable, counted, loading, print_table, progress_bar
+from soloist.cli.console import PrintedTable, loading, print_table, progress_bar
 from soloist.cli.names import check_model, find_run
 from soloist.cli.options import Override, keep_inputs
 from soloist.errors import UsageError
-from soloist.files import expand_home
+from soloist.files import counted, expand_home
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -56,6 +56,7 @@ class FolderSurvey:
         sources: Names of the stems; empty for single sounds.
         ordered: True if each source is a stem of its own kind; False for talkers and sounds of any kind.
         missing: Number of tracks without a stem, by the stem's name, if there are any.
+        damaged: Names of tracks that cannot be read.
         sample_rate: Most common rate, Hz.
         channels: Most common number of channels, 1 or 2.
         tracks: Number of tracks.
@@ -78,13 +79,15 @@ class FolderSurvey:
     hours: float
     splits: Mapping[str, str]
     held_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    damaged: Sequence[str] = ()
 
 
 def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSurvey:
     """Look at a folder of stems, of single sounds (talkers, events) or of aligned pairs.
 
     Splits of the folder are taken as they are; otherwise a tenth of the tracks, or of the talkers, is held
-    out for validation and as much for a test, evenly spaced in the order of their names.
+    out for validation and as much for a test, evenly spaced in the order of their names. Tracks without a
+    stem, and damaged ones, are not held out.
 
     Args:
         root: The folder.
@@ -108,9 +111,9 @@ def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSur
         arguments["rest"] = rest
         stems[rest] = sum(track.mixture is not None for track in tracks.values())
     clips, mixed = issubclass(layout, ClipCorpus), issubclass(layout, TalkerMixtures)
-    splits, held_out, rules = _split(corpus, list(tracks.values()))
+    rate, channels, hours, damaged = _signals(list(tracks.values()))
+    splits, held_out, rules = _split(corpus, list(tracks.values()), damaged)
     arguments |= {"splits": rules} if rules else {}
-    rate, channels, hours = _signals(list(tracks.values()))
     return FolderSurvey(
         root=root,
         layout=layout,
@@ -125,6 +128,7 @@ def survey_folder(root: str | Path, layout_name: str | None = None) -> FolderSur
         hours=hours,
         splits=splits,
         held_out=held_out,
+        damaged=damaged,
     )
 
 
@@ -175,33 +179,47 @@ def _first(names: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def _split(
-    corpus: FolderCorpus, tracks: Sequence[StemTrack]
+    corpus: FolderCorpus, tracks: Sequence[StemTrack], damaged: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, list[str]], dict[str, Any]]:
     """Names of the splits that are there or proposed, what is held out, and the rules of a proposal."""
     there = {kind: name for kind, names in _ALIASES.items() if (name := _first(names, corpus.splits))}
     if TRAIN in there:
         return there, {}, {}
-    held_out, rules = _propose(type(corpus), tracks)
+    held_out, rules = _propose(type(corpus), tracks, damaged)
     splits = {kind: kind for kind in (TRAIN, *held_out)} if rules else {TRAIN: corpus.splits[0]}
     return splits, held_out, rules
 
 
 def _propose(
-    layout: type[FolderCorpus], tracks: Sequence[StemTrack]
+    layout: type[FolderCorpus], tracks: Sequence[StemTrack], damaged: Sequence[str]
 ) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Hold out tracks or labels by name; gives them, and the rules of the splits, which may be empty."""
     if layout in (StemFolders, AlignedPairs):
-        held_out = _choose([track.name for track in tracks])
+        most = max(len(track.stems) for track in tracks)
+        whole = [track.name for track in tracks if len(track.stems) == most and track.name not in damaged]
+        held_out = _choose(whole if len(whole) > 1 else [track.name for track in tracks], len(tracks))
         rules: dict[str, Any] = {kind: _any_of(names) for kind, names in held_out.items()}
         return held_out, _with_train(rules, held_out)
     if layout is not ClipFolder:
         return {}, {}
-    labels = sorted({track.labels[0] for track in tracks})
-    by_label = len(labels) >= _FEW_LABELS
-    group = "label" if by_label else "file"
-    held_out = _choose(labels if by_label else [_path(track) for track in tracks])
+    by_label: dict[str, list[str]] = {}
+    for track in tracks:
+        if track.name not in damaged:
+            by_label.setdefault(track.labels[0], []).append(_path(track))
+    if len(by_label) >= _FEW_LABELS:
+        group, held_out = "label", _choose(sorted(by_label), len(by_label))
+    else:
+        group, held_out = "file", _choose_of_each(by_label)
     train = _with_train({kind: _any_of(names) for kind, names in held_out.items()}, held_out)
     return held_out, {kind: {group: rule} for kind, rule in train.items()}
+
+
+def _choose_of_each(by_label: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Choose sounds of each label; none if fewer than two labels have enough, as mixtures are of two."""
+    chosen = [_choose(names, len(names)) for names in by_label.values()]
+    held_out = {kind: [name for each in chosen for name in each.get(kind, ())] for kind in (VALID, TEST)}
+    enough = {kind: sum(kind in each for each in chosen) >= 2 for kind in held_out}
+    return {kind: names for kind, names in held_out.items() if enough[kind]}
 
 
 def _with_train(rules: dict[str, str], held_out: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -210,13 +228,18 @@ def _with_train(rules: dict[str, str], held_out: Mapping[str, Sequence[str]]) ->
     return {TRAIN: f"(?!({_any_of(names)})$).*", **rules} if names else {}
 
 
-def _choose(names: Sequence[str]) -> dict[str, list[str]]:
-    """Choose a tenth for validation and a tenth for a test; of few names only a test, of two none."""
-    if len(names) < 3:
+def _choose(names: Sequence[str], count: int) -> dict[str, list[str]]:
+    """Choose a tenth for validation and a tenth for a test; of few only a test, of two none.
+
+    Args:
+        names: Names that can be held out.
+        count: Number of all.
+    """
+    if count < 3:
         return {}
-    count = min(max(1, len(names) // 10), _MOST_HELD_OUT)
-    kinds = (VALID, TEST) if len(names) >= 4 else (TEST,)
-    total = count * len(kinds)
+    each = min(max(1, count // 10), _MOST_HELD_OUT, max(1, len(names) // 2))
+    kinds = (VALID, TEST) if count >= 4 and len(names) > 1 else (TEST,)
+    total = each * len(kinds)
     spaced = [names[(2 * place + 1) * len(names) // (2 * total)] for place in range(total)]
     return {kind: spaced[place :: len(kinds)] for place, kind in enumerate(kinds)}
 
@@ -231,11 +254,11 @@ def _any_of(names: Sequence[str]) -> str:
     return "|".join(re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", name) for name in names)
 
 
-def _signals(tracks: Sequence[StemTrack]) -> tuple[int, int, float]:
-    """Most common rate and number of channels, and the hours of all tracks, from headers."""
+def _signals(tracks: Sequence[StemTrack]) -> tuple[int, int, float, list[str]]:
+    """Most common rate and number of channels, hours of all tracks, names of damaged ones; from headers."""
     step = -(-len(tracks) // _MOST_PROBED)
     rates, channels, seconds = Counter[int](), Counter[int](), []
-    failure: SoloistError | None = None
+    failures: dict[str, SoloistError] = {}
     for track in tracks[::step]:
         try:
             # The mixture, or the longest stem: a stem may be silent at the end, or missing.
@@ -244,8 +267,9 @@ def _signals(tracks: Sequence[StemTrack]) -> tuple[int, int, float]:
             rates[stems[0].sample_rate] += 1
             channels[stems[0].read(0.0, 0.01)[0].shape[0]] += 1
         except AudioError as error:
-            failure = error
+            failures[track.name] = error
     if not seconds:
-        raise failure or AudioError("no recording can be read")
+        raise next(iter(failures.values()), AudioError("no recording can be read"))
     hours = sum(seconds) / len(seconds) * len(tracks) / 3600
-    return rates.most_common(1)[0][0], min(2, channels.most_common(1)[0][0]), hours
+    rate, width = rates.most_common(1)[0][0], channels.most_common(1)[0][0]
+    return rate, min(2, width), hours, list(failures)

@@ -52,6 +52,8 @@ def guess_layout(root: str | Path) -> type[FolderCorpus]:
         UsageError: There is no such folder, or none or several layouts fit.
     """
     root = expand_home(root)
+    if root.is_file():
+        raise UsageError(f"{root} is a file: name the folder of the corpus")
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}")
     fitting = [cls for cls in find_layouts().values() if issubclass(cls, FolderCorpus) and _fits(cls, root)]

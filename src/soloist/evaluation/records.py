@@ -22,9 +22,6 @@ FRAME_METRICS = ("SDR", "ISR", "SIR", "SAR")
 TRACK_METRICS = ("SI-SDR", "uSDR")
 """Metrics of the whole track, in dB: SI-SDR, and the SDR of the music demixing challenges."""
 
-UNPROCESSED_METRICS = ("SDR", *TRACK_METRICS)
-"""Metrics of the unprocessed mixture: median SDR of the windows, and those of the whole track."""
-
 SUBSET = "test"
 """Folder in which museval looks for results of any corpus."""
 
@@ -41,7 +38,8 @@ class TargetScores:
         frames: Values for each window by `FRAME_METRICS`, in dB; NaN for undefined values.
         whole: Value for the whole track by `TRACK_METRICS`, in dB.
         rank_deficient: True if the references are too alike, or band-limited, for a full-rank solution.
-        unprocessed: Value of the mixture in place of the estimate by `UNPROCESSED_METRICS`, in dB.
+        unprocessed: Value of the mixture in place of the estimate: the median SDR of the windows, and metrics
+            of the whole track.
     """
 
     name: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from soloist.evaluation.records import UNPROCESSED_METRICS
 from soloist.evaluation.results import SystemResults, all_metrics, all_targets, best_first
 from soloist.metrics import summarize
 from soloist.table_files import NO_VALUE, TextTable
@@ -52,7 +51,7 @@ def _unprocessed(systems: Sequence[SystemResults], target: str) -> list[list[str
     if not (values := known.unprocessed(target, "SDR")):
         return []
     figures = {
-        metric: decibels(summarize(known.unprocessed(target, metric))) for metric in UNPROCESSED_METRICS
+        metric: decibels(summarize(known.unprocessed(target, metric))) for metric in all_metrics(systems)
     }
     cells = {"target": target, "system": UNPROCESSED, "tracks": str(len(values)), **figures}
     return [[cells.get(heading, NO_VALUE) for heading in summary_headings(systems)]]
@@ -66,7 +65,8 @@ def decibels(value: float) -> str:
 def _figures(system: SystemResults, target: str, metrics: Sequence[str]) -> list[str]:
     sdr, *others = (decibels(summarize(system.tracks(target, metric))) for metric in metrics)
     ends = system.interval(target, "SDR")
-    interval = NO_VALUE if ends is None else "…".join(map(decibels, ends))
+    known = [decibels(end) for end in ends or () if math.isfinite(end)]
+    interval = "…".join(known) if len(known) == 2 else NO_VALUE
     return [str(len(system.tracks(target, "SDR"))), sdr, interval, *others]
 
 

@@ -79,7 +79,7 @@ class ScoreSettings:
 
     def fingerprint(self) -> dict[str, Any]:
         """Settings that scores depend on, without those of later versions that are not used."""
-        later = {"start": 0.0, "duration": None, "metrics": []}
+        later: dict[str, Any] = {"start": 0.0, "duration": None, "metrics": []}
         # As JSON gives them back: a tuple would not be equal to its list.
         values = {**asdict(self), "metrics": list(self.metrics)}
         return {name: value for name, value in values.items() if name not in later or value != later[name]}
@@ -110,17 +110,22 @@ def score_estimates(
     scores: dict[str, TargetScores] = {}
     for scenario in scenarios(tuple(estimates), tuple(references)):
         scores |= _score_scenario(scenario, references, estimates, sample_rate, settings)
+    mixture = np.sum(list(references.values()), axis=0)
     for metric, measure in settings.further_metrics(sample_rate).items():
         for name, estimate in estimates.items():
-            scores[name].whole[metric] = _measure(measure, references, name, estimate)
+            scores[name].whole[metric] = _measure(measure, references, name, estimate, mixture)
+            scores[name].unprocessed[metric] = _measure(measure, references, name, mixture, mixture)
     return [scores[name] for name in estimates]
 
 
-def _measure(measure: Metric, references: Mapping[str, Audio], name: str, estimate: Audio) -> float:
+def _measure(
+    measure: Metric, references: Mapping[str, Audio], name: str, estimate: Audio, mixture: Audio
+) -> float:
     """Value of a further metric for one target."""
-    mixture = torch.from_numpy(np.sum(list(references.values()), axis=0))
-    true, estimated = (torch.from_numpy(audio)[None, None] for audio in (sum_of(references, name), estimate))
-    return float(measure(true, estimated, mixture[None]))
+    true, estimated, mixed = (
+        torch.from_numpy(audio)[None] for audio in (sum_of(references, name), estimate, mixture)
+    )
+    return float(measure(true[None], estimated[None], mixed))
 
 
 def _build_metric(name: str, sample_rate: int) -> tuple[str, Metric]:

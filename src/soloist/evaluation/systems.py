@@ -257,13 +257,13 @@ def fitting_models(stems: Sequence[str]) -> list[str]:
     Args:
         stems: Names of the stems of a track.
     """
+    return [card.name for card in models() if card.on_disk and card.sources and _fits(card.sources, stems)]
 
-    def fits(sources: Sequence[str]) -> bool:
-        if all(map(_NUMBERED.fullmatch, sources)):
-            return len(sources) == len(stems) and all(map(_NUMBERED.fullmatch, stems))
-        return any(components(source, stems) for source in sources)
 
-    return [card.name for card in models() if card.on_disk and card.sources and fits(card.sources)]
+def _fits(sources: Sequence[str], stems: Sequence[str]) -> bool:
+    if all(map(_NUMBERED.fullmatch, sources)):
+        return len(sources) == len(stems) and all(map(_NUMBERED.fullmatch, stems))
+    return any(components(source, stems) for source in sources)
 
 
 def _mixture_file(track: StemTrack, folder: Path) -> Path:

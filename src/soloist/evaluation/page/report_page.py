@@ -15,6 +15,7 @@ from soloist.evaluation.page.svg import box_plot, density_plot
 from soloist.evaluation.records import FRAME_METRICS, TRACK_METRICS, TrackRecord
 from soloist.evaluation.result_tables import decibels, summary_table
 from soloist.evaluation.results import FEW_TRACKS, SystemResults, all_metrics, all_targets, best_first
+from soloist.files import counted
 from soloist.metrics import summarize
 from soloist.players import inline_scripts
 from soloist.table_files import NO_VALUE
@@ -60,9 +61,8 @@ def _subtitle(systems: Sequence[SystemResults]) -> str:
     tracks = {record.track for system in systems for record in system.records}
     windows = sorted({(record.window, record.hop) for system in systems for record in system.records})
     told = ", ".join(f"{window:g} s every {hop:g} s" for window, hop in windows)
-    return (
-        f"{len(systems)} system(s), {len(tracks)} track(s). BSS Eval v4, windows of {told}. All scores in dB."
-    )
+    counts = f"{counted(len(systems), 'system')}, {counted(len(tracks), 'track')}"
+    return f"{counts}. BSS Eval v4, windows of {told}. All scores in dB."
 
 
 def _summary(systems: Sequence[SystemResults]) -> str:
@@ -220,7 +220,7 @@ def _notes(systems: Sequence[SystemResults]) -> str:
     for system in systems:
         counts = Counter(note for record in system.records for note in _remarks(record))
         items += [
-            f"<li>{escape(system.name)}, {count} track(s): {escape(note)}</li>"
+            f"<li>{escape(system.name)}, {counted(count, 'track')}: {escape(note)}</li>"
             for note, count in counts.items()
         ]
     return f"<ul>{''.join(items)}</ul>" if items else ""

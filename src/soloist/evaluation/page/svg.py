@@ -9,6 +9,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+_LETTERS = 17
+"""Letters of a label that fit into its column; longer ones are cut."""
+
 _WIDTH, _LABELS, _ROW, _HEAD, _FOOT, _GAP = 232, 130, 22, 22, 26, 28
 _GRID_POINTS = 120
 
@@ -155,7 +158,7 @@ def _row_middle(row: int) -> float:
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> str:
-    shown = text if len(text) <= 20 or kind != "label" else f"{text[:19]}…"
+    shown = text if len(text) <= _LETTERS or kind != "label" else f"{text[: _LETTERS - 1]}…"
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(shown)}</text>'
 
 

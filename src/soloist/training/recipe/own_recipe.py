@@ -14,7 +14,7 @@ import yaml
 from soloist.config import Config, class_path_of, find_class, read_yaml
 from soloist.datasets import FolderSurvey, survey_folder
 from soloist.errors import ConfigError, UsageError
-from soloist.files import write_whole
+from soloist.files import counted, write_whole
 from soloist.separators import CombinedSeparator
 from soloist.training.recipe.recipe import PlainDumper, find_recipe
 from soloist.training.recipe.template import recipe_of_family
@@ -73,16 +73,20 @@ def write_own_recipe(
 
 def describe_survey(survey: FolderSurvey) -> list[str]:
     """Lines about a folder for people: what is there, what is missing, and what is held out."""
-    what = {True: "tracks with stems", False: f"sounds of {survey.labels} talkers or classes"}[
-        bool(survey.sources)
-    ]
+    if survey.sources:
+        what = f"{counted(survey.tracks, 'track')} with stems"
+    else:
+        what = f"{counted(survey.tracks, 'sound')} of {survey.labels} talkers or classes"
     channels = {1: "mono", 2: "stereo"}[survey.channels]
-    lines = [f"{survey.tracks} {what}, {survey.hours:.2f} hours, {survey.sample_rate} Hz, {channels}"]
+    lines = [f"{what}, {survey.hours:.2f} hours, {survey.sample_rate} Hz, {channels}"]
     if survey.sources:
         lines.append(f"stems: {', '.join(survey.sources)}")
     if rest := survey.arguments.get("rest"):
         lines.append(f"{rest} is the mixture less the other stem")
-    lines += [f"{stem} is missing in {n} tracks, where it is silent" for stem, n in survey.missing.items()]
+    for stem, number in survey.missing.items():
+        lines.append(f"{stem} is missing in {counted(number, 'track')}, where it is silent")
+    if survey.damaged:
+        lines.append(f"damaged: {_some(survey.damaged)} (soloist data check tells more)")
     if survey.held_out:
         lines += [f"held out, {kind}: {_some(names)}" for kind, names in survey.held_out.items()]
     elif len(survey.splits) > 1:
