@@ -64,7 +64,8 @@ class DenoiserStream:
 
     def _rise(self, source: Audio, *, last: bool) -> Audio:
         """Bring the next samples of the source, at the separator's rate, to that of the recording."""
-        assert self._up is not None and self._above is not None
+        assert self._up is not None
+        assert self._above is not None
         seen = self._seen.take(source.shape[-1]) if source.shape[-1] else source
         self._above.measure(seen, source)
         both = self._up.process(np.concatenate([seen, source]))
@@ -110,8 +111,9 @@ class _GainAbove:
         self._held = np.concatenate([self._held, pair], axis=-1)
         bins = self._window // 2 + 1
         while self._held.shape[-1] >= self._window:
-            spectra = np.fft.rfft(self._held[..., : self._window] * self._taps)[..., bins // 2 : bins * 9 // 10]
-            before, after = (np.abs(spectra) ** 2).sum(axis=(1, 2))
+            spectra = np.fft.rfft(self._held[..., : self._window] * self._taps)
+            powers = np.abs(spectra[..., bins // 2 : bins * 9 // 10]) ** 2
+            before, after = powers.sum(axis=(1, 2))
             self._gains.append(math.sqrt(min(1.0, after / (before + _TINY))))
             self._held = self._held[..., self._hop :]
 

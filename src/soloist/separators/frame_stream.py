@@ -78,9 +78,10 @@ class FrameStream:
         self._step, self._run, self._frames = step, run, frames
         self._channels, self._group = channels, separator.channels
         self._sources = len(separator.sources)
-        learned = isinstance(separator, FilterbankSeparator)
-        self._multiple = separator.pad_multiple if learned else step.hop_length
-        self._mixture = SampleQueue() if learned and separator.consistency else None
+        self._multiple, self._mixture = step.hop_length, None
+        if isinstance(separator, FilterbankSeparator):
+            self._multiple = separator.pad_multiple
+            self._mixture = SampleQueue() if separator.consistency else None
         self._level = _RunningLevel(separator.mean_share) if separator.normalization == "track" else None
         codec = step.codec
         self._first = codec.frame_length - step.hop_length
@@ -139,8 +140,8 @@ class FrameStream:
     def _begin(self) -> None:
         """Begin with the frame that reaches farthest before the recording."""
         codec = self._step.codec
-        lead, mirrored = [(0, 0), (0, 0), (codec.lead, 0)], self._pending[..., : codec.lead + 1]
-        before = np.pad(mirrored, lead, mode="reflect" if codec.mirrors else "constant")[..., : codec.lead]
+        nearest = self._pending[..., : codec.lead + 1]
+        before = _extended(nearest, codec.lead, 0, mirrored=codec.mirrors)[..., : codec.lead]
         whole = np.concatenate([before, self._pending], axis=-1)
         first = torch.from_numpy(whole[..., : self._first].copy())
         self._memory = [part.numpy() for part in self._step.begin(first)]
@@ -148,8 +149,7 @@ class FrameStream:
 
     def _extend(self, samples: int) -> None:
         """Append what lies beyond the end, and begin if the recording was too short for that."""
-        mode = "reflect" if self._step.codec.mirrors else "constant"
-        beyond = np.pad(self._recent, [(0, 0), (0, 0), (0, max(0, samples))], mode=mode)
+        beyond = _extended(self._recent, 0, max(0, samples), mirrored=self._step.codec.mirrors)
         if self._memory is None:
             self._begin()
         self._pending = np.concatenate([self._pending, beyond[..., self._recent.shape[-1] :]], axis=-1)
@@ -182,6 +182,12 @@ class FrameStream:
             residual = self._mixture.take(estimates.shape[-1]) - estimates.sum(axis=0)
             estimates = estimates + residual / self._sources
         return estimates
+
+
+def _extended(audio: Audio, before: int, behind: int, *, mirrored: bool) -> Audio:
+    """Audio `(groups, channels, samples)` with so many samples before and behind, mirrored ones or zeros."""
+    widths = [(0, 0), (0, 0), (before, behind)]
+    return np.pad(audio, widths, mode="reflect") if mirrored else np.pad(audio, widths)
 
 
 class _RunningLevel:

@@ -32,7 +32,7 @@ class Carry:
         return default if self._begins else self._past.pop(0)
 
     def keep(self, x: Tensor) -> None:
-        """Put a tensor into the state behind these frames; tensors are recalled in the order they are kept."""
+        """Put a tensor into the state behind these frames, to be recalled in the same order."""
         self._next.append(x)
 
     def prepend(self, x: Tensor, frames: int) -> Tensor:
