@@ -101,7 +101,7 @@ class _GainAbove:
         self._per_gain = self._hop * rate / theirs
         self._held: Audio | None = None
         self._gains = [0.0, 0.0]
-        self._position = 0
+        self._position = 0.0
 
     def measure(self, seen: Audio, source: Audio) -> None:
         """Measure the next samples of what the separator sees and gives, `(channels, samples)` each."""
@@ -118,13 +118,13 @@ class _GainAbove:
             self._held = self._held[..., self._hop :]
 
     def gains(self, samples: int) -> Audio:
-        """Gains `(samples,)` of the next samples, interpolated between those before each."""
+        """Gains `(samples,)` of the next samples, interpolated between the last two that each knows."""
         places = (self._position + np.arange(samples)) / self._per_gain
         self._position += samples
         known = np.arange(len(self._gains))
-        # The gain of a hop is known where the hop ends, and reached where the next one does.
-        gains = np.interp(places + 1, known, self._gains).astype(np.float32)
+        # The gain of a window is known where the window ends, and reached a hop later.
+        gains = np.interp(places, known, self._gains).astype(np.float32)
         passed = min(int(self._position / self._per_gain), len(self._gains) - 2)
         self._gains = self._gains[passed:]
-        self._position -= round(passed * self._per_gain)
+        self._position -= passed * self._per_gain
         return gains

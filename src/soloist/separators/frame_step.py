@@ -202,7 +202,7 @@ def _can_step(separator: FilterbankSeparator | SpectralSeparator) -> bool:
     """True if transform and network work frame by frame, and nothing needs the whole recording."""
     causal = isinstance(separator.network, Streaming) and separator.normalization != "chunk"
     if isinstance(separator, SpectralSeparator):
-        free = separator.wiener is None and not separator.partitioned
+        free = separator.wiener is None and not separator.partitioned and separator.transform.is_complex
     else:
         free = separator.consistency != "magsq"
     return causal and free and has_frames(_transform_of(separator))

@@ -143,8 +143,10 @@ class FrameStream:
         nearest = self._pending[..., : codec.lead + 1]
         before = _extended(nearest, codec.lead, 0, mirrored=codec.mirrors)[..., : codec.lead]
         whole = np.concatenate([before, self._pending], axis=-1)
-        first = torch.from_numpy(whole[..., : self._first].copy())
-        self._memory = [part.numpy() for part in self._step.begin(first)]
+        first = whole[..., : self._first].copy()
+        if self._level is not None and codec.mirrors:
+            first = self._level.normalize(first)
+        self._memory = [part.numpy() for part in self._step.begin(torch.from_numpy(first))]
         self._pending = whole[..., self._first :]
 
     def _extend(self, samples: int) -> None:
