@@ -19,7 +19,7 @@ from soloist.zoo.cards import TASKS
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are those of POSIX")
 
 COMMANDS = [
-    *("separate", "models", "info", "evaluate", "score", "report", "profile"),
+    *("separate", "live", "models", "info", "evaluate", "score", "report", "profile"),
     *("init", "data", "train", "runs", "visualize", "export", "tune"),
 ]
 

@@ -54,3 +54,20 @@ def test_fresh_blocks_are_the_identity():
     network = CausalSuDoRMRF(4, 3, 5, num_blocks=2, depth=2)
     x = torch.randn(1, 3, 16)
     assert torch.equal(network.blocks(x), x)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("depth", "kernel_size"), [(1, 5), (3, 7), (4, 3), (3, 1)])
+@pytest.mark.parametrize("pieces", [[1] * 16, [3, 1, 5, 7], [16], [2, 14]])
+def test_a_stream_in_pieces_gives_what_the_whole_gives(depth, kernel_size, pieces):
+    network = _network(2, depth, kernel_size)
+    whole = torch.randn(2, 4, 16, dtype=torch.float64)
+    outputs, state, shapes = [], (), None
+    for piece in whole.repeat(1, 1, 2).split([*pieces, *pieces], dim=-1):
+        output, state = network.step(piece, state)
+        outputs.append(output)
+        if sum(each.shape[-1] for each in outputs) % network.frame_multiple == 0:
+            assert shapes in (None, [part.shape for part in state])
+            shapes = [part.shape for part in state]
+    expected = network(whole.repeat(1, 1, 2))
+    torch.testing.assert_close(torch.cat(outputs, dim=-1), expected)

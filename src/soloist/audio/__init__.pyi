@@ -16,6 +16,8 @@ from .reader import track_duration as track_duration
 from .resample import StreamResampler as StreamResampler
 from .resample import resample_audio as resample_audio
 from .resample import resample_blocks as resample_blocks
+from .sample_queue import SampleQueue as SampleQueue
+from .short_resampler import ShortResampler as ShortResampler
 from .spool import RawFormat as RawFormat
 from .spool import spool_stream as spool_stream
 from .writer import StemWriter as StemWriter

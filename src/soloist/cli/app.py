@@ -14,6 +14,7 @@ from soloist.cli import (
     export,
     info,
     init,
+    live,
     models,
     profile,
     report,
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("separate", cls=Command, rich_help_panel=_SEPARATE)(separate.separate)
+app.command("live", cls=Command, rich_help_panel=_SEPARATE)(live.live)
 app.command("serve", cls=Command, rich_help_panel=_SEPARATE)(serve.serve)
 app.command("mix", cls=Command, rich_help_panel=_SEPARATE)(serve.mix)
 app.add_typer(models.app, name="models", rich_help_panel=_SEPARATE)

@@ -175,7 +175,7 @@ def print_names(text: object) -> None:
 
 def say(message: str) -> None:
     """Print a line on standard error, above any progress bar."""
-    _errors().print(printable(message))
+    standard_error().print(printable(message))
 
 
 def warn(message: str) -> None:
@@ -193,13 +193,13 @@ def progress_bar(*columns: str | ProgressColumn, quiet: bool = False) -> Iterato
     """
     from rich.progress import Progress
 
-    console = _errors()
+    console = standard_error()
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         yield bar
 
 
 @cache
-def _errors() -> Console:
+def standard_error() -> Console:
     """The only console of standard error, so that lines appear above bars."""
     from rich.console import Console
 

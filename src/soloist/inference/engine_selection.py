@@ -16,7 +16,8 @@ from soloist.inference.engines import (
     installed_engines,
     make_engine,
 )
-from soloist.separators import CompositeSeparator, Separator
+from soloist.inference.engines.step_engines import StepEngine
+from soloist.separators import CompositeSeparator, Separator, find_causal
 
 AUTO = "auto"
 
@@ -84,11 +85,26 @@ class EngineSelection:
             self._engine(self._requested)
         calibrated = find_device(device) == "cpu" and separator.graph is not None
         self._calibrated = calibration_path(separator) if calibrated else None
+        self._steps: StepEngine | None = None
 
     def select(self, chunks: int) -> SelectedEngine:
         """Select the engine for a recording of so many chunks."""
         with self._lock:
             return self._select(chunks)
+
+    def steps(self) -> StepEngine | None:
+        """The engine of a causal separator's steps, ONNX Runtime if it is installed.
+
+        None for a separator without steps, and if another engine or device was requested.
+        """
+        if find_causal(self._separator) is None or self._device not in (AUTO, "cpu"):
+            return None
+        if self._requested not in (None, "torch", "onnxruntime"):
+            return None
+        with self._lock:
+            installed = "onnxruntime" if "onnxruntime" in installed_engines() else "torch"
+            self._steps = self._steps or StepEngine(self._separator, self._requested or installed)
+            return self._steps
 
     def _select(self, chunks: int) -> SelectedEngine:
         if self._requested is not None:

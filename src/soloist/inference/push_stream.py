@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import weakref
@@ -16,20 +17,27 @@ from torch import Tensor
 
 from soloist.audio import Audio
 from soloist.errors import UsageError
+from soloist.inference.causal_stream import CausalStream
 from soloist.inference.engine_selection import SelectedEngine
+from soloist.inference.engines.step_engines import StepEngine
 from soloist.inference.loaded_models import LoadedModel, load_for
 from soloist.inference.recording import to_block, whole_rate
 from soloist.inference.stem_selection import Consistency, StemSelection
 from soloist.inference.stem_separation import Findings, Watch, separate_stems
 from soloist.inference.stream import StreamSettings
+from soloist.inference.stream_latency import chunk_latency, settings_for_latency
 
 
 class StemStream:
     """Separator of a stream: `push` takes a block, and gives the samples of the stems that are finished.
 
-    The stems are as long as all blocks together, and equal those of `soloist.separate`, but for models that
-    are normalised by the track: their level is that of each chunk, as the track is not known yet. Memory does
-    not depend on the length. One stream is for one thread at a time.
+    A causal model (see `soloist.separators.find_causal`) is run frame by frame with its memory carried over,
+    unless the settings ask for chunks: at its own rate the stems are those of the whole recording at once.
+    Other models are run in chunks: the stems equal those of `soloist.separate`. Models that are normalised by
+    the track have the level of the stream so far or of each chunk, as the track is not known yet.
+
+    The stems are as long as all blocks together. Memory does not depend on the length. One stream is for one
+    thread at a time.
 
     Args:
         model: The model.
@@ -37,11 +45,14 @@ class StemStream:
         channels: Number of channels of the blocks.
         selection: Selected stems.
         settings: Chunks, overlap, shifts, batches.
+        latency: Most seconds that the stems may be behind the blocks; None for the model's best.
 
     Attributes:
         stems: Names of the stems.
         sample_rate: Rate of the blocks and the stems, Hz.
         channels: Number of channels.
+        latency: Most samples that the stems are behind the blocks, whatever the lengths of these.
+        frame_by_frame: True for a causal model that is run frame by frame.
 
     Example:
         >>> with soloist.stream("hpss", 44100, 2) as stream:
@@ -58,27 +69,22 @@ class StemStream:
         channels: int,
         selection: StemSelection,
         settings: StreamSettings,
+        latency: float | None = None,
     ) -> None:
         self.stems = selection.names(model.separator.sources)
         self.sample_rate = sample_rate
         self.channels = channels
-        selected = model.select_engine(settings, model.separator.chunk_length)
-        self._worker = _Worker()
-        self._worker.start(
-            separate_stems(
-                model.separator,
-                self._worker.blocks(),
-                sample_rate,
-                selection=selection,
-                # Samples shall come as early as they can.
-                selected=SelectedEngine(selected.engine, settings.batch_size or 1),
-                settings=settings,
-                level=None,
-                duration=None,
-                watch=Watch(),
-                findings=Findings(),
-            )
-        )
+        self._worker: CausalStream | _Worker
+        steps = _steps(model, channels, settings)
+        self.frame_by_frame = steps is not None
+        if steps is not None:
+            self._worker = CausalStream(model.separator, steps, sample_rate, channels, selection, latency)
+            self.latency = self._worker.latency
+        else:
+            if latency is not None:
+                settings = settings_for_latency(model.separator, settings, sample_rate, latency)
+            self._worker = _begin(model, sample_rate, selection, settings)
+            self.latency = math.ceil(chunk_latency(model.separator, settings, sample_rate) * sample_rate)
         # The thread knows the worker alone: a stream that nobody holds ends it.
         self._close = weakref.finalize(self, self._worker.close)
         self._pushed = 0
@@ -143,6 +149,39 @@ class StemStream:
     def _named(self, pieces: Sequence[Audio]) -> dict[str, Audio]:
         nothing = np.zeros((len(self.stems), self.channels, 0), np.float32)
         return dict(zip(self.stems, np.concatenate([nothing, *pieces], axis=-1), strict=True))
+
+
+def _steps(model: LoadedModel, channels: int, settings: StreamSettings) -> StepEngine | None:
+    """Engine of a causal model's steps; None where chunks are needed, or the settings ask for them."""
+    separator = model.separator
+    # Unordered sources of several groups of channels are told apart over a chunk.
+    alike = separator.ordered or channels <= separator.channels
+    asked = (settings.chunk, settings.overlap, settings.shifts) != (None, None, 1)
+    return model.engines.steps() if alike and not asked else None
+
+
+def _begin(
+    model: LoadedModel, sample_rate: int, selection: StemSelection, settings: StreamSettings
+) -> _Worker:
+    """Begin to separate in chunks."""
+    selected = model.select_engine(settings, model.separator.chunk_length)
+    worker = _Worker()
+    worker.start(
+        separate_stems(
+            model.separator,
+            worker.blocks(),
+            sample_rate,
+            selection=selection,
+            # Samples shall come as early as they can.
+            selected=SelectedEngine(selected.engine, settings.batch_size or 1),
+            settings=settings,
+            level=None,
+            duration=None,
+            watch=Watch(),
+            findings=Findings(),
+        )
+    )
+    return worker
 
 
 class _Worker:
@@ -210,6 +249,7 @@ def stream(
     device: str = "auto",
     engine: str = "auto",
     settings: StreamSettings | None = None,
+    latency: float | None = None,
 ) -> StemStream:
     """Begin to separate a stream, block by block.
 
@@ -224,10 +264,14 @@ def stream(
         device: "auto", "cpu", "cuda", "mps".
         engine: Engine of the network, one of `soloist.inference.ENGINES`, or "auto".
         settings: Chunks, overlap, shifts, batches.
+        latency: Most seconds that the stems may be behind the blocks: causal models take several frames at
+            once, other ones shorter chunks. None for 40 ms, or what a causal model needs, and for the best
+            chunks of other models.
 
     Raises:
         ModelError: The model is unknown or damaged, or cannot be downloaded.
-        UsageError: The rate or the number of channels is not positive, or the model has no such stem.
+        UsageError: The model needs a longer latency, the rate or the number of channels is not positive, or
+            the model has no such stem.
     """
     if channels < 1:
         raise UsageError(f"channels must be at least 1, not {channels}")
@@ -236,4 +280,4 @@ def stream(
     loaded = load_for(
         model, selection, engine=engine, device=device, sample_rate=sample_rate, channels=channels
     )
-    return StemStream(loaded, sample_rate, channels, selection, settings or StreamSettings())
+    return StemStream(loaded, sample_rate, channels, selection, settings or StreamSettings(), latency)

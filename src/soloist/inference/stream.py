@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from soloist.audio import Audio, resample_blocks, share_blocks
+from soloist.audio import Audio, SampleQueue, resample_blocks, share_blocks
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
 from soloist.inference.composite_streams import combine_streams
@@ -121,12 +120,12 @@ def _pair(
     folded = (rearrange(block, "s c t -> (s c) t") for block in estimates)
     for block in resample_blocks(folded, separator.sample_rate, sample_rate):
         # The resampler may return a few samples too many.
-        mixture = memory.recall(min(block.shape[1], memory.available))
+        mixture = memory.take(min(block.shape[1], memory.available))
         if mixture.shape[1]:
             stems = block[:, : mixture.shape[1]]
             yield mixture, rearrange(stems, "(s c) t -> s c t", s=len(separator.sources))
     if memory.available:
-        mixture = memory.recall(memory.available)
+        mixture = memory.take(memory.available)
         yield mixture, np.zeros((len(separator.sources), *mixture.shape), np.float32)
 
 
@@ -212,33 +211,17 @@ def measure_level(blocks: Iterable[Audio]) -> Level:
     return Level(torch.full(shape, mean), torch.full(shape, variance**0.5 + Level.floor))
 
 
-class _Memory:
-    """Passes blocks on, and keeps them until `recall`."""
+class _Memory(SampleQueue):
+    """Passes blocks on, and keeps them until they are taken."""
 
     def __init__(self, blocks: Iterable[Audio]) -> None:
-        self._blocks = blocks
-        self._kept: deque[Audio] = deque()
-        self.available = 0
+        super().__init__()
+        self._passing = blocks
 
     def __iter__(self) -> Iterator[Audio]:
-        for block in self._blocks:
-            self._kept.append(block)
-            self.available += block.shape[1]
+        for block in self._passing:
+            self.put(block)
             yield block
-
-    def recall(self, samples: int) -> Audio:
-        """Remove and return the oldest `samples`."""
-        pieces: list[Audio] = []
-        missing = samples
-        while missing:
-            block = self._kept.popleft()
-            if block.shape[1] > missing:
-                self._kept.appendleft(block[:, missing:])
-                block = block[:, :missing]
-            pieces.append(block)
-            missing -= block.shape[1]
-        self.available -= samples
-        return np.concatenate(pieces, axis=1) if pieces else np.zeros((0, 0), np.float32)
 
 
 def _to_tensors(blocks: Iterable[Audio]) -> Iterator[Tensor]:

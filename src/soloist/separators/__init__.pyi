@@ -9,8 +9,13 @@ from .composite_plans import EnsembleMethod as EnsembleMethod
 from .composite_separator import CompositeSeparator as CompositeSeparator
 from .composite_separator import PartRunner as PartRunner
 from .denoiser import Denoiser as Denoiser
+from .denoiser_stream import DenoiserStream as DenoiserStream
 from .ensemble import Ensemble as Ensemble
 from .filterbank_separator import FilterbankSeparator as FilterbankSeparator
+from .frame_step import FrameStep as FrameStep
+from .frame_step import find_causal as find_causal
+from .frame_stream import FrameStream as FrameStream
+from .frame_stream import SeparatorStream as SeparatorStream
 from .hybrid_separator import HybridSeparator as HybridSeparator
 from .oracles import ORACLES as ORACLES
 from .oracles import Oracle as Oracle

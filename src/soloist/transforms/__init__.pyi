@@ -1,3 +1,6 @@
+from .frame_codec import FrameCodec as FrameCodec
+from .frame_codec import frame_codec as frame_codec
+from .frame_codec import has_frames as has_frames
 from .framing import Framing as Framing
 from .free_filterbank import FreeFilterbank as FreeFilterbank
 from .half_hop_stft import HalfHopSTFT as HalfHopSTFT

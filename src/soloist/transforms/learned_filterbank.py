@@ -150,16 +150,33 @@ class LearnedFilterbank(Filterbank):
         """Synthesise `(batch, outputs, length)` from features `(batch, outputs, filters, frames)`."""
         # As a matrix product and an overlap-add, a transposed convolution is several times faster on a CPU
         # than conv_transpose1d.
-        weight, bias = self.synthesis.weight, self.synthesis.bias
-        if self.joint:
-            stacked = rearrange(coefficients, "b o n t -> b (o n) t")
-            frames = torch.einsum("b i t, i o k -> b o k t", stacked, weight)
-        else:
-            own = rearrange(weight, "(o n) 1 k -> o n k", n=self.num_filters)
-            own = own.expand(self.num_outputs, -1, -1)
-            frames = torch.einsum("b o n t, o n k -> b o k t", coefficients, own)
+        frames, bias = self.synthesize_frames(coefficients), self.synthesis.bias
         audio = overlap_add(frames, self.hop_length)[..., self.kernel_size // 2 :][..., :length]
         return audio if bias is None else audio + bias[:, None]
+
+    def analyze_frames(self, frames: Tensor) -> Tensor:
+        """Features `(batch, 1, filters, frames)` of frames `(batch, channels, kernel_size, frames)`."""
+        features: Tensor = self.activation(self._project(frames, self.analysis))
+        if self.gate is None:
+            return features[:, None]
+        power = frames.square().sum(dim=(1, 2))[:, None]
+        gates = torch.sigmoid(self._project(frames, self.gate) * torch.rsqrt(power + 1e-8))
+        return (features * gates)[:, None]
+
+    def _project(self, frames: Tensor, conv: nn.Conv1d) -> Tensor:
+        # A causal filter has its taps on the past first.
+        features = torch.einsum("b c k t, n c k -> b n t", frames, conv.weight[..., : self.kernel_size])
+        return features if conv.bias is None else features + conv.bias[:, None]
+
+    def synthesize_frames(self, coefficients: Tensor) -> Tensor:
+        """Frames `(batch, outputs, kernel_size, frames)` of features, without the bias; see `inverse`."""
+        weight = self.synthesis.weight
+        if self.joint:
+            stacked = rearrange(coefficients, "b o n t -> b (o n) t")
+            return torch.einsum("b i t, i o k -> b o k t", stacked, weight)
+        own = rearrange(weight, "(o n) 1 k -> o n k", n=self.num_filters)
+        own = own.expand(self.num_outputs, -1, -1)
+        return torch.einsum("b o n t, o n k -> b o k t", coefficients, own)
 
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:

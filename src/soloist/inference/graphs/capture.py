@@ -68,6 +68,7 @@ def capture(module: nn.Module, inputs: Sequence[Tensor], ports: Sequence[Port]) 
     # The inputs of a module with *args are one argument.
     kinds = {each.kind for each in inspect.signature(module.forward).parameters.values()}
     shapes = (shapes,) if inspect.Parameter.VAR_POSITIONAL in kinds else shapes
+    shapes = shapes if any(port.free for port in ports) else None
     with quiet(), whole_recurrences(), explained("torch.export"):
         program = torch.export.export(module, tuple(inputs), dynamic_shapes=shapes)
     _check_free(program, ports)

@@ -10,10 +10,16 @@ from torch import Tensor, nn
 
 from soloist.files import scratch_folder
 from soloist.inference.graphs.capture import capture, example_mixture, explained, optimized, quiet
-from soloist.inference.graphs.signature import FREE, FreeAxis, Signature, signature_of
+from soloist.inference.graphs.signature import (
+    FREE,
+    FreeAxis,
+    Signature,
+    numbered_signature,
+    signature_of,
+)
 from soloist.inference.graphs.whole_recurrences import whole_recurrences
 from soloist.resources import import_extra
-from soloist.separators import Separator
+from soloist.separators import FrameStep, Separator
 
 
 @torch.no_grad()
@@ -66,9 +72,34 @@ def write_onnx(
         UsageError: onnxscript is not installed.
         ExportError: The graph cannot be exported with these axes free.
     """
-    import_extra("onnxscript", "export")
     outputs = graph(*inputs)
     signature = signature_of(inputs, [outputs] if isinstance(outputs, Tensor) else outputs, free)
+    _write(graph, inputs, signature, path)
+    return signature
+
+
+@torch.no_grad()
+def write_step(step: FrameStep, streams: int, frames: int, path: Path) -> None:
+    """Write a step of a causal separator as an ONNX file of fixed shapes.
+
+    Args:
+        step: The step, in eval mode.
+        streams: Streams that take the step together.
+        frames: Frames of the step, a multiple of its period.
+        path: The file.
+
+    Raises:
+        UsageError: onnxscript is not installed.
+        ExportError: The step cannot be exported.
+    """
+    before = torch.zeros(streams, step.channels, step.codec.frame_length - step.hop_length)
+    samples = torch.zeros(streams, step.channels, frames * step.hop_length)
+    inputs = (samples, *step.begin(before))
+    _write(step, inputs, numbered_signature(inputs, step(*inputs)), path)
+
+
+def _write(graph: nn.Module, inputs: Sequence[Tensor], signature: Signature, path: Path) -> None:
+    import_extra("onnxscript", "export")
     program = capture(graph, inputs, signature.inputs)
     with quiet(), whole_recurrences(), explained("torch.onnx"):
         exported = torch.onnx.export(
@@ -76,12 +107,11 @@ def write_onnx(
             input_names=[port.name for port in signature.inputs],
             output_names=[port.name for port in signature.outputs],
             # Names of the free sizes, which the program has already.
-            dynamic_shapes=[port.free for port in signature.inputs],
+            dynamic_shapes=[port.free for port in signature.inputs] if signature.is_free else None,
             verbose=False,
         )
         assert exported is not None
         exported.save(str(path), external_data=False)
-    return signature
 
 
 def to_openvino(

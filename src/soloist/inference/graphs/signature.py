@@ -44,6 +44,11 @@ class Signature:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
+    @property
+    def is_free(self) -> bool:
+        """True if an input has an axis of any size."""
+        return any(port.free for port in self.inputs)
+
 
 # By the number of axes of an input: name and axes of the input, and of its output.
 _KINDS = {
@@ -93,3 +98,15 @@ def _port(
     loose = {axis for kind in free for axis in (("batch",) if kind == "batch" else _LENGTHS)}
     shape = tuple(None if axis in loose else size for axis, size in zip(axes, tensor.shape, strict=True))
     return Port(name if index is None else f"{name}{index}", axes, shape)
+
+
+def numbered_signature(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Signature:
+    """The signature of a graph of fixed shapes, whose inputs and outputs are known by their order."""
+
+    def ports(tensors: Sequence[Tensor], name: str) -> tuple[Port, ...]:
+        return tuple(
+            Port(f"{name}{index}", tuple(map(str, range(tensor.ndim))), tuple(tensor.shape))
+            for index, tensor in enumerate(tensors)
+        )
+
+    return Signature(ports(inputs, "input"), ports(outputs, "output"))

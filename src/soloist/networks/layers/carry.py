@@ -27,6 +27,14 @@ class Carry:
         """State behind the latest frames."""
         return tuple(self._next)
 
+    def recall(self, default: Tensor) -> Tensor:
+        """Next tensor of the state; at the beginning of a stream the default."""
+        return default if self._begins else self._past.pop(0)
+
+    def keep(self, x: Tensor) -> None:
+        """Put a tensor into the state behind these frames, to be recalled in the same order."""
+        self._next.append(x)
+
     def prepend(self, x: Tensor, frames: int) -> Tensor:
         """Put the previous frames before the next ones; zeros at the beginning of a stream.
 
@@ -39,9 +47,9 @@ class Carry:
         """
         if not frames:
             return x
-        past = x.new_zeros(*x.shape[:2], frames, x.shape[3]) if self._begins else self._past.pop(0)
+        past = self.recall(x.new_zeros(*x.shape[:2], frames, x.shape[3]))
         whole = torch.cat([past, x], dim=2)
-        self._next.append(whole[:, :, -frames:])
+        self.keep(whole[:, :, -frames:])
         return whole
 
     def recur(self, rnn: nn.GRU | nn.LSTM, x: Tensor) -> Tensor:
@@ -59,5 +67,5 @@ class Carry:
             self._next += hidden
             return output
         output, last = rnn(x, None if self._begins else self._past.pop(0))
-        self._next.append(last)
+        self.keep(last)
         return output

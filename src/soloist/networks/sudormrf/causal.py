@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn.functional import conv1d
 
-from soloist.networks.layers.contracts import MaskNetwork
+from soloist.networks.layers.carry import Carry
+from soloist.networks.layers.contracts import MaskNetwork, State
 from soloist.networks.layers.frames import FrameConv, Slope, channels_last
 from soloist.networks.sudormrf.improved import Pyramid
 
@@ -38,6 +40,22 @@ class CausalConv(FrameConv):
         """Map `(batch, channels, frames)` to `(batch, channels, frames / stride)`."""
         return self.convolve(x, self.weight * self.past)
 
+    def step(self, x: Tensor, carry: Carry) -> Tensor:
+        """Map the next frames of a stream; with a stride of 2, a piece of one frame may give none.
+
+        The memory is one frame longer where the next frame lies between two output frames.
+        """
+        reach, stride = self.kernel_size[0] // 2, self.stride[0]
+        past = carry.recall(x.new_zeros(*x.shape[:2], reach))
+        between = past.shape[-1] - reach
+        whole = torch.cat([past, x], dim=-1)
+        rest = (between + x.shape[-1]) % stride
+        carry.keep(whole[..., whole.shape[-1] - reach - rest :])
+        whole = whole[..., stride * between :]
+        if whole.shape[-1] <= reach:
+            return x[..., :0]
+        return conv1d(whole, self.weight[..., : reach + 1], self.bias, stride, groups=self.groups)
+
 
 class CausalUBlock(nn.Module):
     """U-block without normalisations, with a learned gain of the residual that starts at zero.
@@ -64,6 +82,31 @@ class CausalUBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frames)` to the same shape."""
         return x + self.gain * self.narrow(self.pyramid(self.widen(x)))
+
+    def step(self, x: Tensor, carry: Carry) -> Tensor:
+        """Map the next frames `(batch, channels, frames)` of a stream to the same shape."""
+        resolutions, fine = [], self.widen(x)
+        for level in self.pyramid.levels:
+            conv, slope = level.children()
+            fine = slope(conv.step(fine, carry))  # type: ignore[operator]
+            resolutions.append(fine)
+        total = resolutions.pop()
+        while resolutions:
+            total = _add_twice(resolutions.pop(), total, carry)
+        return x + self.gain * self.narrow(total)
+
+
+def _add_twice(fine: Tensor, coarse: Tensor, carry: Carry) -> Tensor:
+    """Add coarse frames, each twice, to the next fine frames of a stream.
+
+    A piece that ends between the two leaves the second one to the next piece.
+    """
+    begun = carry.recall(coarse[..., :0])
+    coarse = torch.cat([begun, coarse], dim=-1)
+    twice = torch.stack([coarse, coarse], dim=-1).flatten(-2)[..., begun.shape[-1] :]
+    frames = fine.shape[-1]
+    carry.keep(twice[..., frames:])
+    return fine + twice[..., :frames]
 
 
 class CausalSuDoRMRF(MaskNetwork):
@@ -120,3 +163,14 @@ class CausalSuDoRMRF(MaskNetwork):
         """Map features `(batch, filters, frames)` to source features `(batch, outputs, filters, frames)`."""
         x = self.estimate(self.blocks(self.bottleneck(channels_last(features))))
         return rearrange(x, "b (o n) t -> b o n t", o=self.num_outputs)
+
+    def step(self, frames: Tensor, state: State = ()) -> tuple[Tensor, State]:
+        """Estimate from the next frames; see `Streaming`.
+
+        The state has the same shapes after every `frame_multiple` frames.
+        """
+        carry = Carry(state)
+        x = self.bottleneck(frames)
+        for block in self.blocks:
+            x = block.step(x, carry)  # type: ignore[operator]
+        return rearrange(self.estimate(x), "b (o n) t -> b o n t", o=self.num_outputs), carry.state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import isnan
@@ -13,20 +12,18 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from rich.cells import cell_len
 from rich.console import Console
-from rich.live import Live
 from rich.progress_bar import ProgressBar as Bar
 from rich.table import Table
 from rich.text import Text
 
+from soloist.resources.live_line import BETWEEN, LinePart, LiveLine, fit
 from soloist.training.watch.metrics_file import EPOCH_LOSS
 from soloist.training.watch.throughput import AUDIO_RATE, DATA_WAIT
 
 LINE_EVERY = 60.0
 """Seconds between two lines of a log within an epoch."""
 
-_REFRESH = 0.2
 _BAR, _LEAST_BAR = 20, 6
-_BETWEEN = ", "
 
 
 @dataclass(frozen=True)
@@ -47,43 +44,6 @@ _SHOWN = {
     AUDIO_RATE: _Figure("{:.1f} s of audio/s", "{:.1f} s/s", 4),
     DATA_WAIT: _Figure("data wait {:.0%}", "wait {:.0%}", 5),
 }
-
-
-@dataclass(frozen=True)
-class LinePart:
-    """LinePart of a line in a terminal.
-
-    Attributes:
-        text: The part in full.
-        short: The part where the line is too long.
-        rank: Parts of high rank are left out first.
-    """
-
-    text: str
-    short: str
-    rank: int
-
-
-def fit(parts: Sequence[LinePart], columns: int) -> list[str]:
-    """Choose texts of parts that fit in a line: the least important are shortened first, then left out.
-
-    Args:
-        parts: Parts of the line, from left to right.
-        columns: Columns of text, of which commas take two between two parts.
-    """
-    by_rank = sorted(range(len(parts)), key=lambda place: -parts[place].rank)
-    texts = {place: part.text for place, part in enumerate(parts)}
-    for place in by_rank:
-        if _width([*texts.values()]) > columns:
-            texts[place] = parts[place].short
-    for place in by_rank[:-1]:
-        if _width([*texts.values()]) > columns:
-            del texts[place]
-    return [*texts.values()]
-
-
-def _width(texts: Sequence[str]) -> int:
-    return cell_len(_BETWEEN.join(texts))
 
 
 def make_progress(*, quiet: bool) -> ProgressBar:
@@ -173,8 +133,7 @@ class LiveProgress(_Paced):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._live = Live(console=console, auto_refresh=False)
-        self._drawn = 0.0
+        self._live = LiveLine(console)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw the line."""
@@ -220,10 +179,7 @@ class LiveProgress(_Paced):
         self.console.print(*args, **kwargs)
 
     def _draw(self, trainer: L.Trainer, doing: str = "", *, now: bool = False) -> None:
-        if not self._live.is_started or (monotonic() - self._drawn < _REFRESH and not now):
-            return
-        self._drawn = monotonic()
-        self._live.update(self._line(trainer, doing), refresh=True)
+        self._live.draw(lambda: self._line(trainer, doing), now=now)
 
     def _line(self, trainer: L.Trainer, doing: str) -> Table:
         place, short = where(trainer), f"step {trainer.global_step}"
@@ -236,7 +192,7 @@ class LiveProgress(_Paced):
         ]
         # In a narrow terminal the bar gives way before the figures do.
         first, *figures = fit(parts, self.console.width - _LEAST_BAR - 1)
-        said = _BETWEEN.join(figures)
+        said = BETWEEN.join(figures)
         bar = min(_BAR, max(_LEAST_BAR, self.console.width - cell_len(first) - cell_len(said) - 2))
         line = Table.grid(padding=(0, 1, 0, 0), pad_edge=False)
         for _ in range(3):

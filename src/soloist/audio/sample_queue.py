@@ -1,0 +1,43 @@
+"""Samples that wait, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from soloist.audio.blocks import Audio
+
+
+class SampleQueue:
+    """Queue of samples `(..., samples)`: put in blocks of any length, taken in pieces of any length.
+
+    Attributes:
+        available: Number of samples in the queue.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: deque[Audio] = deque()
+        self.available = 0
+
+    def put(self, block: Audio) -> None:
+        """Append a block `(..., samples)`, which the queue keeps."""
+        if block.shape[-1]:
+            self._blocks.append(block)
+            self.available += block.shape[-1]
+
+    def take(self, samples: int) -> Audio:
+        """Remove and return the oldest samples `(..., samples)`, of which there are so many."""
+        pieces: list[Audio] = []
+        missing = samples
+        while missing:
+            block = self._blocks.popleft()
+            if block.shape[-1] > missing:
+                self._blocks.appendleft(block[..., missing:])
+                block = block[..., :missing]
+            pieces.append(block)
+            missing -= block.shape[-1]
+        self.available -= samples
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces, axis=-1) if pieces else np.zeros((0, 0), np.float32)

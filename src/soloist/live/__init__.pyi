@@ -1,0 +1,9 @@
+from .devices import DeviceInput as DeviceInput
+from .devices import DeviceOutput as DeviceOutput
+from .devices import SoundDevice as SoundDevice
+from .devices import list_devices as list_devices
+from .live_session import LiveSession as LiveSession
+from .pipes import FileInput as FileInput
+from .pipes import PipeInput as PipeInput
+from .pipes import PipeOutput as PipeOutput
+from .punctuality import Punctuality as Punctuality
