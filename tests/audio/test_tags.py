@@ -73,6 +73,16 @@ def test_tags_and_cover_are_carried_over(tmp_path, sources, noise, source, targe
     assert read_audio(path)[0].shape == (2, 4000)
 
 
+@pytest.mark.parametrize("target", FORMATS)
+def test_a_comment_is_added_behind_the_others_once(tmp_path, sources, noise, target):
+    path = write(tmp_path / "1", noise(2, 4000), target, comment="By Soloist")
+    assert read_tags(path).text == {"comment": ["By Soloist"]}
+    path = write(tmp_path / "2", noise(2, 4000), target, tags_from=sources[target], comment="By Soloist")
+    assert read_tags(path).text == {**TEXT, "comment": ["A comment", "By Soloist"]}
+    path = write(tmp_path / "3", noise(2, 4000), target, tags_from=path, comment="By Soloist")
+    assert read_tags(path).text["comment"] == ["A comment", "By Soloist"]
+
+
 def test_what_describes_the_old_file_is_left_behind(tmp_path, sources, noise):
     old = mutagen.File(sources["flac"])
     old.tags["replaygain_track_gain"] = ["-6 dB"]

@@ -53,16 +53,25 @@ class Tags:
     cover_type: str = "image/jpeg"
 
 
-def copy_tags(source: Path, target: Path, target_format: str) -> None:
-    """Copy tags and cover from one file to another of a format in `FORMATS`.
+def copy_tags(source: Path | None, target: Path, target_format: str, comment: str | None = None) -> None:
+    """Copy tags and cover from one file to another of a format in `FORMATS`, and add a comment.
 
     Unreadable tags of the source are ignored. RF64 files get no tags: there is no agreed place for them.
+
+    Args:
+        source: File that has the tags; None for none.
+        target: File that gets them.
+        target_format: Its format.
+        comment: Comment behind those of the source.
 
     Raises:
         OSError: The target cannot be written.
         mutagen.MutagenError: The target is not a file of its format.
     """
-    tags = read_tags(source)
+    tags = Tags() if source is None else read_tags(source)
+    if comment is not None:
+        earlier = [each for each in tags.text.get("comment", []) if each != comment]
+        tags.text["comment"] = [*earlier, comment]
     if tags.text or tags.cover:
         write_tags(tags, target, target_format)
 

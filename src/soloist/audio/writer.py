@@ -58,6 +58,7 @@ class StemWriter:
         channels: Number of channels of each stem.
         options: Format and its options.
         tags_from: File from which tags and cover are copied.
+        comment: Line about the origin of the stems, which their tags get.
         mixture: Name in `paths` of the mixture, which becomes the first stream; for the format "stem" only.
 
     Attributes:
@@ -77,6 +78,7 @@ class StemWriter:
         options: WriteOptions,
         *,
         tags_from: Path | None = None,
+        comment: str | None = None,
         mixture: str | None = None,
     ) -> None:
         _check_paths(paths, options, mixture)
@@ -89,7 +91,7 @@ class StemWriter:
         self._check_bitrate()
         self._paths = {name: Path(path) for name, path in paths.items()}
         self._mixture = mixture
-        self._tags_from = tags_from
+        self._tags_from, self._comment = tags_from, comment
         self._samples = 0
         self._encoded = False
         self._resamplers = [StreamResampler(sample_rate, self._rate, channels) for _ in paths]
@@ -227,8 +229,7 @@ class StemWriter:
             write_mp3_length(file, self._samples, self._rate)
         elif self._options.format in ("m4a", "stem"):
             write_mp4_length(file, self._samples)
-        if self._tags_from is not None:
-            copy_tags(self._tags_from, file, self._options.format)
+        copy_tags(self._tags_from, file, self._options.format, self._comment)
 
     def _read_kept(self, kept: Path) -> Blocks:
         """Read a scratch file in blocks `(channels, samples)`, with the gain or the clipping applied."""

@@ -92,7 +92,7 @@ class ConsoleBatch:
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Separate all inputs; True without failures."""
-        self._fetch_missing()
+        fetch_missing(self._model, quiet=self._quiet or self._as_json)
         batch = Batch(self._model, self._settings)
         with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
             result = batch.run(tracks, self._report, self._report_failure, progress)
@@ -100,15 +100,6 @@ class ConsoleBatch:
         if failures and len(tracks) + self._lost > 1:
             self._say(f"{failures} of {len(tracks) + self._lost} inputs failed", always=True)
         return not failures
-
-    def _fetch_missing(self) -> None:
-        """Download what is not on disk."""
-        if self._composition is not None:
-            names = [card.name for card in self._composition.missing]
-        else:
-            names = [] if self._card.on_disk or Path(self._model).exists() else [self._model]
-        for name in names:
-            fetch(name, quiet=self._quiet or self._as_json)
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Report what `run` would do and take; True if every input can be read and fits."""
@@ -190,14 +181,15 @@ class ConsoleBatch:
 
             yield advance
 
-    def _report(self, report: TrackReport) -> None:
+    def _report(self, report: TrackReport, memory: float | None = None) -> None:
+        """Report a track; `memory` is the peak of its process, in MB, if that is not this one."""
         if self._page:
             self._write_page(report)
         if self._as_json:
             result = {"ok": report.truncation is None, "error": report.truncation}
             if report.truncation is None:
                 del result["error"]
-            typer.echo(json_text({**report.as_dict(), **result, "peak_memory_mb": peak_memory()}))
+            typer.echo(json_text({**report.as_dict(), **result, "peak_memory_mb": memory or peak_memory()}))
             self._report_losses(report)
             return
         if report.skipped:
@@ -304,6 +296,17 @@ class ConsoleBatch:
     def _say(self, message: str, *, always: bool = False) -> None:
         if always or not (self._quiet or self._as_json):
             self._console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
+
+
+def fetch_missing(model: str, *, quiet: bool) -> None:
+    """Download what a model, an ensemble or a chain needs and what is not on disk."""
+    composition = find_composition(model)
+    if composition is not None:
+        names = [card.name for card in composition.missing]
+    else:
+        names = [] if card_of(model).on_disk or Path(model).exists() else [model]
+    for name in names:
+        fetch(name, quiet=quiet)
 
 
 def _seconds(duration: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,27 +11,31 @@ import typer
 
 from soloist.cli.console import loading
 from soloist.cli.names import check_model, complete_chain, complete_model
-from soloist.cli.options import HOW, DeviceOption, EngineOption, split_names
+from soloist.cli.options import HOW, DeviceOption, EngineOption, refuse_options, split_names
 from soloist.cli.separate_values import (
     BitDepth,
     Format,
     Task,
     check_inputs,
     choose_task,
+    is_library,
     make_write_options,
     parse_audio_track,
 )
 from soloist.errors import UsageError
 
 _WHAT, _OUTPUT, _REPORT = "What", "Output", "Report"
+_OF_A_REPLAY = {"inputs", "output", "replay", "row"}
 
 
 def separate(
+    context: typer.Context,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="INPUT...",
-            help="Files, folders (recursive), globs, or - for standard input.",
+            help="Files, folders (recursive), globs, lists (.csv, .jsonl, .parquet), s3:// and such, "
+            "or - for standard input.",
             show_default=False,
         ),
     ] = None,
@@ -149,6 +154,24 @@ def separate(
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=HOW)
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            help="Worker processes for a library; keeps a manifest, and skips what is finished.",
+            min=1,
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Run a library on Ray: auto, local or ray://HOST:PORT; --jobs: actors, else one a device.",
+            metavar="CLUSTER",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the stems.", rich_help_panel=_OUTPUT)
     ] = Path("separated"),
@@ -252,6 +275,15 @@ def separate(
         bool,
         typer.Option("--json", help="One line of JSON a file on standard output.", rich_help_panel=_REPORT),
     ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            help="Separate a row of this manifest again.", metavar="MANIFEST", rich_help_panel=_REPORT
+        ),
+    ] = None,
+    row: Annotated[
+        int | None, typer.Option(help="Number of the row.", min=1, rich_help_panel=_REPORT)
+    ] = None,
     list_models: Annotated[
         bool, typer.Option("--list-models", help="Same as: soloist models.", rich_help_panel=_REPORT)
     ] = False,
@@ -279,6 +311,11 @@ def separate(
 
         app([], standalone_mode=False)
         return
+    if replay is not None:
+        names = {parameter.name or "" for parameter in context.command.params}
+        refuse_options(context, names - _OF_A_REPLAY, "is that of the row with --replay")
+        _replay(replay, row, inputs, output)
+        return
     if not inputs:
         raise UsageError("name at least one file, folder or glob to separate, or - for standard input")
     if quiet and verbose:
@@ -297,10 +334,13 @@ def separate(
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
     task = choose_task(task, talkers, model)
-    check_inputs(inputs, output)
+    library = is_library(inputs, jobs, cluster)
+    if not library:
+        check_inputs(inputs, output)
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
         from soloist.cli.console_batch import ConsoleBatch
+        from soloist.cli.console_library import ConsoleLibrary
         from soloist.inference import FileSettings, StemSelection, StreamSettings
     settings = FileSettings(
         folder=output,
@@ -314,13 +354,14 @@ def separate(
         device=device,
         engine=engine,
         audio_track=parse_audio_track(audio_track),
-        skip_existing=skip_existing is True,
+        skip_existing=skip_existing is True or (library and skip_existing is None),
         overwrite=skip_existing is False,
         keep_going=keep_going,
         strength=strength,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
-    batch = ConsoleBatch(
+    make = partial(ConsoleLibrary, jobs=jobs, cluster=cluster) if library else ConsoleBatch
+    batch = make(
         settings,
         model=model,
         choice=choice,
@@ -335,6 +376,16 @@ def separate(
     )
     if not (batch.plan(inputs, raw) if dry_run else batch.run(inputs, raw)):
         raise typer.Exit(1)
+
+
+def _replay(manifest: Path, row: int | None, inputs: Sequence[str] | None, output: Path) -> None:
+    if row is None or inputs:
+        raise UsageError(
+            "--replay MANIFEST --row N takes the recording and the options from the row: no inputs"
+        )
+    with loading():
+        from soloist.cli.console_library import replay_row
+    replay_row(manifest, row, output)
 
 
 def _find_chain(name: str) -> str:

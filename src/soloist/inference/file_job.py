@@ -31,7 +31,7 @@ from soloist.inference.engines import Engine
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.loaded_models import LoadedModel, load_model
-from soloist.inference.outputs import DiskSpace, stem_paths
+from soloist.inference.outputs import DiskSpace, origin_comment, stem_paths
 from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_separation import Findings, Watch, separate_stems
@@ -64,6 +64,10 @@ class FileJob:
         model: Name in the zoo or path of a model folder.
         settings: Selection, format and place of the stems.
 
+    Attributes:
+        model_hash: Hash of the model's weights and attributes.
+        stems: Names of the stems.
+
     Raises:
         ModelError: The model is unknown or damaged.
         UsageError: The model has no such stem, or the device does not exist.
@@ -83,10 +87,10 @@ class FileJob:
         self._loaded: tuple[dict[str, int], LoadedModel] | None = None
         loaded = self._load({})
         # At the model's own rate and channels: a stem is by the same model whatever the recording has.
-        self._model_hash = loaded.content
-        self._names = self._names_of(loaded.separator)
+        self.model_hash = loaded.content
+        self.stems = self._names_of(loaded.separator)
         self._inputs: dict[Identity, Path] = {}
-        self._paths("track", self._names)
+        self._paths("track", self.stems)
 
     def protect(self, tracks: Sequence[Track]) -> None:
         """Refuse to replace any of the tracks by a stem, now and in `run`.
@@ -99,7 +103,7 @@ class FileJob:
         targets = []
         for track in tracks:
             with suppress(AudioError):  # `run` names a track whose name is too long.
-                targets.append((track.path, self._paths(track.name, self._names)))
+                targets.append((track.path, self._paths(track.name, self.stems)))
         check_targets(targets, self._inputs)
 
     def probe(self, track: Track) -> AudioInfo:
@@ -283,7 +287,7 @@ class FileJob:
             settings.start,
             settings.duration,
             self._label,
-            self._model_hash,
+            self.model_hash,
             json.loads(json.dumps(values)),
         )
 
@@ -367,6 +371,7 @@ class FileJob:
             info.channels,
             self.settings.write,
             tags_from=track.path,
+            comment=origin_comment(self._folder_name),
             mixture=MIXTURE if self._multi_stream else None,
         )
 

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
@@ -74,7 +74,7 @@ def find_tracks(
     if failure is not None:
         for each in failures:
             failure(*each)
-    return _distinct(list(tracks.values()))
+    return distinct(list(tracks.values()))
 
 
 def _expand(given: str, exclude: Path | None, failure: Failure) -> list[Track]:
@@ -138,7 +138,8 @@ def track_name(path: Path) -> str:
     return name if name.strip(".") else path.name
 
 
-def _distinct(tracks: list[Track]) -> list[Track]:
+def distinct(tracks: Sequence[Track]) -> list[Track]:
+    """Tracks under names of their own: files of one name get their suffixes, then numbers."""
     tracks = [replace(track, name=_encodable(track.name)) for track in tracks]
     names = Counter(folded(track.name) for track in tracks)
     tracks = [

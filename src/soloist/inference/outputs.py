@@ -7,8 +7,9 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from soloist import __version__
 from soloist.errors import AudioError, UsageError
 from soloist.zoo.cards import megabytes
 
@@ -69,6 +70,11 @@ def stem_paths(
         check_lengths(path, relative)
         paths[stem] = path
     return paths
+
+
+def origin_comment(model: str) -> str:
+    """Line about the origin of stems, for their tags."""
+    return f"Separated by Soloist {__version__} with {PurePosixPath(model).name or 'a model'}"
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

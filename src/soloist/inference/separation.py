@@ -13,7 +13,7 @@ from soloist.audio import Audio, StemWriter, WriteOptions, cut_blocks
 from soloist.audio.file_formats import Clip, Format
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.loaded_models import LoadedModel, load_for
-from soloist.inference.outputs import stem_paths
+from soloist.inference.outputs import origin_comment, stem_paths
 from soloist.inference.recording import AudioInput, ReadOptions, Recording, read_recording
 from soloist.inference.stem_selection import Consistency, StemSelection
 from soloist.inference.stem_separation import Cancel, Findings, Progress, Watch, separate_stems
@@ -114,8 +114,10 @@ class Separation(Mapping[str, Audio]):
         paths = stem_paths(Path(folder), "{stem}.{ext}", model="", track="", stems=stems, extension=extension)
         if self._path is not None:
             protect(paths.values(), identify_all([self._path]), way_out="choose another folder")
-        channels, tags_from = len(self.mixture), self._path
-        with StemWriter(paths, self.sample_rate, channels, options, tags_from=tags_from) as writer:
+        channels, comment = len(self.mixture), origin_comment(self.report.model)
+        with StemWriter(
+            paths, self.sample_rate, channels, options, tags_from=self._path, comment=comment
+        ) as writer:
             for first in range(0, self.mixture.shape[1], _BLOCK):
                 writer.write(np.stack([stem[:, first : first + _BLOCK] for stem in self.values()]))
             writer.commit()

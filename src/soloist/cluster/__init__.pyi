@@ -1,0 +1,1 @@
+from .ray_workers import RayWorkers as RayWorkers

@@ -1,0 +1,5 @@
+"""Libraries of recordings: lists, worker processes, and the manifest of all that was separated."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

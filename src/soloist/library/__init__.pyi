@@ -1,0 +1,15 @@
+from .entry_worker import EntryOutcome as EntryOutcome
+from .entry_worker import EntryWorker as EntryWorker
+from .library_entries import LibraryEntry as LibraryEntry
+from .library_entries import find_entries as find_entries
+from .library_lists import read_list as read_list
+from .library_run import LibraryResult as LibraryResult
+from .library_run import LibraryRun as LibraryRun
+from .local_workers import LocalWorkers as LocalWorkers
+from .manifest import Manifest as Manifest
+from .manifest import has_manifest as has_manifest
+from .manifest_row import ManifestRow as ManifestRow
+from .manifest_summary import ManifestSummary as ManifestSummary
+from .manifest_summary import summarize as summarize
+from .replay import Replay as Replay
+from .replay import replay as replay
