@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from soloist.errors import UsageError
 from soloist.metrics import ratios
 from soloist.resources import import_extra
 
-torchmetrics = import_extra("torchmetrics", "torchmetrics")
+_Metric: Any = import_extra("torchmetrics", "torchmetrics").Metric
 
 _RATIOS: dict[str, ratios.Ratio] = {
     "sdr": ratios.sdr,
@@ -20,7 +21,7 @@ _RATIOS: dict[str, ratios.Ratio] = {
 }
 
 
-class RunningRatio(torchmetrics.Metric):  # type: ignore[misc]
+class RunningRatio(_Metric):
     """Mean of a ratio over all estimates of all batches and processes, in dB.
 
     For torchmetrics and its collections; needs `pip install 'soloist[torchmetrics]'`. What has no ratio, such
