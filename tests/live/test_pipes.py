@@ -16,6 +16,14 @@ from soloist.live import FileInput, PipeInput, PipeOutput
 FORMATS = ["u8", "s16", "s24", "s32", "f32", "f64"]
 
 
+def blocks_of(source):
+    """All blocks of an input."""
+    blocks = []
+    while (block := source.read()) is not None:
+        blocks.append(block)
+    return blocks
+
+
 def through(raw, block, cuts):
     """Write a block to a pipe, and what a reader gets of it, written again in pieces."""
     leader, follower = os.pipe()
@@ -33,7 +41,7 @@ def through(raw, block, cuts):
     threading.Thread(target=write).start()
     source = PipeInput(leader, raw)
     try:
-        return np.concatenate(list(iter(source.read, None)), axis=1)
+        return np.concatenate(blocks_of(source), axis=1)
     finally:
         os.close(leader)
 
@@ -62,7 +70,7 @@ def test_half_a_sample_and_a_wrong_format_are_named():
         os.close(follower)
         source = PipeInput(leader, raw)
         with pytest.raises(AudioError, match=message):
-            list(iter(source.read, None))
+            blocks_of(source)
         os.close(leader)
 
 
@@ -70,7 +78,7 @@ def test_a_file_is_read_in_short_blocks(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (1000, 2)).astype(np.float32)
     soundfile.write(tmp_path / "in.wav", samples, 8000, subtype="FLOAT")
     source = FileInput(tmp_path / "in.wav")
-    blocks = list(iter(source.read, None))
+    blocks = blocks_of(source)
     source.close()
     assert (source.sample_rate, source.channels) == (8000, 2)
     assert max(block.shape[1] for block in blocks) == 160

@@ -136,7 +136,8 @@ def denoising(rate, channels=1, strength=None):
 
 def test_a_denoiser_at_its_own_rate_is_streamed_exactly():
     denoiser, stream = denoising(8000, strength=-20)
-    assert check(denoiser, stream, noise(1, 1000)) == stream.latency == 63
+    check(denoiser, stream, noise(1, 1000))
+    assert stream.latency == 63
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(24000, 1), (11025, 2), (6000, 1)])
@@ -158,7 +159,7 @@ def test_an_hour_takes_no_memory():
     from soloist.resources import resident_memory
 
     separator = two_frames(n_fft=1024, hop_length=512, sample_rate=16000)
-    stream, second = begin(separator, frames=4), noise(1, 16000)
+    stream, second = begin(separator, frames=16), noise(1, 16000)
     levels = []
     for _ in range(60):
         for _ in range(60):
