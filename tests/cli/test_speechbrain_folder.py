@@ -15,7 +15,8 @@ Encoder: !new:speechbrain.lobes.models.dual_path.Encoder {kernel_size: 16, out_c
 SBtf: &id001 !new:speechbrain.lobes.models.dual_path.SBTransformerBlock
   {num_layers: 2, d_model: 16, nhead: 4, d_ffn: 24, use_positional_encoding: true, norm_before: true}
 MaskNet: !new:speechbrain.lobes.models.dual_path.Dual_Path_Model
-  {num_spks: 2, in_channels: 16, out_channels: 16, num_layers: 2, K: 10, intra_model: *id001, inter_model: *id001}
+  {num_spks: 2, in_channels: 16, out_channels: 16, num_layers: 2, K: 10,
+  intra_model: *id001, inter_model: *id001}
 """
 
 
