@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,7 @@ def test_batch_equals_single_and_rooms_depend_on_numbers_alone():
     drawn = {room()(impulses(1, 1), index).tobytes() for index in range(9)}
     assert len(drawn) == 2
     assert not np.array_equal(room(seed=1)(references[0], 5), single[0])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(room()))(references[0], 5), single[0])
     np.testing.assert_array_equal(room(p=0.0)(references[0], 5), references[0])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -167,3 +169,10 @@ def test_a_mix_up_is_a_sum_of_two_examples_whose_sources_sum_to_the_mixture():
 def test_what_is_out_of_range_is_named(make, message):
     with pytest.raises(UsageError, match=message):
         make()
+
+
+@pytest.mark.parametrize("effect", [Equalizer, Saturation, Compressor, Reverb])
+def test_effects_go_to_other_processes(effect):
+    pytest.importorskip("pedalboard")
+    made, source = effect(sample_rate=RATE, p=1.0), tones(300)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(made))(source, 3), made(source, 3))

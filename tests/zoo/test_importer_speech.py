@@ -63,12 +63,32 @@ def asteroid_file(shared, tmp_path):
 
 
 @torch.no_grad()
-def test_a_file_of_asteroid_is_imported(asteroid_file, tmp_path):
-    path, stored = asteroid_file("convtasnet_relu_8k")
+@pytest.mark.parametrize("name", ["convtasnet_relu_8k", "sudormrf", "sudormrf_improved", "lstm_tasnet"])
+def test_a_file_of_asteroid_is_imported(asteroid_file, tmp_path, name):
+    path, stored = asteroid_file(name)
     separator = zoo.load(zoo.import_checkpoint(path, tmp_path / "model"))
     assert separator.sources == ("speaker1", "speaker2")
     assert (separator.sample_rate, separator.ordered) == (8000, False)
-    assert_near(separator(stored["input"][:, None])[:, :, 0], stored["output"], 1e-5)
+    mixture = torch.as_tensor(stored["input"]).reshape(len(stored["input"]), 1, -1)
+    assert_near(separator(mixture)[:, :, 0], stored["output"], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("sudormrf", {"mask_act": "relu"}, "SuDORMRFNet with mask_act 'relu' is not supported"),
+        ("sudormrf_improved", {"kernel_size": 40}, "with kernel_size 40 is not supported"),
+        ("sudormrf_improved", {"kernel_size": 41, "upsampling_depth": 5}, "of 5 levels and hops of 20"),
+        ("sudormrf_improved", {"fb_name": "stft"}, "with fb_name 'stft' is not supported"),
+        ("lstm_tasnet", {"mask_act": "softmax"}, "which is over time, is not supported"),
+    ],
+)
+def test_options_that_networks_do_not_have_are_refused_in_one_line(asteroid_file, name, changes, message):
+    args = asteroid_file(name)[1].config["model_args"]
+    path, _ = asteroid_file(name, model_args={**args, **changes})
+    with pytest.raises(ModelError, match=message) as caught:
+        zoo.import_checkpoint(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_for_one_talker_parts_speech_from_noise(asteroid_file, tmp_path):

@@ -170,7 +170,7 @@ def import_model(
         typer.Argument(
             help=(
                 "A published checkpoint file or its address (https://...), all of them where each source has "
-                "one, the folder of a TensorFlow checkpoint, or a model folder."
+                "one, the folder of a TensorFlow or SpeechBrain checkpoint, or a model folder."
             ),
             metavar="FILE_OR_URL...",
             show_default=False,
@@ -205,10 +205,10 @@ def import_model(
     from soloist.errors import UsageError
 
     with loading():
-        from soloist.zoo.tensorflow_bundle import bundle_files
+        from soloist.zoo.published_checkpoints import is_checkpoint_folder
 
     local = [Path(file) for file in files if not is_url(file)]
-    folders = [file for file in local if file.is_dir() and not bundle_files(file)]
+    folders = [file for file in local if file.is_dir() and not is_checkpoint_folder(file)]
     if not folders:
         if half:
             raise UsageError("--half is for model folders; published weights are kept as they are")

@@ -87,6 +87,11 @@ def import_checkpoint(
     return save_model(model.separator, model.config, card, target, overwrite=overwrite)
 
 
+def is_checkpoint_folder(folder: Path) -> bool:
+    """Tell whether a folder is a published checkpoint: a bundle of TensorFlow's, or one of SpeechBrain's."""
+    return bool(bundle_files(folder)) or hyperparameters_beside(folder) is not None
+
+
 def _split_settings(paths: Sequence[Path], settings: Path | None) -> tuple[list[Path], Path | None]:
     """Weights and settings among the files of a model.
 

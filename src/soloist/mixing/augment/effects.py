@@ -36,7 +36,12 @@ class _Effect(Augmentation):
     def __init__(self, *, sample_rate: int, p: float = 0.5, seed: int = 0) -> None:
         super().__init__(p=p, seed=seed)
         self.sample_rate = sample_rate
-        self._board = import_extra("pedalboard", "effects")
+        _ = self._board
+
+    @property
+    def _board(self) -> Any:
+        """The library; no attribute, as modules cannot be pickled."""
+        return import_extra("pedalboard", "effects")
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Any:

@@ -7,6 +7,8 @@ simulating small-room acoustics", Journal of the Acoustical Society of America 6
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,8 +77,13 @@ class SimulatedRoom(Augmentation):
         self.height = height
         self.decay = decay
         self.sample_rate = sample_rate
-        self._library = import_extra("pyroomacoustics", "rooms")
+        _ = self._library
         self._kept: dict[tuple[int, int, int], list[Audio]] = {}
+
+    @property
+    def _library(self) -> Any:
+        """The library; no attribute, as modules cannot be pickled."""
+        return import_extra("pyroomacoustics", "rooms")
 
     def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
         """Convolve the sources; see `Augmentation.apply`."""

@@ -92,7 +92,7 @@ def _check(model_name: str, settings: Mapping[str, Any], improved: bool) -> None
     stated = {**settings, "fb_name": str(settings.get("fb_name", "free")).lower()}
     for key, values in known.items():
         if stated.get(key, values[0]) not in values:
-            raise ModelError(f"a {model_name} with {key} {settings[key]!r} is not supported")
+            raise ModelError(f"a {model_name} with {key} {stated[key]!r} is not supported")
     hop, depth = settings["kernel_size"] // 2, settings["upsampling_depth"]
     if math.lcm(hop, 2**depth) // hop % 2 ** (depth - 1):
         # The original then cuts the coarser levels, whose frames do not fit the finer ones.
