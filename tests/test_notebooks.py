@@ -20,6 +20,7 @@ SMALLER = {
     },
     "compare_systems": {
         "TRACKS, SECONDS = 10, 8.0": "TRACKS, SECONDS = 2, 2.0",
+        '"two-stage-hpss", "oracle:irm1", "oracle:mixture"]': '"two-stage-hpss"]',
     },
 }
 """Text of a notebook, and what stands in its place in a test."""
