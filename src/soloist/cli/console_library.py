@@ -11,10 +11,11 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from soloist.audio import RawFormat, is_read_once
-from soloist.cli.console import counted, named, say
+from soloist.cli.console import named, say
 from soloist.cli.console_batch import STANDARD_INPUT, ConsoleBatch, fetch_missing
 from soloist.cli.names import check_model
 from soloist.errors import SoloistError, UsageError
+from soloist.files import counted
 from soloist.inference import FileSettings
 from soloist.library import EntryOutcome, LibraryRun, LocalWorkers, find_entries
 from soloist.library.library_lists import is_list

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from soloist.cli.console import counted, standard_error
+from soloist.cli.console import standard_error
+from soloist.files import counted
 from soloist.resources.live_line import BETWEEN, LinePart, LiveLine, fit
 
 if TYPE_CHECKING:

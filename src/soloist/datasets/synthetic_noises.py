@@ -60,8 +60,8 @@ def _fan(clock: Clock, rng: np.random.Generator) -> NDArray[np.float64]:
     centre = np.exp(rng.uniform(np.log(150), np.log(3000)))
     shape = shape * (1 + rng.uniform(0, 3) * band_gain(frequencies, centre / 1.3, centre * 1.3))
     rush = np.fft.irfft(np.fft.rfft(rng.standard_normal(clock.samples)) * shape, clock.samples)
-    blades = rng.uniform(40, 250) * np.arange(1, rng.integers(2, 8))
-    tones = _tones(clock, blades, rng.lognormal(0, 0.5, len(blades)) / np.arange(1, len(blades) + 1), rng)
+    rate, numbers = rng.uniform(40, 250), np.arange(1.0, rng.integers(2, 8))
+    tones = _tones(clock, rate * numbers, rng.lognormal(0, 0.5, len(blades)) / numbers, rng)
     return rush / _level(rush) + rng.uniform(0, 0.8) * tones / _level(tones)
 
 

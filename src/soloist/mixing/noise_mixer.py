@@ -107,7 +107,7 @@ class NoiseMixer(Mixer):
         rng = generator(self, self.seed, index)
         clip = self._clips.tracks[take_in_turn(self, self.seed, index, len(self))]
         noises = self._noises[rng.choice(len(self._noises), p=self._priors)]
-        noise = noises.tracks[rng.integers(len(noises.tracks))]
+        noise = noises.tracks[int(rng.integers(len(noises.tracks)))]
         heard = [
             self._reader.hear(_sound(track), rng, lambda: _sound(pool.like(track, rng)))  # noqa: B023
             for track, pool in ((clip, self._clips), (noise, noises))

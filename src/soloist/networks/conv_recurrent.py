@@ -68,12 +68,9 @@ class ConvRecurrentNetwork(SpectralNetwork):
                 raise UsageError(
                     f"{num_bins} bins, less one, must be divisible by the strides, and kernels be odd"
                 )
-            shape = {"kernel_size": (frames, kernel), "stride": (1, stride), "padding": (0, kernel // 2)}
-            down = nn.Conv2d(inputs, outputs, **shape)
+            down = nn.Conv2d(inputs, outputs, (frames, kernel), (1, stride), (0, kernel // 2))
             self.down.append(nn.Sequential(ConvNorm(down), nn.PReLU()))
-            up: nn.Module = nn.ConvTranspose2d(
-                outputs, inputs, (1, kernel), (1, stride), padding=(0, kernel // 2)
-            )
+            up = nn.ConvTranspose2d(outputs, inputs, (1, kernel), (1, stride), (0, kernel // 2))
             # The last one makes the mask.
             last = inputs == 1 and not len(self.up)
             self.up.insert(0, up if last else nn.Sequential(ConvNorm(up), nn.PReLU()))
