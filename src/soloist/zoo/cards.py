@@ -32,6 +32,7 @@ TASKS = {
     "dereverb": "sounds from reverb",
     "crowd": "songs from the crowd",
     "film": "films into speech, music and effects",
+    "other": "other parts of songs",
     "talkers": "talkers from one another",
     "denoise": "sounds from noise",
     "sounds": "any sounds, by rules",
