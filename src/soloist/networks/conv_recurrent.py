@@ -71,8 +71,8 @@ class ConvRecurrentNetwork(SpectralNetwork):
             down = nn.Conv2d(inputs, outputs, (frames, kernel), (1, stride), (0, kernel // 2))
             self.down.append(nn.Sequential(ConvNorm(down), nn.PReLU()))
             up = nn.ConvTranspose2d(outputs, inputs, (1, kernel), (1, stride), (0, kernel // 2))
-            # The last one makes the mask.
-            last = inputs == 1 and not len(self.up)
+            # The first one, which comes last, makes the mask.
+            last = not len(self.up)
             self.up.insert(0, up if last else nn.Sequential(ConvNorm(up), nn.PReLU()))
             inputs, bands = outputs, (bands - 1) // stride + 1
         self.squeeze = nn.Sequential(ConvNorm(nn.Conv2d(inputs, squeezed, 1)), nn.PReLU())

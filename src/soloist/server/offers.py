@@ -89,7 +89,12 @@ def _best_for_songs(cards: Sequence[Card], restricted: bool) -> Card | None:
 def _first_for(task: str, cards: Sequence[Card]) -> Card | None:
     """The best model for a task, on disk if there is one, else to download; None without any."""
     fitting = [card for card in cards if card.task == task and (card.on_disk or card.default_rank)]
-    return min(fitting, key=lambda card: (not card.on_disk, card.default_rank or 1000), default=None)
+
+    def place(card: Card) -> tuple[bool, bool, int]:
+        # Soloist's own are always on disk, but those without a rank are for where nothing else can be had.
+        return card.shipped and not card.default_rank, not card.on_disk, card.default_rank or 1000
+
+    return min(fitting, key=place, default=None)
 
 
 def _place(card: Card) -> tuple[int, bool, str]:

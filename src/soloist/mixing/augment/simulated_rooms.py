@@ -90,7 +90,7 @@ class SimulatedRoom(Augmentation):
         room = int(rng.integers(self.rooms))
         if not self.chosen(rng, 1)[0]:
             return references
-        key = (room, *references.shape[:2])
+        key = (room, references.shape[0], references.shape[1])
         if key not in self._kept:
             self._kept[key] = self._simulate(*key)
         return np.stack([convolve(*pair) for pair in zip(references, self._kept[key], strict=True)])
@@ -124,7 +124,7 @@ class SimulatedRoom(Augmentation):
         return float(absorption), int(order)
 
 
-def _stacked(responses: list[NDArray[np.floating]]) -> Audio:
+def _stacked(responses: list[NDArray[np.float64]]) -> Audio:
     """Responses of the channels, `(channels, taps)`, the shorter ones padded with zeros."""
     stacked = np.zeros((len(responses), max(map(len, responses))), np.float32)
     for row, response in zip(stacked, responses, strict=True):
