@@ -150,8 +150,9 @@ def test_a_head_that_is_killed_is_called_again_and_the_rest_is_done(songs, expec
     command += ["--cluster", "local", "--jobs", "2"]
     head = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     started = time.monotonic()
-    while len(list(out.rglob("percussive.wav"))) < 5 and time.monotonic() - started < 90:
+    while len(list(out.rglob("percussive.wav"))) < 5 and time.monotonic() - started < 200:
         time.sleep(0.05)
+    assert head.poll() is None
     processes, separating = (
         psutil.Process(head.pid).children(recursive=True),
         actors(psutil.Process(head.pid)),
