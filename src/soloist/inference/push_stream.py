@@ -209,6 +209,7 @@ def stream(
     consistency: Consistency = "none",
     device: str = "auto",
     engine: str = "auto",
+    precision: str = "auto",
     settings: StreamSettings | None = None,
 ) -> StemStream:
     """Begin to separate a stream, block by block.
@@ -223,6 +224,7 @@ def stream(
         consistency: "mixture" makes the estimates add up to the mixture; see `StemSelection`.
         device: "auto", "cpu", "cuda", "mps".
         engine: Engine of the network, one of `soloist.inference.ENGINES`, or "auto".
+        precision: Precision of the network, as in `soloist.separate`.
         settings: Chunks, overlap, shifts, batches.
 
     Raises:
@@ -234,6 +236,12 @@ def stream(
     selection = StemSelection.named(stems, two_stems, residual, consistency)
     sample_rate = whole_rate(rate)
     loaded = load_for(
-        model, selection, engine=engine, device=device, sample_rate=sample_rate, channels=channels
+        model,
+        selection,
+        engine=engine,
+        device=device,
+        precision=precision,
+        sample_rate=sample_rate,
+        channels=channels,
     )
     return StemStream(loaded, sample_rate, channels, selection, settings or StreamSettings())

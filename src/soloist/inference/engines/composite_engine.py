@@ -17,16 +17,25 @@ class CompositeEngine:
     Args:
         separator: The separator.
         make: Makes the engine of a part; at once for all parts whose weights are in memory.
+        name: Name of the engine of the parts.
+        device: Device of the computation.
+        precision: Precision of the parts' networks.
 
     Attributes:
         name: Name of the engine of the parts.
         device: Device of the computation.
+        precision: Precision of the parts' networks.
     """
 
     def __init__(
-        self, separator: CompositeSeparator, make: Callable[[Separator], Engine], name: str, device: str
+        self,
+        separator: CompositeSeparator,
+        make: Callable[[Separator], Engine],
+        name: str,
+        device: str,
+        precision: str = "float32",
     ) -> None:
-        self.name, self.device = name, device
+        self.name, self.device, self.precision = name, device, precision
         self._separator, self._make = separator, make
         self._engines: dict[int, Engine] = {}
         for place in range(len(separator.parts)):
