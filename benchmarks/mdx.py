@@ -4,7 +4,9 @@ Both run the same weights on one chunk of noise, alternately in one process. The
 are read from a folder with the package `msst` (0.1.0); that of MDX-Net is a plain transcription:
 
     pip download --no-deps msst==0.1.0 && unzip -d PEERS msst-*.whl
-    python benchmarks/mdx.py scnet --peers PEERS [--threads 2] [--rounds 5] [--memory ours|theirs]
+    python benchmarks/mdx.py scnet --peers PEERS [--threads 2] [--rounds 5] [--precision bfloat16]
+
+`--memory ours|theirs` runs one of the two alone and prints by how much the process grew.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from soloist.inference import PRECISIONS, TorchEngine
 from soloist.networks import ConvTDFNet
 from soloist.networks.layers.convolutions import ConvNorm
 from soloist.networks.unet.intermediate_blocks import BandLayer, DenseTransform
-from soloist.resources import peak_memory
+from soloist.resources import peak_memory, resident_memory
 from soloist.separators import Separator, SpectralSeparator
 from soloist.transforms import STFT
 from soloist.zoo.importers import mdx23c, scnet
@@ -166,6 +169,14 @@ def plain_bands(layer: BandLayer) -> nn.Module:
 MAKERS = {"scnet": make_scnet, "mdx23c": make_mdx23c, "mdxnet": make_mdxnet}
 
 
+def growth(run: Callable[[Tensor], Tensor], mixture: Tensor) -> float:
+    """Peak memory of a run above the memory before it, MB; on Linux, which can forget an earlier peak."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident_memory()
+    run(mixture)
+    return peak_memory() - before
+
+
 def main() -> None:
     """Print the medians and their ratio, or the peak memory of one of both."""
     parser = argparse.ArgumentParser(
@@ -178,6 +189,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--frames", type=int, default=256, help="of a chunk of MDX23C and MDX-Net")
     parser.add_argument("--memory", choices=["ours", "theirs"])
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     arguments = parser.parse_args()
     for name in ("msst", "msst.models") if arguments.peers else ():
         package = types.ModuleType(name)
@@ -189,18 +201,18 @@ def main() -> None:
     mixture = 0.1 * torch.randn(1, 2, samples)
     if arguments.system == "scnet":
         mixture[..., 485100:] = 0
+    run = TorchEngine(ours, "cpu", arguments.precision)
     with torch.inference_mode():
         if arguments.memory:
-            (ours.optimize() if arguments.memory == "ours" else original)(mixture)
-            print(f"{arguments.memory}: {peak_memory() or 0.0:.0f} MB")
+            alone = run if arguments.memory == "ours" else original
+            print(f"{arguments.memory}: {growth(alone, mixture):.0f} MB more while it separates")
             return
         expected = original(mixture)
-        ours.optimize()
         length = min(expected.shape[-1], samples)
         peak = expected.abs().max()
-        error = (ours(mixture)[..., :length] - expected[..., :length]).abs().max()
+        error = (run(mixture)[..., :length] - expected[..., :length]).abs().max()
         seconds = measure(
-            {"original": lambda: original(mixture), "ours": lambda: ours(mixture)}, arguments.rounds
+            {"original": lambda: original(mixture), "ours": lambda: run(mixture)}, arguments.rounds
         )
     for name, value in seconds.items():
         print(f"{name:9s} {value:7.2f} s")

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from soloist.resources import peak_memory, resident_memory
+from mdx import growth
 from soloist.separators import SpectralSeparator
 from soloist.zoo.importers.roformer import make_separator, separator_config
 
@@ -94,9 +94,7 @@ def main() -> None:
     mixture = 0.1 * torch.randn(1, 2, round(arguments.seconds * 44100 / 441) * 441)
     ours = None if arguments.memory == "original" else make_ours(model, original.state_dict())
     if arguments.memory:
-        before = resident_memory() or 0.0
-        (ours or original)(mixture)
-        print(f"{arguments.memory}: {(peak_memory() or 0.0) - before:.0f} MB more while it separates")
+        print(f"{arguments.memory}: {growth(ours or original, mixture):.0f} MB more while it separates")
         return
     assert ours is not None
     expected, found = original(mixture), ours(mixture).squeeze(1)

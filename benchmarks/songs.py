@@ -1,7 +1,8 @@
 """Quality of models that separate vocals from the rest, on real songs with true stems.
 
     soloist models download spleeter-2stems
-    python benchmarks/songs.py SONGS... [--models two-stage-hpss spleeter-2stems spleeter-2stems+wiener]
+    python benchmarks/songs.py SONGS... [--models two-stage-hpss spleeter-2stems spleeter-2stems+wiener] \
+        [--precisions float32 bfloat16]
 
 SONGS are folders of stems (`vocals.ogg`, `drums.ogg`, ...), `*.stem.mp4` files, or folders of these. The
 excerpts of each song with the loudest vocals are separated as `soloist separate` does. Prints a line for each
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from torch import Tensor
 
 from soloist.datasets import StemTrack, find_stem_tracks
 from soloist.estimation import WienerEM
-from soloist.inference import measure_level, separate_stream
+from soloist.inference import PRECISIONS, make_engine, measure_level, separate_stream
 from soloist.metrics import bss_eval
 from soloist.separators import Separator
 from soloist.zoo import card_of, load
@@ -53,20 +55,21 @@ def loudest_excerpts(track: StemTrack, count: int, seconds: float) -> Iterator[t
         yield torch.from_numpy(mixture[:, cut]), torch.from_numpy(references[..., cut])
 
 
-def estimate(separator: Separator, mixture: Tensor, rate: int) -> Tensor:
+def estimate(separator: Separator, mixture: Tensor, rate: int, precision: str) -> Tensor:
     """Estimates of vocals and rest, `(2, channels, samples)`; the rest of one source is what it leaves."""
     audio = mixture.numpy()
-    pairs = separate_stream(separator, [audio], rate, level=measure_level([audio]))
+    engine = make_engine("torch", separator, precision=precision)
+    pairs = separate_stream(separator, [audio], rate, engine=engine, level=measure_level([audio]))
     estimates = torch.from_numpy(np.concatenate([block for _, block in pairs], axis=-1))
     vocals = estimates[separator.sources.index("vocals")]
     return torch.stack([vocals, estimates.sum(dim=0) - vocals if len(estimates) > 1 else mixture - vocals])
 
 
-def score(track: StemTrack, separator: Separator, count: int, seconds: float) -> list[float]:
+def score(track: StemTrack, separator: Separator, count: int, seconds: float, precision: str) -> list[float]:
     """Medians of vocals' SDR and SIR, and of the rest's SDR and SIR, dB."""
     rate, windows = track.sample_rate, []
     for mixture, references in loudest_excerpts(track, count, seconds):
-        ratios = bss_eval(references, estimate(separator, mixture, rate), window=rate, hop=rate)
+        ratios = bss_eval(references, estimate(separator, mixture, rate, precision), window=rate, hop=rate)
         sounding = references.square().mean(dim=1).unfold(-1, rate, rate).mean(dim=-1) > QUIET
         values = torch.stack([ratios.sdr, ratios.sir], dim=1)
         windows.append(values.masked_fill(~sounding[:, None], torch.nan))
@@ -82,16 +85,18 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["two-stage-hpss", "spleeter-2stems"])
     parser.add_argument("--excerpts", type=int, default=2, help="number of excerpts per song")
     parser.add_argument("--seconds", type=float, default=30, help="length of an excerpt in seconds")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["float32"])
     options = parser.parse_args()
     print("| song | model | vocals SDR | SIR | rest SDR | SIR |\n|---|---|---:|---:|---:|---:|")
     for path in options.songs:
         for found in find_stem_tracks(path):
             track = found.open()
-            for name in options.models:
+            for name, precision in product(options.models, options.precisions):
                 separator = make_separator(name, track.sample_rate)
-                figures = score(track, separator, options.excerpts, options.seconds)
-                cells = " | ".join(f"{figure:.1f}" for figure in figures)
-                print(f"| {found.name} | {name} | {cells} |", flush=True)
+                figures = score(track, separator, options.excerpts, options.seconds, precision)
+                cells = " | ".join(f"{figure:.2f}" for figure in figures)
+                model = name if precision == "float32" else f"{name} in {precision}"
+                print(f"| {found.name} | {model} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

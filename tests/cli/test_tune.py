@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from soloist.inference.engines.precision import has_bfloat16
 from soloist.separators import build_separator
 from soloist.zoo import save_model
 
@@ -75,6 +76,7 @@ def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model,
     result = soloist("tune", model, "--budget", 0.05, "--threads", 1)
     assert result.code == 0
     assert all(name in result.out for name in ("torch", "openvino", "onnxr", "fastest"))
+    assert ("bfloat16" in result.out) == has_bfloat16()
     assert len(list(home.glob("calibrations/*"))) == 1
     plan = json.loads(soloist("separate", recording, "-m", model, "--dry-run", "--json").out)
     assert plan["expected_from"] == "calibration"

@@ -21,16 +21,16 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
-def trial(engine, chunk, start=0.0, difference=0.0, threads=1, batch_size=1):
-    return Trial(engine, threads, batch_size, chunk, start, 0.0, 100.0, difference)
+def trial(engine, chunk, start=0.0, difference=0.0, threads=1, batch_size=1, **lower):
+    return Trial(engine, threads, batch_size, chunk, start, 0.0, 100.0, difference, **lower)
 
 
 def calibrate(separator, *trials):
     save_calibration(separator, Calibration((trial("torch", 1.0), *trials)))
 
 
-def select(separator, chunks=100, name="auto"):
-    return EngineSelection(separator, name, "cpu").select(chunks)
+def select(separator, chunks=100, name="auto", precision="auto"):
+    return EngineSelection(separator, name, "cpu", precision).select(chunks)
 
 
 def test_it_is_pytorch_before_anything_was_measured():
@@ -120,6 +120,8 @@ def test_a_calibration_takes_the_place_of_an_earlier_one(home):
         ("start", -1.0),
         ("threads", 0),
         ("difference", "x"),
+        ("deviation", "x"),
+        ("precision", "float8"),
     ],
 )
 def test_a_calibration_that_nobody_has_measured_is_none(name, value):

@@ -161,7 +161,7 @@ def test_defaults_are_those_of_the_command():
     }
     assert set(shared) == {
         *("model", "two_stems", "residual", "consistency", "start", "duration", "keep_going"),
-        *("device", "engine"),
+        *("device", "engine", "precision"),
     }
     assert shared == {name: theirs[name].default for name in shared}
 

@@ -87,7 +87,7 @@ def slicq():
 class LowPass(SliCQSeparator):
     """Gives the first source all bins below 1 kHz, and the other the rest."""
 
-    def run_network(self, mixed):
+    def estimate_masks(self, mixed):
         low = torch.tensor([frequency < 1000 for frequency in self.transform.frequencies])
         masks, first = [], 0
         for block in mixed:

@@ -38,8 +38,8 @@ _REDIRECTED = Path("/dev/stdin")
 """Standard input, which may be a file (`< song.wav`) that no stem may replace."""
 
 _PLANNED = (
-    *("input", "model", "stems", "duration", "device", "engine", "skipped", "note", "sample_rate"),
-    *("audio_tracks", "audio_track"),
+    *("input", "model", "stems", "duration", "device", "engine", "precision", "skipped", "note"),
+    *("sample_rate", "audio_tracks", "audio_track"),
 )
 
 
@@ -202,7 +202,7 @@ class ConsoleBatch:
         self._say(
             f"{named(report.input)} -> {named(folder)} ({', '.join(report.stems)}): "
             f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
-            f"{self._by_default()}"
+            f"{_lower(report)}{self._by_default()}"
         )
         if report.note:
             self._say(f"  {report.note}")
@@ -215,7 +215,7 @@ class ConsoleBatch:
             self._say(f"  all stems lowered by {-decibels(report.gain):.1f} dB so that none clips")
         if self._verbose:
             self._say(
-                f"  model {report.model} by {report.engine} on {report.device}, "
+                f"  model {report.model} by {report.engine} in {report.precision} on {report.device}, "
                 f"null test {report.null_dbfs:.1f} dBFS"
             )
             for name, path in report.stems.items():
@@ -267,7 +267,7 @@ class ConsoleBatch:
         basis = "what soloist tune measured" if expected.calibrated else "chunks that were separated now"
         typer.echo(
             f"{named(plan.input)}: {_seconds(plan.duration)} with {plan.model} by {plan.engine} "
-            f"on {plan.device}{self._choice}\n"
+            f"on {plan.device}{_lower(plan)}{self._choice}\n"
             f"  {_about(expected)}{_memory(expected)}, by {basis}"
         )
         if card.parameters:
@@ -307,6 +307,11 @@ def fetch_missing(model: str, *, quiet: bool) -> None:
         names = [] if card_of(model).on_disk or Path(model).exists() else [model]
     for name in names:
         fetch(name, quiet=quiet)
+
+
+def _lower(report: TrackReport) -> str:
+    """Part of a line that names a precision lower than float32."""
+    return "" if report.precision == "float32" else f", in {report.precision}"
 
 
 def _seconds(duration: float | None) -> str:

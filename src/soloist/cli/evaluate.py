@@ -16,6 +16,7 @@ from soloist.cli.options import (
     EngineOption,
     HopOption,
     MetricsOption,
+    PrecisionOption,
     QuietOption,
     RankToleranceOption,
     WindowOption,
@@ -44,7 +45,7 @@ _SHOWN = 10
 
 _OF_A_CORPUS = (
     *("listen", "jobs", "overwrite", "window", "hop", "transform", "rank_tolerance", "metrics"),
-    *("engine", "chunk", "overlap", "shifts", "batch_size"),
+    *("engine", "precision", "chunk", "overlap", "shifts", "batch_size"),
 )
 _OF_A_SEARCH = ("trials", "method", "seconds", "tracks", "seed")
 
@@ -129,6 +130,7 @@ def evaluate(
     ] = 0,
     device: DeviceOption = "auto",
     engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
     chunk: Annotated[
         float | None,
         typer.Option("--chunk", "--segment", help="Chunk, in s; default: the model's.", rich_help_panel=HOW),
@@ -190,7 +192,7 @@ def evaluate(
     stream = StreamSettings(chunk, overlap, shifts, batch_size)
     settings = EvaluationSettings(
         results=output or Path("results"),
-        systems=SystemSettings(find_device(device), stream, engine),
+        systems=SystemSettings(find_device(device), stream, engine, precision),
         scores=ScoreSettings(window, hop, rank_tolerance, metrics=split_names(metrics)),
         listen=listen,
         jobs=jobs,

@@ -42,6 +42,14 @@ EngineOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+PrecisionOption = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(
+        help="Precision of the network: auto, float32, bfloat16, float16 (GPU); see docs/engines.md.",
+        metavar="PRECISION",
+        rich_help_panel=HOW,
+    ),
+]
 WindowOption = Annotated[float, typer.Option(help="Length of the windows of BSS Eval, in s.")]
 HopOption = Annotated[float, typer.Option(help="Distance of the windows, in s.")]
 RankToleranceOption = Annotated[

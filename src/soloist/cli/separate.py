@@ -11,7 +11,7 @@ import typer
 
 from soloist.cli.console import loading
 from soloist.cli.names import check_model, complete_chain, complete_model
-from soloist.cli.options import HOW, DeviceOption, EngineOption, refuse_options, split_names
+from soloist.cli.options import HOW, DeviceOption, EngineOption, PrecisionOption, refuse_options, split_names
 from soloist.cli.separate_values import (
     BitDepth,
     Format,
@@ -151,6 +151,7 @@ def separate(
     ] = None,
     device: DeviceOption = "auto",
     engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; default: all.", min=1, rich_help_panel=HOW)
     ] = None,
@@ -353,6 +354,7 @@ def separate(
         write=make_write_options(format_, mp3, flac, bit_depth, int24, float32, bitrate, clip),
         device=device,
         engine=engine,
+        precision=precision,
         audio_track=parse_audio_track(audio_track),
         skip_existing=skip_existing is True or (library and skip_existing is None),
         overwrite=skip_existing is False,

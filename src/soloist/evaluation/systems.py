@@ -45,11 +45,13 @@ class SystemSettings:
         device: Device of the computation, or "auto".
         stream: Chunks, overlap, shifts, batches.
         engine: Engine of networks: one of `ENGINES`, or "auto".
+        precision: Precision of networks: one of `PRECISIONS`, or "auto".
     """
 
     device: str = "auto"
     stream: StreamSettings = field(default_factory=StreamSettings)
     engine: str = "auto"
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class ModelSystem:
                 write=_FLOAT_WAV,
                 device=settings.device,
                 engine=settings.engine,
+                precision=settings.precision,
                 overwrite=True,
             ),
         )

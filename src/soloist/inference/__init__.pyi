@@ -10,6 +10,7 @@ from .dry_run.dry_run_report import DryRun as DryRun
 from .dry_run.dry_run_report import DryRunReport as DryRunReport
 from .engine_benchmark import tune as tune
 from .engines import ENGINES as ENGINES
+from .engines import PRECISIONS as PRECISIONS
 from .engines import installed_engines as installed_engines
 from .engines import make_engine as make_engine
 from .engines.engine import Engine as Engine

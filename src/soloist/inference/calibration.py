@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from soloist.files import home, json_text, write_whole
-from soloist.inference.engines import ENGINES
+from soloist.inference.engines import ENGINES, PRECISIONS
 from soloist.inference.engines.graph_cache import fingerprint
 from soloist.resources import describe_machine
 from soloist.separators import Separator
 
 EQUAL = 1e-4
-"""Largest difference from PyTorch, relative to the peak, of an engine with equal estimates."""
+"""Largest difference from PyTorch in float32, relative to the peak, of an engine with equal estimates."""
+
+INAUDIBLE = -45.0
+"""Largest level of the difference by a lower precision, relative to the mixture, dB."""
+
+FLOOR = -200.0
+"""Least level of a difference, dB."""
 
 _WORTH_A_BATCH = 0.95
 _MANY = 1e6
@@ -36,7 +42,9 @@ class Trial:
         resize: Seconds until the engine was ready for chunks of another length.
         memory: Growth of the process after the model was loaded, at its peak, MB (10^6 bytes); None if the
             system does not say.
-        difference: Largest difference of the estimates from PyTorch's, relative to the peak.
+        difference: Largest difference of the estimates from PyTorch's in float32, relative to the peak.
+        precision: Precision of the network.
+        deviation: Level of the difference from the same engine in float32, relative to the mixture, dB.
     """
 
     engine: str
@@ -47,19 +55,25 @@ class Trial:
     resize: float
     memory: float | None
     difference: float
+    precision: str = "float32"
+    deviation: float = FLOOR
 
     def __post_init__(self) -> None:
         counts = (self.threads, self.batch_size)
         amounts = (self.chunk, self.start, self.resize, self.memory or 0.0)
         counted = all(isinstance(count, int) and count > 0 for count in counts)
         measured = all(0 <= amount < math.inf for amount in amounts) and isinstance(self.difference, float)
-        if self.engine not in ENGINES or not counted or not measured:
+        measured = measured and isinstance(self.deviation, float)
+        known = self.engine in ENGINES and self.precision in PRECISIONS
+        if not known or not counted or not measured:
             raise ValueError(f"impossible measurement: {self}")
 
     @property
     def is_equal(self) -> bool:
-        """True if the estimates equal PyTorch's."""
-        return self.difference <= EQUAL
+        """True if the estimates equal PyTorch's, or nearly so in a lower precision."""
+        if self.precision == "float32":
+            return self.difference <= EQUAL
+        return self.deviation < INAUDIBLE
 
     def seconds(self, chunks: float, *, running: bool = False) -> float:
         """Seconds for some chunks, with the start unless the engine is running."""
@@ -78,15 +92,25 @@ class Calibration:
     trials: tuple[Trial, ...]
     failures: tuple[str, ...] = ()
 
-    def best(self, chunks: float, threads: int, running: Iterable[str] = ()) -> Trial | None:
+    def best(
+        self, chunks: float, threads: int, running: Iterable[str] = (), precision: str | None = None
+    ) -> Trial | None:
         """The trial expected to finish first; None if none is allowed.
 
         Args:
             chunks: Number of chunks.
             threads: Most threads.
             running: Engines that are ready.
+            precision: The only precision to take, whatever its difference from float32; None for any whose
+                estimates are nearly equal.
         """
-        allowed = [trial for trial in self.trials if trial.is_equal and trial.threads <= threads]
+        allowed = [
+            trial
+            for trial in self.trials
+            if trial.threads <= threads
+            and (trial.is_equal if precision in (None, "float32") else True)
+            and precision in (None, trial.precision)
+        ]
 
         def cost(trial: Trial) -> float:
             seconds = trial.seconds(chunks, running=trial.engine in running)
@@ -100,11 +124,13 @@ class Calibration:
         best = self.best(_MANY, max(trial.threads for trial in self.trials))
         return best or self.trials[0]
 
-    def find(self, engine: str, threads: int, batch_size: int) -> Trial | None:
-        """The trial of an engine with some threads and batch size; None if not measured."""
-        wanted = (engine, threads, batch_size)
-        found = (each for each in self.trials if (each.engine, each.threads, each.batch_size) == wanted)
-        return next(found, None)
+    def find(self, engine: str, threads: int, batch_size: int, precision: str = "float32") -> Trial | None:
+        """The trial of an engine with some threads, batch size and precision; None if not measured."""
+        wanted = (engine, threads, batch_size, precision)
+        for trial in self.trials:
+            if (trial.engine, trial.threads, trial.batch_size, trial.precision) == wanted:
+                return trial
+        return None
 
 
 def calibration_path(separator: Separator) -> Path:
@@ -129,8 +155,11 @@ def read_calibration(path: Path) -> Calibration | None:
 
 def _read_trial(values: dict[str, Any]) -> Trial:
     """Read a trial; JSON has `null` for a difference that is not a number."""
-    difference = values["difference"]
-    return Trial(**{**values, "difference": math.nan if difference is None else difference})
+    differences = {name: values[name] for name in ("difference", "deviation") if name in values}
+    known: dict[str, Any] = {
+        name: math.nan if value is None else value for name, value in differences.items()
+    }
+    return Trial(**{**values, **known})
 
 
 def save_calibration(separator: Separator, calibration: Calibration) -> Path:

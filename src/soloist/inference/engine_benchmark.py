@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,10 +12,12 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from soloist.datasets import synthesize_band
 from soloist.errors import SoloistError, UsageError, one_line
-from soloist.inference.calibration import Calibration, Trial, save_calibration
-from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine
+from soloist.inference.calibration import FLOOR, Calibration, Trial, save_calibration
+from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine, precisions_of
 from soloist.resources import Processes, measure_time, peak_memory, resident_memory
 from soloist.separators import Chunking, Level, Separator
 from soloist.separators.chunk_estimator import make_estimate
@@ -32,10 +34,17 @@ _LEVEL = 0.1
 
 @dataclass(frozen=True)
 class _Attempt:
-    """Trials of an engine, and its estimates of the test chunk `(1, sources, channels, samples)`."""
+    """Trials of an engine with a precision, and its estimates `(1, sources, channels, samples)`.
+
+    Attributes:
+        trials: The trials.
+        estimates: Those of the chunk of noise.
+        of_music: Those of the chunk of music.
+    """
 
     trials: tuple[Trial, ...]
     estimates: Tensor
+    of_music: Tensor
 
 
 def tune(
@@ -47,13 +56,14 @@ def tune(
 ) -> Calibration:
     """Measure the installed engines with a model, and store the result for `soloist separate`.
 
-    Each engine separates noise on the CPU, in a process of its own.
+    Each engine separates noise on the CPU, in a process of its own for each precision. The difference that a
+    lower precision makes is measured with a band.
 
     Args:
         model: Name in the zoo or path of a model folder.
         threads: Most processor threads; None for those of PyTorch.
         budget: Seconds for each figure.
-        notify: Callback that receives the name of the engine to be measured.
+        notify: Callback that receives the name of the engine and the precision to be measured.
 
     Raises:
         ModelError: The model is unknown or damaged.
@@ -69,12 +79,7 @@ def tune(
     notify("graphs")
     failures = export_graphs(model)
     attempts = _measure_engines(model, most, budget, notify, failures)
-    expected = attempts["torch"].estimates
-    trials = [
-        replace(trial, difference=_difference(attempt.estimates, expected))
-        for attempt in attempts.values()
-        for trial in attempt.trials
-    ]
+    trials = list(_compared(attempts, _music(separator)))
     reasons = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
     calibration = Calibration(tuple(trials), reasons)
     save_calibration(separator, calibration)
@@ -86,18 +91,33 @@ def tune(
 
 def _measure_engines(
     model: str, most: int, budget: float, notify: Callable[[str], None], failures: dict[str, str]
-) -> dict[str, _Attempt]:
-    """Measure each engine in a process of its own, and add new failures to the known ones."""
-    attempts: dict[str, _Attempt] = {}
+) -> dict[tuple[str, str], _Attempt]:
+    """Measure each engine with each precision in a process of its own, and add new failures."""
+    attempts: dict[tuple[str, str], _Attempt] = {}
     for engine in (name for name in installed_engines() if name not in failures):
-        notify(engine)
-        try:
-            attempts[engine] = _in_process(_measure, model, engine, most, budget)
-        except Exception as error:  # Engines have exceptions of all kinds.
-            if engine == "torch":
-                raise
-            failures[engine] = one_line(error) or type(error).__name__
+        for precision in precisions_of(engine):
+            what = engine if precision == "float32" else f"{engine} in {precision}"
+            notify(what)
+            try:
+                attempts[engine, precision] = _in_process(_measure, model, engine, precision, most, budget)
+            except Exception as error:  # Engines have exceptions of all kinds.
+                if what == "torch":
+                    raise
+                failures[what] = one_line(error) or type(error).__name__
+                break
     return attempts
+
+
+def _compared(attempts: dict[tuple[str, str], _Attempt], music: Tensor) -> Iterator[Trial]:
+    """Trials with their differences from float32, by PyTorch and by the same engine."""
+    expected = attempts["torch", "float32"].estimates
+    for (engine, precision), attempt in attempts.items():
+        difference, deviation = _difference(attempt.estimates, expected), FLOOR
+        if precision != "float32":
+            exact = attempts[engine, "float32"].of_music
+            deviation = _level(attempt.of_music - exact, music)
+        for trial in attempt.trials:
+            yield replace(trial, difference=difference, deviation=deviation)
 
 
 def noise_chunk(channels: int, samples: int) -> Tensor:
@@ -145,6 +165,16 @@ def export_graphs(model: str) -> dict[str, str]:
     return _in_process(_export, model)
 
 
+def _music(separator: Separator) -> Tensor:
+    """A band `(1, channels, samples)` for a chunk, the excerpt that precisions are compared with."""
+    samples, rate = Chunking.of(separator).input_length, separator.sample_rate
+    stems = synthesize_band(samples / rate, sample_rate=rate, seed=0)
+    mixture = torch.from_numpy(sum(stems.values())).float()[:, :samples]
+    channels = separator.channels
+    mixture = mixture if channels == len(mixture) else mixture.mean(dim=0).expand(channels, -1)
+    return pad(mixture, (0, samples - mixture.shape[-1]))[None].contiguous()
+
+
 def _usual_chunk(separator: Separator) -> Tensor:
     return noise_chunk(separator.channels, Chunking.of(separator).input_length)
 
@@ -171,15 +201,15 @@ def _export(model: str) -> dict[str, str]:
     return failures
 
 
-def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
-    """Trials of an engine, in the order of their memory."""
+def _measure(model: str, engine: str, precision: str, most: int, budget: float) -> _Attempt:
+    """Trials of an engine with a precision, in the order of their memory."""
     separator = load(model)
     chunk, held = _usual_chunk(separator), None
     trials: list[Trial] = []
     for batch_size, threads in product(BATCH_SIZES, _thread_counts(most)):
         torch.set_num_threads(threads)
         begun = time.perf_counter()
-        running = make_engine(engine, separator, "cpu", threads=threads)
+        running = make_engine(engine, separator, "cpu", threads=threads, precision=precision)
         held = held or resident_memory()
         estimate = estimate_of(separator, running, chunk)
         batch = chunk.repeat(batch_size, 1, 1)
@@ -190,9 +220,10 @@ def _measure(model: str, engine: str, most: int, budget: float) -> _Attempt:
             estimates, resize = running(chunk), time_resize(running, separator, chunk.shape[-1], seconds)
         # Only the first trial includes loading the engine.
         start = max(0.0, first - seconds, *(trial.start for trial in trials[:1]))
-        trial = Trial(engine, threads, batch_size, seconds / batch_size, start, resize, _grown(held), 0.0)
-        trials.append(trial)
-    return _Attempt(tuple(trials), estimates)
+        per_chunk, memory = seconds / batch_size, _grown(held)
+        trials.append(Trial(engine, threads, batch_size, per_chunk, start, resize, memory, 0.0, precision))
+    music = _music(separator)
+    return _Attempt(tuple(trials), estimates, estimate_of(separator, running, music)(music))
 
 
 def _grown(held: float | None) -> float | None:
@@ -207,6 +238,12 @@ def _same(batch: Tensor) -> Tensor:
 def _thread_counts(most: int) -> Sequence[int]:
     """All threads, and half of them: some processors report two threads a core."""
     return [most, most // 2] if most >= 4 else [most]
+
+
+def _level(difference: Tensor, mixture: Tensor) -> float:
+    """Level of the loudest source's difference `(1, sources, ...)`, relative to the mixture, dB."""
+    power = difference.flatten(2).square().sum(dim=(0, 2)).max() / mixture.square().sum()
+    return float(10 * power.clamp(min=10 ** (FLOOR / 10)).log10())
 
 
 def _difference(estimates: Tensor, expected: Tensor) -> float:

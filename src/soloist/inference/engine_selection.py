@@ -16,6 +16,7 @@ from soloist.inference.engines import (
     installed_engines,
     make_engine,
 )
+from soloist.inference.engines.precision import check_precision
 from soloist.inference.engines.step_engines import StepEngine
 from soloist.separators import CompositeSeparator, Separator, find_causal
 
@@ -61,24 +62,29 @@ _threads = _TorchThreads()
 class EngineSelection:
     """The engines of a separator, made at first use, and safe from threads.
 
-    "auto" takes the calibrated engine that is expected to finish first, among those that estimate the same as
-    PyTorch. On a GPU, without a network and without a calibration (`soloist tune`) it takes PyTorch. Each
-    part of an ensemble or a chain gets the engine that it would have alone, for the first recording.
+    "auto" takes the calibrated engine and precision that are expected to finish first, among those that
+    estimate nearly the same as PyTorch in float32. On a GPU, without a network and without a calibration
+    (`soloist tune`) it takes PyTorch in float32. Each part of an ensemble or a chain gets the engine that it
+    would have alone, for the first recording.
 
     Args:
         separator: The separator.
         name: One of `ENGINES`, or "auto".
         device: See `find_device`.
+        precision: One of `PRECISIONS`; "auto" is float32 for an engine that is named.
 
     Raises:
-        UsageError: The engine or the device does not exist, the engine is not installed, or it cannot run the
-            separator.
+        UsageError: The engine or the device does not exist, the engine is not installed, it cannot run the
+            separator, or there is no such precision with it.
     """
 
-    def __init__(self, separator: Separator, name: str, device: str) -> None:
+    def __init__(self, separator: Separator, name: str, device: str, precision: str = AUTO) -> None:
         self._separator = separator
         self._device = device
-        self._engines: dict[tuple[str, int | None], Engine] = {}
+        self._precision = None if precision == AUTO else precision
+        if self._precision is not None:
+            check_precision(self._precision, find_device(device))
+        self._engines: dict[tuple[str, int | None, str], Engine] = {}
         self._lock = threading.Lock()
         self._requested = None if name == AUTO else name
         if self._requested is not None:
@@ -111,21 +117,25 @@ class EngineSelection:
             return self._uncalibrated(self._engine(self._requested))
         if isinstance(self._separator, CompositeSeparator):
             return SelectedEngine(self._composite_engine(self._separator, chunks))
-        known, running = self._calibration(), [name for name, _ in self._engines]
-        best = known.best(chunks, _threads.chosen(), running) if known else None
+        known, running = self._calibration(), [name for name, _, _ in self._engines]
+        best = known.best(chunks, _threads.chosen(), running, self._precision) if known else None
         if best is None or best.engine not in installed_engines():
             return self._uncalibrated(self._engine("torch"))
-        return SelectedEngine(self._engine(best.engine, best.threads), best.batch_size, best)
+        engine = self._engine(best.engine, best.threads, best.precision)
+        return SelectedEngine(engine, best.batch_size, best)
 
     def _composite_engine(self, separator: CompositeSeparator, chunks: int) -> Engine:
-        key = (AUTO, None)
+        key = (AUTO, None, self._precision or AUTO)
         if key not in self._engines:
             make = partial(self._engine_of_part, chunks)
-            self._engines[key] = CompositeEngine(separator, make, "torch", find_device(self._device))
+            self._engines[key] = CompositeEngine(
+                separator, make, "torch", find_device(self._device), self._precision or "float32"
+            )
         return self._engines[key]
 
     def _engine_of_part(self, chunks: int, part: Separator) -> Engine:
-        return EngineSelection(part, AUTO, self._device).select(chunks).engine
+        precision = self._precision or AUTO
+        return EngineSelection(part, AUTO, self._device, precision).select(chunks).engine
 
     def _calibration(self) -> Calibration | None:
         # Read each time: a model may stay in memory while the user tunes it.
@@ -134,12 +144,16 @@ class EngineSelection:
     def _uncalibrated(self, engine: Engine) -> SelectedEngine:
         """An engine with one chunk at once, and its trial if `soloist tune` measured it."""
         known = self._calibration()
-        return SelectedEngine(engine, trial=known.find(engine.name, _threads.chosen(), 1) if known else None)
+        values = (engine.name, _threads.chosen(), 1, engine.precision)
+        return SelectedEngine(engine, trial=known.find(*values) if known else None)
 
-    def _engine(self, name: str, threads: int | None = None) -> Engine:
+    def _engine(self, name: str, threads: int | None = None, precision: str | None = None) -> Engine:
+        precision = precision or self._precision or "float32"
         if name == "torch":
             _threads.take(threads or _threads.chosen())
-        key = (name, None if name == "torch" else threads)
+        key = (name, None if name == "torch" else threads, precision)
         if key not in self._engines:
-            self._engines[key] = make_engine(name, self._separator, self._device, threads=threads)
+            self._engines[key] = make_engine(
+                name, self._separator, self._device, threads=threads, precision=precision
+            )
         return self._engines[key]

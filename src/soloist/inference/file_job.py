@@ -174,6 +174,7 @@ class FileJob:
                 settings.selection,
                 engine=settings.engine,
                 device=settings.device,
+                precision=settings.precision,
                 **kind,
                 **options,
             )
@@ -190,7 +191,8 @@ class FileJob:
             UsageError: A stem would replace an input.
         """
         info = self.probe(track)
-        return self._plan(track, info, self.select_engine(info).engine, self._record(track, info))
+        engine = self.select_engine(info).engine
+        return self._plan(track, info, engine, self._record(track, info, engine))
 
     def run(self, track: Track, watch: Watch | None = None, *, engine: Engine | None = None) -> TrackReport:
         """Separate a track; all stems appear under their names when they are complete.
@@ -210,7 +212,7 @@ class FileJob:
         info = self.probe(track)
         batch_size = self.settings.stream.batch_size or 1
         selected = SelectedEngine(engine, batch_size) if engine else self.select_engine(info)
-        record = self._record(track, info)
+        record = self._record(track, info, selected.engine)
         plan = self._plan(track, info, selected.engine, record)
         if plan.skipped:
             return plan
@@ -244,6 +246,7 @@ class FileJob:
             duration=self.duration_of(info),
             device=engine.device,
             engine=engine.name,
+            precision=engine.precision,
             skipped=placement.done,
             note=placement.note,
             sample_rate=encoding_rate(self.settings.write, self.settings.sample_rate or info.sample_rate),
@@ -267,7 +270,7 @@ class FileJob:
         protect(placement.stems.values(), _identities(track) | self._inputs)
         return placement
 
-    def _record(self, track: Track, info: AudioInfo) -> StemRecord:
+    def _record(self, track: Track, info: AudioInfo, engine: Engine) -> StemRecord:
         """Record of the stems of a track, without the hash of the whole file."""
         settings, selection = self.settings, self.settings.selection
         values: dict[str, Any] = {
@@ -282,6 +285,8 @@ class FileJob:
         }
         if settings.strength is not None:
             values["strength"] = settings.strength
+        if engine.precision != "float32":
+            values["precision"] = engine.precision
         return StemRecord(
             InputFile.of(track.path, track.alias),
             settings.start,

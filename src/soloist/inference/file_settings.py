@@ -29,6 +29,7 @@ class FileSettings:
         write: Format, bit depth, levels.
         device: Device of the computation; see `find_device`.
         engine: Engine of the network: one of `ENGINES`, or "auto".
+        precision: Precision of the network: one of `PRECISIONS`, or "auto"; see `EngineSelection`.
         audio_track: Audio stream of files that have several: its number from 0, or its language or name.
         skip_existing: Skip tracks whose stems are all finished: of this recording and excerpt, by this model
             and these settings.
@@ -47,6 +48,7 @@ class FileSettings:
     write: WriteOptions = field(default_factory=WriteOptions)
     device: str = "auto"
     engine: str = "auto"
+    precision: str = "auto"
     audio_track: int | str = 0
     skip_existing: bool = False
     keep_going: bool = False

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from soloist.files import home
-from soloist.inference.engine_selection import EngineSelection, SelectedEngine
+from soloist.inference.engine_selection import AUTO, EngineSelection, SelectedEngine
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings
 from soloist.separators import Chunking, Separator
@@ -167,7 +167,13 @@ def find_model(model: str | PathLike[str] | None) -> str | Path:
 
 
 def load_model(
-    model: str | Path, selection: StemSelection, *, engine: str, device: str, **overrides: Any
+    model: str | Path,
+    selection: StemSelection,
+    *,
+    engine: str,
+    device: str,
+    precision: str = AUTO,
+    **overrides: Any,
 ) -> LoadedModel:
     """Load a model for some stems, or take it from memory if its files have not changed.
 
@@ -176,6 +182,7 @@ def load_model(
         selection: Selected stems.
         engine: One of `ENGINES`, or "auto".
         device: See `find_device`.
+        precision: One of `PRECISIONS`, or "auto"; see `EngineSelection`.
         **overrides: See `soloist.load`.
 
     Raises:
@@ -186,8 +193,8 @@ def load_model(
     wanted = replace(selection, residual=False)
     files = tuple((path, about.st_mtime_ns, about.st_size) for path, about in files_of(model).items())
     # Calibrations lie in the home folder, too.
-    key = (home(), str(model), files, tuple(sorted(overrides.items())), wanted, engine, device)
-    return _models.get(key, lambda: _load(model, selection, engine, device, overrides))
+    key = (home(), str(model), files, tuple(sorted(overrides.items())), wanted, engine, device, precision)
+    return _models.get(key, lambda: _load(model, selection, engine, device, precision, overrides))
 
 
 def load_for(
@@ -198,11 +205,12 @@ def load_for(
     device: str,
     sample_rate: int,
     channels: int,
+    precision: str = AUTO,
 ) -> LoadedModel:
     """Find and load a model, at the rate (Hz) and channels of a recording if it takes any."""
     found = find_model(model)
     kind = {"sample_rate": sample_rate, "channels": channels} if card_of(found).sample_rate is None else {}
-    return load_model(found, selection, engine=engine, device=device, **kind)
+    return load_model(found, selection, engine=engine, device=device, precision=precision, **kind)
 
 
 def clear() -> None:
@@ -212,12 +220,17 @@ def clear() -> None:
 
 
 def _load(
-    model: str | Path, selection: StemSelection, engine: str, device: str, overrides: dict[str, Any]
+    model: str | Path,
+    selection: StemSelection,
+    engine: str,
+    device: str,
+    precision: str,
+    overrides: dict[str, Any],
 ) -> LoadedModel:
     separator = load(model, **overrides)
     selection.check(separator.sources)
     content = model_hash(separator)
     separator = separator.only(selection.needed(separator.sources))
-    engines = EngineSelection(separator, engine, device)
+    engines = EngineSelection(separator, engine, device, precision)
     name = own_name(model) if isinstance(model, str) else str(model)
     return LoadedModel(name, separator, engines, content)

@@ -248,6 +248,7 @@ def stream(
     consistency: Consistency = "none",
     device: str = "auto",
     engine: str = "auto",
+    precision: str = "auto",
     settings: StreamSettings | None = None,
     latency: float | None = None,
 ) -> StemStream:
@@ -263,6 +264,7 @@ def stream(
         consistency: "mixture" makes the estimates add up to the mixture; see `StemSelection`.
         device: "auto", "cpu", "cuda", "mps".
         engine: Engine of the network, one of `soloist.inference.ENGINES`, or "auto".
+        precision: Precision of the network, as in `soloist.separate`.
         settings: Chunks, overlap, shifts, batches.
         latency: Most seconds that the stems may be behind the blocks: causal models take several frames at
             once, other ones shorter chunks. None for 40 ms, or what a causal model needs, and for the best
@@ -278,6 +280,12 @@ def stream(
     selection = StemSelection.named(stems, two_stems, residual, consistency)
     sample_rate = whole_rate(rate)
     loaded = load_for(
-        model, selection, engine=engine, device=device, sample_rate=sample_rate, channels=channels
+        model,
+        selection,
+        engine=engine,
+        device=device,
+        precision=precision,
+        sample_rate=sample_rate,
+        channels=channels,
     )
     return StemStream(loaded, sample_rate, channels, selection, settings or StreamSettings(), latency)

@@ -138,6 +138,7 @@ def separate(
     keep_going: bool = False,
     device: str = "auto",
     engine: str = "auto",
+    precision: str = "auto",
     settings: StreamSettings | None = None,
     progress: Progress | None = None,
     cancel: Cancel | None = None,
@@ -163,6 +164,8 @@ def separate(
         keep_going: Separate what there is of a truncated file; the line about it is `report.truncation`.
         device: "auto", "cpu", "cuda", "mps".
         engine: Engine of the network, one of `soloist.inference.ENGINES`, or "auto".
+        precision: "float32", "bfloat16", "float16", or "auto": float32, unless `soloist tune` measured that
+            another one is faster and inaudible.
         settings: Chunks, overlap, shifts, batches.
         progress: Callback that receives the seconds done and the seconds in all, after each chunk; what it
             raises ends the separation, and is raised.
@@ -175,7 +178,7 @@ def separate(
         AudioError: The file cannot be read.
         ModelError: The model is unknown or damaged, or cannot be downloaded.
         UsageError: Samples without a rate, or of an uncertain shape or scale; a stem that the model does not
-            have; or an engine that cannot run the model.
+            have; or an engine or a precision that cannot run the model.
         OutOfMemoryError: The memory does not suffice.
         Interrupted: `cancel` was set.
 
@@ -194,6 +197,7 @@ def separate(
             selection,
             engine=engine,
             device=device,
+            precision=precision,
             sample_rate=recording.sample_rate,
             channels=len(recording.audio),
         )
@@ -232,6 +236,7 @@ def _separate(
         model=loaded.name,
         device=selected.engine.device,
         engine=selected.engine.name,
+        precision=selected.engine.precision,
         sample_rate=rate,
         **findings.figures(rate),
         **recording.remarks,

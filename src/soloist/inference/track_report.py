@@ -27,6 +27,7 @@ class SeparationReport:
         elapsed: Seconds of the separation.
         device: Device of the computation.
         engine: Engine of the network.
+        precision: Precision of the network.
         sample_rate: Sample rate of the stems, Hz.
         null_dbfs: Level of the mixture minus the sum of the stems, dB of full scale, before the gain and
             quantisation of files.
@@ -42,6 +43,7 @@ class SeparationReport:
     elapsed: float = 0.0
     device: str = ""
     engine: str = ""
+    precision: str = "float32"
     sample_rate: int = 0
     null_dbfs: float | None = None
     confidence: dict[str, float | None] | None = None

@@ -14,6 +14,7 @@ demixing", MDX workshop at ISMIR 2021, arXiv 2111.12203.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,8 @@ class ConvTDFNet(SpectralNetwork):
     Raises:
         UsageError: The number of blocks or the kernel is even, or the bins cannot be halved at each level.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("exit",)
 
     def __init__(
         self,

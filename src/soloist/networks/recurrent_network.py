@@ -12,7 +12,7 @@ Networks of deep clustering [1], of mask inference, and of both together (chimer
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class RecurrentNetwork(SpectralNetwork):
     Raises:
         UsageError: The cell, the normalisation or the activation is unknown, or sizes do not fit.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("head",)
 
     def __init__(
         self,

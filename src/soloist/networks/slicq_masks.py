@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from einops import rearrange
@@ -293,6 +293,8 @@ class XumxSliCQ(nn.Module):
     Raises:
         UsageError: No block lies below the bandwidth.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("blocks.*.head",)
 
     def __init__(
         self,

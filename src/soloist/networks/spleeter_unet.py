@@ -73,6 +73,8 @@ class SpleeterUNet(SpectralNetwork):
         UsageError: A number or an activation is out of range.
     """
 
+    full_precision: ClassVar[tuple[str, ...]] = ("branches.*.head",)
+
     source_lists: ClassVar[tuple[str, ...]] = ("branches",)
 
     def __init__(

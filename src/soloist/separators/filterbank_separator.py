@@ -150,7 +150,7 @@ class FilterbankSeparator(Separator):
         samples = mixture.shape[-1]
         padded = pad(mixture, (0, -samples % self.pad_multiple))
         features = channels_last(self.filterbank(padded)[:, 0])
-        output = self.network(features)
+        output = self.run_network(self.network, features)[0]
         if self.mode == "masking":
             # In place without gradients: this is the largest tensor of all.
             output = output * features[:, None] if torch.is_grad_enabled() else output.mul_(features[:, None])

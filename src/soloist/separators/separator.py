@@ -188,9 +188,12 @@ class Separator(nn.Module):
     Attributes:
         any_rate: True for a class whose separators may be built for any sample rate and number of channels,
             with the same weights.
+        network_dtype: Precision that networks compute with, by autocast and without the layers that they
+            keep in float32; None for that of the weights.
     """
 
     any_rate: ClassVar[bool] = False
+    network_dtype: torch.dtype | None = None
 
     def __init__(
         self,
@@ -346,8 +349,21 @@ class Separator(nn.Module):
     def run_staged(self, inputs: tuple[Tensor, ...], finish: Finish) -> Tensor:
         """Run the `graph` on its inputs, and finish the outputs."""
         assert self.graph is not None
-        outputs = self.graph(*inputs)
-        return finish([outputs] if isinstance(outputs, Tensor) else outputs)
+        return finish(self.run_network(self.graph, *inputs))
+
+    def run_network(self, network: nn.Module, *inputs: Tensor) -> list[Tensor]:
+        """Run a network with `network_dtype`.
+
+        Returns:
+            Its outputs, in the precision of the inputs where there is a `network_dtype`.
+        """
+        if self.network_dtype is None:
+            outputs = network(*inputs)
+            return [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        with torch.autocast(inputs[0].device.type, self.network_dtype):
+            outputs = network(*inputs)
+        outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+        return [output.to(inputs[0].dtype) for output in outputs]
 
     @property
     def graph(self) -> nn.Module | None:

@@ -128,7 +128,7 @@ class SliCQSeparator(TransformSeparator):
         The blocks are the masked mixture before the filter, at the level of the mixture.
         """
         mixed, level = self.analyze(mixture)
-        masks = self.run_network(mixed)
+        masks = self.estimate_masks(mixed)
         coefficients = self.restore(apply_masks(masks, mixed), mixture, level)
         return Prediction(
             mixture,
@@ -138,7 +138,7 @@ class SliCQSeparator(TransformSeparator):
             masks=masks,
         )
 
-    def run_network(self, mixed: Sequence[Tensor]) -> list[Tensor]:
+    def estimate_masks(self, mixed: Sequence[Tensor]) -> list[Tensor]:
         """Masks for blocks of the mixture.
 
         Args:
@@ -170,5 +170,5 @@ class _Masks(nn.Module):
 
 
 def apply_masks(masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
-    """Masked blocks of the mixture; shapes as in `SliCQSeparator.run_network`."""
+    """Masked blocks of the mixture; shapes as in `SliCQSeparator.estimate_masks`."""
     return [mask * block[:, None] for mask, block in zip(masks, mixed, strict=True)]

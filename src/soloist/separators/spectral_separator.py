@@ -180,9 +180,13 @@ class SpectralSeparator(TransformSeparator):
         seen = self.represent(mixed)
 
         def finish(outputs: Sequence[Tensor]) -> Tensor:
-            return self.synthesize(self.finish(outputs[0], mixed), mixture.shape[-1])
+            return self.synthesize_each(self.finish(outputs[0], mixed), mixture.shape[-1])
 
         return (seen,), finish
+
+    def synthesize_each(self, estimates: Tensor, length: int) -> Tensor:
+        """`synthesize` one source after the other: less memory, and no more time."""
+        return torch.cat([self.synthesize(each, length) for each in estimates.split(1, dim=1)], dim=1)
 
     def predict(self, mixture: Tensor) -> Prediction:
         """Prediction for a mixture `(batch, channels, samples)`, as losses take it.

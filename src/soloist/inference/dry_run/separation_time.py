@@ -82,7 +82,8 @@ class _MixtureEngine:
     """Engine that takes no time: each estimate is the mixture."""
 
     def __init__(self, engine: Engine, sources: int) -> None:
-        self.name, self.device, self._sources = engine.name, engine.device, sources
+        self.name, self.device, self.precision = engine.name, engine.device, engine.precision
+        self._sources = sources
 
     def __call__(self, mixture: Tensor) -> Tensor:
         return mixture[:, None].repeat(1, self._sources, 1, 1)

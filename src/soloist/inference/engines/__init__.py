@@ -13,6 +13,7 @@ from soloist.errors import UsageError
 from soloist.inference.engines.composite_engine import CompositeEngine
 from soloist.inference.engines.engine import Engine, Estimate
 from soloist.inference.engines.graph_engines import GraphEngine, OnnxRuntimeEngine, OpenVINOEngine
+from soloist.inference.engines.precision import PRECISIONS, Precision, has_bfloat16
 from soloist.inference.engines.pytorch import TorchEngine, find_device
 from soloist.separators import CompositeSeparator, Separator
 
@@ -28,7 +29,12 @@ _GRAPH_ENGINES: dict[str, type[GraphEngine]] = {
 
 
 def make_engine(
-    name: str, separator: Separator, device: str = "auto", *, threads: int | None = None
+    name: str,
+    separator: Separator,
+    device: str = "auto",
+    *,
+    threads: int | None = None,
+    precision: str = "float32",
 ) -> Engine:
     """Make an engine that runs a separator on a device.
 
@@ -37,21 +43,28 @@ def make_engine(
         separator: The separator.
         device: "auto", "cpu", "cuda", ...; engines other than PyTorch compute on the CPU.
         threads: Processor threads of engines other than PyTorch; None for those of PyTorch.
+        precision: Precision of the network, one of `PRECISIONS`.
 
     Raises:
-        UsageError: The engine or the device does not exist, the engine is not installed, or it cannot run the
-            separator.
+        UsageError: The engine or the device does not exist, the engine is not installed, it cannot run the
+            separator, or there is no such precision with it.
     """
     if isinstance(separator, CompositeSeparator):
-        make = partial(make_engine, name, device=device, threads=threads)
-        return CompositeEngine(separator, make, name, find_device(device))
+        make = partial(make_engine, name, device=device, threads=threads, precision=precision)
+        return CompositeEngine(separator, make, name, find_device(device), precision)
     if name == "torch":
-        return TorchEngine(separator, device)
+        return TorchEngine(separator, device, precision)
     if name not in _GRAPH_ENGINES:
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
     if device not in ("auto", "cpu"):
         raise UsageError(f"the engine {name} computes on the cpu, not on {device}: take --engine torch")
-    return _GRAPH_ENGINES[name](separator, threads)
+    return _GRAPH_ENGINES[name](separator, threads, precision)
+
+
+def precisions_of(engine: str) -> tuple[Precision, ...]:
+    """Precisions that an engine has on this machine's CPU."""
+    has = _GRAPH_ENGINES[engine].precisions if engine in _GRAPH_ENGINES else ("float32", "bfloat16")
+    return has if has_bfloat16() else ("float32",)
 
 
 def installed_engines() -> tuple[EngineName, ...]:
@@ -63,6 +76,7 @@ def installed_engines() -> tuple[EngineName, ...]:
 
 __all__ = [
     "ENGINES",
+    "PRECISIONS",
     "CompositeEngine",
     "Engine",
     "EngineName",
@@ -70,8 +84,10 @@ __all__ = [
     "GraphEngine",
     "OnnxRuntimeEngine",
     "OpenVINOEngine",
+    "Precision",
     "TorchEngine",
     "find_device",
     "installed_engines",
     "make_engine",
+    "precisions_of",
 ]

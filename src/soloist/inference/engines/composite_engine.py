@@ -19,19 +19,26 @@ class CompositeEngine:
         make: Makes the engine of a part; at once for all parts whose weights are in memory.
         name: Name of the engine, before those of the parts are made.
         device: Device of the computation.
+        precision: Precision of the networks, before the engines of the parts are made.
 
     Attributes:
         name: Names of the engines of the parts that were made.
         device: Device of the computation.
+        precision: Precisions of the networks of the parts that were made.
     """
 
     def __init__(
-        self, separator: CompositeSeparator, make: Callable[[Separator], Engine], name: str, device: str
+        self,
+        separator: CompositeSeparator,
+        make: Callable[[Separator], Engine],
+        name: str,
+        device: str,
+        precision: str = "float32",
     ) -> None:
-        self.name, self.device = name, device
+        self.name, self.device, self.precision = name, device, precision
         self._separator, self._make = separator, make
         self._engines: dict[int, Engine] = {}
-        self._made: dict[int, str] = {}
+        self._told: dict[int, tuple[str, str]] = {}
         for place in range(len(separator.parts)):
             if place not in separator.stored:
                 self.part(place)
@@ -40,8 +47,9 @@ class CompositeEngine:
         """The engine of a part; see `release`."""
         if place not in self._engines:
             self._engines[place] = self._make(self._separator.load_part(place))
-            self._made[place] = self._engines[place].name
-            self.name = ", ".join(dict.fromkeys(self._made.values()))
+            self._told[place] = (self._engines[place].name, self._engines[place].precision)
+            names, precisions = zip(*self._told.values(), strict=True)
+            self.name, self.precision = (", ".join(dict.fromkeys(each)) for each in (names, precisions))
         return self._engines[place]
 
     def release(self, place: int) -> None:

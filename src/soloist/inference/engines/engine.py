@@ -19,10 +19,12 @@ class Engine(Protocol):
     Attributes:
         name: One of `ENGINES`.
         device: Device of the computation.
+        precision: Precision of the network, one of `PRECISIONS`.
     """
 
     name: str
     device: str
+    precision: str
 
     def __call__(self, mixture: Tensor) -> Tensor:
         """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from soloist.errors import ExportError, SoloistError, UsageError, one_line
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.graph_cache import cached_graph, fingerprint, is_cached
+from soloist.inference.engines.precision import Precision, check_precision
 from soloist.inference.graphs.formats import to_onnx, write_onnx
 from soloist.resources import OnnxSession, import_extra
 from soloist.separators import Finish, Following, Note, Separator
@@ -37,19 +38,26 @@ class GraphEngine:
     Args:
         separator: The separator, in eval mode.
         threads: Processor threads; None for those of PyTorch.
+        precision: Precision of the network, one of `PRECISIONS`.
 
     Raises:
-        UsageError: The separator has no graph, or the engine is not installed.
+        UsageError: The separator has no graph, the engine is not installed, or it or the processor does not
+            have the precision.
     """
 
     name: str
+    precision: str
+    precisions: tuple[Precision, ...] = ("float32",)
 
-    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+    def __init__(self, separator: Separator, threads: int | None = None, precision: str = "float32") -> None:
+        check_precision(precision, "cpu")
+        if precision not in self.precisions:
+            raise UsageError(f"{self.name} computes in float32 only: take --engine torch for {precision}")
         if separator.graph is None:
             raise UsageError(
                 f"{type(separator).__name__} has no network that {self.name} could run: take --engine torch"
             )
-        self.device = "cpu"
+        self.device, self.precision = "cpu", precision
         self.threads = threads or torch.get_num_threads()
         self._separator = copy.deepcopy(separator).eval().requires_grad_(False)
         self._fingerprint = fingerprint(self._separator)
@@ -140,13 +148,14 @@ class GraphEngine:
 
 
 class OpenVINOEngine(GraphEngine):
-    """Runs a separator's graph with OpenVINO on the CPU, in single precision; see `GraphEngine`."""
+    """Runs a separator's graph with OpenVINO on the CPU; see `GraphEngine`."""
 
     name = "openvino"
+    precisions = ("float32", "bfloat16")
 
-    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+    def __init__(self, separator: Separator, threads: int | None = None, precision: str = "float32") -> None:
         self._core: Any = import_extra("openvino", "openvino").Core()
-        super().__init__(separator, threads)
+        super().__init__(separator, threads, precision)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
         """Compile a graph for inputs of these shapes."""
@@ -167,7 +176,7 @@ class OpenVINOEngine(GraphEngine):
             "INFERENCE_NUM_THREADS": self.threads,
             "PERFORMANCE_HINT": "LATENCY",
             # The default of newer processors is bfloat16.
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" else "f32",
         }
 
 
@@ -176,9 +185,9 @@ class OnnxRuntimeEngine(GraphEngine):
 
     name = "onnxruntime"
 
-    def __init__(self, separator: Separator, threads: int | None = None) -> None:
+    def __init__(self, separator: Separator, threads: int | None = None, precision: str = "float32") -> None:
         import_extra("onnxruntime", "onnxruntime")
-        super().__init__(separator, threads)
+        super().__init__(separator, threads, precision)
 
     def compile(self, graph: bytes, inputs: Arrays) -> Run:
         """Make a session for a graph.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.inference.engines.engine import Estimate
+from soloist.inference.engines.precision import check_precision, set_precision
 from soloist.separators import Following, Note, Separator
 
 
@@ -19,16 +20,19 @@ class TorchEngine:
     Args:
         separator: The separator; it is copied, except for weights that fast inference leaves as they are.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: Precision of the network, one of `PRECISIONS`.
 
     Raises:
-        UsageError: The device does not exist.
+        UsageError: The device does not exist, or does not have the precision.
     """
 
     name = "torch"
 
-    def __init__(self, separator: Separator, device: str = "auto") -> None:
-        self.device = find_device(device)
+    def __init__(self, separator: Separator, device: str = "auto", precision: str = "float32") -> None:
+        self.device, self.precision = find_device(device), precision
+        check_precision(precision, self.device)
         self._separator = _copy(separator).optimize().to(self.device)
+        set_precision(self._separator, precision)
         self._turn = threading.Lock()
 
     @torch.inference_mode()

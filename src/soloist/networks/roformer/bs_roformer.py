@@ -6,6 +6,7 @@ Lu et al.: Music source separation with band-split RoPE transformer. ICASSP 2024
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from einops import rearrange
@@ -38,6 +39,8 @@ class BSRoFormer(SpectralNetwork):
     Raises:
         UsageError: The outputs are no multiple of the inputs, or a size is not positive.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("band_split",)
 
     def __init__(
         self,

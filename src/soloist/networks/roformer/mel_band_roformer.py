@@ -5,6 +5,8 @@ Wang, Lu, Won: Mel-band RoFormer for music source separation. ISMIR 2023, late-b
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -38,6 +40,8 @@ class MelBandRoFormer(SpectralNetwork):
     Raises:
         UsageError: The outputs are no multiple of the inputs, a size is not positive, or a band has no bin.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("band_split",)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from soloist.networks.layers.onednn import add_into
 from soloist.networks.layers.positions import RotaryPositions
 from soloist.networks.layers.transformer import Attention, Axis, Transformer
 from soloist.resources import is_captured
@@ -51,9 +52,9 @@ class DualPath(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, bins, frames)` to the same shape."""
-        x = x + self.frequency_path(self.frequency_norm(x))
-        return x + self.time_path(self.time_norm(x))
+        """Map `(batch, channels, bins, frames)` to the same shape; without gradients, in place."""
+        x = add_into(x, self.frequency_path(self.frequency_norm(x)))
+        return add_into(x, self.time_path(self.time_norm(x)))
 
 
 class SequenceAttention(nn.Module):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,8 @@ class SCNet(SpectralNetwork):
     Raises:
         UsageError: The number of dual paths is odd, or a band does not come back to its length.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("mask.2",)
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers.convolutions import set_weight
+from soloist.networks.layers.onednn import add_into
 from soloist.resources import is_captured
 
 
@@ -187,11 +188,14 @@ class SparseUp(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Expand compressed `(batch, channels, ...)` to `(batch, out_channels, frequency, frames)`."""
+        """Expand compressed `(batch, channels, ...)` to `(batch, out_channels, frequency, frames)`.
+
+        Without gradients, the input may be overwritten.
+        """
         weight = self.mix.weight
         if weight.shape[1] > x.shape[1]:
             weight = weight.unflatten(1, (2, -1)).sum(dim=1)
-        mixed = F.glu(F.conv2d(x + skip, weight, self.mix.bias, padding=1), dim=1)
+        mixed = F.glu(F.conv2d(add_into(x, skip), weight, self.mix.bias, padding=1), dim=1)
         expanded = []
         parts = mixed.split(list(self.bands.compressed), dim=2)
         for part, expansion, length in zip(parts, self.expansions, self.bands.full, strict=True):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,8 @@ class UNet(SpectralNetwork):
     Raises:
         UsageError: The number of blocks is even, or a level does not exist.
     """
+
+    full_precision: ClassVar[tuple[str, ...]] = ("exit",)
 
     def __init__(
         self,
