@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 import typer
 
 from soloist.cli.console import loading
-from soloist.cli.names import check_model, complete_chain, complete_model
+from soloist.cli.names import complete_chain, complete_model
 from soloist.cli.options import HOW, DeviceOption, EngineOption, PrecisionOption, refuse_options, split_names
 from soloist.cli.separate_values import (
     BitDepth,
     Format,
     Task,
     check_inputs,
+    choose_model,
     choose_task,
     is_library,
     make_write_options,
@@ -321,17 +322,11 @@ def separate(
         raise UsageError("name at least one file, folder or glob to separate, or - for standard input")
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other")
-    choice = ""
     if without is not None and (stems or two_stems or residual):
         raise UsageError("--without writes one file: leave out --stems, --two-stems and --residual")
-    if model is not None and chain is not None:
-        raise UsageError("--model and --chain exclude each other")
-    if chain is not None:
-        model = _find_chain(chain)
-    if model is not None:
-        check_model(model)
-    elif without is not None:
-        model, choice = _cheapest(split_names(without), fetch=not dry_run)
+    model, choice = choose_model(
+        model, chain, None if without is None else split_names(without), fetch=not dry_run
+    )
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
     task = choose_task(task, talkers, model)
@@ -388,17 +383,3 @@ def _replay(manifest: Path, row: int | None, inputs: Sequence[str] | None, outpu
     with loading():
         from soloist.cli.console_library import replay_row
     replay_row(manifest, row, output)
-
-
-def _find_chain(name: str) -> str:
-    from soloist.zoo.composition_files import find_chain
-
-    return find_chain(name)
-
-
-def _cheapest(stems: Sequence[str], *, fetch: bool) -> tuple[str, str]:
-    """Name of the cheapest model that knows some stems, and the reason."""
-    from soloist.zoo.cheapest_model import cheapest_model
-
-    card = cheapest_model(stems, fetch=fetch)
-    return card.name, f"the cheapest model that knows {' and '.join(stems)}; -m NAME takes another"

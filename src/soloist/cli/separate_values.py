@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from soloist.cli.names import check_model
 from soloist.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -93,3 +95,34 @@ def _agree(what: str, *given: str | bool | None) -> str | None:
     if len(values) > 1:
         raise UsageError(f"choose one of the {what} {' and '.join(sorted(values))}")
     return values.pop() if values else None
+
+
+def choose_model(
+    model: str | None, chain: str | None, without: Sequence[str] | None, *, fetch: bool
+) -> tuple[str | None, str]:
+    """Name of the model or chain that was asked for, and the reason where it was chosen.
+
+    Args:
+        model: Value of --model.
+        chain: Value of --chain.
+        without: Names in --without, for which the cheapest model that knows them is taken; or None.
+        fetch: Allow models that have to be downloaded first.
+
+    Raises:
+        UsageError: A model and a chain are named.
+        ModelError: There is no such model or chain, or no model knows the stems.
+    """
+    if model is not None and chain is not None:
+        raise UsageError("--model and --chain exclude each other")
+    if chain is not None:
+        from soloist.zoo.composition_files import find_chain
+
+        model = find_chain(chain)
+    if model is not None:
+        check_model(model)
+    elif without is not None:
+        from soloist.zoo.cheapest_model import cheapest_model
+
+        name = cheapest_model(without, fetch=fetch).name
+        return name, f"the cheapest model that knows {' and '.join(without)}; -m NAME takes another"
+    return model, ""
