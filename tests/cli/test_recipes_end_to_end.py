@@ -42,7 +42,9 @@ def test_a_recipe_trains_separates_and_exports(soloist, tmp_path, name):
     with torch.no_grad():
         expected = separator(audio)[0, :, 0]
     found = [soundfile.read(next((tmp_path / "out").rglob(f"{name}.wav")))[0] for name in separator.sources]
-    np.testing.assert_allclose(found, expected, atol=1e-5 * float(expected.abs().max()))
+    # Single precision of the mixture, for stems that are a thousand times as quiet.
+    bound = max(1e-5 * float(expected.abs().max()), 2e-7 * float(audio.abs().max()))
+    np.testing.assert_allclose(found, expected, atol=bound)
 
     result = soloist("export", tmp_path / "run/model", "--to", "onnx", "-o", tmp_path / "onnx")
     assert result.code == 0, result.err
@@ -50,4 +52,4 @@ def test_a_recipe_trains_separates_and_exports(soloist, tmp_path, name):
     session = onnxruntime.InferenceSession(tmp_path / "onnx/model.onnx")
     named = {taken.name: value.numpy() for taken, value in zip(session.get_inputs(), inputs, strict=True)}
     outputs = [torch.from_numpy(output) for output in session.run(None, named)]
-    np.testing.assert_allclose(finish(outputs)[0, :, 0], expected, atol=1e-5 * float(expected.abs().max()))
+    np.testing.assert_allclose(finish(outputs)[0, :, 0], expected, atol=bound)
