@@ -4,8 +4,8 @@
 
 The samples are the same, the arrays differ: contiguous `(channels, samples)`, the transpose of
 `(samples, channels)` as soundfile reads it, every other sample of a longer array, and each of these in double
-precision. Times are of the thread's own processor time, the fastest run, on one thread; the columns are their
-ratios to the contiguous array of the same precision.
+precision. Times are processor times of the whole process, the fastest run, with one thread of PyTorch; the
+columns are their ratios to the contiguous array of the same precision.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def calls() -> dict[str, Call]:
 
 
 def fastest(call: Call, signals: tuple[Tensor, Tensor], runs: int) -> float:
-    """Processor time of this thread in the fastest of some runs, s."""
+    """Processor time of the fastest of some runs, s."""
     times = []
     for _ in range(runs):
-        begun = time.thread_time()
+        begun = time.process_time()
         call(*signals)
-        times.append(time.thread_time() - begun)
+        times.append(time.process_time() - begun)
     return min(times)
 
 
