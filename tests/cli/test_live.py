@@ -125,7 +125,9 @@ def test_a_file_becomes_stems_that_begin_with_it(soloist, denoiser, tmp_path):
     with package.stream(denoiser, 12000, 1, engine="torch") as stream:
         pieces = [stream.push(audio[None])["speech"], stream.finish()["speech"]]
     np.testing.assert_allclose(np.concatenate(pieces, axis=1)[0], stems["speech"], atol=1e-6)
-    again = soloist("live", "-m", denoiser, "-i", tmp_path / "in.wav", "-o", tmp_path / "out")
+    again = soloist(
+        *("live", "-m", denoiser, "-i", tmp_path / "in.wav", "-o", tmp_path / "out", "--engine", "torch")
+    )
     assert again.code == 2
     assert "speech.wav is there: choose another folder with -o" in again.err
 
