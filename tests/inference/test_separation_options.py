@@ -174,12 +174,15 @@ def test_defaults_are_those_of_the_command():
         (
             soloist.FileSettings,
             command,
-            {"template", "start", "duration", "sample_rate", "device", "engine", "keep_going", "strength"},
+            {
+                *("template", "start", "duration", "sample_rate", "device", "engine", "precision"),
+                *("keep_going", "strength"),
+            },
         ),
         (ScoreSettings, score, {"window", "hop", "rank_tolerance", "start", "duration"}),
         (ScoreSettings, evaluate, {"window", "hop", "rank_tolerance"}),
         (EvaluationSettings, evaluate, {"listen", "jobs", "overwrite"}),
-        (SystemSettings, evaluate, {"device", "engine"}),
+        (SystemSettings, evaluate, {"device", "engine", "precision"}),
     ],
 )
 def test_defaults_of_settings_are_those_of_the_command(settings, theirs, shared):
