@@ -116,6 +116,7 @@ TREES = {
     "slakh2100": _slakh,
     "stems": _stems,
     "synthetic-band": None,
+    "synthetic-noises": None,
     "synthetic-talkers": None,
     "wham": lambda root: _generated(root / "wav8k/min", WSJ0, "mix_both", ("s1", "s2", "noise")),
     "whamr": lambda root: _generated(
@@ -125,6 +126,7 @@ TREES = {
 }
 SMALL = {
     "synthetic-band": {"songs": 1, "seconds": 0.4, "sample_rate": RATE},
+    "synthetic-noises": {"clips": 4, "seconds": 0.4, "sample_rate": RATE},
     "synthetic-talkers": {"talkers": 3, "utterances": 1, "seconds": 0.4},
 }
 

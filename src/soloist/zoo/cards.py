@@ -31,7 +31,7 @@ TASKS = {
     "drums": "drums into pieces",
     "dereverb": "sounds from reverb",
     "crowd": "songs from the crowd",
-    "film": "films into speech, music and effects",
+    "film": "films into parts",
     "other": "other parts of songs",
     "talkers": "talkers from one another",
     "denoise": "sounds from noise",
