@@ -291,6 +291,20 @@ class TestDefault:
         assert not (home / "models").exists()
         assert not (home / "downloads").exists()
 
+    def test_a_dry_run_of_a_model_that_is_not_on_disk_says_so(
+        self, soloist, song, home, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("SOLOIST_OFFLINE", "0")
+        for options, model in (
+            (("-m", "spleeter-5stems"), "spleeter-5stems"),
+            (("--chain", "drums"), "htdemucs"),
+        ):
+            result = soloist("separate", song, "--dry-run", *options, "-o", tmp_path / "out")
+            assert result.code == 1
+            assert "--dry-run downloads nothing, and" in result.err
+            assert f"soloist models download {model}" in result.err
+        assert not (home / "downloads").exists()
+
     def test_an_alias_stands_for_the_model(self, soloist, song, home, tmp_path):
         result = soloist("separate", song, "-m", "v4 | htdemucs", "-o", tmp_path / "out")
         assert result.code == 1

@@ -132,8 +132,6 @@ def test_objects_of_foreign_classes_are_not_made(forms, plain, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "system"),
     [
-        ({"model": {"band_specs": "mus64"}}, "Bandit,"),
-        ({"kwargs": {"band_type": "musical"}}, "Bandit v2,"),
         ({"model": {"num_repeat_mask": 4}}, "Mamba"),
     ],
 )

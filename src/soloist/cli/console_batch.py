@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soloist.audio import RawFormat, is_read_once, spool_stream
 from soloist.cli.console import decibels, named, printable
 from soloist.cli.models import fetch, fetch_default
-from soloist.errors import AudioError, SoloistError, UsageError, explain, one_line
+from soloist.errors import AudioError, ModelError, SoloistError, UsageError, explain, one_line
 from soloist.files import expand_home, json_text, scratch_folder
 from soloist.inference import (
     Batch,
@@ -102,7 +102,14 @@ class ConsoleBatch:
         return not failures
 
     def plan(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
-        """Report what `run` would do and take; True if every input can be read and fits."""
+        """Report what `run` would do and take; True if every input can be read and fits.
+
+        Raises:
+            ModelError: The model is not on disk: nothing is downloaded to plan.
+        """
+        if missing := _missing(self._model):
+            ways = "; ".join(f"soloist models download {name}" for name in missing)
+            raise ModelError(f"--dry-run downloads nothing, and this is not on disk yet: {ways}")
         batch = Batch(self._model, self._settings)
         start = process_age()
         seconds: list[float | None] = []
@@ -300,13 +307,16 @@ class ConsoleBatch:
 
 def fetch_missing(model: str, *, quiet: bool) -> None:
     """Download what a model, an ensemble or a chain needs and what is not on disk."""
+    for name in _missing(model):
+        fetch(name, quiet=quiet)
+
+
+def _missing(model: str) -> list[str]:
+    """Names of the models of a model, an ensemble or a chain that are not on disk."""
     composition = find_composition(model)
     if composition is not None:
-        names = [card.name for card in composition.missing]
-    else:
-        names = [] if card_of(model).on_disk or Path(model).exists() else [model]
-    for name in names:
-        fetch(name, quiet=quiet)
+        return [card.name for card in composition.missing]
+    return [] if card_of(model).on_disk or Path(model).exists() else [model]
 
 
 def _lower(report: TrackReport) -> str:

@@ -186,6 +186,9 @@ class SpectralSeparator(TransformSeparator):
 
     def synthesize_each(self, estimates: Tensor, length: int) -> Tensor:
         """`synthesize` one source after the other: less memory, and no more time."""
+        if not self.transform.exact:
+            # Learned filters may be each source's own, or join the sources.
+            return self.synthesize(estimates, length)
         return torch.cat([self.synthesize(each, length) for each in estimates.split(1, dim=1)], dim=1)
 
     def predict(self, mixture: Tensor) -> Prediction:
