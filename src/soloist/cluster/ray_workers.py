@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -94,6 +95,7 @@ class RayWorkers:
             raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
         # Read at the import.
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray = import_extra("ray", "cluster")
         self._data = import_extra("ray.data", "cluster")
@@ -176,15 +178,18 @@ class RayWorkers:
         ]
         names = self._data.from_items(bundles, override_num_blocks=len(bundles))
         pool = self._data.ActorPoolStrategy(size=self._share.actors, max_tasks_in_flight_per_actor=1)
-        rows = names.map(
-            BundleWorker,
-            fn_constructor_args=(max(1, int(self._share.cpus)),),
-            compute=pool,
-            num_cpus=self._share.cpus,
-            num_gpus=self._share.gpus,
-            max_restarts=-1,
-            max_task_retries=0,
-        )
+        with warnings.catch_warnings():
+            # Ray names no other way yet to leave out its own retries, which have no end.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            rows = names.map(
+                BundleWorker,
+                fn_constructor_args=(max(1, int(self._share.cpus)),),
+                compute=pool,
+                num_cpus=self._share.cpus,
+                num_gpus=self._share.gpus,
+                max_restarts=-1,
+                max_task_retries=0,
+            )
         try:
             for row in rows.iter_rows():
                 yield from pickle.loads(row[_CONTENT])
