@@ -17,6 +17,7 @@ from .frame_step import find_causal as find_causal
 from .frame_stream import FrameStream as FrameStream
 from .frame_stream import SeparatorStream as SeparatorStream
 from .hybrid_separator import HybridSeparator as HybridSeparator
+from .level import Level as Level
 from .oracles import ORACLES as ORACLES
 from .oracles import Oracle as Oracle
 from .presets import SUDORMRF_PRESETS as SUDORMRF_PRESETS
@@ -28,7 +29,6 @@ from .separator import Cutting as Cutting
 from .separator import Finish as Finish
 from .separator import Follower as Follower
 from .separator import Following as Following
-from .separator import Level as Level
 from .separator import Measuring as Measuring
 from .separator import Normalization as Normalization
 from .separator import Note as Note

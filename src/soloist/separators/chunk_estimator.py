@@ -8,7 +8,8 @@ from torch import Tensor
 
 from soloist.estimation import align_sources
 from soloist.separators.chunked_separation import Estimate
-from soloist.separators.separator import Level, Separator
+from soloist.separators.level import Level
+from soloist.separators.separator import Separator
 
 
 def make_estimate(

@@ -18,7 +18,8 @@ from soloist.separators.chunk_estimator import make_estimate, outside_of
 from soloist.separators.chunked_separation import Estimate, separate_blocks
 from soloist.separators.chunking import Chunking
 from soloist.separators.content_hash import content_hash, plain_attributes
-from soloist.separators.separator import Following, Level, Separator
+from soloist.separators.level import Level
+from soloist.separators.separator import Following, Separator
 
 Blocks = Iterable[Audio]
 """Consecutive pieces of a signal `(..., channels, samples)` at the rate of the composite separator."""

@@ -14,7 +14,7 @@ from soloist.audio import Audio
 from soloist.audio.sample_queue import SampleQueue
 from soloist.separators.filterbank_separator import FilterbankSeparator
 from soloist.separators.frame_step import FrameStep
-from soloist.separators.separator import Level
+from soloist.separators.level import Level
 from soloist.separators.spectral_separator import SpectralSeparator
 
 Arrays = Sequence[NDArray[np.float32]]

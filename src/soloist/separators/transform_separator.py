@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from soloist.losses.coefficients import as_blocks
 from soloist.networks import Standardizing
-from soloist.separators.separator import Level, Separator, is_silent
+from soloist.separators.level import Level
+from soloist.separators.separator import Separator, is_silent
 from soloist.transforms import Transform
 
 CoefficientsT = TypeVar("CoefficientsT", Tensor, list[Tensor])
