@@ -232,6 +232,7 @@ def tone(tmp_path) -> Path:
     return tmp_path / "tone.wav"
 
 
+@pytest.mark.slow
 def test_a_recipe_of_parts_in_a_file_is_trained_and_the_file_is_kept(run, folder):
     assert (run / "imports" / "mine.py").read_text() == (run / "model" / "mine.py").read_text() == MINE
     assert sorted(path.name for path in (run / "model").iterdir()) == [

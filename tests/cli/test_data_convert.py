@@ -127,6 +127,7 @@ def test_wrong_usage(soloist, musdb, tmp_path, arguments, message):
     assert not (tmp_path / "flac").exists()
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_nothing_half_written(soloist_process, soloist, tmp_path):
     for number in range(40):
         write_track(tmp_path / f"corpus/{number}", noises(seconds=6.0))

@@ -90,6 +90,7 @@ def test_all_models_that_fit_are_measured_with_further_metrics(soloist, tmp_path
     assert "had scores already" not in other.err
 
 
+@pytest.mark.slow
 def test_networks_run_in_the_engine_that_is_named(soloist, tmp_path):
     write_track(tmp_path / "corpus/song", noises(STEMS, seconds=1.2))
     result = soloist(

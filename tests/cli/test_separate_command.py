@@ -155,6 +155,7 @@ def test_standard_input_as_wav(soloist_process, song, tmp_path):
     assert stem(tmp_path, "harmonic", "stdin").shape == soundfile.read(song)[0].shape
 
 
+@pytest.mark.slow
 def test_standard_input_as_raw_samples(soloist_process, song, tmp_path):
     audio, _ = soundfile.read(song, dtype="int16")
     raw = ("--stdin-format", "s16", "--stdin-rate", 44100, "--stdin-channels", 2)
@@ -253,6 +254,7 @@ def test_help_does_not_load_pytorch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback(soloist_process, song, tmp_path):
     process = soloist_process("separate", song, "-o", tmp_path, "--stems", "guitar", "--debug")
     _, errors = process.communicate()

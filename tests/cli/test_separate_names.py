@@ -88,6 +88,7 @@ def test_a_multi_stream_file_does_not_replace_itself(soloist, case):
     assert (folder / "vocals.stem.mp4").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="standard input has no path there")
 def test_a_stem_does_not_replace_the_file_that_is_standard_input(soloist_process, case):
     folder = case("output-is-input")

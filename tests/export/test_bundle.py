@@ -90,6 +90,7 @@ def test_nothing_is_left_to_defaults():
     assert (transform["window"], transform["pad_mode"]) == ("hann", "reflect")
 
 
+@pytest.mark.slow
 def test_what_a_network_is_fed_with_is_explained(tmp_path):
     export_small(tmp_path / "small", to="onnx", chunk=0.1)
     readme = (tmp_path / "small/README.md").read_text()

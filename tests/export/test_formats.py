@@ -81,6 +81,7 @@ def test_onnx_for_any_size(name, tmp_path):
         assert_runs_graph(run, separator, items, samples)
 
 
+@pytest.mark.slow
 def test_openvino_for_any_size(tmp_path):
     separator = make_family("open-unmix")
     to_openvino(separator, tmp_path / "graph.xml", length=2000)
@@ -90,6 +91,7 @@ def test_openvino_for_any_size(tmp_path):
         assert_runs_graph(run, separator, items, samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "clustering"])
 def test_torchscript_of_all_families(name, tmp_path):
     separator = make_family(name)

@@ -199,6 +199,7 @@ def test_the_files_are_what_was_separated(tmp_path):
     np.testing.assert_array_equal(soundfile.read(files["low-reference"], dtype="float32")[0].T, low)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "dimensions"), [("png", 3), ("svg", 2)])
 def test_the_same_excerpt_is_the_same_picture(tmp_path, kind, dimensions):
     pictures = []

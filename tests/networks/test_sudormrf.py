@@ -52,12 +52,10 @@ def _network(name: str, seed: int = 0):
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "published",
-    [
-        pytest.param(each, marks=pytest.mark.slow) if "U36" in each["name"] else each
-        for each in COMPLEXITY["models"]
-    ],
+    COMPLEXITY["models"],
     ids=lambda published: published["name"],
 )
 def test_parameters_and_operations_are_those_published(published):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -21,13 +23,15 @@ LARGE = {
     "mdxnet-musdb18hq",
     "mel-roformer-musdb18hq",
     "chimera-wsj0-2mix",
-    "htdemucs-musdb18hq",
     "mask-inference-wsj0-2mix",
     "spectrogram-net-musdb18",
     "sudormrf-esc50",
     "tfc-tdf-large-musdb18",
 }
 """Recipes of whose networks smaller ones, or others on the same corpus, are in every run."""
+
+NIGHTLY = {"htdemucs-musdb18hq"}
+"""Recipes of which a step takes a minute, and whose networks are in every run of the slow tests."""
 
 FALLS = {"PermutationInvariant": 3.0, "MultiDomain": 0.3}
 """By how much losses that are ratios, in dB or weighted, fall in 40 steps; distances are halved."""
@@ -94,9 +98,15 @@ def test_everything_but_the_data_is_read(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in sorted(TREES)]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LARGE | NIGHTLY else name
+        for name in sorted(TREES)
+    ],
 )
 def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
+    if name in NIGHTLY and os.environ.get("SOLOIST_TEST_PROFILE") != "nightly":
+        pytest.skip("takes a minute: in the nightly profile")
     recipe = read_recipe(name, [("data.root", str(tree(name)))])
     data = recipe.data
     task = SeparationTask(recipe)

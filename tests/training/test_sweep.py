@@ -65,6 +65,7 @@ def test_more_trials_go_on_with_what_is_there(briefly, tmp_path):
     assert {trial.folder.name for trial in both} == {"trial-000", "trial-001"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_is_finished_on_demand(briefly, tmp_path):
     folder, recipe = tmp_path / "sweep", briefly(method="grid", values=RATES)
     done = sweep(recipe, folder, quiet=True)

@@ -52,6 +52,7 @@ def test_an_engine_equals_pytorch(family, name):
     assert_equal(make_engine(name, separator)(mixture), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_shapes_come_in_any_order(name):
     separator = make_family("unet-tfc-tdf")
@@ -62,6 +63,7 @@ def test_shapes_come_in_any_order(name):
         assert_equal(engine(mixture), torch_engine(mixture))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_estimates_stay_when_others_follow(name):
     engine = make_engine(name, make_family("sudormrf-improved"))
