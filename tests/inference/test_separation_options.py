@@ -154,20 +154,20 @@ def test_stems_are_those_of_the_command(song, tmp_path):
 
 def test_defaults_are_those_of_the_command():
     theirs = inspect.signature(command).parameters
-    shared = {
+    common = {
         name: parameter.default
         for name, parameter in inspect.signature(soloist.separate).parameters.items()
         if name in theirs and name not in ("stems",)
     }
-    assert set(shared) == {
+    assert set(common) == {
         *("model", "two_stems", "residual", "consistency", "start", "duration", "keep_going"),
         *("device", "engine", "precision"),
     }
-    assert shared == {name: theirs[name].default for name in shared}
+    assert common == {name: theirs[name].default for name in common}
 
 
 @pytest.mark.parametrize(
-    ("settings", "theirs", "shared"),
+    ("settings", "theirs", "common"),
     [
         (soloist.StreamSettings, command, {"chunk", "overlap", "shifts", "batch_size", "shift_seed"}),
         (WriteOptions, command, {"bit_depth", "bitrate", "clip"}),
@@ -185,10 +185,10 @@ def test_defaults_are_those_of_the_command():
         (SystemSettings, evaluate, {"device", "engine", "precision"}),
     ],
 )
-def test_defaults_of_settings_are_those_of_the_command(settings, theirs, shared):
+def test_defaults_of_settings_are_those_of_the_command(settings, theirs, common):
     options = inspect.signature(theirs).parameters
     values = inspect.signature(settings).parameters
     # The names that both have, but for those that say the same in another type.
-    other = {"format", "metrics", "audio_track", "skip_existing", "overwrite"} - shared
-    assert (set(values) & set(options)) - other == shared
-    assert {name: values[name].default for name in shared} == {name: options[name].default for name in shared}
+    other = {"format", "metrics", "audio_track", "skip_existing", "overwrite"} - common
+    assert (set(values) & set(options)) - other == common
+    assert {name: values[name].default for name in common} == {name: options[name].default for name in common}
