@@ -174,7 +174,7 @@ def test_a_head_that_is_killed_is_called_again_and_the_rest_is_done(songs, expec
     again = [path for path, changed in before.items() if path.stat().st_mtime_ns != changed]
     # At most those between whose stems the kill came.
     assert len({path.parent for path in again}) <= 2
-    strays = [
-        line for line in done.stderr.splitlines() if ".wav" not in line and "finished before" not in line
-    ]
+    # Ray's core warns of actors that restart, whatever its log level is.
+    known = (".wav", "finished before", "core_worker.cc")
+    strays = [line for line in done.stderr.splitlines() if not any(part in line for part in known)]
     assert strays == []

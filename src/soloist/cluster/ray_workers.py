@@ -95,7 +95,6 @@ class RayWorkers:
             raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
         # Read at the import.
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray = import_extra("ray", "cluster")
         self._data = import_extra("ray.data", "cluster")
