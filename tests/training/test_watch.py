@@ -281,6 +281,8 @@ def test_a_resumed_training_leaves_the_figures_of_one_that_never_stopped(quick, 
     checkpoints = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=saved, save_top_k=-1)
     with pytest.raises(KilledError):
         fit(quick, tmp_path, [checkpoints, KillAt(killed)])
+    # TensorBoard reads files in the order of their names, which begin with the second.
+    time.sleep(1.1)
     fit(quick, tmp_path, [], tmp_path / f"step={saved}.ckpt")
     resumed = Run(tmp_path, run.seen)
     assert resumed.rows()[0].keys() == run.rows()[0].keys()
