@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -56,3 +59,29 @@ class Swapping(Smoother):
         self.calls += 1
         estimates = super().estimate(mixture)
         return estimates.flip(1) if self.calls % 3 == 0 else estimates
+
+
+def masking_config(sources: Sequence[str], rate: int, network: str, **arguments: Any) -> dict[str, Any]:
+    """Configuration of a small separator of one channel that masks 33 magnitudes.
+
+    Args:
+        sources: Names of the sources.
+        rate: Sample rate, Hz.
+        network: Class path of the network.
+        **arguments: Its arguments.
+    """
+    return {
+        "class_path": "soloist.separators.SpectralSeparator",
+        "init_args": {
+            "sources": list(sources),
+            "sample_rate": rate,
+            "channels": 1,
+            "representation": "magnitude",
+            "mode": "masking",
+            "transform": {
+                "class_path": "soloist.transforms.STFT",
+                "init_args": {"n_fft": 64, "hop_length": 32},
+            },
+            "network": {"class_path": network, "init_args": arguments},
+        },
+    }

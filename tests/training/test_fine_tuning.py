@@ -14,13 +14,14 @@ from soloist.training import SeparationTask, read_recipe, train
 from soloist.training.loop.checkpoints import LAST, read_checkpoint, separator_state
 from soloist.training.loop.fine_tuning import begin_from
 from soloist.zoo import load, save_model
+from toy_separators import masking_config
 
 RATE = 8000
 
 
 def unmix(*sources: str, rate: int = RATE) -> dict:
     """Open-Unmix with a branch for each source."""
-    return _spectral(
+    return masking_config(
         sources,
         rate,
         "soloist.networks.OpenUnmix",
@@ -36,7 +37,7 @@ def unmix(*sources: str, rate: int = RATE) -> dict:
 def unet(*sources: str, rate: int = RATE) -> dict:
     """U-Net whose last layer has a share for each source."""
     block = {"class_path": "soloist.networks.TDF", "init_args": {"bottleneck_factor": 4}}
-    return _spectral(
+    return masking_config(
         sources,
         rate,
         "soloist.networks.UNet",
@@ -47,24 +48,6 @@ def unet(*sources: str, rate: int = RATE) -> dict:
         num_bins=33,
         block=block,
     )
-
-
-def _spectral(sources, rate, network, **arguments) -> dict:
-    return {
-        "class_path": "soloist.separators.SpectralSeparator",
-        "init_args": {
-            "sources": list(sources),
-            "sample_rate": rate,
-            "channels": 1,
-            "representation": "magnitude",
-            "mode": "masking",
-            "transform": {
-                "class_path": "soloist.transforms.STFT",
-                "init_args": {"n_fft": 64, "hop_length": 32},
-            },
-            "network": {"class_path": network, "init_args": arguments},
-        },
-    }
 
 
 @pytest.fixture

@@ -17,27 +17,14 @@ from soloist.zoo import card_of, config_of, load, save_model
 from soloist.zoo.cards import is_known
 from soloist.zoo.composition_files import find_chain, find_composition, preset_names
 from soloist.zoo.composition_loading import load_composition
+from toy_separators import masking_config
 
 _NETWORK = {"inputs": 1, "outputs": 2, "num_bins": 33, "hidden_size": 4, "layers": 1}
 
 
 def network(folder, name: str, sources=("vocals", "drums"), rate: int = 8000, seed: int = 0):
     """A model folder of a small network that estimates two sources."""
-    config = {
-        "class_path": "soloist.separators.SpectralSeparator",
-        "init_args": {
-            "sources": list(sources),
-            "sample_rate": rate,
-            "channels": 1,
-            "representation": "magnitude",
-            "mode": "masking",
-            "transform": {
-                "class_path": "soloist.transforms.STFT",
-                "init_args": {"n_fft": 64, "hop_length": 32},
-            },
-            "network": {"class_path": "soloist.networks.RecurrentNetwork", "init_args": _NETWORK},
-        },
-    }
+    config = masking_config(sources, rate, "soloist.networks.RecurrentNetwork", **_NETWORK)
     torch.manual_seed(seed)
     separator = build_separator(config, name)
     return save_model(separator, config, {"licence": {"weights": f"licence of {name}"}}, folder / name)

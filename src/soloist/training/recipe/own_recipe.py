@@ -14,7 +14,7 @@ import yaml
 from soloist.config import Config, class_path_of, find_class, read_yaml
 from soloist.datasets import FolderSurvey, survey_folder
 from soloist.errors import ConfigError, UsageError
-from soloist.files import counted, write_whole
+from soloist.files import counted, some, write_whole
 from soloist.separators import CombinedSeparator
 from soloist.training.recipe.recipe import PlainDumper, find_recipe
 from soloist.training.recipe.template import recipe_of_family
@@ -29,6 +29,9 @@ _WIDE_RATE = 22050
 """Rate from which U-Nets begin with the sizes of songs, Hz."""
 
 _NUMBER_OF_SOUNDS = 2
+
+_LISTED = 6
+"""Most names of tracks or talkers in a line."""
 
 
 def write_own_recipe(
@@ -86,9 +89,9 @@ def describe_survey(survey: FolderSurvey) -> list[str]:
     for stem, number in survey.missing.items():
         lines.append(f"{stem} is missing in {counted(number, 'track')}, where it is silent")
     if survey.damaged:
-        lines.append(f"damaged: {_some(survey.damaged)} (soloist data check tells more)")
+        lines.append(f"damaged: {some(survey.damaged, _LISTED)} (soloist data check tells more)")
     if survey.held_out:
-        lines += [f"held out, {kind}: {_some(names)}" for kind, names in survey.held_out.items()]
+        lines += [f"held out, {kind}: {some(names, _LISTED)}" for kind, names in survey.held_out.items()]
     elif len(survey.splits) > 1:
         lines.append(f"splits of the folder: {', '.join(survey.splits.values())}")
     else:
@@ -321,8 +324,3 @@ def _yaml(values: Config) -> list[str]:
         for key, value in values.items()
     ]
     return "".join(texts).rstrip("\n").split("\n")
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:6])
-    return shown if len(names) <= 6 else f"{shown} and {len(names) - 6} more"
