@@ -93,14 +93,18 @@ class Calibration:
     failures: tuple[str, ...] = ()
 
     def best(
-        self, chunks: float, threads: int, running: Iterable[str] = (), precision: str | None = None
+        self,
+        chunks: float,
+        threads: int,
+        running: Iterable[tuple[str, str]] = (),
+        precision: str | None = None,
     ) -> Trial | None:
         """The trial expected to finish first; None if none is allowed.
 
         Args:
             chunks: Number of chunks.
             threads: Most threads.
-            running: Engines that are ready.
+            running: Engines that are ready, with their precisions.
             precision: The only precision to take, whatever its difference from float32; None for any whose
                 estimates are nearly equal.
         """
@@ -113,7 +117,7 @@ class Calibration:
         ]
 
         def cost(trial: Trial) -> float:
-            seconds = trial.seconds(chunks, running=trial.engine in running)
+            seconds = trial.seconds(chunks, running=(trial.engine, trial.precision) in running)
             # A larger batch takes more memory, so it has to be 5 % faster.
             return seconds if trial.batch_size == 1 else seconds / _WORTH_A_BATCH
 

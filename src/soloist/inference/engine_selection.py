@@ -117,7 +117,7 @@ class EngineSelection:
             return self._uncalibrated(self._engine(self._requested))
         if isinstance(self._separator, CompositeSeparator):
             return SelectedEngine(self._composite_engine(self._separator, chunks))
-        known, running = self._calibration(), [name for name, _, _ in self._engines]
+        known, running = self._calibration(), [(name, precision) for name, _, precision in self._engines]
         best = known.best(chunks, _threads.chosen(), running, self._precision) if known else None
         if best is None or best.engine not in installed_engines():
             return self._uncalibrated(self._engine("torch"))

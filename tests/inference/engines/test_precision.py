@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -166,3 +167,11 @@ def test_the_report_says_the_precision():
     assert (exact.report.precision, near.report.precision) == ("float32", "bfloat16")
     for name, stem in exact.items():
         assert 0 < abs(near[name] - stem).max() < 0.05 * abs(stem).max()
+
+
+def test_an_engine_that_runs_in_one_precision_starts_in_another():
+    exact = trial(chunk=1.0)
+    lower = replace(trial(chunk=0.5, precision="bfloat16", deviation=-60.0), start=20.0)
+    known = Calibration((exact, lower))
+    assert known.best(10, 1, [("torch", "float32")]) == exact
+    assert known.best(10, 1, [("torch", "bfloat16")]) == lower
