@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -16,174 +15,8 @@ import pytest
 import soundfile
 import yaml
 
-from soloist.config import imports
-from soloist.errors import ConfigError, UsageError
-from soloist.mixing import Mixer
-from soloist.resources import Processes
-from soloist.training import read_recipe, train
 from soloist.training.loop.checkpoints import read_checkpoint
-from soloist.zoo import load
-
-RATE = 1000
-
-MINE = '''
-from functools import cache, partial
-
-import numpy as np
-import torch
-from lightning.pytorch.callbacks import Callback
-from torch import nn
-
-from soloist.datasets import Corpus, StemTrack, SynthesizedStem
-from soloist.losses import SourceLoss
-from soloist.metrics import Metric
-from soloist.mixing import Augmentation, ClipMixer
-from soloist.networks import MaskNetwork
-from soloist.training import Sampler
-
-
-class Gates(MaskNetwork):
-    def __init__(self, filters: int = 8, outputs: int = 2) -> None:
-        super().__init__()
-        self.outputs = outputs
-        self.convolution = nn.Conv1d(filters, outputs * filters, 3, padding=1)
-
-    def forward(self, features):
-        return torch.sigmoid(self.convolution(features)).unflatten(1, (self.outputs, -1))
-
-
-class Power:  # A part that is no torch module.
-    def __init__(self, exponent: float = 1.0) -> None:
-        self.exponent = exponent
-
-
-class Distance(SourceLoss):
-    def __init__(self, power: Power) -> None:
-        super().__init__()
-        self.power = power
-
-    def compare(self, estimates, references):
-        return (estimates - references).abs().pow(self.power.exponent).mean(dim=(-2, -1))
-
-
-@cache
-def hum(pitch: int) -> np.ndarray:
-    return 0.3 * np.sin(2 * np.pi * pitch * np.arange(1000) / 1000, dtype=np.float32)[None]
-
-
-class Hums(Corpus):
-    layout = "hums"
-    splits = ("train", "test")
-
-    def __init__(self, pitches: list[int]) -> None:
-        self.pitches = pitches
-
-    def find(self, split: str) -> list[StemTrack]:
-        return [self.clip(pitch) for pitch in self.pitches]
-
-    def clip(self, pitch: int) -> StemTrack:
-        stem = SynthesizedStem(f"{pitch} Hz", 1000, 1000, partial(hum, pitch))
-        return StemTrack(str(pitch), {"hum": stem}, labels=(str(pitch),))
-
-
-class Humming(ClipMixer):
-    """A mixer in another module than its base class."""
-
-
-class Inverted(Augmentation):
-    def apply(self, references, rng):
-        return -references
-
-
-class Error(Metric):
-    higher_is_better = False
-
-    def __call__(self, references, estimates, mixture):
-        return (estimates - references).abs().mean(dim=(-2, -1))
-
-
-class Backwards(Sampler):
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def __call__(self, epoch: int, count: int):
-        return range(self.seed, self.seed + count)[::-1]
-
-
-class Counting(Callback):
-    def __init__(self, file: str) -> None:
-        self.file, self.steps = file, 0
-
-    def on_train_batch_end(self, *args) -> None:
-        self.steps += 1
-
-    def on_train_end(self, trainer, task) -> None:
-        with open(self.file, "w") as file:
-            file.write(str(self.steps))
-
-    def state_dict(self):
-        return {"steps": self.steps}
-
-    def load_state_dict(self, state):
-        self.steps = state["steps"]
-'''
-
-
-def recipe_values(module: str, counted: Path) -> dict:
-    """A recipe in which every part is the stranger's."""
-    return {
-        "name": "hums",
-        "separator": {
-            "class_path": "FilterbankSeparator",
-            "init_args": {
-                "sources": ["low", "high"],
-                "sample_rate": RATE,
-                "filterbank": {
-                    "class_path": "LearnedFilterbank",
-                    "init_args": {"num_filters": 8, "kernel_size": 21, "num_sources": 2},
-                },
-                "network": {"class_path": f"{module}.Gates"},
-            },
-        },
-        "data": {
-            "train": {
-                "class_path": f"{module}.Humming",
-                "init_args": {
-                    "corpus": {"class_path": f"{module}.Hums", "init_args": {"pitches": [50, 90, 130, 170]}},
-                    "split": "train",
-                    "duration": 0.4,
-                    "augmentations": [{"class_path": f"{module}.Inverted"}],
-                },
-            },
-            "valid": {"split": "test"},
-            "test": {"hums": {"split": "test"}},
-            "sampler": {"class_path": f"{module}.Backwards"},
-            "batch_size": 2,
-            "examples_per_epoch": 8,
-            "valid_examples": 4,
-            "test_examples": 2,
-            "workers": 1,
-        },
-        "loss": {
-            "class_path": f"{module}.Distance",
-            "init_args": {"power": {"class_path": f"{module}.Power", "init_args": {"exponent": 2.0}}},
-        },
-        "metrics": {"error": {"class_path": f"{module}.Error"}},
-        "monitor": "valid/error",
-        "callbacks": [{"class_path": f"{module}.Counting", "init_args": {"file": str(counted)}}],
-        "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}},
-        "trainer": {"max_epochs": 2, "accelerator": "cpu", "log_every_n_steps": 1},
-        "seed": 3,
-        "watch": {"tensorboard": False},
-    }
-
-
-def write(folder: Path, module: str, **changes: object) -> Path:
-    """Write a stranger's file, and a recipe with some keys changed that names its classes."""
-    (folder / f"{module}.py").write_text(MINE)
-    recipe = folder / f"{module}.yaml"
-    recipe.write_text(yaml.safe_dump({**recipe_values(module, folder / "steps"), **changes}))
-    return recipe
+from strangers import MINE, RATE, recipe_values, write
 
 
 def call(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
@@ -276,7 +109,9 @@ def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
 def test_trials_of_a_sweep_are_trained_in_processes(tmp_path):
     values = {"method": "grid", "values": {"separator.network.filters": [8], "optimizer.lr": [0.01, 0.001]}}
     recipe = write(tmp_path, "mine", imports=["mine.py"], sweep=values, callbacks=[])
-    shown = called("train", recipe, "--sweep", "--jobs", 2, "-o", tmp_path / "sweep", "-q", home=tmp_path)
+    brief = ("--data.workers", 0, "--trainer.max_epochs", 1)
+    sweep = ("train", recipe, "--sweep", "--jobs", 2, "-o", tmp_path / "sweep", "-q")
+    shown = called(*sweep, *brief, home=tmp_path)
     assert shown.count("done") == 2
 
 
@@ -353,7 +188,7 @@ def tracks(tmp_path) -> Path:
         ),
         pytest.param(("visualize", "MODEL", "TONE", "-o", "visualized"), marks=pytest.mark.slow),
         pytest.param(("export", "MODEL", "--to", "torchscript", "-o", "exported"), marks=pytest.mark.slow),
-        pytest.param(("tune", "MODEL", "-q", "--budget", 0.05), marks=pytest.mark.slow),
+        pytest.param(("tune", "MODEL", "-q", "--budget", 0.05, "--threads", 1), marks=pytest.mark.slow),
     ],
     ids=lambda command: command[0],
 )
@@ -364,149 +199,3 @@ def test_commands_take_a_file_to_import(model, tone, tracks, tmp_path, command):
     assert "--trust" in refused.stderr
     assert refused.returncode in (1, 2)
     called(*arguments, "--import", model / "mine.py", home=tmp_path)
-
-
-@pytest.fixture
-def parts(tmp_path, monkeypatch):
-    """Write the stranger's file under a name that this process does not know yet, and a recipe."""
-    written = []
-
-    def make(**changes: object) -> tuple[str, Path]:
-        module = f"parts_{os.getpid()}_{len(imports._imported)}"
-        written.append(module)
-        return module, write(tmp_path, module, imports=[f"{module}.py"], **changes)
-
-    yield make
-    for module in written:
-        sys.modules.pop(module, None)
-
-
-def test_parts_of_other_modules_inherit_from_the_recipe(parts):
-    recipe = read_recipe(parts()[1])
-    mixer = recipe.build(recipe.data.train, Mixer)
-    assert (mixer.sources, mixer.sample_rate, mixer.seed) == (("low", "high"), RATE, 3)
-    assert recipe.resolve(recipe.data.sampler)["init_args"] == {"seed": 3}
-
-
-@pytest.mark.slow
-def test_processes_that_are_started_know_the_classes_of_the_file_and_nothing_beside_it(parts, tmp_path):
-    (tmp_path / "beside_it.py").write_text("raise SystemExit('executed')")
-    module, recipe = parts()
-    separator = read_recipe(recipe).build_separator()
-    (tmp_path / f"{module}.py").write_text("raise SystemExit('changed since')")
-    with Processes(1) as pool:
-        assert pool.submit(type, separator.network).result() is type(separator.network)
-        with pytest.raises(ModuleNotFoundError):
-            pool.submit(pickle.loads, b"cbeside_it\nClass\n.").result()
-
-
-def test_what_is_kept_is_what_was_imported_whatever_the_file_holds_by_now(parts, tmp_path):
-    module, recipe = parts(callbacks=[])
-    read = read_recipe(recipe)
-    (tmp_path / f"{module}.py").write_text("changed = True")
-    train(read, tmp_path / "run", quiet=True)
-    assert (tmp_path / "run" / "imports" / f"{module}.py").read_text() == MINE
-    load(tmp_path / "run")
-
-
-def test_an_installed_package_needs_no_import(tmp_path, monkeypatch):
-    (tmp_path / "hum_package").mkdir()
-    (tmp_path / "hum_package" / "__init__.py").write_text("")
-    (tmp_path / "hum_package" / "parts.py").write_text(MINE)
-    monkeypatch.syspath_prepend(tmp_path)
-    recipe = tmp_path / "hums.yaml"
-    recipe.write_text(yaml.safe_dump(recipe_values("hum_package.parts", tmp_path / "steps")))
-    train(read_recipe(recipe), tmp_path / "run", quiet=True)
-    config = yaml.safe_load((tmp_path / "run" / "model" / "config.yaml").read_text())
-    assert config["imports"] == [{"module": "hum_package.parts"}]
-    load(tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("separator.network", "MODULE.Gate", "MODULE has no class 'Gate'; did you mean 'Gates'?"),
-        ("separator.network", "Gatess", "there is no class Gatess; did you mean MODULE.Gates?"),
-        ("separator.network", "SuDoRMF", "did you mean soloist.networks.SuDoRMRF?"),
-        ("loss", "MODULEx.Distance", "did you mean 'MODULE'?"),
-        ("separator.network", "MODULE.Power", "network"),
-        ("loss", "MODULE.Gates", "MODULE.Gates is not a loss: derive it from soloist.losses.Loss"),
-        ("metrics.error", "MODULE.Power", "is not a metric: derive it from soloist.metrics.Metric"),
-        ("data.sampler", "MODULE.Power", "is not a sampler: derive it from soloist.training.Sampler"),
-        ("callbacks", "MODULE.Power", "is not a callback: derive it from lightning.pytorch.callbacks"),
-        ("metrics.sdr", "MODULE.Error", "every validation has 'sdr'; give another name"),
-        ("metrics.an error", "MODULE.Error", "'an error' must be letters, digits, - and _"),
-        ("monitor", "valid/eror", "did you mean 'valid/error'?"),
-        ("callbacks", "a list", "callbacks must be a list, not {"),
-        ("metrics", "names", "each of metrics must be names and values, not 'MODULE.Error'"),
-    ],
-)
-def test_what_is_wrong_is_told_in_one_line_before_anything_is_trained(parts, tmp_path, key, value, message):
-    module, path = parts()
-    values = yaml.safe_load(path.read_text())
-    value, message = (text.replace("MODULE", module) for text in (value, message))
-    part = {"class_path": value}
-    if value == "a list":
-        values["callbacks"] = values["callbacks"][0]
-    elif value == "names":
-        values["metrics"] = {"error": f"{module}.Error"}
-    elif key == "callbacks":
-        values["callbacks"] = [part]
-    elif key == "monitor":
-        values["monitor"] = value
-    elif key == "separator.network":
-        values["separator"]["init_args"]["network"] = part
-    elif "." in key:
-        section, name = key.split(".")
-        values[section][name] = part
-    else:
-        values[key] = part
-    path.write_text(yaml.safe_dump(values))
-    with pytest.raises((ConfigError, UsageError)) as told:
-        train(read_recipe(path), tmp_path / "run", quiet=True)
-    assert message in str(told.value)
-    assert "\n" not in str(told.value)
-    assert not (tmp_path / "run").exists()
-
-
-WRONG = {
-    "a loss that returns one number": (
-        "(estimates - references).abs().pow(self.power.exponent).mean(dim=(-2, -1))",
-        "estimates.sum(dim=(1, 2, 3))[0]",
-        "",
-    ),
-    "a metric of another shape": (
-        "return (estimates - references).abs().mean(dim=(-2, -1))\n\n\nclass Backwards",
-        "return 1.0\n\n\nclass Backwards",
-        "error must be a tensor (batch, sources) (1, 2), not float",
-    ),
-    "a sampler that gives too few": ("self.seed + count)", "count)", "must give 8 whole numbers"),
-    "a network that fails": ("torch.sigmoid", "torch.sigmoyd", "cannot be trained as it stands"),
-    "a file that fails": ("import numpy as np", "import numby as np", "No module named 'numby'"),
-}
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_code_that_does_not_do_what_it_should_is_told_in_one_line(parts, tmp_path, case):
-    module, path = parts()
-    before, after, message = WRONG[case]
-    assert before in MINE
-    (tmp_path / f"{module}.py").write_text(MINE.replace(before, after, 1))
-    with pytest.raises((ConfigError, UsageError)) as told:
-        train(read_recipe(path), tmp_path / "run", quiet=True)
-    assert message in str(told.value)
-    assert "\n" not in str(told.value)
-    assert not (tmp_path / "run").exists()
-
-
-def test_another_file_of_the_same_name_is_refused(parts, tmp_path):
-    module, path = parts()
-    read_recipe(path)
-    (tmp_path / "other").mkdir()
-    other = tmp_path / "other" / f"{module}.py"
-    other.write_text(MINE + "\n")
-    with pytest.raises(ConfigError, match="was imported under the same name and differs; rename the file"):
-        imports.import_code(str(other))
-    (tmp_path / "torch.py").write_text("")
-    with pytest.raises(ConfigError, match="there is another module torch; rename the file"):
-        imports.import_code(str(tmp_path / "torch.py"))

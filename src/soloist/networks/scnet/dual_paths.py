@@ -125,13 +125,14 @@ def from_modulations(x: Tensor, frames: int) -> Tensor:
     cosine, sine = _fourier_matrices(x, frames)
     # All but the first frequency, and the last one of an even number, stand for two.
     index = torch.arange(cosine.shape[1], device=x.device)
-    share = 2.0 - (index * 2 % frames == 0).to(x.dtype)
+    share = 2.0 - ((index == 0) | (index * 2 == frames)).to(x.dtype)
     return (real * share) @ cosine.T - (imaginary * share) @ sine.T
 
 
 def _fourier_matrices(like: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines `(frames, frames // 2 + 1)` of the orthonormal transform, for graphs."""
     time, frequency = (torch.arange(n, device=like.device) for n in (frames, frames // 2 + 1))
-    # The remainder keeps angles small, and so exact.
-    angles = (time[:, None] * frequency % frames).to(like.dtype) * (2 * torch.pi / frames)
+    # The remainder keeps angles small, and so exact. As a tensor, the divisor may be of any size in a graph.
+    count = torch.scalar_tensor(frames, dtype=torch.long, device=like.device)
+    angles = (time[:, None] * frequency % count).to(like.dtype) * (2 * torch.pi / frames)
     return angles.cos() * frames**-0.5, angles.sin() * frames**-0.5
