@@ -49,7 +49,7 @@ def app(arguments, **settings):
 
 signal.signal(signal.SIGINT, signal.{handler})
 sys.meta_path.insert(0, Finder())
-sys.modules["soloist.cli.app"] = types.SimpleNamespace(app=app)
+sys.modules["soloist.cli.app"] = types.SimpleNamespace(app_for=lambda arguments: app)
 from soloist.cli.main import main
 main()
 """

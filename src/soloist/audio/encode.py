@@ -8,9 +8,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import soundfile
 from einops import rearrange
@@ -22,6 +21,9 @@ from soloist.audio.blocks import Audio
 from soloist.audio.file_formats import WriteOptions, encoding_bitrate, xiph_order
 from soloist.audio.riff import SampleType, WaveWriter, describe_pcm
 from soloist.errors import UsageError
+
+if TYPE_CHECKING:
+    import av
 
 Blocks = Iterator[Audio]
 
@@ -124,7 +126,28 @@ def encode_container(
     """Write MP3, Opus or AAC with FFmpeg, one stream for each iterator over blocks `(channels, samples)`.
 
     With the sample rate as clock, MP4 edit lists state the beginning and the end exactly.
+
+    Raises:
+        OSError: FFmpeg cannot write the file.
     """
+    import av
+
+    try:
+        _encode_container(path, streams, options, names, rate, channels)
+    except av.FFmpegError as error:
+        raise OSError(error.errno or 0, error.strerror or str(error)) from error
+
+
+def _encode_container(
+    path: Path,
+    streams: Sequence[Blocks],
+    options: WriteOptions,
+    names: Sequence[str],
+    rate: int,
+    channels: int,
+) -> None:
+    import av
+
     muxer = _MUXERS[options.format]
     settings = {"fflags": "+bitexact"}  # Reproducible bytes: Ogg streams get random serial numbers otherwise.
     if muxer in ("ipod", "mp4"):
@@ -266,6 +289,8 @@ def _add_stream(container: Any, options: WriteOptions, rate: int, channels: int)
 
 
 def _frame(block: Audio, position: int, rate: int) -> av.AudioFrame:
+    import av
+
     packed = rearrange(block, "c t -> 1 (t c)")
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(packed), "flt", _LAYOUTS[block.shape[0]])
     frame.sample_rate, frame.pts, frame.time_base = rate, position, Fraction(1, rate)

@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from soloist.audio.adts_layout import adts_layout
 from soloist.audio.blocks import Audio
 from soloist.audio.byte_ranges import SplicedFile
 from soloist.audio.chained_decoder import ChainedDecoder
 from soloist.audio.chunk_layout import chunk_layout
-from soloist.audio.container_decoder import ContainerDecoder
 from soloist.audio.decoder import WAY_OUT, Decoder, Remarks, check_plausible
 from soloist.audio.flac_layout import flac_layout
 from soloist.audio.layout import Layout, Part
@@ -52,7 +52,7 @@ def open_decoder(remarks: Remarks, stream: int | str = 0) -> Decoder:
 def _open(remarks: Remarks, stream: int | str) -> Decoder:
     # Formats of libsndfile have one stream; FFmpeg finds or refuses a higher number.
     if stream:
-        return ContainerDecoder(remarks, stream)
+        return _by_ffmpeg(remarks, stream)
     found = os.stat(remarks.path)
     layout = _find_layout(remarks.path, found.st_size, found.st_mtime_ns)
     if layout is None:
@@ -120,11 +120,11 @@ def _find_layout(path: Path, size: int, changed: int) -> Layout | None:
 def _open_whole(remarks: Remarks) -> Decoder:
     decoder = open_soundfile(remarks)
     if decoder is None:
-        return ContainerDecoder(remarks)
+        return _by_ffmpeg(remarks)
     if decoder.info.codec in _MPEG_AUDIO:
         # libsndfile guesses the length, and stops there.
         decoder.close()
-        return ContainerDecoder(remarks)
+        return _by_ffmpeg(remarks)
     return _ReadingOn(decoder, Part(0, 0))
 
 
@@ -136,8 +136,15 @@ def _open_part(remarks: Remarks, size: int, part: Part) -> Decoder:
     return _open_container(remarks, size, part)
 
 
-def _open_container(remarks: Remarks, size: int, part: Part) -> ContainerDecoder:
-    return ContainerDecoder(
+def _by_ffmpeg(remarks: Remarks, *arguments: Any, **options: Any) -> Decoder:
+    # Most files need no FFmpeg, whose import takes longer than their opening.
+    from soloist.audio.container_decoder import ContainerDecoder
+
+    return ContainerDecoder(remarks, *arguments, **options)
+
+
+def _open_container(remarks: Remarks, size: int, part: Part) -> Decoder:
+    return _by_ffmpeg(
         remarks,
         source=_source(remarks, size, part),
         samples=part.samples,

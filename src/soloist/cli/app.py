@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -59,6 +61,14 @@ app.command("visualize", cls=Command, rich_help_panel=_LOOK, context_settings=OV
 app.command("export", cls=Command, rich_help_panel=_SHIP)(export.export)
 app.command("tune", cls=Command, rich_help_panel=_SHIP)(tune.tune)
 app.command("doctor", cls=Command, rich_help_panel=_SHIP)(doctor.doctor)
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The app with the called command alone: Typer looks at all options of all commands that it has."""
+    called = copy.copy(app)
+    called.registered_commands = [each for each in app.registered_commands if each.name in arguments[:1]]
+    called.registered_groups = [each for each in app.registered_groups if each.name in arguments[:1]]
+    return called if called.registered_commands or called.registered_groups else app
 
 
 def _show_version(wanted: bool) -> None:

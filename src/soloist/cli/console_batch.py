@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import typer
@@ -21,7 +22,6 @@ from soloist.files import expand_home, json_text, scratch_folder
 from soloist.inference import (
     Batch,
     BatchProgress,
-    DryRunReport,
     FileSettings,
     Track,
     TrackReport,
@@ -31,6 +31,9 @@ from soloist.resources import peak_memory, process_age, return_memory_at_once
 from soloist.zoo import Card, card_of
 from soloist.zoo.cards import WEIGHTS, is_known, own_name
 from soloist.zoo.composition_files import find_composition
+
+if TYPE_CHECKING:
+    from soloist.inference import DryRunReport
 
 STANDARD_INPUT = "-"
 

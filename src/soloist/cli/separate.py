@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -336,7 +336,6 @@ def separate(
     with loading(quiet=quiet):
         from soloist.audio import RawFormat
         from soloist.cli.console_batch import ConsoleBatch
-        from soloist.cli.console_library import ConsoleLibrary
         from soloist.inference import FileSettings, StemSelection, StreamSettings
     settings = FileSettings(
         folder=output,
@@ -357,7 +356,11 @@ def separate(
         strength=strength,
     )
     raw = None if stdin_format == "auto" else RawFormat(stdin_rate, stdin_channels, stdin_format)
-    make = partial(ConsoleLibrary, jobs=jobs, cluster=cluster) if library else ConsoleBatch
+    make: Callable[..., ConsoleBatch] = ConsoleBatch
+    if library:
+        from soloist.cli.console_library import ConsoleLibrary
+
+        make = partial(ConsoleLibrary, jobs=jobs, cluster=cluster)
     batch = make(
         settings,
         model=model,

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from soloist.errors import Interrupted
-from soloist.inference.dry_run.dry_run_report import DryRun, DryRunReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.file_job import FileJob
 from soloist.inference.file_settings import FileSettings
@@ -17,6 +17,9 @@ from soloist.inference.loaded_models import find_model
 from soloist.inference.stem_separation import Cancel, Watch
 from soloist.inference.track_report import TrackReport
 from soloist.resources import within_memory
+
+if TYPE_CHECKING:
+    from soloist.inference.dry_run.dry_run_report import DryRunReport
 
 Failure = Callable[[Track, Exception], None]
 """Callback that receives a file and the error that ended it."""
@@ -163,6 +166,8 @@ class Batch:
         Raises:
             UsageError: A stem would replace a file, or files would share a stem.
         """
+        from soloist.inference.dry_run.dry_run_report import DryRun
+
         self._job.protect(tracks)
         dry_run, failures = DryRun(self._job), 0
         for track in tracks:

@@ -20,7 +20,7 @@ from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings
 from soloist.separators import Chunking, Separator
 from soloist.separators.composite_separator import model_hash
-from soloist.zoo import card_of, choose_default, download, find, load
+from soloist.zoo import card_of, find, load
 from soloist.zoo.cards import is_known, own_name
 from soloist.zoo.composition_files import find_composition
 from soloist.zoo.model_folder import files_of
@@ -156,12 +156,16 @@ def find_model(model: str | PathLike[str] | None) -> str | Path:
         return Path(model)
     with _downloads:
         if model is None:
+            from soloist.zoo import choose_default
+
             return choose_default(notice=_log.warning).name
         if (composition := find_composition(model)) is not None:
             missing = [card.name for card in composition.missing]
         else:
             missing = [model] if is_known(model) and not find(model).on_disk else []
         for name in missing:
+            from soloist.zoo import download
+
             download(name, notice=_log.warning)
     return model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -221,15 +222,24 @@ def find(name: str) -> Card:
     Raises:
         ModelError: No model has the name.
     """
-    shipped = _shipped_cards()
-    if name in shipped:
-        return shipped[name]
+    if (card := _find(name)) is not None:
+        return card
+    raise ModelError(f"no model is named {name!r}; {nearest(name, list(_by_names()))}")
+
+
+def _find(name: str) -> Card | None:
+    if (card := _shipped_card(name)) is not None:
+        return card
     if is_name(name) and (models_folder() / name / CARD).is_file():
         return _read_installed(models_folder() / name)
-    known = {each.casefold(): card for card in reversed(models()) for each in (card.name, *card.aliases)}
-    if name.casefold() in known:
-        return known[name.casefold()]
-    raise ModelError(f"no model is named {name!r}; {nearest(name, list(known))}")
+    # No alias begins so, which tells most paths of models from names without reading any card.
+    is_path = os.path.isabs(name) or name.startswith((".", "~"))
+    return None if is_path else _by_names().get(name.casefold())
+
+
+def _by_names() -> dict[str, Card]:
+    """Cards of all models by their names and aliases, in small letters."""
+    return {each.casefold(): card for card in reversed(models()) for each in (card.name, *card.aliases)}
 
 
 def megabytes(size: float) -> str:
@@ -239,20 +249,18 @@ def megabytes(size: float) -> str:
 
 def is_known(name: str) -> bool:
     """Return True if a model has the name, or the alias."""
-    try:
-        return bool(find(name))
-    except ModelError:
-        return False
+    return _find(name) is not None
 
 
 def is_shipped(name: str) -> bool:
     """Return True if Soloist knows the model without the models folder."""
-    return name in _shipped_cards()
+    return _shipped_card(name) is not None
 
 
 def own_name(name: str) -> str:
     """Name of the model for which a name or an alias stands; any other text as it is."""
-    return find(name).name if is_known(name) else name
+    card = _find(name)
+    return name if card is None else card.name
 
 
 def models() -> list[Card]:
@@ -277,6 +285,16 @@ def models_folder() -> Path:
 def _read_installed(folder: Path) -> Card:
     """Read the card of a folder in the models folder, under the folder's name."""
     return replace(Card.read(folder / CARD), name=folder.name)
+
+
+@cache
+def _shipped_card(name: str) -> Card | None:
+    """Card of a name, without reading those of other models."""
+    if not is_name(name):
+        return None
+    paths = [path for path in (_SHIPPED / f"{name}.yaml", _TRAINED / name / CARD) if path.is_file()]
+    # Some file systems find a name in small letters, too.
+    return next((card for card in map(Card.read, paths) if card.name == name), None)
 
 
 @cache

@@ -43,11 +43,6 @@ _LICENCES = {
 """Names of licences there, by those in cards."""
 
 
-def is_address(text: str) -> bool:
-    """Return True for the address of something on Hugging Face."""
-    return text.startswith(HUGGING_FACE)
-
-
 def hub_folder(address: str) -> Path:
     """Find the folder of a model on Hugging Face; the first time, it is downloaded into the models folder.
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from soloist.errors import ModelError
 from soloist.files import TRAINED, expand_home
 from soloist.zoo.cards import CARD, Card, find, is_known
-from soloist.zoo.hub import hub_folder, is_address
-from soloist.zoo.published_files import is_name
+from soloist.zoo.published_files import HUGGING_FACE, is_name
 
 
 def as_folder(name_or_path: str | Path) -> Path | None:
@@ -20,7 +19,9 @@ def as_folder(name_or_path: str | Path) -> Path | None:
     Raises:
         ModelError: There is no such folder, or it cannot be had from Hugging Face.
     """
-    if isinstance(name_or_path, str) and is_address(name_or_path):
+    if isinstance(name_or_path, str) and name_or_path.startswith(HUGGING_FACE):
+        from soloist.zoo.hub import hub_folder
+
         return hub_folder(name_or_path)
     path = expand_home(name_or_path)
     if isinstance(name_or_path, str) and (
