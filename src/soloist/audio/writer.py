@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import BinaryIO
 
-import av
 import mutagen
 import numpy as np
 import soundfile
@@ -32,8 +33,9 @@ from soloist.audio.resample import StreamResampler
 from soloist.audio.riff import WaveWriter, describe_pcm
 from soloist.audio.stem_atom import describe_stems, write_stem_atom
 from soloist.audio.tags import copy_tags
-from soloist.errors import AudioError, UsageError
+from soloist.errors import AudioError, Interrupted, UsageError
 from soloist.files import Staging
+from soloist.resources import run_at_once
 
 _BLOCK = 65536
 _FLOAT = 4
@@ -93,7 +95,7 @@ class StemWriter:
         self._mixture = mixture
         self._tags_from, self._comment = tags_from, comment
         self._samples = 0
-        self._encoded = False
+        self._encoded, self._stop = False, Event()
         self._resamplers = [StreamResampler(sample_rate, self._rate, channels) for _ in paths]
         self._staging = Staging()
         self._sinks: list[WaveWriter | BinaryIO] = []
@@ -193,10 +195,19 @@ class StemWriter:
         return Quantizer.headroom(options.sample_bits) if options.sample_bits else 1.0
 
     def _finish_files(self) -> None:
+        """Encode all stems at the same time."""
+        calls = []
         for (name, path), written in zip(self._paths.items(), self._files, strict=True):
             with _writing(path):
-                file = written if self._options.is_float else self._encode(name, path, written)
-                self._finish(file)
+                file = written if self._options.is_float else self._staging.target(path)
+            calls.append(partial(self._finish_file, name, path, written, file))
+        run_at_once(calls, self._stop)
+
+    def _finish_file(self, name: str, path: Path, written: Path, file: Path) -> None:
+        with _writing(path):
+            if file != written:
+                self._encode(name, written, file)
+            self._finish(file)
 
     def _finish_stem_file(self) -> None:
         kept = dict(zip(self._paths, self._files, strict=True))
@@ -209,10 +220,10 @@ class StemWriter:
             self._finish(file)
             write_stem_atom(file, describe_stems(names[1:]))
 
-    def _encode(self, name: str, path: Path, kept: Path) -> Path:
-        """Encode the samples of a stem into a temporary file, which `commit` moves to `path`."""
+    def _encode(self, name: str, kept: Path, file: Path) -> None:
+        """Encode the samples of a stem into a file."""
         options, rate, channels = self._options, self._rate, self._channels
-        blocks, file = self._read_kept(kept), self._staging.target(path)
+        blocks = self._read_kept(kept)
         if options.sample_bits is not None:
             quantizer = Quantizer(options.sample_bits, options.seed, name)
             encode = encode_wave if options.format == "wav" else encode_flac
@@ -221,7 +232,6 @@ class StemWriter:
             encode_vorbis(file, blocks, options, rate=rate, channels=channels)
         else:
             encode_container(file, [blocks], options, names=[name], rate=rate, channels=channels)
-        return file
 
     def _finish(self, file: Path) -> None:
         """Add the exact length and the tags, which encoders do not write."""
@@ -235,6 +245,8 @@ class StemWriter:
         """Read a scratch file in blocks `(channels, samples)`, with the gain or the clipping applied."""
         with open(kept, "rb") as file:
             while len(values := np.fromfile(file, "<f4", _BLOCK * self._channels)):
+                if self._stop.is_set():
+                    raise Interrupted("another stem cannot be written")
                 block = values.reshape(-1, self._channels).T * np.float32(self.gain)
                 yield np.clip(block, -1, 1) if self._options.clip == "clamp" else block
 
@@ -293,7 +305,7 @@ def _writing(path: Path) -> Iterator[None]:
     """Convert errors of writing a file to one AudioError with its path."""
     try:
         yield
-    except (OSError, av.FFmpegError, mutagen.MutagenError, soundfile.SoundFileError) as error:
+    except (OSError, mutagen.MutagenError, soundfile.SoundFileError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"cannot write {path}: {reason}") from error
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from soloist.inference.stem_separation import Findings, Watch, separate_stems
 from soloist.inference.stream import measure_level
 from soloist.inference.track_report import TrackReport, remark_lines
 from soloist.input_files import Identity, identify_all, protect
+from soloist.resources import read_ahead, take_behind
 from soloist.separators import Chunking, Separator
 from soloist.separators.composite_separator import leaves
 from soloist.zoo import card_of
@@ -218,10 +219,10 @@ class FileJob:
             return plan
         self.disk_space(info, plan.stems).check(track.label)
         remarks = Remarks(track.path)
-        stems = self._separate(track, info, selected, watch or Watch(), findings, remarks)
-        with self._writer(track, info, plan) as writer:
-            for block in self._at_output_rate(stems, info):
-                writer.write(block)
+        blocks = self._separate(track, info, selected, watch or Watch(), findings, remarks)
+        # An error holds on to the stems, and these to the thread that reads.
+        with closing(blocks) as stems, self._writer(track, info, plan) as writer:
+            take_behind(self._at_output_rate(stems, info), writer.write)
             writer.encode()
             if engine is None:
                 announce(plan.stems.values(), record)
@@ -319,7 +320,10 @@ class FileJob:
         )
 
     def _read(self, track: Track, remarks: Remarks | None = None) -> Iterator[Audio]:
-        """Read the blocks of a track; `remarks` receives those of the reader at the end."""
+        """Read the blocks of a track in a thread; `remarks` receives those of the reader at the end."""
+        return read_ahead(self._read_blocks(track, remarks))
+
+    def _read_blocks(self, track: Track, remarks: Remarks | None) -> Iterator[Audio]:
         settings = self.settings
         with AudioReader(
             track.path,
@@ -341,7 +345,7 @@ class FileJob:
         watch: Watch,
         findings: Findings,
         remarks: Remarks,
-    ) -> Iterator[Audio]:
+    ) -> Generator[Audio, None, None]:
         """Stems of a track `(stems, channels, samples)`; a multi-stream file has the mixture as the first."""
         separator = self.separator_for(info)
         by_track = separator.measures_track

@@ -14,6 +14,9 @@ from .memory import within_memory as within_memory
 from .onnx_sessions import OnnxSession as OnnxSession
 from .optuna_study import make_sampler as make_sampler
 from .optuna_study import open_study as open_study
+from .pipelining import read_ahead as read_ahead
+from .pipelining import run_at_once as run_at_once
+from .pipelining import take_behind as take_behind
 from .processes import Processes as Processes
 from .tensor_memory import peak_tensor_memory as peak_tensor_memory
 from .timing import TimedRuns as TimedRuns
