@@ -193,3 +193,15 @@ def test_levels_are_read_as_decibels():
 def test_meters_reach_from_silence_to_full_scale():
     assert (level_of(0.0), level_of(1.0)) == (-99, 0)
     assert (bar(-99), bar(-30), bar(3)) == ("-" * 10, "#####-----", "#" * 10)
+
+
+@pytest.mark.parametrize("command", ["live", "serve"])
+def test_a_precision_that_a_processor_has_not_is_refused(soloist, tmp_path, command):
+    arguments = ["-o", tmp_path / "out", "--precision", "float16"]
+    if command == "live":
+        soundfile.write(tmp_path / "tone.wav", np.full(800, 0.1), 8000)
+        arguments += ["-m", "hpss", "-i", tmp_path / "tone.wav"]
+    shown = soloist(command, *arguments)
+    assert shown.code == 2
+    assert shown.err == "soloist: float16 is for GPUs: take --precision bfloat16 or float32 on the cpu\n"
+    assert not (tmp_path / "out").exists()

@@ -85,6 +85,22 @@ def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model,
 
 
 @pytest.mark.slow
+def test_only_the_wanted_precision_is_measured(soloist, model, home):
+    result = soloist("tune", model, "--budget", 0.01, "--threads", 1, "--precision", "float32")
+    assert result.code == 0
+    assert "float32" in result.out
+    assert "bfloat16" not in result.out
+
+
+def test_a_precision_that_a_processor_has_not_is_refused_at_once(soloist, model):
+    result = soloist("tune", model, "--precision", "float16")
+    assert result.code == 2
+    assert result.err.strip() == (
+        "soloist: float16 is for GPUs: take --precision bfloat16 or float32 on the cpu"
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_each_engine_separates_as_pytorch_does(soloist, recording, model, tmp_path, engine):
     stems = {}

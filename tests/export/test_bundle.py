@@ -161,6 +161,34 @@ def test_nothing_but_an_export_is_replaced(tmp_path):
     assert (tmp_path / "small/diary.txt").read_text() == "dear diary"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_weights_in_half_precision_take_half_the_space_and_compute_nearly_the_same(tmp_path, to):
+    separator = Gain(frames=SAMPLE_RATE).eval()
+    separator.inner.gain.data.uniform_(0.5, 1.0)
+    stated, sizes = {}, {}
+    for precision in ("float32", "float16"):
+        folder = tmp_path / precision
+        stated[precision] = export_small(folder, separator, to=to, chunk=1.0, precision=precision)
+        sizes[precision] = sum(path.stat().st_size for path in folder.glob("model.[obx]*"))
+        assert stated[precision]["weights"] == precision
+    weights = 4 * sum(weight.numel() for weight in separator.parameters())
+    assert 0.4 * weights < sizes["float32"] - sizes["float16"] <= 0.51 * weights
+    assert (
+        stated["float32"]["checked"]["difference"] < 1e-5 < stated["float16"]["checked"]["difference"] < 5e-3
+    )
+    assert stated["float16"]["inputs"] == stated["float32"]["inputs"]
+
+
+@pytest.mark.slow
+def test_weights_beyond_half_precision_are_refused(tmp_path):
+    separator = Gain(frames=800).eval()
+    separator.inner.gain.data[3] = 1e6
+    with pytest.raises(ExportError, match="differs by inf of the peak"):
+        export_small(tmp_path / "small", separator, to="onnx", chunk=0.1, precision="float16")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("to", ["onnx", "openvino", "torchscript", "torch-export"])
 def test_where_there_is_no_room_nothing_is_left(tmp_path, to):
     resource = pytest.importorskip("resource")
@@ -188,7 +216,12 @@ def test_an_interruption_leaves_nothing(tmp_path, error):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"to": "onix"}, "there is no format 'onix'"), ({"chunk": 0.0}, "longer than 0 s")],
+    [
+        ({"to": "onix"}, "there is no format 'onix'"),
+        ({"chunk": 0.0}, "longer than 0 s"),
+        ({"precision": "float16"}, "TorchScript has no float16 weights: take --to onnx or openvino"),
+        ({"to": "onnx", "precision": "bfloat16"}, "in float32 or float16, not in bfloat16"),
+    ],
 )
 def test_wrong_options_are_named(tmp_path, options, message):
     with pytest.raises(UsageError, match=message):

@@ -68,7 +68,7 @@ def test_a_program_uploads_waits_and_takes_stems_that_sum_to_the_song(tmp_path):
 
 
 def test_the_example_client_takes_an_archive_away(tmp_path):
-    with serving(tmp_path / "jobs", "--models", "hpss") as page:
+    with serving(tmp_path / "jobs", "--models", "hpss", "--precision", "float32") as page:
         client = EXAMPLE.parents[1] / "client.py"
         command = [sys.executable, client, page.url, EXAMPLE, tmp_path / "stems.zip"]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -31,6 +31,13 @@ def export(
             help="Length of the only mixtures to take, in s, one at a time; default: any, if possible."
         ),
     ] = None,
+    precision: Annotated[
+        Literal["float32", "float16"],
+        typer.Option(
+            help="float16: weights in half precision (onnx, openvino), computed in float32.",
+            metavar="PRECISION",
+        ),
+    ] = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the contents of model.json.")] = False,
 ) -> None:
@@ -46,7 +53,9 @@ def export(
         from soloist.zoo import card_of, config_of, load
     card = card_of(model)
     folder = output or Path(f"{card.name}-{to}")
-    stated = export_separator(load(model), config_of(model), card, folder, to, chunk=chunk, overwrite=force)
+    stated = export_separator(
+        load(model), config_of(model), card, folder, to, chunk=chunk, overwrite=force, precision=precision
+    )
     if as_json:
         print_json(stated)
         return

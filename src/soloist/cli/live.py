@@ -13,7 +13,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, say
 from soloist.cli.names import check_model
-from soloist.cli.options import HOW, DeviceOption, EngineOption, QuietOption
+from soloist.cli.options import HOW, DeviceOption, EngineOption, PrecisionOption, QuietOption
 from soloist.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def live(
     ] = "s16",
     device: DeviceOption = "auto",
     engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
     devices: Annotated[bool, typer.Option("--devices", help="List the sound cards, and stop.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -125,7 +126,7 @@ def live(
         source = _open_input(input_, rate, channels, raw)
         stack.callback(source.close)
         with loading(quiet=quiet):
-            stream = _begin(name, source, two_stems, latency, device, engine)
+            stream = _begin(name, source, two_stems, latency, device, engine, precision)
         stack.callback(stream.close)
         levels = parse_levels(gain, stream.stems)
         files = None if folder is None else stack.enter_context(_open_files(folder, stream))
@@ -211,7 +212,13 @@ def _open_output(
 
 
 def _begin(
-    name: str, source: LiveInput, two_stems: str | None, latency: float | None, device: str, engine: str
+    name: str,
+    source: LiveInput,
+    two_stems: str | None,
+    latency: float | None,
+    device: str,
+    engine: str,
+    precision: str,
 ) -> StemStream:
     from soloist.inference.push_stream import stream
 
@@ -224,6 +231,7 @@ def _begin(
             latency=seconds,
             device=device,
             engine=engine,
+            precision=precision,
         )
 
     if latency is not None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from soloist.cli.console import loading, say
-from soloist.cli.options import split_names
+from soloist.cli.options import PrecisionOption, split_names
 
 _LIMITS = "Limits"
 _HERE = "127.0.0.1"
@@ -34,6 +34,7 @@ def serve(
         typer.Option("--output", "-o", help="Folder of the jobs; default: in Soloist's own folder."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Jobs at once.", min=1)] = 1,
+    precision: PrecisionOption = "auto",
     queue: Annotated[int, typer.Option(help="Most jobs that wait.", min=1, rich_help_panel=_LIMITS)] = 1000,
     keep: Annotated[
         float, typer.Option(help="Hours after which finished jobs are deleted.", rich_help_panel=_LIMITS)
@@ -51,14 +52,18 @@ def serve(
     with loading():
         open_socket, run, make_application = _server()
         from soloist.files import home
+        from soloist.inference import find_device
+        from soloist.inference.engines.precision import check_precision
         from soloist.server.limits import Limits
         from soloist.server.service import Service
+    if precision != "auto":
+        check_precision(precision, find_device("auto"))
     if not _is_local(host):
         token = token or secrets.token_urlsafe(18)
     limits = Limits(upload=round(upload * 1e6), waiting=queue, keep=keep, disk=round(disk * 1e9))
     names = split_names(models)
     listener = open_socket(host, port)
-    with Service(output or home() / "jobs", limits, names, workers) as service:
+    with Service(output or home() / "jobs", limits, names, workers, precision) as service:
         application = make_application(service, token=token or "", hosts=frozenset({host}))
         _announce(host, listener.getsockname()[1], token, open_)
         run(application, listener)

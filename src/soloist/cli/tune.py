@@ -9,7 +9,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
 from soloist.cli.names import check_model, complete_model
-from soloist.cli.options import QuietOption
+from soloist.cli.options import PrecisionOption, QuietOption
 from soloist.errors import SoloistError
 
 if TYPE_CHECKING:
@@ -32,13 +32,15 @@ def tune(
     ],
     threads: Annotated[int | None, typer.Option(help="Most processor threads; default: all.", min=1)] = None,
     budget: Annotated[float, typer.Option(help="Seconds for each time; at least three runs.")] = 1.0,
+    precision: PrecisionOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
     """Measure the installed engines with a model, once for each machine.
 
     `soloist separate` then takes the fastest one that estimates the same as PyTorch, or in bfloat16 so nearly
     the same that the difference lies below -45 dB of the mixture. Of an ensemble or a chain each model is
-    measured, and separates with the engine that it would have alone.
+    measured, and separates with the engine that it would have alone. With --precision float32 no other
+    precision is measured, and so none is taken.
 
     `soloist tune tiny-tfc-tdf-songs`
     """
@@ -52,7 +54,9 @@ def tune(
         try:
             with progress_bar("{task.description} ...", quiet=quiet) as bar:
                 notify = partial(_tell, bar, bar.add_task(model), model)
-                calibration = tune_model(model, threads=threads, budget=budget, notify=notify)
+                calibration = tune_model(
+                    model, threads=threads, budget=budget, notify=notify, precision=precision
+                )
         except SoloistError as error:
             if len(models) == 1:
                 raise

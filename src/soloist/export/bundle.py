@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import ExportError, UsageError
-from soloist.export.export_formats import ExportFormat, find_format
+from soloist.export.export_formats import ExportFormat, WeightPrecision, check_weights, find_format
 from soloist.export.model_json import describe
 from soloist.export.readme import readme
-from soloist.export.selftest import SelfTest, selftest
+from soloist.export.selftest import TOLERANCES, SelfTest, selftest
 from soloist.files import is_utf8, json_text
 from soloist.folders import check_free, whole_folder
 from soloist.inference.graphs.signature import FREE, FreeAxis, Signature
@@ -33,6 +33,7 @@ def export(
     *,
     chunk: float | None = None,
     overwrite: bool = False,
+    precision: WeightPrecision = "float32",
 ) -> dict[str, Any]:
     """Export a separator into a folder, whole or not at all.
 
@@ -46,6 +47,7 @@ def export(
         to: Format; see `FormatName`.
         chunk: Duration of a mixture in s, for an export of one mixture of that length; None for any.
         overwrite: Replace an earlier export.
+        precision: Precision of the stored weights; the runtimes compute in float32.
 
     Returns:
         Content of `model.json`.
@@ -56,6 +58,7 @@ def export(
         ExportError: The separator cannot be exported, or the exported file computes something else.
     """
     form = find_format(to)
+    check_weights(form, precision)
     if isinstance(separator, Ensemble):
         separator = separator.fused()
     if separator.graph is None:
@@ -70,8 +73,9 @@ def export(
     try:
         with whole_folder(folder) as whole:
             path = whole / form.files[0]
-            signature, result, length = _convert(separator, path, form, card.name, chunk)
+            signature, result, length = _convert(separator, path, form, card.name, chunk, precision)
             stated = describe(separator, config, card, form, whole, signature, result, length)
+            stated["weights"] = precision
             text = json_text(stated, indent=2, ensure_ascii=False)
             (whole / CARD).write_text(text + "\n", encoding="utf-8")
             (whole / README).write_text(readme(stated), encoding="utf-8")
@@ -85,7 +89,12 @@ def _names(form: ExportFormat) -> tuple[str, ...]:
 
 
 def _convert(
-    separator: Separator, path: Path, form: ExportFormat, name: str, chunk: float | None
+    separator: Separator,
+    path: Path,
+    form: ExportFormat,
+    name: str,
+    chunk: float | None,
+    precision: WeightPrecision,
 ) -> tuple[Signature, SelfTest, int | None]:
     """Write and test the file, with as many free axes as work.
 
@@ -99,7 +108,10 @@ def _convert(
         length = min(fixed, shortest) if "length" in free else fixed
         try:
             signature = form.write(separator, path, batch=1, length=length, free=free)
-            result = selftest(separator, path, form, batch=1, length=length, free=free)
+            if precision == "float16" and form.halve is not None:
+                form.halve(path)
+            tolerance = TOLERANCES[precision]
+            result = selftest(separator, path, form, batch=1, length=length, free=free, tolerance=tolerance)
             return signature, result, None if "length" in free else length
         except ExportError as error:
             reason = error

@@ -9,11 +9,13 @@ from typing import Literal, get_args
 
 from soloist.errors import UsageError
 from soloist.export import runtimes
+from soloist.export.half_weights import halve_onnx, halve_openvino
 from soloist.export.whole_separators import to_torch_export, to_torchscript
 from soloist.inference.graphs.formats import to_onnx, to_openvino
 from soloist.inference.graphs.signature import Signature
 
 FormatName = Literal["onnx", "openvino", "torchscript", "torch-export"]
+WeightPrecision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ExportFormat:
         open: Opens the first file in the runtime.
         runtime: Package of the runtime.
         whole: True if the file holds the whole separator, waveform to waveform; False for its graph alone.
+        halve: Stores the weights of the first file in float16; None if the format has no such form.
     """
 
     title: str
@@ -35,10 +38,19 @@ class ExportFormat:
     open: Callable[[Path], runtimes.Run]
     runtime: str
     whole: bool
+    halve: Callable[[Path], None] | None = None
 
 
 FORMATS: dict[str, ExportFormat] = {
-    "onnx": ExportFormat("ONNX", ("model.onnx",), to_onnx, runtimes.open_onnx, "onnxruntime", whole=False),
+    "onnx": ExportFormat(
+        "ONNX",
+        ("model.onnx",),
+        to_onnx,
+        runtimes.open_onnx,
+        "onnxruntime",
+        whole=False,
+        halve=halve_onnx,
+    ),
     "openvino": ExportFormat(
         "OpenVINO IR",
         ("model.xml", "model.bin"),
@@ -46,6 +58,7 @@ FORMATS: dict[str, ExportFormat] = {
         runtimes.open_openvino,
         "openvino",
         whole=False,
+        halve=halve_openvino,
     ),
     "torchscript": ExportFormat(
         "TorchScript", ("model.pt",), to_torchscript, runtimes.open_torchscript, "torch", whole=True
@@ -65,3 +78,18 @@ def find_format(name: str) -> ExportFormat:
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}: there are {', '.join(get_args(FormatName))}")
     return FORMATS[name]
+
+
+def check_weights(form: ExportFormat, precision: str) -> None:
+    """Refuse a precision of the weights that a format does not have.
+
+    Raises:
+        UsageError: Names the way out.
+    """
+    if precision not in get_args(WeightPrecision):
+        raise UsageError(
+            f"weights are exported in float32 or float16, not in {precision}: the program that runs the file "
+            "chooses what it computes in"
+        )
+    if precision == "float16" and form.halve is None:
+        raise UsageError(f"{form.title} has no float16 weights: take --to onnx or openvino, or float32")

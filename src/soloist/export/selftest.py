@@ -18,8 +18,8 @@ from soloist.export.runtimes import Run, runtime_name
 from soloist.inference.graphs.signature import FreeAxis
 from soloist.separators import Separator
 
-TOLERANCE = 1e-4
-"""Largest difference, relative to the peak of an output."""
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
+"""Largest difference, relative to the peak of an output, by the precision of the weights."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,14 @@ class SelfTest:
 
 @torch.no_grad()
 def selftest(
-    separator: Separator, path: Path, form: ExportFormat, *, batch: int, length: int, free: Sequence[FreeAxis]
+    separator: Separator,
+    path: Path,
+    form: ExportFormat,
+    *,
+    batch: int,
+    length: int,
+    free: Sequence[FreeAxis],
+    tolerance: float,
 ) -> SelfTest:
     """Run an exported file on noise of three lengths and two batch sizes, as far as these are free.
 
@@ -54,9 +61,10 @@ def selftest(
         batch: Batch size, if not free.
         length: Number of samples of a mixture.
         free: Axes of any size.
+        tolerance: Largest difference, relative to the peak of an output.
 
     Raises:
-        ExportError: The file does not run, or its output differs by more than `TOLERANCE`.
+        ExportError: The file does not run, or its output differs by more than the tolerance.
     """
     run = form.open(path)
     batches = (1, 3) if "batch" in free else (batch,)
@@ -67,19 +75,20 @@ def selftest(
     lengths = [length]
     if "length" in free:
         # An odd length, which no grid of frames fits.
-        lengths = [_shortest(compare, separator.minimum_length, length), length, length * 3 // 2 | 1]
+        shortest = _shortest(compare, separator.minimum_length, length, tolerance)
+        lengths = [shortest, length, length * 3 // 2 | 1]
     difference = max(map(compare, lengths))
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise ExportError(f"the output of {form.runtime} differs by {difference:.1g} of the peak")
     mixtures = tuple(itertools.product(batches, lengths))
     return SelfTest(runtime_name(form.runtime), difference, mixtures, lengths[0])
 
 
-def _shortest(compare: Callable[[int], float], least: int, length: int) -> int:
+def _shortest(compare: Callable[[int], float], least: int, length: int, tolerance: float) -> int:
     """Double `least` until the file is right for this length; return `length` at the latest."""
     while least < length:
         with suppress(ExportError):
-            if compare(least) <= TOLERANCE:
+            if compare(least) <= tolerance:
                 return least
         least *= 2
     return length

@@ -17,7 +17,9 @@ from torch.nn.functional import pad
 from soloist.datasets import synthesize_band
 from soloist.errors import SoloistError, UsageError, one_line
 from soloist.inference.calibration import FLOOR, Calibration, Trial, save_calibration
+from soloist.inference.engine_selection import AUTO
 from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine, precisions_of
+from soloist.inference.engines.precision import check_precision
 from soloist.resources import Processes, measure_time, peak_memory, resident_memory
 from soloist.separators import Chunking, Level, Separator
 from soloist.separators.chunk_estimator import make_estimate
@@ -53,6 +55,7 @@ def tune(
     threads: int | None = None,
     budget: float = 1.0,
     notify: Callable[[str], None] = lambda engine: None,
+    precision: str = AUTO,
 ) -> Calibration:
     """Measure the installed engines with a model, and store the result for `soloist separate`.
 
@@ -64,21 +67,24 @@ def tune(
         threads: Most processor threads; None for those of PyTorch.
         budget: Seconds for each figure.
         notify: Callback that receives the name of the engine and the precision to be measured.
+        precision: The only one of `PRECISIONS` to measure beside float32; "auto" for all of the processor.
 
     Raises:
         ModelError: The model is unknown or damaged.
-        UsageError: The model has no graph, or the budget is not positive.
+        UsageError: The model has no graph, the budget is not positive, or there is no such precision.
         SoloistError: PyTorch could not be measured.
     """
     if not budget > 0:
         raise UsageError(f"the time for a figure must be more than 0 s, not {budget:g}")
+    if precision != AUTO:
+        check_precision(precision, "cpu")
     separator = load(model)
     if separator.graph is None:
         raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
     most = threads or torch.get_num_threads()
     notify("graphs")
     failures = export_graphs(model)
-    attempts = _measure_engines(model, most, budget, notify, failures)
+    attempts = _measure_engines(model, most, budget, notify, failures, precision)
     trials = list(_compared(attempts, _music(separator)))
     reasons = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
     calibration = Calibration(tuple(trials), reasons)
@@ -90,12 +96,20 @@ def tune(
 
 
 def _measure_engines(
-    model: str, most: int, budget: float, notify: Callable[[str], None], failures: dict[str, str]
+    model: str,
+    most: int,
+    budget: float,
+    notify: Callable[[str], None],
+    failures: dict[str, str],
+    wanted: str,
 ) -> dict[tuple[str, str], _Attempt]:
     """Measure each engine with each precision in a process of its own, and add new failures."""
     attempts: dict[tuple[str, str], _Attempt] = {}
     for engine in (name for name in installed_engines() if name not in failures):
+        # Any other precision is compared with float32.
         for precision in precisions_of(engine):
+            if wanted not in (AUTO, precision) and precision != "float32":
+                continue
             what = engine if precision == "float32" else f"{engine} in {precision}"
             notify(what)
             try:

@@ -101,11 +101,14 @@ class EngineSelection:
     def steps(self) -> StepEngine | None:
         """The engine of a causal separator's steps, ONNX Runtime if it is installed.
 
-        None for a separator without steps, and if another engine or device was requested.
+        None for a separator without steps, and if another engine, device or precision was requested: steps
+        are computed in float32.
         """
         if find_causal(self._separator) is None or self._device not in (AUTO, "cpu"):
             return None
         if self._requested not in (None, "torch", "onnxruntime"):
+            return None
+        if self._precision not in (None, "float32"):
             return None
         with self._lock:
             installed = "onnxruntime" if "onnxruntime" in installed_engines() else "torch"

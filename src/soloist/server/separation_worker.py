@@ -66,7 +66,7 @@ class JobOutcome:
     notes: list[str] = field(default_factory=list)
 
 
-def serve_jobs(connection: Connection, workers: int = 1) -> None:
+def serve_jobs(connection: Connection, workers: int = 1, precision: str = "auto") -> None:
     """Separate the jobs that come through a connection until it is closed.
 
     The answers to a job are any number of `Advance`, and one `JobOutcome`.
@@ -74,11 +74,12 @@ def serve_jobs(connection: Connection, workers: int = 1) -> None:
     Args:
         connection: Connection to the page's process.
         workers: Number of all workers, which share the processor.
+        precision: Precision of the networks.
     """
     # A terminal sends Ctrl-C to all processes of the service; the page ends its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("soloist").setLevel(logging.ERROR)
-    worker = _Worker(connection, workers)
+    worker = _Worker(connection, workers, precision)
     while True:
         try:
             job = connection.recv()
@@ -91,8 +92,8 @@ def serve_jobs(connection: Connection, workers: int = 1) -> None:
 class _Worker:
     """Separates one job after the other, and keeps the model of the last one."""
 
-    def __init__(self, connection: Connection, workers: int) -> None:
-        self._connection, self._workers = connection, workers
+    def __init__(self, connection: Connection, workers: int, precision: str) -> None:
+        self._connection, self._workers, self._precision = connection, workers, precision
         self._key: tuple[Path, str, str] | None = None
         self._file_job: FileJob | None = None
 
@@ -117,7 +118,7 @@ class _Worker:
 
         model = self._available(job.model, info.duration)
         if self._key != (key := (job.folder.parent, model, job.two_stems)):
-            self._key, self._file_job = key, FileJob(model, _settings(job))
+            self._key, self._file_job = key, FileJob(model, _settings(job, self._precision))
         assert self._file_job is not None
         track = Track(job.upload, job.id, job.name)
         watch = Watch(lambda done, total: self._say(Advance("separating", done, total or info.duration)))
@@ -173,7 +174,7 @@ class _Worker:
             raise Interrupted("cancelled")
 
 
-def _settings(job: Job) -> FileSettings:
+def _settings(job: Job, precision: str) -> FileSettings:
     from soloist.inference import FileSettings, StemSelection
 
     return FileSettings(
@@ -181,6 +182,7 @@ def _settings(job: Job) -> FileSettings:
         template=f"{{track}}/{_SEPARATED}/{{stem}}.{{ext}}",
         selection=StemSelection((), job.two_stems or None),
         write=_OPTIONS,
+        precision=precision,
         keep_going=True,
         overwrite=True,
     )

@@ -28,20 +28,26 @@ class Service:
         limits: Limits of uploads, jobs, time, memory, disk.
         models: Names of the only models that may be used; all if empty.
         workers: Number of worker processes.
+        precision: Precision of the networks, one of `PRECISIONS`, or "auto".
 
     Raises:
         ModelError: No model has one of the names.
     """
 
     def __init__(
-        self, folder: Path, limits: Limits | None = None, models: Sequence[str] = (), workers: int = 1
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        models: Sequence[str] = (),
+        workers: int = 1,
+        precision: str = "auto",
     ) -> None:
         self.limits = limits or Limits()
         self._allowed = tuple(models)
         list_offers(self._allowed)
         self.jobs = JobStore(folder, self.limits)
         self.queue = FairQueue()
-        self.pool = WorkerPool(self.jobs, self.queue, self.limits, workers)
+        self.pool = WorkerPool(self.jobs, self.queue, self.limits, workers, precision)
 
     def __enter__(self) -> Service:
         for job in self.jobs:

@@ -36,10 +36,11 @@ class Worker:
     Args:
         limits: Time and memory of a job.
         count: Number of all workers, which share the processor.
+        precision: Precision of the networks.
     """
 
-    def __init__(self, limits: Limits, count: int) -> None:
-        self._limits, self._count = limits, count
+    def __init__(self, limits: Limits, count: int, precision: str) -> None:
+        self._limits, self._count, self._precision = limits, count, precision
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
@@ -84,7 +85,8 @@ class Worker:
             self.stop()
             context = get_context("spawn")
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=serve_jobs, args=(theirs, self._count), daemon=True)
+            arguments = (theirs, self._count, self._precision)
+            self._process = context.Process(target=serve_jobs, args=arguments, daemon=True)
             self._process.start()
             theirs.close()
         assert self._connection is not None
@@ -131,12 +133,15 @@ class WorkerPool:
         queue: The waiting ones.
         limits: Time and memory of a job, and the number of attempts.
         count: Number of workers.
+        precision: Precision of the networks.
     """
 
-    def __init__(self, store: JobStore, queue: FairQueue, limits: Limits, count: int = 1) -> None:
+    def __init__(
+        self, store: JobStore, queue: FairQueue, limits: Limits, count: int = 1, precision: str = "auto"
+    ) -> None:
         self._store, self._queue, self._limits = store, queue, limits
         self._cancelled: dict[str, threading.Event] = {}
-        self.workers = [Worker(limits, count) for _ in range(count)]
+        self.workers = [Worker(limits, count, precision) for _ in range(count)]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self.workers
         ]

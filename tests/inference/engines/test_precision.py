@@ -20,6 +20,7 @@ from soloist.inference.engines.precision import has_bfloat16
 from soloist.networks import SpectralNetwork
 from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
+from toy_streams import two_frames
 
 here = pytest.mark.skipif(not has_bfloat16(), reason="the processor has no bfloat16")
 
@@ -89,6 +90,12 @@ def test_openvino_computes_in_bfloat16_too():
 
 
 @here
+@here
+def test_steps_are_taken_in_float32_alone():
+    assert EngineSelection(two_frames(), "torch", "cpu", "float32").steps() is not None
+    assert EngineSelection(two_frames(), "torch", "cpu", "bfloat16").steps() is None
+
+
 def test_a_faster_precision_is_taken_if_nobody_hears_it():
     fast = trial(chunk=0.5, precision="bfloat16", deviation=-50.0)
     assert select(trial(), fast).precision == "bfloat16"
