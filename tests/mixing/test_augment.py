@@ -18,10 +18,13 @@ from soloist.mixing import (
     PitchTempo,
     Polarity,
     Reverb,
+    Reversal,
     RoomResponse,
     Saturation,
+    Speed,
     StemDropout,
     StereoWidth,
+    Swell,
     TimeShift,
 )
 
@@ -56,6 +59,9 @@ def make(name, responses, **arguments):
         "ChannelSwap": ChannelSwap,
         "TimeShift": lambda **rest: TimeShift(0.05, sample_rate=RATE, **rest),
         "PitchTempo": lambda **rest: PitchTempo(sample_rate=RATE, **rest),
+        "Speed": lambda **rest: Speed((0.5, 2.0), sample_rate=RATE, **rest),
+        "Reversal": Reversal,
+        "Swell": Swell,
         "BandLimit": lambda **rest: BandLimit((100, 300), (1000, 2000), sample_rate=RATE, **rest),
         "RoomResponse": lambda **rest: RoomResponse(responses, sample_rate=RATE, **rest),
         "StemDropout": lambda **rest: StemDropout(**rest),
@@ -196,6 +202,46 @@ def test_tempo_moves_what_happens_and_keeps_the_pitch():
     assert faster.reach == 1.25
     assert np.abs(faster(clicks, 0)).argmax(axis=-1) == pytest.approx(RATE / 2 / 1.25, abs=80)
     assert spectrum_peak(faster(tones(500), 0)[0, 0, : RATE // 2]) == pytest.approx(500, rel=0.01)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_speed_moves_pitch_and_time_of_each_source(factor):
+    times = np.arange(RATE) / RATE
+    tone = (np.sin(2 * np.pi * 400 * times) * (times < 0.5)).astype(np.float32)
+    faster = Speed((factor, factor), sample_rate=RATE, p=1.0)(tone[None, None], 0)[0, 0]
+    half = round(0.5 * RATE / factor)
+    expected = np.sin(2 * np.pi * 400 * factor * times[:half])
+    np.testing.assert_allclose(faster[50 : half - 50], expected[50:-50], atol=5e-3)
+    assert np.abs(faster[half + 50 :]).max() < 5e-3
+
+
+def test_reversal_and_swell_are_of_each_source_by_itself():
+    signals = noise(sources=40)
+    reversed_ = Reversal(p=0.5)(signals, 0)
+    turned = [np.array_equal(*pair) for pair in zip(reversed_, signals[..., ::-1], strict=True)]
+    kept = [np.array_equal(*pair) for pair in zip(reversed_, signals, strict=True)]
+    assert sorted((sum(turned), sum(kept)))[0] > 5
+    assert sum(turned) + sum(kept) == 40
+    gains = 20 * np.log10(np.abs(Swell((-30.0, 6.0), (2, 4), p=1.0)(signals, 0) / signals))
+    assert gains.min() > -30.01
+    assert gains.max() < 6.01
+    np.testing.assert_allclose(gains[:, 0], gains[:, 1], atol=1e-3)
+    assert np.ptp(gains, axis=-1).min() > 0.1
+    assert np.abs(np.diff(gains, axis=-1)).max() < 36 * 3 / 1999 + 1e-3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Speed((1.2, 0.8), sample_rate=RATE),
+        lambda: Speed((0.0, 1.0), sample_rate=RATE),
+        lambda: Swell((0.0, -3.0)),
+        lambda: Swell(turns=(1, 3)),
+    ],
+)
+def test_ranges_of_speed_and_swell_are_checked(make):
+    with pytest.raises(UsageError, match="range"):
+        make()
 
 
 def test_bands_are_limited_for_all_sources_alike_and_nothing_is_delayed():

@@ -8,7 +8,7 @@ import soundfile
 
 from soloist.datasets import ClipFolder, StemFolders
 from soloist.errors import UsageError
-from soloist.mixing import NoiseMixer
+from soloist.mixing import NoiseMixer, Polarity
 
 RATE = 8000
 
@@ -77,6 +77,30 @@ def test_short_sounds_are_followed_by_others_of_the_same_label(corpora):
     assert (np.square(seconds).mean(axis=-1) > 0).all()
 
 
+def test_a_second_noise_joins_the_first_and_is_softer(corpora):
+    streets = corpora[1]
+    sounds = np.concatenate([track.stems["speaker_name"].read()[0] for track in streets.tracks("all")])
+    both = mixer(corpora, noises=[streets], second=1.0, duration=1.0)
+    examples = [example for example in map(both.draw, range(20)) if "car/0 and rain/0" in example.name]
+    assert len(examples) >= 3
+    for example in examples:
+        gains = np.linalg.lstsq(sounds.T, example.references[1, 0], rcond=None)[0]
+        np.testing.assert_allclose(gains @ sounds, example.references[1, 0], atol=1e-5)
+        assert -10.1 <= energy(gains[1] * sounds[1]) - energy(gains[0] * sounds[0]) <= 0.1
+    some = [" and " in mixer(corpora, second=0.5).draw(index).name for index in range(40)]
+    assert 10 <= sum(some) <= 30
+
+
+def test_augmentations_of_noises_leave_the_clip_alone(corpora):
+    plain, turned = (
+        mixer(corpora, noise_augmentations=parts).draw(2).references for parts in ([], [Polarity(p=1.0)])
+    )
+    # Only the sign of the noise differs, and with it the gain of the mixture.
+    gain = np.abs(turned[0]).max() / np.abs(plain[0]).max()
+    np.testing.assert_allclose(turned[0], gain * plain[0], atol=1e-6)
+    np.testing.assert_allclose(turned[1], -gain * plain[1], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -86,6 +110,7 @@ def test_short_sounds_are_followed_by_others_of_the_same_label(corpora):
         ({"sources": ["a", "b", "c"]}, "one source, or two with the noise, not 3"),
         ({"snr": (5, 0)}, "snr .* out of range"),
         ({"peak": (-3, 3)}, "peak .* out of range"),
+        ({"second": 1.5}, "second must be a probability"),
     ],
 )
 def test_impossible_settings_are_refused(corpora, wrong, message):

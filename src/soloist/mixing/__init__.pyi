@@ -11,8 +11,11 @@ from .augment.levels import Gain as Gain
 from .augment.levels import Polarity as Polarity
 from .augment.levels import StemDropout as StemDropout
 from .augment.levels import StereoWidth as StereoWidth
+from .augment.levels import Swell as Swell
 from .augment.simulated_rooms import SimulatedRoom as SimulatedRoom
 from .augment.times import PitchTempo as PitchTempo
+from .augment.times import Reversal as Reversal
+from .augment.times import Speed as Speed
 from .augment.times import TimeShift as TimeShift
 from .clip_mixer import ClipMixer as ClipMixer
 from .composed_mixers import KeptMixer as KeptMixer

@@ -54,6 +54,49 @@ class Polarity(Augmentation):
         return references * signs[:, None, None]
 
 
+class Swell(Augmentation):
+    """Random course of the level of each source: louder and softer in turn.
+
+    The level goes straight, in dB, between random values at equal distances of time.
+
+    Args:
+        decibels: Range of the gain, dB.
+        turns: Range of the number of values over the whole example, at least two.
+        p: Probability of a course for each source.
+        seed: Seed of the courses.
+
+    Raises:
+        UsageError: A range is reversed, `turns` begins below two, or `p` is not a probability.
+    """
+
+    def __init__(
+        self,
+        decibels: tuple[float, float] = (-25.0, 0.0),
+        turns: tuple[int, int] = (3, 9),
+        *,
+        p: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(p=p, seed=seed)
+        if not (decibels[0] <= decibels[1] and 2 <= turns[0] <= turns[1]):
+            raise UsageError(
+                f"Swell: decibels {list(decibels)} and turns {list(turns)} must be ranges from low to high, "
+                "and turns two or more"
+            )
+        self.decibels = decibels
+        self.turns = turns
+
+    def apply(self, references: Audio, rng: np.random.Generator) -> Audio:
+        """Scale the chosen sources sample by sample; see `Augmentation.apply`."""
+        varied = references.copy()
+        samples = references.shape[-1]
+        for place in np.flatnonzero(self.chosen(rng, len(references))):
+            levels = rng.uniform(*self.decibels, rng.integers(self.turns[0], self.turns[1] + 1))
+            course = np.interp(np.arange(samples), np.linspace(0, samples - 1, len(levels)), levels)
+            varied[place] *= (10 ** (course / 20)).astype(np.float32)
+        return varied
+
+
 class ChannelSwap(Augmentation):
     """Random exchange of the left and right channel of each source; mono stays unchanged.
 
