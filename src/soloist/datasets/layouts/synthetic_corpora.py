@@ -149,7 +149,7 @@ class SyntheticTalkers(Corpus):
 
 
 class SyntheticNoises(Corpus):
-    """Clips of synthetic noises, `hum`, `fan` and `clicks`, with the kind as label.
+    """Clips of synthetic noises, such as `hum`, `motor` and `cries`, with the kind as label.
 
     Every process keeps its clips in memory: 64 kB per second at 16 kHz.
 
