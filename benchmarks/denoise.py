@@ -79,7 +79,7 @@ def held_out(shared: Path) -> Iterator[tuple[dict[str, Any], Audio, Audio]]:
     recipe = read_recipe(OWN, [("data.root", str(shared / "data"))])
     parts = recipe.resolve(recipe.data.train)["init_args"]
     talkers, clips = (
-        recipe.build(part, Corpus).tracks("valid") for part in (parts["corpus"], parts["noises"][0])
+        recipe.build(part, Corpus).tracks("test") for part in (parts["corpus"], parts["noises"][0])
     )
     classes: dict[str, list[Path]] = {}
     for clip in clips:

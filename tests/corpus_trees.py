@@ -116,9 +116,11 @@ def write_esc10(root: Path) -> None:
 
 
 def write_noisy_speech(root: Path) -> None:
-    """Utterances of LibriSpeech and clips of ESC-10 in a folder each."""
+    """Utterances of LibriSpeech and clips of ESC-10 in a folder each, for training, validation and tests."""
     write_read_speech(root / "speech")
+    write_sound(root / "speech" / "118-198-0003.wav", 118, 16000)
     write_esc10(root / "esc10")
+    write_sound(root / "esc10" / "rain" / "1-17367-A.wav", 17)
 
 
 def write_songs(root: Path) -> None:

@@ -107,6 +107,8 @@ def test_sizes_that_do_not_fit_are_refused():
         ConvRecurrentNetwork(num_bins=256)
     with pytest.raises(UsageError, match="must be as many"):
         ConvRecurrentNetwork(strides=(4,))
+    with pytest.raises(UsageError, match="none of prelu, relu"):
+        ConvRecurrentNetwork(activation="tanh")
     with pytest.raises(UsageError, match="must be even"):
         DTLN(frame_length=33)
     with pytest.raises(UsageError, match="must be a divisor"):

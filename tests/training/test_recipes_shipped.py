@@ -92,7 +92,7 @@ def test_everything_but_the_data_is_read(name, tmp_path):
     assert task.separator.sources == tuple(recipe.separator["init_args"]["sources"])
     optimizers, schedulers = task.configure_optimizers()
     assert len(optimizers) == 1
-    assert len(schedulers) == (recipe.scheduler is not None)
+    assert len(schedulers) == (recipe.scheduler is not None) + (recipe.warmup > 0)
     trainer = make_trainer(recipe, tmp_path, quiet=True)
     assert trainer.max_epochs == recipe.trainer["max_epochs"]
 
