@@ -17,6 +17,7 @@ from soloist.networks import (
     HTDemucs,
     HybridDesign,
 )
+from soloist.networks.demucs import residual_branches, stages
 from soloist.networks.demucs.hybrid_network import plan_stages
 from soloist.networks.demucs.stages import Upsampling
 from soloist.networks.demucs.time_demucs import SincResampling
@@ -57,8 +58,11 @@ def make_small(depth=3, **sizes):
     return network.eval()
 
 
+@pytest.mark.parametrize("tile", [1, 300, 2**20])
 @pytest.mark.parametrize("sizes", [{}, {"depth": 2}, {"norm_from": 1}, {"context": 0, "encoder_context": 1}])
-def test_tiles_do_not_change_the_output(sizes):
+def test_tiles_do_not_change_the_output(sizes, tile, monkeypatch):
+    for module in (stages, residual_branches):
+        monkeypatch.setattr(module, "TILE", tile)
     network = make_small(**sizes)
     spectrogram, waveform = torch.randn(2, 4, 128, 11), torch.randn(2, 2, 700)
     plain = network(spectrogram, waveform)
@@ -78,12 +82,17 @@ def test_gradients_reach_all_weights():
 
 
 @pytest.mark.parametrize("axis", ["frequency", "time"])
-def test_a_transposed_convolution_as_a_plain_one(axis):
-    up = Upsampling(6, 4, axis=axis, kernel_size=8, stride=4, padding=2, norm_groups=None, activation=True)
+@pytest.mark.parametrize("tile", [1, 700, 2**20])
+@pytest.mark.parametrize(("stride", "padding"), [(4, 2), (4, 0), (1, 0), (3, 5)])
+def test_a_transposed_convolution_as_a_plain_one(axis, tile, stride, padding, monkeypatch):
+    monkeypatch.setattr(stages, "TILE", tile)
+    sizes = {"kernel_size": 2 * stride, "stride": stride, "padding": padding}
+    up = Upsampling(6, 4, axis=axis, **sizes, norm_groups=None, activation=stride > 1)
     x = torch.randn(2, 6, 5, 7)
-    plain = up(x).detach()
-    with torch.no_grad():
-        assert_close(up(x), plain, rtol=0, atol=1e-5)
+    for length in (None, 4, 1000):
+        plain = up(x, length).detach()
+        with torch.no_grad():
+            assert_close(up(x, length), plain, rtol=0, atol=1e-5)
 
 
 def test_equal_bands_are_no_bands():

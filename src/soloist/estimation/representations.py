@@ -8,6 +8,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from soloist.resources import is_captured
+
 PlaneOrder = Literal["parts", "channels"]
 """Order of the planes of a stereo spectrogram: "parts" is [re L, re R, im L, im R], "channels" is
 [re L, im L, re R, im R]."""
@@ -21,9 +23,13 @@ def complex_to_planes(coefficients: Tensor, order: PlaneOrder = "parts") -> Tens
 
 def planes_to_complex(planes: Tensor, order: PlaneOrder = "parts") -> Tensor:
     """Real `(batch, 2 * channels, frequency, frames)` to complex `(batch, channels, frequency, frames)`."""
-    pattern = "b (part c) f t -> part b c f t" if order == "parts" else "b (c part) f t -> part b c f t"
-    real, imaginary = rearrange(planes, pattern, part=2)
-    return torch.complex(real, imaginary)
+    pattern = "b (part c) f t -> b c f t part" if order == "parts" else "b (c part) f t -> b c f t part"
+    parts = rearrange(planes, pattern, part=2)
+    steps = parts.storage_offset(), *parts.stride()[:-1]
+    if not is_captured() and parts.stride(-1) == 1 and all(step % 2 == 0 for step in steps):
+        # With the channels next to each other in memory, the numbers are complex ones already.
+        return torch.view_as_complex(parts)
+    return torch.complex(*parts.unbind(-1))
 
 
 def decibels(magnitudes: Tensor, floor: float = 1e-4) -> Tensor:

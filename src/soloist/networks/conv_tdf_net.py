@@ -23,6 +23,7 @@ from torch.nn.functional import pad
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import ConvNorm, set_weight
+from soloist.networks.layers.onednn import multiply_into
 from soloist.networks.unet.intermediate_blocks import BandLayer, DenseTransform
 from soloist.resources import is_captured
 
@@ -162,5 +163,5 @@ class ConvTDFNet(SpectralNetwork):
             x = down(x)
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(up(x) * skips.pop())
+            x = decoder(multiply_into(up(x), skips.pop()))
         return self.exit(x)

@@ -31,7 +31,7 @@ from soloist.networks.layers.convolutions import (
     map_bins,
     set_weight,
 )
-from soloist.networks.layers.onednn import add_convolution, has_onednn
+from soloist.networks.layers.onednn import add_convolution, has_onednn, multiply_into
 from soloist.resources import is_captured
 
 _PART = 2**19
@@ -105,21 +105,28 @@ class TFCTDFv3(SpectralNetwork):
         def before(channels: int) -> NormActivation:
             return NormActivation(channels, norm, norm_groups, activation, elu_alpha)
 
-        def stack(inputs: int, channels: int, count: int) -> nn.Sequential:
+        def stack(inputs: int, channels: int, count: int, keep_input: bool = False) -> nn.Sequential:
             sizes = [inputs] + [channels] * (blocks_per_scale - 1)
             return nn.Sequential(
-                *(ResidualBlock(size, channels, count, bottleneck_factor, before) for size in sizes)
+                *(
+                    ResidualBlock(
+                        size, channels, count, bottleneck_factor, before, bool(index) or not keep_input
+                    )
+                    for index, size in enumerate(sizes)
+                )
             )
 
         self.entry = nn.Conv2d(planes, c, 1, bias=False)
         self.encoders = nn.ModuleList(
-            stack(w, w, count) for w, count in zip(widths[:-1], bins[:-1], strict=True)
+            # The output needs the features of the entry once more.
+            stack(w, w, count, keep_input=level == 0)
+            for level, (w, count) in enumerate(zip(widths[:-1], bins[:-1], strict=True))
         )
         self.downs = nn.ModuleList(
             nn.Sequential(before(w), nn.Conv2d(w, w + growth, kernel, kernel, bias=False))
             for w in widths[:-1]
         )
-        self.middle = stack(widths[-1], widths[-1], bins[-1])
+        self.middle = stack(widths[-1], widths[-1], bins[-1], keep_input=not num_scales)
         self.ups = nn.ModuleList(
             nn.Sequential(before(w + growth), nn.ConvTranspose2d(w + growth, w, kernel, kernel, bias=False))
             for w in widths[-2::-1]
@@ -185,7 +192,7 @@ class TFCTDFv3(SpectralNetwork):
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(torch.cat([up(x), skips.pop()], dim=1))
-        return self.exit(torch.cat([bands, x * first], dim=1))
+        return self.exit(torch.cat([bands, multiply_into(x, first)], dim=1))
 
 
 class ResidualBlock(nn.Module):
@@ -197,6 +204,7 @@ class ResidualBlock(nn.Module):
         num_bins: Frequencies.
         bottleneck_factor: Ratio of bins to units of the fully connected layers.
         before: Maker of norm and activation for so many channels.
+        overwrite: Without gradients, the input may be overwritten.
     """
 
     def __init__(
@@ -206,8 +214,10 @@ class ResidualBlock(nn.Module):
         num_bins: int,
         bottleneck_factor: int,
         before: Callable[[int], NormActivation],
+        overwrite: bool,
     ) -> None:
         super().__init__()
+        self.overwrite = overwrite
         units = num_bins // bottleneck_factor
         if not units:
             raise UsageError(
@@ -225,7 +235,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, frequency, frames)` to `(batch, channels, frequency, frames)`."""
         shortcut = self.shortcut(x)
-        x = self.first(self.before_first(x))
+        x = self.first(self.before_first(x, overwrite=self.overwrite))
         units = map_bins(self.before_narrow(x), self.narrow.weight)
         x = add_mapped_bins(x, self.before_wide(units, overwrite=True), self.wide.weight)
         x = self.before_second(x, overwrite=True)

@@ -122,9 +122,9 @@ class HybridSeparator(CenteredSeparator):
             # Networks may run in a precision without complex numbers.
             spectrograms, waveforms = (output.to(mixture.dtype) for output in outputs)
             coefficients = self._estimate_coefficients(spectrum_level.restore(spectrograms), mixed)
-            audio = self.transform.inverse(coefficients.flatten(1, 2), mixture.shape[-1])
-            audio = rearrange(audio, "b (s c) t -> b s c t", c=self.channels)
-            return (audio + wave_level.restore(waveforms))[..., :samples]
+            # One source after the other, for less memory.
+            sources = [self.transform.inverse(each, mixture.shape[-1]) for each in coefficients.unbind(1)]
+            return (torch.stack(sources, dim=1) + wave_level.restore(waveforms))[..., :samples]
 
         return (spectrum_level.normalize(planes), wave_level.normalize(mixture)), finish
 

@@ -207,13 +207,17 @@ class ResidualBranch(nn.Module):
         shift = (bias - level) * gain + self.gates_norm.bias
         ones = torch.ones_like(self.scale)
         gain, shift = (values * torch.cat([self.scale, ones]) for values in (gain, shift))
-        value, gate = (
-            torch.baddbmm(shifts[:, None], hidden, (gains[..., None] * weights).transpose(1, 2))
-            for gains, shifts, weights in zip(
-                gain.chunk(2, dim=1), shift.chunk(2, dim=1), weight.chunk(2), strict=True
+        weights = [
+            (gains[..., None] * each).transpose(1, 2)
+            for gains, each in zip(gain.chunk(2, dim=1), weight.chunk(2), strict=True)
+        ]
+        shifts = shift[:, None].chunk(2, dim=2)
+        step = max(1, TILE // frames[:, 0].numel())
+        for part, inputs in zip(frames.split(step, dim=1), hidden.split(step, dim=1), strict=True):
+            value, gate = (
+                torch.baddbmm(each, inputs, weight) for each, weight in zip(shifts, weights, strict=True)
             )
-        )
-        frames.addcmul_(value, gate.sigmoid_())
+            part.addcmul_(value, gate.sigmoid_())
 
     def _bottleneck(self, frames: Tensor) -> Tensor:
         """Hidden features `(rows, frames, hidden)` of rows `(rows, frames, channels)`."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.networks.demucs.residual_branches import TILE, ResidualBranches
-from soloist.networks.layers.onednn import has_onednn, linear
+from soloist.networks.layers.onednn import gelu_into, has_onednn, linear
 
 Axis = Literal["frequency", "time"]
 """Axis that a stage shortens or lengthens."""
@@ -115,7 +115,11 @@ class Upsampling(nn.Module):
             x: Input.
             length: Frames of the result along time; None for all but the margins.
         """
-        x = self.norm(self._expand(x) if has_onednn(x) else self.conv(x))
+        along_axis = 0 if self.axis == "frequency" else 1
+        halves = self.conv.kernel_size[along_axis] == 2 * self.conv.stride[along_axis]
+        if halves and has_onednn(x) and isinstance(self.norm, nn.Identity):
+            return self._in_tiles(x, length)
+        x = self.norm(self.conv(x))
         if self.axis == "frequency":
             x = x[:, :, self.padding : x.shape[2] - self.padding]
         else:
@@ -123,21 +127,50 @@ class Upsampling(nn.Module):
             x = x[..., : x.shape[-1] - self.padding if length is None else length]
         return F.gelu(x) if self.activation else x
 
-    def _expand(self, x: Tensor) -> Tensor:
-        """Transposed convolution as a plain one with a kernel of two, to `stride` neighbours at once.
+    def _in_tiles(self, x: Tensor, length: int | None) -> Tensor:
+        """`forward` without norm, as a plain convolution to `stride` neighbours at once.
 
-        Kernels are twice as long as the stride, so that each output depends on two inputs.
+        Kernels are twice as long as the stride, so that each output depends on two inputs. Few values of a
+        tile leave the cache before they are in their places.
         """
-        conv, axis = self.conv, 0 if self.axis == "frequency" else 1
-        stride = conv.stride[axis]
-        if conv.kernel_size[axis] != 2 * stride:
-            return conv(x)
-        weight = rearrange(conv.weight.squeeze(3 - axis), "c o (part s) -> (s o) c part", s=stride).flip(2)
-        bias = None if conv.bias is None else conv.bias.repeat(stride)
-        grouped = F.conv2d(x, weight.unsqueeze(3 - axis), bias, padding=along(self.axis, 1, 0))
-        # Channels stay the last axis in memory.
-        pattern = "b (s o) f t -> b (f s) t o" if self.axis == "frequency" else "b (s o) f t -> b f (t s) o"
-        return rearrange(grouped, pattern, s=stride).permute(0, 3, 1, 2)
+        axis = 2 if self.axis == "frequency" else 3
+        stride, size = self.conv.stride[axis - 2], x.shape[axis]
+        weight = rearrange(self.conv.weight.squeeze(5 - axis), "c o (part s) -> (s o) c part", s=stride)
+        weight = weight.flip(2).unsqueeze(5 - axis)
+        bias = None if self.conv.bias is None else self.conv.bias.repeat(stride)
+        lengths = list(x.shape[2:])
+        lengths[axis - 2] = (size + 1) * stride - 2 * self.padding
+        if length is not None and axis == 3:
+            lengths[1] = min(length, lengths[1] + self.padding)
+        output = x.new_empty(x.shape[0], *lengths, self.conv.out_channels).permute(0, 3, 1, 2)
+        step = max(1, TILE * size // (stride * output.numel()))
+        for first in range(0, size + 1, step):
+            last = min(first + step, size + 1)
+            start, stop = max(first - 1, 0), min(last, size)
+            margins = start - first + 1, last - stop
+            part = x.narrow(axis, start, stop - start)
+            if any(margins):
+                part = F.pad(part, (0, 0, *margins) if axis == 2 else margins)
+            self._place(F.conv2d(part, weight, bias), output, first, axis)
+        return output
+
+    def _place(self, grouped: Tensor, output: Tensor, first: int, axis: int) -> None:
+        """Activate groups of neighbours, from index `first` on, and put them in their places."""
+        stride = self.conv.stride[axis - 2]
+        for phase, values in enumerate(grouped.chunk(stride, dim=1)):
+            place = first * stride + phase - self.padding
+            skipped = max(0, -(place // stride))
+            begin = place + skipped * stride
+            count = min(values.shape[axis] - skipped, -((begin - output.shape[axis]) // stride))
+            if count <= 0:
+                continue
+            values = values.narrow(axis, skipped, count)
+            inside = slice(begin, begin + count * stride, stride)
+            target = output[:, :, inside] if axis == 2 else output[..., inside]
+            if self.activation:
+                torch.ops.aten.gelu.out(values, out=target)
+            else:
+                target.copy_(values)
 
 
 class EncoderStage(nn.Module):
@@ -177,7 +210,7 @@ class EncoderStage(nn.Module):
             injected: Added to the output of the convolution; None for nothing.
         """
         x = self.down(x)
-        x = F.gelu(self.norm(x if injected is None else x + injected))
+        x = gelu_into(self.norm(x if injected is None else x + injected))
         x = x if self.branches is None else self.branches(x)
         return x if self.rewrite is None else self.rewrite(x)
 

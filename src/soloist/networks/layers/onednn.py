@@ -58,3 +58,13 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def add_into(total: Tensor, part: Tensor) -> Tensor:
     """Sum of two tensors, in place of the first where the functions here accept it."""
     return total.add_(part) if has_onednn(total) else total + part
+
+
+def multiply_into(x: Tensor, factor: Tensor) -> Tensor:
+    """Product of two tensors, in place of the first where the functions here accept it."""
+    return x.mul_(factor) if has_onednn(x) else x * factor
+
+
+def gelu_into(x: Tensor) -> Tensor:
+    """GELU of a tensor, in its place where the functions here accept it."""
+    return torch.ops.aten.gelu_(x) if has_onednn(x) else F.gelu(x)

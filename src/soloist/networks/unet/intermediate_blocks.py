@@ -16,7 +16,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from soloist.errors import UsageError
-from soloist.networks.layers.convolutions import Activation, make_activation, make_norm, map_bins
+from soloist.networks.layers.convolutions import (
+    Activation,
+    batch_norm_affine,
+    make_activation,
+    make_norm,
+    map_bins,
+)
+from soloist.networks.layers.onednn import add_into, has_onednn
 from soloist.networks.unet.dense_blocks import DenseConvolution
 
 
@@ -260,7 +267,10 @@ class BandLayer(nn.Module):
         """Map `(batch, channels, in_bins, frames)` to `(batch, channels, out_bins, frames)`."""
         x = map_bins(x, self.linear.weight)
         if self.linear.bias is not None:
-            x = x + self.linear.bias[:, None]
+            x = add_into(x, self.linear.bias[:, None])
+        if isinstance(self.norm, nn.BatchNorm2d) and not self.training and has_onednn(x):
+            gain, shift = batch_norm_affine(self.norm)
+            return self.activation(torch.addcmul(shift[:, None, None], x, gain[:, None, None], out=x))
         return self.activation(self.norm(x))
 
     def optimize(self) -> None:
@@ -289,7 +299,7 @@ class DenseTransform(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, in_channels, frequency, frames)` to `(batch, growth, frequency, frames)`."""
         x = self.dense(x)
-        return x + self.transform(x)
+        return add_into(x, self.transform(x))
 
 
 class RecurrentTransform(nn.Module):
