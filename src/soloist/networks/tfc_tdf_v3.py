@@ -191,7 +191,11 @@ class TFCTDFv3(SpectralNetwork):
             x = down(x)
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
-            x = decoder(torch.cat([up(x), skips.pop()], dim=1))
+            x = torch.cat([up(x), skips.pop()], dim=1)
+            assert isinstance(decoder, nn.Sequential)
+            # Block by block: the call of all would hold on to their input.
+            for block in decoder:
+                x = block(x)
         return self.exit(torch.cat([bands, multiply_into(x, first)], dim=1))
 
 
