@@ -105,28 +105,21 @@ class TFCTDFv3(SpectralNetwork):
         def before(channels: int) -> NormActivation:
             return NormActivation(channels, norm, norm_groups, activation, elu_alpha)
 
-        def stack(inputs: int, channels: int, count: int, keep_input: bool = False) -> nn.Sequential:
+        def stack(inputs: int, channels: int, count: int) -> nn.Sequential:
             sizes = [inputs] + [channels] * (blocks_per_scale - 1)
             return nn.Sequential(
-                *(
-                    ResidualBlock(
-                        size, channels, count, bottleneck_factor, before, bool(index) or not keep_input
-                    )
-                    for index, size in enumerate(sizes)
-                )
+                *(ResidualBlock(size, channels, count, bottleneck_factor, before) for size in sizes)
             )
 
         self.entry = nn.Conv2d(planes, c, 1, bias=False)
         self.encoders = nn.ModuleList(
-            # The output needs the features of the entry once more.
-            stack(w, w, count, keep_input=level == 0)
-            for level, (w, count) in enumerate(zip(widths[:-1], bins[:-1], strict=True))
+            stack(w, w, count) for w, count in zip(widths[:-1], bins[:-1], strict=True)
         )
         self.downs = nn.ModuleList(
             nn.Sequential(before(w), nn.Conv2d(w, w + growth, kernel, kernel, bias=False))
             for w in widths[:-1]
         )
-        self.middle = stack(widths[-1], widths[-1], bins[-1], keep_input=not num_scales)
+        self.middle = stack(widths[-1], widths[-1], bins[-1])
         self.ups = nn.ModuleList(
             nn.Sequential(before(w + growth), nn.ConvTranspose2d(w + growth, w, kernel, kernel, bias=False))
             for w in widths[-2::-1]
@@ -183,7 +176,9 @@ class TFCTDFv3(SpectralNetwork):
 
     def _map(self, bands: Tensor) -> Tensor:
         """Map sub-bands `(batch, planes, frequency, frames)` to those of the sources."""
-        first = x = self.entry(bands)
+        x = self.entry(bands)
+        # Without gradients the entry is computed once more, in place of a map that is held, or overwritten.
+        first = None if has_onednn(x) else x
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -196,7 +191,8 @@ class TFCTDFv3(SpectralNetwork):
             # Block by block: the call of all would hold on to their input.
             for block in decoder:
                 x = block(x)
-        return self.exit(torch.cat([bands, multiply_into(x, first)], dim=1))
+        x = multiply_into(x, self.entry(bands) if first is None else first)
+        return self.exit(torch.cat([bands, x], dim=1))
 
 
 class ResidualBlock(nn.Module):
@@ -208,7 +204,6 @@ class ResidualBlock(nn.Module):
         num_bins: Frequencies.
         bottleneck_factor: Ratio of bins to units of the fully connected layers.
         before: Maker of norm and activation for so many channels.
-        overwrite: Without gradients, the input may be overwritten.
     """
 
     def __init__(
@@ -218,10 +213,8 @@ class ResidualBlock(nn.Module):
         num_bins: int,
         bottleneck_factor: int,
         before: Callable[[int], NormActivation],
-        overwrite: bool,
     ) -> None:
         super().__init__()
-        self.overwrite = overwrite
         units = num_bins // bottleneck_factor
         if not units:
             raise UsageError(
@@ -237,9 +230,12 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, in_channels, frequency, frames)` to `(batch, channels, frequency, frames)`."""
+        """Map `(batch, in_channels, frequency, frames)` to `(batch, channels, frequency, frames)`.
+
+        Without gradients, the input may be overwritten.
+        """
         shortcut = self.shortcut(x)
-        x = self.first(self.before_first(x, overwrite=self.overwrite))
+        x = self.first(self.before_first(x, overwrite=True))
         units = map_bins(self.before_narrow(x), self.narrow.weight)
         x = add_mapped_bins(x, self.before_wide(units, overwrite=True), self.wide.weight)
         x = self.before_second(x, overwrite=True)
