@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from faults import leftovers, tree
-from soloist.cluster.ray_workers import ClusterShare
+from soloist.cluster.ray_cluster import ClusterShare
 from soloist.config.imports import IMPORTS, TRUST, import_code
 from soloist.errors import UsageError
 from soloist.inference import Batch, FileSettings

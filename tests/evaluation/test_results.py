@@ -28,9 +28,18 @@ def test_systems_are_found_in_a_folder_of_results_or_named_themselves(results, t
     assert systems[0].failures == {"song 9": "it is damaged"}
 
 
-def test_two_systems_of_one_name_are_refused(results, tmp_path):
+def test_parts_of_one_system_are_merged_unless_both_have_scores_of_a_track(results, tmp_path):
+    part = write_system(tmp_path / "part", "better", mean=8.0, failures={"song 0": "it was too long"})
+    for number in range(6):
+        if number != 3:
+            (part / f"test/song {number}.json").unlink()
+    (results / "better/test/song 3.json").unlink()
+    better, _ = load_results([results, tmp_path / "part"])
+    assert [record.track for record in better.records] == [f"song {number}" for number in range(6)]
+    # One of the parts has scores of the track that failed in the other.
+    assert better.failures == {"song 9": "it is damaged"}
     write_system(tmp_path / "elsewhere", "worse", mean=1.0)
-    with pytest.raises(UsageError, match="are both results of worse"):
+    with pytest.raises(UsageError, match="both have scores of worse on song 0: leave one of them out"):
         load_results([results, tmp_path / "elsewhere"])
 
 

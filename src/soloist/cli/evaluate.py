@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -33,8 +34,9 @@ from soloist.errors import UsageError
 from soloist.files import counted
 
 if TYPE_CHECKING:
+    from soloist.cluster import RayEvaluation
     from soloist.datasets import TrackPath
-    from soloist.evaluation import EvaluationSettings, SearchSettings, SliCQSearch
+    from soloist.evaluation import Evaluation, EvaluationSettings, SearchSettings, SliCQSearch
 
 _CORPUS, _TESTS, _SEARCH = "Corpus", "Test sets of a recipe", "Search of a transform"
 _ALL = "all"
@@ -44,7 +46,7 @@ _SHOWN = 10
 """Best transforms of a search that are printed."""
 
 _OF_A_CORPUS = (
-    *("listen", "jobs", "overwrite", "window", "hop", "transform", "rank_tolerance", "metrics"),
+    *("listen", "jobs", "cluster", "overwrite", "window", "hop", "transform", "rank_tolerance", "metrics"),
     *("engine", "precision", "chunk", "overlap", "shifts", "batch_size"),
 )
 _OF_A_SEARCH = ("trials", "method", "seconds", "tracks", "seed")
@@ -77,9 +79,24 @@ def evaluate(
         typer.Option(help="Tracks of which to keep an excerpt to listen to.", min=0, rich_help_panel=_CORPUS),
     ] = 1,
     jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", help="Tracks evaluated at once.", min=1, rich_help_panel=_CORPUS),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            help="Tracks evaluated at once; default: 1, or one a device of a cluster.",
+            min=1,
+            show_default=False,
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Evaluate on Ray: auto, local or ray://HOST:PORT.",
+            metavar="CLUSTER",
+            rich_help_panel=_CORPUS,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Evaluate tracks again that have scores.", rich_help_panel=_CORPUS),
@@ -153,6 +170,8 @@ def evaluate(
 
     `soloist evaluate all oracle:irm1 musdb18/test -o results`
 
+    `soloist evaluate htdemucs musdb18/test --cluster auto`
+
     On a recipe's test sets: a run alone takes those of its own recipe, makes its best state its model anew
     and writes the figures into the model's card.
 
@@ -192,13 +211,28 @@ def evaluate(
     stream = StreamSettings(chunk, overlap, shifts, batch_size)
     settings = EvaluationSettings(
         results=output or Path("results"),
-        systems=SystemSettings(find_device(device), stream, engine, precision),
+        # A cluster has other devices than this machine.
+        systems=SystemSettings(device if cluster else find_device(device), stream, engine, precision),
         scores=ScoreSettings(window, hop, rank_tolerance, metrics=split_names(metrics)),
         listen=listen,
-        jobs=jobs,
+        jobs=jobs or 1,
         overwrite=overwrite,
     )
-    _evaluate(models, corpus, settings, transform, quiet=quiet)
+    make = partial(_evaluation, cluster=cluster, jobs=jobs)
+    _evaluate(models, corpus, settings, transform, make, quiet=quiet)
+
+
+def _evaluation(
+    tracks: Sequence[TrackPath], settings: EvaluationSettings, *, cluster: str | None, jobs: int | None
+) -> Evaluation | RayEvaluation:
+    """Evaluation by processes of this machine, or by the actors of a cluster."""
+    if cluster is None:
+        from soloist.evaluation import Evaluation
+
+        return Evaluation(tracks, settings)
+    from soloist.cluster import RayEvaluation
+
+    return RayEvaluation(tracks, settings, cluster, jobs)
 
 
 def _check_names(models: Sequence[str], corpus: str) -> None:
@@ -211,11 +245,17 @@ def _check_names(models: Sequence[str], corpus: str) -> None:
 
 
 def _evaluate(
-    given: Sequence[str], corpus: str, settings: EvaluationSettings, transform: str | None, *, quiet: bool
+    given: Sequence[str],
+    corpus: str,
+    settings: EvaluationSettings,
+    transform: str | None,
+    make: Callable[[Sequence[TrackPath], EvaluationSettings], Evaluation | RayEvaluation],
+    *,
+    quiet: bool,
 ) -> None:
     from soloist.cli.score import Scoreboard, keep_results
     from soloist.datasets import find_stem_tracks
-    from soloist.evaluation import Evaluation, check_system, use_transform
+    from soloist.evaluation import check_system, use_transform
 
     tracks = find_stem_tracks(corpus)
     models = _known_models(given, tracks, quiet=quiet)
@@ -226,7 +266,7 @@ def _evaluate(
         raise UsageError(f"two of the systems are called {twice[0]}: their results would be one")
     keep_results(settings.results, names, [Path(corpus)])
     board = Scoreboard(quiet=quiet)
-    with Evaluation(tracks, settings) as evaluation:
+    with make(tracks, settings) as evaluation:
         for model, name in zip(models, names, strict=True):
             with board.progress(name, len(tracks)) as notify:
                 evaluation.run(model, notify)

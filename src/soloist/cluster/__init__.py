@@ -1,4 +1,4 @@
-"""Libraries of recordings on many machines, by Ray."""
+"""Libraries of recordings and evaluations on many machines, by Ray."""
 
 import lazy_loader
 

@@ -1,1 +1,2 @@
+from .ray_evaluation import RayEvaluation as RayEvaluation
 from .ray_workers import RayWorkers as RayWorkers

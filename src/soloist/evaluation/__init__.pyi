@@ -1,5 +1,4 @@
 from .corpus_evaluation import Evaluation as Evaluation
-from .corpus_evaluation import EvaluationSettings as EvaluationSettings
 from .estimate_folders import FolderScoring as FolderScoring
 from .outcomes import Outcome as Outcome
 from .page.report_page import render_page as render_page
@@ -17,5 +16,6 @@ from .systems import check_system as check_system
 from .systems import fitting_models as fitting_models
 from .systems import make_system as make_system
 from .systems import use_transform as use_transform
+from .track_evaluator import EvaluationSettings as EvaluationSettings
 from .transform_search import SearchSettings as SearchSettings
 from .transform_search import SliCQSearch as SliCQSearch

@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import TracebackType
 
 from soloist.datasets import TrackPath
-from soloist.errors import SoloistError, explain, one_line
+from soloist.errors import SoloistError
 from soloist.evaluation import scoring_workers as workers
-from soloist.evaluation.listening_excerpts import choose_tracks, excerpt_folder
+from soloist.evaluation.listening_excerpts import choose_tracks
 from soloist.evaluation.outcomes import Outcome, write_failures
-from soloist.evaluation.records import TrackRecord, read_record, record_path, system_folder
-from soloist.evaluation.scoring import ScoreSettings
-from soloist.evaluation.systems import SystemSettings, check_system
+from soloist.evaluation.records import system_folder
+from soloist.evaluation.systems import check_system
+from soloist.evaluation.track_evaluator import EvaluationSettings, TrackEvaluator
 from soloist.files import scratch_folder
 from soloist.resources import Processes
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """Settings of an evaluation.
-
-    Attributes:
-        results: Folder of the results, with a folder for each system.
-        systems: Settings of separating.
-        scores: Settings of scoring.
-        listen: Number of tracks with an excerpt for listening.
-        jobs: Number of tracks at once, with which the memory grows.
-        overwrite: Evaluate tracks anew that have scores.
-    """
-
-    results: Path = Path("results")
-    systems: SystemSettings = field(default_factory=SystemSettings)
-    scores: ScoreSettings = field(default_factory=ScoreSettings)
-    listen: int = 1
-    jobs: int = 1
-    overwrite: bool = False
-
-    def fingerprint(self) -> dict[str, object]:
-        """Settings that scores depend on; a record with another fingerprint is made anew."""
-        return {**asdict(self.systems), **self.scores.fingerprint()}
 
 
 class Evaluation:
@@ -62,7 +34,7 @@ class Evaluation:
 
     def __init__(self, tracks: Sequence[TrackPath], settings: EvaluationSettings) -> None:
         self._tracks, self._settings = tracks, settings
-        self._heard = choose_tracks(tracks, settings.listen)
+        self._heard = frozenset(choose_tracks(tracks, settings.listen))
         self._threads = max(1, (os.cpu_count() or 1) // settings.jobs)
         self._stack = ExitStack()
 
@@ -90,13 +62,13 @@ class Evaluation:
             UsageError: There is no such oracle, or no such transform.
             SoloistError: A process died.
         """
-        title = check_system(name)
+        evaluator = TrackEvaluator(check_system(name), self._settings, self._heard)
         start = (name, self._settings.systems, self._scratch, self._threads)
         with (
             ThreadPoolExecutor(self._settings.jobs) as threads,
             Processes(self._settings.jobs, workers.start_separating, *start) as separators,
         ):
-            futures = [threads.submit(self._outcome, title, track, separators) for track in self._tracks]
+            futures = [threads.submit(self._outcome, evaluator, track, separators) for track in self._tracks]
             try:
                 for future in as_completed(futures):
                     if notify is not None:
@@ -105,49 +77,13 @@ class Evaluation:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
         outcomes = [future.result() for future in futures]
-        write_failures(system_folder(self._settings.results, title), outcomes)
+        write_failures(system_folder(self._settings.results, evaluator.system), outcomes)
         return outcomes
 
-    def _outcome(self, system: str, track: TrackPath, separators: Processes) -> Outcome:
-        if (record := self._earlier(system, track)) is not None:
-            return Outcome(track.name, record, resumed=True)
+    def _outcome(self, evaluator: TrackEvaluator, track: TrackPath, separators: Processes) -> Outcome:
         try:
-            record = self._evaluate(system, track, separators)
-            record.write(system_folder(self._settings.results, system))
+            return evaluator.earlier(track) or evaluator.run(track, separators, self._scorers)
         except BrokenProcessPool as error:
             raise SoloistError(
                 f"a process died at {track.name} (out of memory?): try fewer --jobs; finished tracks are kept"
             ) from error
-        except (SoloistError, OSError) as error:
-            return Outcome(track.name, failure=one_line(explain(error)))
-        return Outcome(track.name, record)
-
-    def _earlier(self, system: str, track: TrackPath) -> TrackRecord | None:
-        """Record of an earlier run; None unless the settings are the same and a wanted excerpt is there."""
-        folder = system_folder(self._settings.results, system)
-        path = record_path(folder, track.name)
-        if self._settings.overwrite or not path.is_file():
-            return None
-        if track.name in self._heard and not excerpt_folder(folder, track.name).is_dir():
-            return None
-        try:
-            record = read_record(path, system, track.name)
-        except SoloistError:
-            return None
-        return record if record.settings == self._settings.fingerprint() else None
-
-    def _evaluate(self, system: str, track: TrackPath, separators: Processes) -> TrackRecord:
-        separated = separators.submit(workers.separate, track).result()
-        try:
-            task = workers.ScoringTask(
-                system,
-                track,
-                separated,
-                self._settings.scores,
-                self._settings.fingerprint(),
-                system_folder(self._settings.results, system) if track.name in self._heard else None,
-            )
-            return self._scorers.submit(workers.score, task).result()
-        finally:
-            for folder in {path.parent for path in separated.separation.files.values()}:
-                shutil.rmtree(folder, ignore_errors=True)

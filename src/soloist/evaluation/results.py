@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,11 +112,13 @@ def best_first(systems: Iterable[SystemResults], target: str) -> list[SystemResu
 def load_results(folders: Sequence[Path]) -> list[SystemResults]:
     """Load the systems in folders of results, or in single systems' folders, each once.
 
+    Folders of one system are parts of its results if no two have scores of the same track.
+
     Raises:
-        UsageError: There are no results in a folder, or two systems have one name.
+        UsageError: There are no results in a folder, or two have scores of one system on one track.
         AudioError: A file of results is damaged.
     """
-    systems: dict[str, tuple[Path, SystemResults]] = {}
+    systems: dict[str, dict[Path, SystemResults]] = {}
     for folder in folders:
         found = [path for path in (folder, *_children(folder)) if (path / SUBSET).is_dir()]
         if not found:
@@ -125,10 +127,31 @@ def load_results(folders: Sequence[Path]) -> list[SystemResults]:
             )
         for path in found:
             results = _load_system(path)
-            other, _ = systems.setdefault(results.name, (path.resolve(), results))
-            if other != path.resolve():
-                raise UsageError(f"{other} and {path} are both results of {results.name}: rename one of them")
-    return [results for _, results in systems.values()]
+            systems.setdefault(results.name, {})[path.resolve()] = results
+    return [_merge(parts) for parts in systems.values()]
+
+
+def _merge(parts: Mapping[Path, SystemResults]) -> SystemResults:
+    """Merge parts of a system's results, by their folders."""
+    first, *others = parts.values()
+    scored: dict[str, Path] = {}
+    for folder, part in parts.items():
+        for record in part.records:
+            if (other := scored.setdefault(record.track, folder)) != folder:
+                raise UsageError(
+                    f"{other} and {folder} both have scores of {first.name} on {record.track}: "
+                    "leave one of them out"
+                )
+    if not others:
+        return first
+    records = sorted((each for part in parts.values() for each in part.records), key=lambda each: each.track)
+    failures = {track: why for part in parts.values() for track, why in part.failures.items()}
+    return SystemResults(
+        first.name,
+        tuple(records),
+        {track: why for track, why in failures.items() if track not in scored},
+        {track: files for part in parts.values() for track, files in part.excerpts.items()},
+    )
 
 
 def _children(folder: Path) -> list[Path]:

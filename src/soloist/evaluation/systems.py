@@ -24,6 +24,7 @@ from soloist.separators import ORACLES, Oracle
 from soloist.separators.training_free.mask_separator import frame_length
 from soloist.transforms import STFT, Transform, parse_transform
 from soloist.zoo import card_of, models
+from soloist.zoo.cards import is_known
 
 ORACLE_PREFIX = "oracle:"
 _ORACLE_FRAME = 0.046
@@ -247,7 +248,7 @@ def check_system(name: str) -> str:
         OracleName.parse(name)
         return name
     card = card_of(name)
-    if card.name == name and not card.on_disk:
+    if is_known(name) and not card.on_disk:
         raise ModelError(f"{name} is not on disk: soloist models download {name}")
     return card.name
 

@@ -1,0 +1,255 @@
+"""A Ray cluster shared out among actors, one a device, to which Ray Data streams items of work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from soloist.errors import SoloistError, UsageError, one_line
+from soloist.resources import import_extra
+
+ATTEMPTS = 3
+"""Number of times that an item is tried before it is left."""
+
+_WAVE = 100_000
+"""Most items that are in the object store at once."""
+
+_BUNDLE = 16
+"""Most items that an actor takes at once."""
+
+_ROUNDS = 64
+"""Fewest bundles for each actor, so that all end at nearly the same time."""
+
+_INHERITED = ("SOLOIST_HOME", "SOLOIST_OFFLINE", "SOLOIST_IMPORT", "SOLOIST_TRUST", "PYTHONPATH")
+_CONTENT = "content"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ClusterShare:
+    """Share of a cluster that each actor has.
+
+    Attributes:
+        actors: Number of actors.
+        cpus: Processors of each, which are its threads.
+        gpus: GPUs of each, which may be a part of one.
+    """
+
+    actors: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, resources: dict[str, float], jobs: int | None, device: str) -> ClusterShare:
+        """Share out a cluster: one actor for each GPU if there are any, else one for each processor.
+
+        Args:
+            resources: Resources of the cluster, as Ray counts them.
+            jobs: Number of actors; None for one a device.
+            device: Device; "cpu" leaves GPUs alone.
+
+        Raises:
+            UsageError: The device is a GPU, and the cluster has none.
+        """
+        cpus = max(1, int(resources.get("CPU", 1)))
+        gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
+        if device.startswith("cuda") and not gpus:
+            raise UsageError(f"the cluster has no GPU for --device {device}")
+        actors = jobs or gpus or cpus
+        return cls(actors, _share(cpus, actors), _share(gpus, actors))
+
+    @property
+    def threads(self) -> int:
+        """Processor threads of an actor."""
+        return max(1, int(self.cpus))
+
+
+def _share(devices: int, actors: int) -> float:
+    """Devices of each actor: a part of one, or a whole number, as Ray gives them out."""
+    return devices / actors if devices < actors else float(devices // actors)
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Item, Result]):
+    """An item of work that is over.
+
+    Attributes:
+        item: The item.
+        result: Its last result; None if the actor died at it each time.
+        number: Number of attempts that were made.
+    """
+
+    item: Item
+    result: Result | None
+    number: int
+
+
+class RayCluster:
+    """Connection to a Ray cluster, whose actors work on items.
+
+    Items and results go through the object store. Items of an actor that dies are tried again, one by one.
+
+    Args:
+        address: "auto" for a cluster that runs, "local" for one of this machine's own, or `ray://HOST:PORT`.
+        jobs: Number of actors; None for one a device.
+        device: Device of the actors.
+
+    Raises:
+        UsageError: Ray is not installed, or the address is none.
+    """
+
+    share: ClusterShare
+    """Share of each actor, which is known while the cluster is connected."""
+
+    def __init__(self, address: str, jobs: int | None = None, device: str = "auto") -> None:
+        if address not in ("auto", "local") and not address.startswith("ray://"):
+            raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
+        # Read at the import.
+        os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        self._ray = import_extra("ray", "cluster")
+        self._data = import_extra("ray.data", "cluster")
+        self._address, self._jobs, self._device = address, jobs, device
+
+    def __enter__(self) -> RayCluster:
+        self._connect()
+        context = self._data.DataContext.get_current()
+        context.enable_progress_bars = False
+        # An actor that dies costs its bundle in this pass, and not the run.
+        context.max_errored_blocks = -1
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        self.share = ClusterShare.of(self._ray.cluster_resources(), self._jobs, self._device)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ray.shutdown()
+
+    def _connect(self) -> None:
+        variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        options: dict[str, Any] = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
+        if self._address == "local":
+            options["num_cpus"] = max(self._jobs or 1, os.cpu_count() or 1)
+            options["include_dashboard"] = False
+        # Ray takes signals for itself, and a command must end as it always does.
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._ray.init(address=self._address, logging_level=logging.CRITICAL, **options)
+        except Exception as error:
+            raise UsageError(f"no Ray cluster at {self._address}: {one_line(error)}") from error
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def run(
+        self,
+        start: Callable[[int], Callable[[Item], Result | None]],
+        items: Sequence[Item],
+        mendable: Callable[[Result], bool] = lambda result: False,
+    ) -> Iterator[Attempt[Item, Result]]:
+        """Work on items, begun in their order; they come as they are over.
+
+        Args:
+            start: Function that each actor calls with its number of threads, and that gives the function for
+                an item; one that returns None died at it.
+            items: The items.
+            mendable: Function that tells of a result that another attempt may mend.
+
+        Raises:
+            SoloistError: The cluster is lost, or no actor can be started.
+        """
+        size = max(1, min(_BUNDLE, len(items) // (self.share.actors * _ROUNDS)))
+        again: list[Item] = []
+        for first in range(0, len(items), _WAVE):
+            yield from self._pass(start, items[first : first + _WAVE], mendable, size, 1, again)
+        for number in range(2, ATTEMPTS + 1):
+            items, again = again, []
+            yield from self._pass(start, items, mendable, 1, number, again)
+
+    def _pass(
+        self,
+        start: Callable[[int], Callable[[Item], Result | None]],
+        items: Sequence[Item],
+        mendable: Callable[[Result], bool],
+        size: int,
+        number: int,
+        again: list[Item],
+    ) -> Iterator[Attempt[Item, Result]]:
+        """Try items once; those that another attempt may mend are added to `again`, but for the last."""
+        left, last = dict(enumerate(items)), number == ATTEMPTS
+        for place, result in self._stream(start, items, size):
+            if result is None:
+                continue
+            item = left.pop(place)
+            if mendable(result) and not last:
+                again.append(item)
+            else:
+                yield Attempt(item, result, number)
+        # The actors that had them died.
+        for item in left.values():
+            if last:
+                yield Attempt(item, None, number)
+            else:
+                again.append(item)
+
+    def _stream(
+        self, start: Callable[[int], Callable[[Item], Result | None]], items: Sequence[Item], size: int
+    ) -> Iterator[tuple[int, Result | None]]:
+        """Pass bundles of items through the actors; results come with the places of their items."""
+        if not items:
+            return
+        numbered = list(enumerate(items))
+        bundles = [
+            {_CONTENT: pickle.dumps(numbered[first : first + size])} for first in range(0, len(items), size)
+        ]
+        blocks = self._data.from_items(bundles, override_num_blocks=len(bundles))
+        pool = self._data.ActorPoolStrategy(size=self.share.actors, max_tasks_in_flight_per_actor=1)
+        with warnings.catch_warnings():
+            # Ray names no other way yet to leave out its own retries, which have no end.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            rows = blocks.map(
+                BundleWorker,
+                fn_constructor_args=(start, self.share.threads, os.getcwd()),
+                compute=pool,
+                num_cpus=self.share.cpus,
+                num_gpus=self.share.gpus,
+                max_restarts=-1,
+                max_task_retries=0,
+            )
+        try:
+            for row in rows.iter_rows():
+                yield from pickle.loads(row[_CONTENT])
+        except self._ray.exceptions.RayError as error:
+            reason = one_line(str(error).strip().splitlines()[-1])
+            raise SoloistError(f"the cluster failed: {reason}; the same command goes on") from error
+
+
+class BundleWorker:
+    """Actor that works on bundles of items, and keeps what it has loaded.
+
+    Args:
+        start: See `RayCluster.run`.
+        threads: Processor threads.
+        folder: Working folder of the command, for relative paths; one that the node lacks is left out.
+    """
+
+    def __init__(self, start: Callable[[int], Callable[[Any], Any]], threads: int, folder: str) -> None:
+        with suppress(OSError):
+            os.chdir(folder)
+        self._work = start(threads)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Work on the items of a bundle, and return their results."""
+        done = [(place, self._work(item)) for place, item in pickle.loads(row[_CONTENT])]
+        return {_CONTENT: pickle.dumps(done)}
