@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from faults import files_of_at_most, leftovers
-from soloist.files import expand_home, is_url, json_text, missing, write_whole
+from soloist.errors import UsageError
+from soloist.files import expand_home, is_url, json_text, missing, refuse_url, write_whole
 
 
 def test_numbers_that_are_not_finite_are_null_wherever_they_stand():
@@ -34,6 +35,14 @@ def test_a_url_is_answered_with_what_to_do(name):
 def test_a_url_that_was_a_path_is_said_as_a_url():
     assert missing(Path("https://a.org/b?c=d")).startswith("https://a.org/b?c=d is a URL")
     assert missing(Path("file:///music/a.wav")).endswith("give the path of the file, /music/a.wav")
+
+
+def test_a_url_is_no_place_to_write_to():
+    with pytest.raises(UsageError, match=r"-o s3://b/k is a URL, .*: write into a folder, and copy it there"):
+        refuse_url(Path("s3://b/k"), "-o")
+    with pytest.raises(UsageError, match=r"-o file:///a/b is a URL, .*: give /a/b"):
+        refuse_url(Path("file:///a/b"), "-o")
+    refuse_url(Path("C:/stems"), "-o")
 
 
 @pytest.mark.parametrize("name", ["song.wav", "C:/song.wav", "a:b.wav", "/https/x", "12:/30"])

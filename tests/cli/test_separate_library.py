@@ -102,14 +102,17 @@ def test_a_row_is_replayed(soloist, out, songs, tmp_path):
         (("-", "--jobs", "2"), "standard input and pipes are read by one process"),
         (("{songs}/list.csv", "--dry-run"), "--dry-run is for files of this machine"),
         (("{songs}/none.csv",), "none.csv does not exist"),
+        (
+            ("{songs}", "--output", "s3://bucket/out"),
+            "--output s3://bucket/out is a URL, and files",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(soloist, out, songs, tmp_path, arguments, message):
     (songs / "list.csv").write_text("path\ns0.wav\n")
     given = [argument.format(out=out, songs=songs) for argument in arguments]
-    result = soloist(
-        "separate", *given, *([] if "--replay" in given else ["-m", "hpss"]), "-o", tmp_path / "x"
-    )
+    model = [] if "--replay" in given else ["-m", "hpss"]
+    result = soloist("separate", "-o", tmp_path / "x", *given, *model)
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert message in result.err
 

@@ -46,6 +46,23 @@ def write(path, rows):
     return path
 
 
+def test_a_default_model_is_looked_for_once_and_only_if_a_row_names_none(tmp_path):
+    asked = []
+
+    def default():
+        asked.append(1)
+        return "repet"
+
+    def models(rows):
+        path = write(tmp_path / "list.csv", [{"path": f"{index}.wav", "model": row} for index, row in rows])
+        return [
+            each.model for each in find_entries([str(path)], default, FileSettings(tmp_path), pytest.fail)
+        ]
+
+    assert (models(enumerate(["hpss", "hpss"])), asked) == (["hpss", "hpss"], [])
+    assert (models(enumerate(["hpss", None, None])), asked) == (["hpss", "repet", "repet"], [1])
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_list_has_settings_for_each_recording(tmp_path, suffix):
     path = write(tmp_path / f"list{suffix}", ROWS)

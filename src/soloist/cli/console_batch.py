@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,18 +84,13 @@ class ConsoleBatch:
         self._settings, self._page = settings, page
         self._as_json, self._quiet, self._verbose = as_json, quiet, verbose
         self._model, self._choice = own_name(model or ""), f", {choice}" if choice else ""
-        if model is None:
-            default = fetch_default(task, talkers, quiet=quiet, fetch=may_fetch)
-            self._model, self._choice = default.name, f", {default.reason}"
-        self._card, self._composition = card_of(self._model), find_composition(self._model)
+        self._find_default = partial(fetch_default, task, talkers, quiet=quiet, fetch=may_fetch)
         self._lost = 0
         self._console = Console(stderr=True, emoji=False)
-        if not self._card.parameters:
-            # Networks use tensors of few sizes again and again, rules do not.
-            return_memory_at_once()
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
         """Separate all inputs; True without failures."""
+        self._decide()
         fetch_missing(self._model, quiet=self._quiet or self._as_json)
         batch = Batch(self._model, self._settings)
         with self._tracks(inputs, raw) as tracks, self._progress(len(tracks)) as progress:
@@ -110,6 +106,7 @@ class ConsoleBatch:
         Raises:
             ModelError: The model is not on disk: nothing is downloaded to plan.
         """
+        self._decide()
         if missing := _missing(self._model):
             ways = "; ".join(f"soloist models download {name}" for name in missing)
             raise ModelError(f"--dry-run downloads nothing, and this is not on disk yet: {ways}")
@@ -127,6 +124,17 @@ class ConsoleBatch:
             total = start + sum(filter(None, seconds))
             typer.echo(f"in all about {total:.1f} s, of which it takes {start:.1f} s to start")
         return not failures
+
+    def _decide(self) -> str:
+        """Name of the model: the default, which may be downloaded, if none is named."""
+        if not self._model:
+            default = self._find_default()
+            self._model, self._choice = default.name, f", {default.reason}"
+        self._card, self._composition = card_of(self._model), find_composition(self._model)
+        if not self._card.parameters:
+            # Networks use tensors of few sizes again and again, rules do not.
+            return_memory_at_once()
+        return self._model
 
     @contextmanager
     def _tracks(self, inputs: Sequence[str], raw: RawFormat | None) -> Iterator[list[Track]]:
@@ -212,7 +220,7 @@ class ConsoleBatch:
         self._say(
             f"{named(report.input)} -> {named(folder)} ({', '.join(report.stems)}): "
             f"{duration:.1f} s of audio in {report.elapsed:.1f} s, {speed:.1f} times real time"
-            f"{_lower(report)}{self._by_default()}"
+            f"{_lower(report)}{self._by_default(report)}"
         )
         if report.note:
             self._say(f"  {report.note}")
@@ -243,8 +251,9 @@ class ConsoleBatch:
         else:
             self._say(f"{path} mixes the stems in a browser")
 
-    def _by_default(self) -> str:
-        return f", by {self._model}{self._choice}" if self._choice else ""
+    def _by_default(self, report: TrackReport) -> str:
+        chosen = self._choice and report.model == self._model
+        return f", by {self._model}{self._choice}" if chosen else ""
 
     def _report_losses(self, report: TrackReport) -> None:
         """Report missing sound, even if only errors are wanted."""

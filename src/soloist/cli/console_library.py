@@ -54,7 +54,7 @@ class ConsoleLibrary(ConsoleBatch):
         """Separate what is not finished; True without failures."""
         if raw is not None or any(given == STANDARD_INPUT or is_read_once(Path(given)) for given in inputs):
             raise UsageError("standard input and pipes are read by one process: leave out --jobs and lists")
-        entries = find_entries(inputs, self._model, self._settings, self._lose)
+        entries = find_entries(inputs, self._decide, self._settings, self._lose)
         for model in dict.fromkeys(entry.model for entry in entries):
             check_model(model)
             fetch_missing(model, quiet=self._quiet or self._as_json)

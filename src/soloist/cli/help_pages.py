@@ -1,9 +1,10 @@
-"""Help pages for terminals of any width, and answers to unknown commands."""
+"""Commands with help pages for terminals of any width, and answers to unknown commands and places."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from soloist.cli.console import wrapped
 from soloist.errors import UsageError
+from soloist.files import refuse_url
 
 _NARROW = 60
 """Width below which the help of an option stands on the lines below it."""
@@ -26,7 +28,18 @@ MOVED = {
 
 
 class Command(TyperCommand):
-    """A command with a help page for narrow terminals."""
+    """A command with a help page for narrow terminals, which writes to this machine alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments.
+
+        Raises:
+            UsageError: The output is a URL.
+        """
+        rest = super().parse_args(ctx, args)
+        if isinstance(output := ctx.params.get("output"), Path):
+            refuse_url(output, "--output")
+        return rest
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""

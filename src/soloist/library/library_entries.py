@@ -71,19 +71,33 @@ def _text_of(settings: FileSettings) -> str:
     return json_text(plain_settings(settings))
 
 
+_texts: dict[int, tuple[FileSettings, str]] = {}
+_MOST_TEXTS = 1000
+
+
 def _settings_text(settings: FileSettings) -> str:
-    """Text of the settings that rows share, made once for all excerpts."""
-    return _text_of(replace(settings, start=0.0, duration=None))
+    """Text of the settings that rows share, made once for all excerpts.
+
+    Settings are known by identity first: to compare them takes longer than all else about a key.
+    """
+    known = _texts.get(id(settings))
+    if known is None:
+        if len(_texts) >= _MOST_TEXTS:
+            _texts.clear()
+        # Its settings are kept, so that no others have the same identity.
+        known = _texts[id(settings)] = settings, _text_of(replace(settings, start=0.0, duration=None))
+    return known[1]
 
 
 def find_entries(
-    inputs: Iterable[str], model: str, settings: FileSettings, lost: LostInput
+    inputs: Iterable[str], model: str | Callable[[], str], settings: FileSettings, lost: LostInput
 ) -> list[LibraryEntry]:
     """Find the recordings of a library, the largest first.
 
     Args:
         inputs: Files, folders, globs, lists (.csv, .jsonl, .parquet), and URLs of files, folders and globs.
-        model: Name or folder of the model of entries that name none.
+        model: Name or folder of the model of entries that name none; or a function that finds it, called if
+            there are such entries.
         settings: Settings of entries that have none of their own.
         lost: Callback for inputs without any recording.
 
@@ -95,18 +109,19 @@ def find_entries(
     listed = [each for each in given if is_list(each) and each not in elsewhere]
     here = [each for each in given if each not in elsewhere and each not in listed]
     tracks = find_tracks(here, exclude=settings.folder, failure=lost) if here else []
-    entries = [_local(track, model, settings) for track in tracks]
+    choose = cache(model) if callable(model) else lambda: model
+    entries = [_local(track, choose(), settings) for track in tracks]
     for path in listed:
-        entries += _read(path, model, settings)
+        entries += _read(path, choose, settings)
     for url in elsewhere:
         try:
-            entries += [_remote(found, found.name, model, settings) for found in find_remote(url)]
+            entries += [_remote(found, found.name, choose(), settings) for found in find_remote(url)]
         except AudioError as error:
             lost(url, error)
     return sorted(_named_apart(entries), key=lambda entry: -entry.size)
 
 
-def _read(path: str, model: str, settings: FileSettings) -> list[LibraryEntry]:
+def _read(path: str, model: Callable[[], str], settings: FileSettings) -> list[LibraryEntry]:
     """Entries of a list; what its storage says about a recording elsewhere comes for several at once."""
     make, rows = _Maker(model, settings), list(read_list(Path(path)))
     if not any(is_remote(row.path) for row in rows):
@@ -118,12 +133,12 @@ def _read(path: str, model: str, settings: FileSettings) -> list[LibraryEntry]:
 class _Maker:
     """Makes entries of listed recordings; those of the same settings share them."""
 
-    def __init__(self, model: str, settings: FileSettings) -> None:
+    def __init__(self, model: Callable[[], str], settings: FileSettings) -> None:
         self._model, self._settings = model, settings
         self._made: dict[tuple[object, ...], FileSettings] = {}
 
     def __call__(self, listed: ListedRecording) -> LibraryEntry:
-        model, settings = listed.model or self._model, self._settings_for(listed)
+        model, settings = listed.model or self._model(), self._settings_for(listed)
         path = Path(listed.path)
         if is_remote(listed.path):
             try:
