@@ -4,6 +4,8 @@ from .aggregation import bootstrap_interval as bootstrap_interval
 from .aggregation import summarize as summarize
 from .aggregation import worst_first as worst_first
 from .assignment import best_order as best_order
+from .bss_eval_arrays import bss_eval_sources as bss_eval_sources
+from .bss_eval_arrays import museval_evaluate as museval_evaluate
 from .bss_eval_v4 import BSSEval as BSSEval
 from .bss_eval_v4 import bss_eval as bss_eval
 from .cluster_agreement import clustering_accuracy as clustering_accuracy
