@@ -17,9 +17,11 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from typer.main import get_command
 
 from published import published_state
 from soloist.audio import StemWriter, WriteOptions
+from soloist.cli.app import app
 from soloist.config import build_object, read_yaml
 from soloist.separators import Separator
 from soloist.training.recipe.own_recipe import adapt
@@ -28,10 +30,11 @@ from soloist.zoo import find, save_model
 from stem_corpora import FOUR_STEMS, noises, spoiled, write_track
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+_NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\s*\Z")
+"""Comment before a block that needs what a test lacks, such as a sound card; its commands are only parsed."""
 
 ELSEWHERE = re.compile(
-    r"(make|pip|pipx|uvx|uv|git|python3?|source|\.|cd|curl|uvicorn|tensorboard|soloist (?:serve|mix|live))"
-    r"(?:\s|$)"
+    r"(make|pip|pipx|uvx|uv|git|python3?|source|\.|cd|curl|uvicorn|tensorboard|soloist (?:serve|mix))(?:\s|$)"
 )
 """Commands of other programs, and those that do not end by themselves."""
 
@@ -43,6 +46,8 @@ QUICK = {
     ),
     # The section of the recipe that the command is about.
     r".* --sweep": ("-j", "1", "--sweep.values", "{optimizer.lr: [0.001]}", "--sweep.method", "grid"),
+    # The number of workers given last counts.
+    r"soloist separate .*--jobs ": ("--jobs", "1"),
     r"soloist profile ": ("--duration", "0.5", "--batch", "1", "--budget", "0.1"),
 }
 """Arguments that make a command quick: fewer and shorter examples, no other way."""
@@ -55,15 +60,30 @@ class DocumentedCommand:
     Attributes:
         line: The command, without its comment.
         place: Page and number of the line.
+        runs: False if the page says that it needs what a test lacks.
     """
 
     line: str
     place: str
+    runs: bool = True
 
     @property
     def is_ours(self) -> bool:
-        """True unless the command is another program's, or does not end by itself."""
-        return not ELSEWHERE.match(self.line)
+        """True unless the command is another program's, does not end by itself, or needs what is not here."""
+        return self.runs and not ELSEWHERE.match(self.line)
+
+    def parse(self) -> int:
+        """Parse the calls of Soloist in the line, without running them; return their number.
+
+        Raises:
+            UsageError: A call has an option or a value that does not exist.
+        """
+        calls = re.findall(r"(?<![\w'/-])soloist ([^\n|#']*)", self.line)
+        program = get_command(app)
+        for call in calls:
+            name, *words = shlex.split(call)
+            program.commands[name].make_context(name, words)
+        return len(calls)
 
 
 def commands(page: Path) -> list[DocumentedCommand]:
@@ -74,6 +94,7 @@ def commands(page: Path) -> list[DocumentedCommand]:
         if block[2] not in ("sh", "bash", "console"):
             continue
         first = text.count("\n", 0, block.start(3)) + 1
+        runs = not _NOT_RUN.search(text, 0, block.start())
         for offset, line in _lines(block[3]):
             line = line.strip()
             if block[2] == "console":
@@ -82,7 +103,7 @@ def commands(page: Path) -> list[DocumentedCommand]:
                 line = line.removeprefix("$ ")
             line = re.sub(r"\s+#.*$", "", line)
             if line and not line.startswith("#"):
-                found.append(DocumentedCommand(line, f"{page.name}:{first + offset}"))
+                found.append(DocumentedCommand(line, f"{page.name}:{first + offset}", runs))
     return found
 
 
@@ -137,8 +158,11 @@ def make_machine(folder: Path) -> None:
         "URL",
         "concert.flac",
         "a.m4a",
+        "archive/one.flac",
+        "archive/two.mp3",
     ):
         _write_recording(folder / name, mixture)
+    (folder / "list.csv").write_text("path,stems\narchive/one.flac,vocals\narchive/two.mp3,\n")
     _write_films(folder)
     for index in range(6):
         track = noises(FOUR_STEMS, seconds=2.0, channels=2, seed=index)

@@ -1,4 +1,4 @@
-"""The commands and the Python of README and of the pages Start and How-to, run as written."""
+"""The commands and the Python of README, of the pages Start and How-to and of some others, run as written."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ from soloist.zoo import find, save_model
 from stem_corpora import noises, spoiled, write_track
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/start/*.md")), *sorted(ROOT.glob("docs/howto/*.md"))]
+PAGES = [
+    *(ROOT / "README.md", *sorted(ROOT.glob("docs/start/*.md")), *sorted(ROOT.glob("docs/howto/*.md"))),
+    *(ROOT / "docs/library.md", ROOT / "docs/live.md"),
+]
 LONG = ("soloist tune ", "soloist profile ")
 """Commands that measure for a minute, which tests/cli/test_tune.py and test_profile.py run."""
 
 STAND_INS = (
     *("mel-roformer-kim", "mel-karaoke-aufr33-viperx", "mel-dereverb-anvuew", "mel-denoise-aufr33"),
-    *("htdemucs", "umxhq", "dtln", "sudormrf-u36-whamr", "convtasnet-wham"),
+    *("htdemucs", "umxhq", "dtln", "gtcrn", "sudormrf-u36-whamr", "convtasnet-wham"),
 )
 """Further models that the pages name: tiny networks under their names, since a test downloads nothing."""
 
@@ -43,7 +46,7 @@ STAND_INS = (
 def save_stand_in(name: str) -> None:
     """Save a small network of random weights as a published model."""
     card = find(name)
-    sources = ["speech"] if name == "dtln" else list(card.sources)
+    sources = ["speech"] if name in ("dtln", "gtcrn") else list(card.sources)
     config = configuration_of(
         SpectralSeparator,
         sources=sources,
@@ -57,7 +60,7 @@ def save_stand_in(name: str) -> None:
             RecurrentNetwork, inputs=1, outputs=len(sources), num_bins=129, hidden_size=4, layers=1
         ),
     )
-    if name == "dtln":
+    if name in ("dtln", "gtcrn"):
         config = configuration_of(Denoiser, separator=config)
     about = {"system": card.system, "title": card.title, "task": card.task}
     save_model(build_separator(config, name), config, about, card.folder)
@@ -80,7 +83,7 @@ def machine(tmp_path_factory) -> Path:
         write_track(folder / f"results-of-others/song {index}", spoiled(stems), 44100)
     talk = 0.3 * sum(synthesize_talker(2.0, talker=talker)[0] for talker in (1, 2))
     (folder / "episodes").mkdir()
-    for name in ("talkers.wav", "meeting.wav", "interview.wav", "episodes/one.wav"):
+    for name in ("talkers.wav", "meeting.wav", "interview.wav", "talk.wav", "episodes/one.wav"):
         soundfile.write(folder / name, np.asarray(talk), 8000)
     return folder
 
@@ -108,6 +111,14 @@ def test_a_page_runs_as_written(page, desk, soloist):
         if not block.startswith("# "):
             # README separates a mixture of the reader's.
             exec(compile(block, str(page), "exec"), {"__name__": "page", "mixture": torch.randn(1, 2, 44100)})
+
+
+def test_commands_that_need_other_machines_have_options_that_exist():
+    pages = [*PAGES, ROOT / "docs/scale.md"]
+    left = [command for page in pages for command in commands(page) if not command.runs]
+    assert sum(command.parse() for command in left) >= 14
+    with pytest.raises(Exception, match="--threds"):
+        DocumentedCommand("soloist separate a.wav --threds 2", "", runs=False).parse()
 
 
 @pytest.mark.slow
