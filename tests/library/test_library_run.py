@@ -118,8 +118,8 @@ def test_a_row_tells_where_the_stems_come_from(songs, tmp_path):
     assert (outcomes[3].row.kind, outcomes[3].row.outputs) == ("audio", ())
     with Manifest(out) as manifest:
         assert manifest.find(row.key) == row
-        (finished,) = manifest.finished(row.key)
-        assert manifest.finished(outcomes[3].row.key) == []
+        ((key, finished),) = manifest.finished({row.key, outcomes[3].row.key, 1})
+    assert key == row.key
     assert finished.is_there(out)
     assert read_tags(out / row.outputs[0].path).text["comment"] == [
         f"Separated by Soloist {row.conditions.versions['soloist']} with hpss"

@@ -167,12 +167,15 @@ def test_a_million_rows_are_opened_resumed_and_queried_within_seconds_and_500_mb
     with Manifest(tmp_path) as manifest:
         manifest.add(row(1, finished=1e9))
         opening = time.process_time() - start
-        # Of those that a run looks up at its beginning, one in fifty.
+        # What a run looks up at its beginning: all rows, and a few of them.
         start = time.process_time()
-        found = [manifest.finished(number) for number in range(2, count, 50)]
-        resuming = 50 * (time.process_time() - start)
-    assert [each.size for (each,) in found] == list(range(2, count, 50))
-    assert [len(each.outputs) for (each,) in found] == [4] * len(found)
+        found = sum(
+            work.size == key and len(work.outputs) == 4 for key, work in manifest.finished(range(1, count))
+        )
+        resuming = time.process_time() - start
+        few = {key: work.size for key, work in manifest.finished(range(2, count, 50))}
+    assert found == count * 9 // 10 - 1
+    assert few == {number: number for number in range(2, count, 50)}
     start = time.process_time()
     summary = summarize([tmp_path])
     querying = time.process_time() - start
@@ -184,7 +187,7 @@ def test_a_million_rows_are_opened_resumed_and_queried_within_seconds_and_500_mb
     )
     # Of the processor: the time on the clock is that of whatever else runs, too.
     assert opening < 1
-    assert resuming < 40
+    assert resuming < 15
     assert querying < 15
     assert grown < 500e6
 

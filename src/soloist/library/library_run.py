@@ -16,6 +16,7 @@ from soloist.input_files import identify_all
 from soloist.library.entry_worker import EntryOutcome, PreparedModel
 from soloist.library.library_entries import LibraryEntry
 from soloist.library.manifest import Manifest
+from soloist.library.manifest_row import FinishedWork
 from soloist.zoo.composition_files import find_composition
 
 _log = logging.getLogger(__name__)
@@ -63,8 +64,9 @@ class LibraryRun:
     def __init__(self, entries: Sequence[LibraryEntry], workers: Workers) -> None:
         self._workers = workers
         self._prepared: dict[tuple[str, FileSettings], PreparedModel] = {}
-        self._check(entries)
+        self._models: dict[tuple[str, int], PreparedModel] = {}
         self._entries = entries
+        self._check(entries)
 
     def run(
         self,
@@ -84,7 +86,7 @@ class LibraryRun:
             return LibraryResult(0, 0, 0)
         counts = {"done": 0, "found": 0, "failed": 0}
         with Manifest(self._entries[0].settings.folder) as manifest:
-            rest = [entry for entry in self._entries if not self._is_finished(entry, manifest)]
+            rest = self._unfinished(manifest)
             ready = len(self._entries) - len(rest)
             finished(ready, sum(each.size for each in self._entries) - sum(each.size for each in rest))
             for each in self._workers.run(rest):
@@ -100,20 +102,29 @@ class LibraryRun:
             # As for the records beside the stems: the next run finds what is finished.
             _log.warning("%s: the stems are there, but no row: %s", outcome.entry.track.label, error)
 
-    def _is_finished(self, entry: LibraryEntry, manifest: Manifest) -> bool:
-        """Return True if a row tells that the stems are there, of this file and by this model."""
-        return not entry.settings.overwrite and any(
-            (row.size, row.modified) == (entry.size, entry.modified)
-            and row.model_hash == self._model(entry).model_hash
-            and row.is_there(entry.settings.folder)
-            for row in manifest.finished(entry.key)
+    def _unfinished(self, manifest: Manifest) -> list[LibraryEntry]:
+        """Entries of which no row tells that the stems are there, of this file and by this model."""
+        entries = {entry.key: entry for entry in self._entries}
+        done = {key for key, work in manifest.finished(entries) if self._is_finished(entries[key], work)}
+        return [entry for key, entry in entries.items() if key not in done]
+
+    def _is_finished(self, entry: LibraryEntry, work: FinishedWork) -> bool:
+        return (
+            not entry.settings.overwrite
+            and (work.size, work.modified) == (entry.size, entry.modified)
+            and work.model_hash == self._model(entry).model_hash
+            and work.is_there(entry.settings.folder)
         )
 
     def _model(self, entry: LibraryEntry) -> PreparedModel:
-        key = (entry.model, replace(entry.settings, start=0.0, duration=None))
-        if key not in self._prepared:
-            self._prepared[key] = self._workers.prepare(*key)
-        return self._prepared[key]
+        # By identity first: to compare settings takes longer than all else about an entry that is finished.
+        same = (entry.model, id(entry.settings))
+        if same not in self._models:
+            key = (entry.model, replace(entry.settings, start=0.0, duration=None))
+            if key not in self._prepared:
+                self._prepared[key] = self._workers.prepare(*key)
+            self._models[same] = self._prepared[key]
+        return self._models[same]
 
     def _check(self, entries: Sequence[LibraryEntry]) -> None:
         """Load the models, and refuse stems that would replace an input or those of another entry."""

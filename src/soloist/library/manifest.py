@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -60,9 +60,14 @@ class Manifest:
         """
         self._own.add(row)
 
-    def finished(self, key: int) -> list[FinishedWork]:
-        """Rows of a piece of work that did not fail, of all machines."""
-        return [row for part in (self._own, *self._others) if (row := part.finished(key)) is not None]
+    def finished(self, keys: Collection[int]) -> Iterator[tuple[int, FinishedWork]]:
+        """Rows of pieces of work that did not fail, with their keys, of all machines.
+
+        Args:
+            keys: The keys; a set, or a mapping of them.
+        """
+        for part in (self._own, *self._others):
+            yield from part.finished(keys)
 
     def find(self, key: int) -> ManifestRow | None:
         """Newest row of a piece of work, by any machine; None if there is none."""
