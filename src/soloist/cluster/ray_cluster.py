@@ -19,6 +19,9 @@ from soloist.resources import import_extra
 ATTEMPTS = 3
 """Number of times that an item is tried before it is left."""
 
+AUTO, LOCAL = "auto", "local"
+"""Addresses of a cluster that runs, and of one of this machine's own."""
+
 _WAVE = 100_000
 """Most items that are in the object store at once."""
 
@@ -30,6 +33,8 @@ _ROUNDS = 64
 
 _INHERITED = ("SOLOIST_HOME", "SOLOIST_OFFLINE", "SOLOIST_IMPORT", "SOLOIST_TRUST", "PYTHONPATH")
 _CONTENT = "content"
+
+_log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -100,7 +105,8 @@ class RayCluster:
     Items and results go through the object store. Items of an actor that dies are tried again, one by one.
 
     Args:
-        address: "auto" for a cluster that runs, "local" for one of this machine's own, or `ray://HOST:PORT`.
+        address: "auto" for a cluster that runs, or else one of this machine's own; "local" for the latter; or
+            `ray://HOST:PORT`.
         jobs: Number of actors; None for one a device.
         device: Device of the actors.
 
@@ -112,7 +118,7 @@ class RayCluster:
     """Share of each actor, which is known while the cluster is connected."""
 
     def __init__(self, address: str, jobs: int | None = None, device: str = "auto") -> None:
-        if address not in ("auto", "local") and not address.startswith("ray://"):
+        if address not in (AUTO, LOCAL) and not address.startswith("ray://"):
             raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
         # Read at the import.
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
@@ -137,20 +143,31 @@ class RayCluster:
         self._ray.shutdown()
 
     def _connect(self) -> None:
-        variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        options: dict[str, Any] = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
-        if self._address == "local":
-            options["num_cpus"] = max(self._jobs or 1, os.cpu_count() or 1)
-            options["include_dashboard"] = False
         # Ray takes signals for itself, and a command must end as it always does.
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._ray.init(address=self._address, logging_level=logging.CRITICAL, **options)
+            self._join(self._address)
+        except ConnectionError as error:
+            if self._address != AUTO:
+                raise self._lost(error) from error
+            _log.warning("no Ray cluster runs here: one of this machine alone is started")
+            self._join(LOCAL)
         except Exception as error:
-            raise UsageError(f"no Ray cluster at {self._address}: {one_line(error)}") from error
+            raise self._lost(error) from error
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+    def _join(self, address: str) -> None:
+        variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        options: dict[str, Any] = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
+        if address == LOCAL:
+            options["num_cpus"] = max(self._jobs or 1, os.cpu_count() or 1)
+            options["include_dashboard"] = False
+        self._ray.init(address=address, logging_level=logging.CRITICAL, **options)
+
+    def _lost(self, error: Exception) -> UsageError:
+        return UsageError(f"no Ray cluster at {self._address}: {one_line(error)}")
 
     def run(
         self,
