@@ -27,7 +27,7 @@ from soloist.audio import (
 from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError, UsageError
 from soloist.inference.engine_selection import SelectedEngine
-from soloist.inference.engines import Engine
+from soloist.inference.engines import Engine, batch_notes
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.loaded_models import LoadedModel, load_model
@@ -230,13 +230,9 @@ class FileJob:
         figures = findings.figures(info.sample_rate)
         if engine is None:
             self._remember(plan, record, track, remarks)
-        return replace(
-            plan,
-            **figures,
-            engine=selected.engine.name,
-            gain=writer.gain,
-            **remark_lines(remarks, str(track.path), track.label),
-        )
+        lines = remark_lines(remarks, str(track.path), track.label)
+        lines["notes"] += batch_notes(selected.engine)
+        return replace(plan, **figures, engine=selected.engine.name, gain=writer.gain, **lines)
 
     def _plan(self, track: Track, info: AudioInfo, engine: Engine, record: StemRecord) -> TrackReport:
         placement = self._place(track, info, record)

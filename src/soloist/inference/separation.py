@@ -12,6 +12,7 @@ import numpy as np
 from soloist.audio import Audio, StemWriter, WriteOptions, cut_blocks
 from soloist.audio.file_formats import Clip, Format
 from soloist.inference.dry_run.memory_use import WAY_OUT
+from soloist.inference.engines import batch_notes
 from soloist.inference.loaded_models import LoadedModel, load_for
 from soloist.inference.outputs import origin_comment, stem_paths
 from soloist.inference.recording import AudioInput, ReadOptions, Recording, read_recording
@@ -232,6 +233,7 @@ def _separate(
     for _, block in pairs:
         stems[..., position : position + block.shape[-1]] = block
         position += block.shape[-1]
+    notes = recording.remarks.get("notes", ()) + batch_notes(selected.engine)
     report = SeparationReport(
         model=loaded.name,
         device=selected.engine.device,
@@ -239,6 +241,6 @@ def _separate(
         precision=selected.engine.precision,
         sample_rate=rate,
         **findings.figures(rate),
-        **recording.remarks,
+        **{**recording.remarks, "notes": notes},
     )
     return Separation(dict(zip(names, stems, strict=True)), rate, mixture, report, recording.path)

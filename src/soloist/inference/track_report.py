@@ -33,7 +33,7 @@ class SeparationReport:
             quantisation of files.
         confidence: Clustering confidence, means over the chunks of `silhouette` and `posterior`; see
             `Confidence`. None for other separators.
-        notes: Lines about a wrong header that costs no sound.
+        notes: Lines about a wrong header that costs no sound, and about batches that memory did not hold.
         losses: Lines about missing sound within the file.
         truncation: Line about the missing end of a file; None if the file is complete.
     """

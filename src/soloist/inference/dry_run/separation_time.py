@@ -81,6 +81,8 @@ def _time_second(job: FileJob, track: Track, sources: int, engine: Engine) -> fl
 class _MixtureEngine:
     """Engine that takes no time: each estimate is the mixture."""
 
+    batch_limit: int | None = None
+
     def __init__(self, engine: Engine, sources: int) -> None:
         self.name, self.device, self.precision = engine.name, engine.device, engine.precision
         self._sources = sources

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from soloist.errors import UsageError
 from soloist.inference.engines.composite_engine import CompositeEngine
-from soloist.inference.engines.engine import Engine, Estimate
+from soloist.inference.engines.engine import Engine, Estimate, batch_notes
 from soloist.inference.engines.graph_engines import GraphEngine, OnnxRuntimeEngine, OpenVINOEngine
 from soloist.inference.engines.precision import PRECISIONS, Precision, has_bfloat16
 from soloist.inference.engines.pytorch import TorchEngine, find_device
@@ -86,6 +86,7 @@ __all__ = [
     "OpenVINOEngine",
     "Precision",
     "TorchEngine",
+    "batch_notes",
     "find_device",
     "installed_engines",
     "make_engine",

@@ -43,6 +43,12 @@ class CompositeEngine:
             if place not in separator.stored:
                 self.part(place)
 
+    @property
+    def batch_limit(self) -> int | None:
+        """Most chunks at once for which the memory sufficed, of the parts that are there."""
+        limits = [each.batch_limit for each in self._engines.values() if each.batch_limit is not None]
+        return min(limits, default=None)
+
     def part(self, place: int) -> Engine:
         """The engine of a part; see `release`."""
         if place not in self._engines:

@@ -26,6 +26,11 @@ class Engine(Protocol):
     device: str
     precision: str
 
+    @property
+    def batch_limit(self) -> int | None:
+        """Most chunks at once for which the memory sufficed; None if it did for every batch."""
+        ...
+
     def __call__(self, mixture: Tensor) -> Tensor:
         """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
         ...
@@ -40,3 +45,12 @@ class Engine(Protocol):
             An estimator for any multiple of the separator's channels; None for a separator without memory.
         """
         ...
+
+
+def batch_notes(engine: Engine) -> tuple[str, ...]:
+    """Line about batches that the memory did not suffice for; none if it did."""
+    if engine.batch_limit is None:
+        return ()
+    return (
+        f"memory of {engine.device} did not suffice for larger batches: went on with {engine.batch_limit}",
+    )

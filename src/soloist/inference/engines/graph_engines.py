@@ -48,6 +48,7 @@ class GraphEngine:
     name: str
     precision: str
     precisions: tuple[Precision, ...] = ("float32",)
+    batch_limit: int | None = None
 
     def __init__(self, separator: Separator, threads: int | None = None, precision: str = "float32") -> None:
         check_precision(precision, "cpu")

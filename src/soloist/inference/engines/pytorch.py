@@ -8,19 +8,28 @@ import threading
 import torch
 from torch import Tensor, nn
 
-from soloist.errors import UsageError
+from soloist.errors import OutOfMemoryError, UsageError
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.precision import check_precision, set_precision
+from soloist.resources import within_memory
 from soloist.separators import Following, Note, Separator
+
+WAY_OUT = "take a shorter --chunk or --device cpu"
+"""Advice for a chunk that the memory of a device cannot hold."""
 
 
 class TorchEngine:
     """Runs a separator in PyTorch: on a device, folded and fused, without gradients.
 
+    If memory does not suffice for a batch, the engine goes on with half of it, and stays with that.
+
     Args:
         separator: The separator; it is copied, except for weights that fast inference leaves as they are.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         precision: Precision of the network, one of `PRECISIONS`.
+
+    Attributes:
+        batch_limit: Most chunks at once for which the memory sufficed; None if it did for every batch.
 
     Raises:
         UsageError: The device does not exist, or does not have the precision.
@@ -33,13 +42,41 @@ class TorchEngine:
         check_precision(precision, self.device)
         self._separator = _copy(separator).optimize().to(self.device)
         set_precision(self._separator, precision)
+        self.batch_limit: int | None = None
         self._turn = threading.Lock()
 
     @torch.inference_mode()
     def __call__(self, mixture: Tensor) -> Tensor:
-        """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`."""
+        """Estimate `(batch, sources, channels, samples)` from chunks `(batch, channels, samples)`.
+
+        Raises:
+            OutOfMemoryError: The memory does not suffice for one chunk.
+        """
         with self._turn:
-            return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+            done: list[Tensor] = []
+            rest = mixture
+            while len(rest):
+                size = min(self.batch_limit or len(rest), len(rest))
+                estimates = self._attempt(rest[:size])
+                if estimates is None:
+                    self.batch_limit = max(1, size // 2)
+                else:
+                    done.append(estimates)
+                    rest = rest[size:]
+            return done[0] if len(done) == 1 else torch.cat(done)
+
+    def _attempt(self, mixture: Tensor) -> Tensor | None:
+        """Estimates of a batch; None if the memory suffices for fewer chunks at most."""
+        try:
+            with within_memory(f"on {self.device} for one chunk: {WAY_OUT}"):
+                return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+        except OutOfMemoryError:
+            if len(mixture) == 1:
+                raise
+        # Not within the handler: the error holds the tensors of the attempt.
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        return None
 
     def follow(self, note: Note | None = None) -> Estimate | None:
         """Estimator of consecutive chunks of one recording; None for a separator without memory."""
@@ -50,7 +87,8 @@ class TorchEngine:
 
         @torch.inference_mode()
         def estimate(mixture: Tensor) -> Tensor:
-            with self._turn:
+            # Not again with half of the batch: the follower has taken the chunks.
+            with self._turn, within_memory(f"on {self.device}: take a smaller --batch-size or --device cpu"):
                 return separator.run_staged(*follower.stage(mixture.to(self.device))).cpu()
 
         return estimate
