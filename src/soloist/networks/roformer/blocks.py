@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from soloist.errors import UsageError
 from soloist.networks.layers.positions import PolarPositions, Positions, RotaryPositions
@@ -31,6 +33,8 @@ class RoFormerDesign:
         skips: Add the outputs of all earlier blocks before the layers along the frames.
         polar: Positions are polar coordinates in place of rotations.
         dropout: Probability, in training.
+        recompute: Compute each block a second time for its gradients in place of keeping what is in it: less
+            memory in training, a third more time, the same gradients.
     """
 
     dim: int = 384
@@ -43,6 +47,7 @@ class RoFormerDesign:
     skips: bool = False
     polar: bool = False
     dropout: float = 0.0
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         if min(self.dim, self.depth, self.heads, self.time_layers, self.frequency_layers) < 1:
@@ -93,7 +98,7 @@ class BlockStack(nn.Module):
 
     def __init__(self, design: RoFormerDesign, norm: bool) -> None:
         super().__init__()
-        self.skips = design.skips
+        self.skips, self.recompute = design.skips, design.recompute
         positions = PolarPositions if design.polar else RotaryPositions
         self.frame_positions: Positions = positions(design.head_dim, design.heads)
         self.band_positions: Positions = positions(design.head_dim, design.heads)
@@ -103,10 +108,17 @@ class BlockStack(nn.Module):
         """Map `(batch, frames, bands, dim)`; without gradients, the input may be overwritten."""
         earlier: Tensor | None = None
         for block in self.blocks:
-            tokens = block(tokens, self.frame_positions, self.band_positions, earlier)
+            tokens = self._run(block, tokens, earlier)
             if self.skips:
                 earlier = tokens if earlier is None else earlier + tokens
         return tokens
+
+    def _run(self, block: nn.Module, tokens: Tensor, earlier: Tensor | None) -> Tensor:
+        inputs = (tokens, self.frame_positions, self.band_positions, earlier)
+        if self.recompute and torch.is_grad_enabled():
+            # Of the published ways, the one that also works where only weights ask for gradients.
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
 
 def _linear(design: RoFormerDesign, norm: bool) -> Transformer:
