@@ -136,7 +136,8 @@ class ClusteringSeparator(SpectralSeparator):
         clustered when a loss first asks for them.
         """
         mixed, level = self.analyze(mixture)
-        embeddings, masks = self.split_heads(self.network(self.represent(mixed)), mixed)
+        output = self.run_network(self.network, self.represent(mixed))[0]
+        embeddings, masks = self.split_heads(output, mixed)
         made = None if masks is None else self.restore(masks * mixed[:, None], mixture, level)
 
         def synthesize() -> Tensor:

@@ -147,7 +147,7 @@ class SliCQSeparator(TransformSeparator):
         Returns:
             `(batch, sources, channels, frequency, slices, coefficients)` for each block.
         """
-        return self._match(self.network([block.abs() for block in mixed]), mixed)
+        return self._match(self.run_network(_Masks(self.network), *(block.abs() for block in mixed)), mixed)
 
     def _match(self, masks: Sequence[Tensor], mixed: Sequence[Tensor]) -> list[Tensor]:
         # Networks may run in a precision without complex numbers.

@@ -227,7 +227,7 @@ class SpectralSeparator(TransformSeparator):
         """Output of the network, and the distribution of its bottleneck if it is variational."""
         if isinstance(self.network, Variational):
             return self.network.explain(seen)
-        return self.network(seen), None
+        return self.run_network(self.network, seen)[0], None
 
     def estimate_coefficients(self, coefficients: Tensor) -> Tensor:
         """Estimate the sources' coefficients.
@@ -238,7 +238,8 @@ class SpectralSeparator(TransformSeparator):
         Returns:
             `(batch, sources, channels, frequency, frames)`.
         """
-        return self.finish(self.network(self.represent(coefficients)), coefficients)
+        output = self.run_network(self.network, self.represent(coefficients))[0]
+        return self.finish(output, coefficients)
 
     def finish(self, output: Tensor, coefficients: Tensor) -> Tensor:
         """Filtered estimates of the sources' coefficients.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import lightning as L
@@ -19,8 +20,10 @@ from torchmetrics import MeanMetric
 from soloist.config import find_class
 from soloist.errors import ConfigError
 from soloist.losses import Loss
+from soloist.losses.loss import full_precision
 from soloist.metrics import permuted, si_sdr
 from soloist.mixing import BatchRemix
+from soloist.separators import Separator
 from soloist.training.data.batches import ExampleBatch
 from soloist.training.loop.fine_tuning import Beginning, add_adapters, begin_from, freeze, hold_frozen_norms
 from soloist.training.loop.quality import QUALITY, measure_quality
@@ -105,14 +108,16 @@ class SeparationTask(L.LightningModule):
             number = self.trainer.fit_loop.total_batch_idx * self.trainer.world_size + self.global_rank
             references = self.remix(references, number)
             mixture = references.sum(dim=1)
-        loss = self.loss(self.separator.predict(mixture), references).mean()
+        with _lower_in_networks(self.separator, mixture):
+            loss = self.loss(self.separator.predict(mixture), references).mean()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(mixture), sync_dist=True)
         return loss
 
     def validation_step(self, batch: ExampleBatch, batch_idx: int) -> Tensor:
         """Log loss and quality of a validation batch; return the estimates, for callbacks."""
-        losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
-        estimates: Tensor = self.separator(batch.mixture)
+        with _lower_in_networks(self.separator, batch.mixture):
+            losses = self.valid_loss(self.separator.predict(batch.mixture), batch.references)
+            estimates: Tensor = self.separator(batch.mixture)
         measured = self.measure(batch.mixture, batch.references, estimates)
         for name, values in {"loss": losses, **measured}.items():
             figure = cast(MeanMetric, self.figures[VALID + name])
@@ -207,6 +212,27 @@ class SeparationTask(L.LightningModule):
             return float(stated)
         cls = find_class(part.get("class_path", ""), f"optimizer of the recipe {self.recipe.name}")
         return float(inspect.signature(cls).parameters["lr"].default)
+
+
+@contextmanager
+def _lower_in_networks(separator: Separator, like: Tensor) -> Iterator[None]:
+    """Context in which networks alone compute in the precision of autocast, if there is any.
+
+    Transforms, masks times mixtures, and losses stay in float32, as when the model separates.
+    """
+    device = like.device.type
+    if not torch.is_autocast_enabled(device):
+        yield
+        return
+    parts = [each for each in separator.modules() if isinstance(each, Separator)]
+    for part in parts:
+        part.network_dtype = torch.get_autocast_dtype(device)
+    try:
+        with full_precision(like):
+            yield
+    finally:
+        for part in parts:
+            part.network_dtype = None
 
 
 def _trained(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
