@@ -15,20 +15,16 @@ zeros, for the same arrays in a fraction of the time.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from soloist.datasets import synthesize_band
-
-SAMPLE_RATE = 44100
+from processes import Cost, measure_process, write_song
 
 MAKE = """
 import sys, torch
@@ -70,26 +66,9 @@ for name, stem in zip(model.sources, stems):
 """
 
 
-def write_song(path: Path, seconds: float) -> None:
-    """Write half a minute of the synthetic band, repeated."""
-    stems = synthesize_band(30.0, sample_rate=SAMPLE_RATE, seed=0)
-    mixture = np.sum(list(stems.values()), axis=0).T
-    samples = round(seconds * SAMPLE_RATE)
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "PCM_16") as file:
-        while samples > 0:
-            file.write(mixture[:samples])
-            samples -= len(mixture)
-
-
-def measure(command: list[str], threads: int, home: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MB (10^6 bytes) of a process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "SOLOIST_HOME": str(home)}
-    begun = time.perf_counter()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command[:4])} failed: {process.stderr.read().decode()[-2000:]}")
-    return time.perf_counter() - begun, usage.ru_maxrss * 1024 / 1e6
+def measure(command: list[str], threads: int, home: Path) -> Cost:
+    """Cost of a process with so many threads."""
+    return measure_process(command, {"OMP_NUM_THREADS": threads, "SOLOIST_HOME": home})
 
 
 def largest_difference(theirs: Path, ours: Path) -> float:

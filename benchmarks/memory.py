@@ -16,23 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from soloist.datasets import synthesize_band
-
-SAMPLE_RATE = 44100
-
-
-def write_recording(path: Path, minutes: float) -> None:
-    """Write half a minute of the synthetic band, repeated."""
-    stems = synthesize_band(30.0, sample_rate=SAMPLE_RATE, seed=0)
-    mixture = np.sum(list(stems.values()), axis=0).T
-    samples = round(minutes * 60 * SAMPLE_RATE)
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2, "PCM_16") as file:
-        while samples > 0:
-            file.write(mixture[:samples])
-            samples -= len(mixture)
+from processes import write_song
 
 
 def separate(recording: Path, folder: Path, options: list[str]) -> dict[str, float]:
@@ -65,7 +49,7 @@ def main() -> None:
     for minutes in (arguments.minutes / 10, arguments.minutes):
         with tempfile.TemporaryDirectory() as folder:
             recording = Path(folder) / "recording.wav"
-            write_recording(recording, minutes)
+            write_song(recording, 60 * minutes)
             report = separate(recording, Path(folder) / "out", options)
         peaks.append(report["peak_memory_mb"])
         print(

@@ -14,20 +14,12 @@ maximum resident set. With --network, the networks alone map one partition of 11
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
-import soundfile
-
-from soloist.datasets import synthesize_band
-
-SAMPLE_RATE = 44100
+from processes import measure_process, write_song
 
 ORIGINAL = """
 import sys, soundfile, tensorflow as tf
@@ -80,33 +72,6 @@ for turn in range(9):
 """
 
 
-def measure(python: str, program: str, arguments: list[str], threads: int) -> tuple[float, float, str]:
-    """Run a program; return seconds, peak memory in MB, and its output."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [python, "-c", program, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{python} failed: run it without this script to see why")
-    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6, output
-
-
-def write_recording(path: Path, seconds: float) -> None:
-    """Write half a minute of the synthetic band, repeated."""
-    stems = synthesize_band(30.0, sample_rate=SAMPLE_RATE, seed=0)
-    mixture = np.sum(list(stems.values()), axis=0).T
-    repeated = np.tile(mixture, (int(seconds // 30) + 1, 1))
-    soundfile.write(path, repeated[: round(seconds * SAMPLE_RATE)], SAMPLE_RATE, "FLOAT")
-
-
 def main() -> None:
     """Print the figures of each round, and the medians of the ratios."""
     parser = argparse.ArgumentParser(
@@ -128,9 +93,10 @@ def main() -> None:
         for python, program in zip((arguments.original, sys.executable), programs, strict=True):
             with tempfile.TemporaryDirectory() as folder:
                 recording = Path(folder) / "recording.wav"
-                write_recording(recording, arguments.seconds)
+                write_song(recording, arguments.seconds, subtype="FLOAT")
                 values = [str(recording), folder, str(arguments.threads), arguments.model]
-                seconds, peak, output = measure(python, program, values, arguments.threads)
+                variables = {"OMP_NUM_THREADS": arguments.threads, "TF_CPP_MIN_LOG_LEVEL": 3}
+                seconds, peak, output = measure_process([python, "-c", program, *values], variables)
             if arguments.network:
                 times = [float(line) for line in output.splitlines() if line.replace(".", "").isdigit()]
                 seconds = statistics.median(times[2:])

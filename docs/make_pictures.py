@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
@@ -66,6 +67,24 @@ def draw_all_curves(path: Path) -> None:
     save_figure(draw_curves(runs), path)
 
 
+def draw_peers(path: Path) -> None:
+    """Draw time and memory of Soloist as parts of those of its peers, from `docs/results/peers.csv`."""
+    table = pd.read_csv(ROOT / "docs/results/peers.csv")
+    pairs = list(dict.fromkeys(zip(table["row"], table["peer"], strict=True)))
+    figure, panels = plt.subplots(1, 2, figsize=(11, 0.7 * len(pairs) + 1), sharey=True, layout="constrained")
+    for axes, column in zip(panels, ("time", "memory"), strict=True):
+        for precision, shift in (("float32", -0.18), ("bfloat16", 0.18)):
+            lines = table[table["precision"] == precision]
+            places = [pairs.index(pair) + shift for pair in zip(lines["row"], lines["peer"], strict=True)]
+            axes.bar_label(axes.barh(places, lines[column], 0.34, label=precision), fmt="%.2f", padding=3)
+        axes.axvline(1.0, color="black", linewidth=1)
+        axes.set(title=f"{column}, part of the peer's", xlim=(0, 1.4))
+    panels[0].set_yticks(range(len(pairs)), [f"{row.partition(',')[0]}\n{peer}" for row, peer in pairs])
+    panels[0].invert_yaxis()
+    panels[1].legend(loc="lower right")
+    figure.savefig(path, dpi=100)
+
+
 def draw_separation(path: Path, model: str, corpus: str) -> None:
     """Draw the separation of two talkers who say digits, like `soloist visualize`."""
     with TemporaryDirectory() as folder:
@@ -81,6 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     draw_example(ROOT / "docs/images/example.png")
     draw_all_curves(ROOT / "docs/images/curves.png")
+    draw_peers(ROOT / "docs/images/peers.png")
     if arguments.digits:
         draw_separation(ROOT / "docs/images/digits.png", *arguments.digits)
 
