@@ -34,7 +34,7 @@ class RoFormerDesign:
         polar: Positions are polar coordinates in place of rotations.
         dropout: Probability, in training.
         recompute: Compute each block a second time for its gradients in place of keeping what is in it: less
-            memory in training, a third more time, the same gradients.
+            memory in training, more time, the same gradients.
     """
 
     dim: int = 384
