@@ -72,7 +72,20 @@ def make_scnet(arguments: argparse.Namespace) -> Pair:
     state = original.state_dict()
     ours = scnet.make_separator(scnet.from_options(SCNET, state), state)
     # The original appends zeros to an even number of frames; the separator gets them, too.
-    return lambda mixture: original(mixture[..., :485100]), ours, 475 * 1024
+    return Shortened(original, 485100), ours, 475 * 1024
+
+
+class Shortened(nn.Module):
+    """A network that sees the first samples of a mixture `(batch, channels, samples)` only."""
+
+    def __init__(self, network: nn.Module, samples: int) -> None:
+        super().__init__()
+        self.network, self.samples = network, samples
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Estimates of the first samples."""
+        estimates: Tensor = self.network(mixture[..., : self.samples])
+        return estimates
 
 
 def make_mdx23c(arguments: argparse.Namespace) -> Pair:
@@ -166,6 +179,23 @@ def plain_bands(layer: BandLayer) -> nn.Module:
     return nn.Sequential(layer.linear, layer.norm, nn.ReLU()).eval()
 
 
+def add_peers(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the makers, and find the originals."""
+    parser.add_argument("--peers", type=use_peers, help="folder with the package msst")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--channels", type=int, default=128, help="of MDX23C")
+    parser.add_argument("--frames", type=int, default=256, help="of a chunk of MDX23C and MDX-Net")
+
+
+def use_peers(folder: str) -> str:
+    """Let networks of the package msst be imported from a folder, without the rest of the package."""
+    for name in ("msst", "msst.models"):
+        package = types.ModuleType(name)
+        package.__path__ = [str(Path(folder) / name.replace(".", "/"))]
+        sys.modules[name] = package
+    return folder
+
+
 MAKERS = {"scnet": make_scnet, "mdx23c": make_mdx23c, "mdxnet": make_mdxnet}
 
 
@@ -183,18 +213,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("system", choices=MAKERS)
-    parser.add_argument("--peers", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
+    add_peers(parser)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--channels", type=int, default=128)
-    parser.add_argument("--frames", type=int, default=256, help="of a chunk of MDX23C and MDX-Net")
     parser.add_argument("--memory", choices=["ours", "theirs"])
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     arguments = parser.parse_args()
-    for name in ("msst", "msst.models") if arguments.peers else ():
-        package = types.ModuleType(name)
-        package.__path__ = [str(arguments.peers / name.replace(".", "/"))]
-        sys.modules[name] = package
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     original, ours, samples = MAKERS[arguments.system](arguments)

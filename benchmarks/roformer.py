@@ -53,7 +53,7 @@ def make_original(kind: str, model: dict[str, Any]) -> nn.Module:
 
 
 def make_ours(model: dict[str, Any], state: dict[str, Tensor]) -> SpectralSeparator:
-    """Build Soloist's separator with the same weights, as inference runs it."""
+    """Build Soloist's separator with the same weights."""
     config = separator_config({**model, "zero_dc": False}, ["vocals"], 44100, 801)
     if "linear_transformer_depth" in model:
         # The original keeps a place for a transformer that is not there.
@@ -61,9 +61,7 @@ def make_ours(model: dict[str, Any], state: dict[str, Tensor]) -> SpectralSepara
             re.sub(r"^(layers\.\d+\.)([12])", lambda name: f"{name[1]}{int(name[2]) - 1}", name): value
             for name, value in state.items()
         }
-    separator = make_separator(config, state)
-    separator.optimize()
-    return separator
+    return make_separator(config, state)
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -93,6 +91,8 @@ def main() -> None:
     original = make_original(arguments.network, model)
     mixture = 0.1 * torch.randn(1, 2, round(arguments.seconds * 44100 / 441) * 441)
     ours = None if arguments.memory == "original" else make_ours(model, original.state_dict())
+    if ours is not None:
+        ours.optimize()
     if arguments.memory:
         print(f"{arguments.memory}: {growth(ours or original, mixture):.0f} MB more while it separates")
         return
