@@ -164,7 +164,10 @@ class RayCluster:
         if address == LOCAL:
             options["num_cpus"] = max(self._jobs or 1, os.cpu_count() or 1)
             options["include_dashboard"] = False
-        self._ray.init(address=address, logging_level=logging.CRITICAL, **options)
+        with warnings.catch_warnings():
+            # The error that follows says the same.
+            warnings.simplefilter("ignore", UserWarning)
+            self._ray.init(address=address, logging_level=logging.CRITICAL, **options)
 
     def _lost(self, error: Exception) -> UsageError:
         return UsageError(f"no Ray cluster at {self._address}: {one_line(error)}")
