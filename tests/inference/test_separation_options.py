@@ -181,7 +181,7 @@ def test_defaults_are_those_of_the_command():
         ),
         (ScoreSettings, score, {"window", "hop", "rank_tolerance", "start", "duration"}),
         (ScoreSettings, evaluate, {"window", "hop", "rank_tolerance"}),
-        (EvaluationSettings, evaluate, {"listen", "jobs", "overwrite"}),
+        (EvaluationSettings, evaluate, {"listen", "overwrite"}),
         (SystemSettings, evaluate, {"device", "engine", "precision"}),
     ],
 )
@@ -189,6 +189,6 @@ def test_defaults_of_settings_are_those_of_the_command(settings, theirs, common)
     options = inspect.signature(theirs).parameters
     values = inspect.signature(settings).parameters
     # The names that both have, but for those that say the same in another type.
-    other = {"format", "metrics", "audio_track", "skip_existing", "overwrite"} - common
+    other = {"format", "metrics", "audio_track", "skip_existing", "overwrite", "jobs"} - common
     assert (set(values) & set(options)) - other == common
     assert {name: values[name].default for name in common} == {name: options[name].default for name in common}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from soloist.errors import OutOfMemoryError
 from soloist.inference import Engine, find_device, make_engine
 from soloist.profiling.operations import count_operations
 from soloist.resources import TimedRuns, measure_time, peak_tensor_memory, within_memory
@@ -95,7 +97,7 @@ def measure_separating(separator: Separator, case: ProfileCase, *, budget: float
     run = partial(_separate, separator, engine)
     seen = case.engine == "torch"
     counted = engine if seen else make_engine("torch", separator, case.device)
-    with within_memory(f"at {case}"):
+    with _within_memory(case, counted, engine):
         mixture = make_noise(separator, case)
         operations, memory = _count(partial(_separate, separator, counted, mixture), counted.device)
         time = measure_time(run, lambda: mixture, budget=budget)
@@ -130,7 +132,7 @@ def measure_training(
     if not trainable or case.duration > LONGEST_TRAINED or case.engine != "torch":
         return None
     device = find_device(case.device)
-    with within_memory(f"at {case}"):
+    with _within_memory(case):
         trained = copy.deepcopy(separator).train().to(device)
         mixture = make_noise(separator, case).to(device)
 
@@ -153,8 +155,21 @@ def separate_once(separator: Separator, case: ProfileCase) -> None:
         UsageError: The device or the engine is missing.
         OutOfMemoryError: The memory does not suffice.
     """
-    with within_memory(f"at {case}"):
-        _separate(separator, make_engine(case.engine, separator, case.device), make_noise(separator, case))
+    engine = make_engine(case.engine, separator, case.device)
+    with _within_memory(case, engine):
+        _separate(separator, engine, make_noise(separator, case))
+
+
+@contextmanager
+def _within_memory(case: ProfileCase, *engines: Engine) -> Iterator[None]:
+    """Refuse a case for which the memory does not suffice, or did so only for smaller batches."""
+    try:
+        with within_memory(f"at {case}"):
+            yield
+    except OutOfMemoryError as error:
+        raise OutOfMemoryError(f"out of memory at {case}") from error
+    if any(engine.batch_limit is not None for engine in engines):
+        raise OutOfMemoryError(f"out of memory at {case}")
 
 
 def make_noise(separator: Separator, case: ProfileCase) -> Tensor:
