@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import random
 import signal
@@ -152,17 +153,17 @@ def _run(pipes, arguments, watch, at, fault, prepare) -> None:
 
 def _watch(folder: str, log: int, at: int, fault: Callable[[], None]) -> None:
     """Count the file operations on a folder and below it; at one of them comes the fault."""
-    count = 0
+    # A number of its own for each operation, whichever threads they are in.
+    numbers = itertools.count(1)
 
     def note(event: str, values: tuple[object, ...]) -> None:
-        nonlocal count
         if event not in MOMENTS or not isinstance(values[0], str | bytes | os.PathLike):
             return
         path = os.fsdecode(values[0])
         if path == folder or path.startswith(folder + os.sep):
-            count += 1
+            number = next(numbers)
             os.write(log, f"{event} {path}\n".encode(errors="backslashreplace"))
-            if count == at:
+            if number == at:
                 fault()
 
     sys.addaudithook(note)

@@ -12,6 +12,7 @@ import typer
 
 from soloist.cli.console import loading, say
 from soloist.cli.options import PrecisionOption, split_names
+from soloist.resources import Processes
 
 _LIMITS = "Limits"
 _HERE = "127.0.0.1"
@@ -52,12 +53,10 @@ def serve(
     with loading():
         open_socket, run, make_application = _server()
         from soloist.files import home
-        from soloist.inference import find_device
-        from soloist.inference.engines.precision import check_precision
         from soloist.server.limits import Limits
         from soloist.server.service import Service
     if precision != "auto":
-        check_precision(precision, find_device("auto"))
+        _check_precision(precision)
     if not _is_local(host):
         token = token or secrets.token_urlsafe(18)
     limits = Limits(upload=round(upload * 1e6), waiting=queue, keep=keep, disk=round(disk * 1e9))
@@ -67,6 +66,19 @@ def serve(
         application = make_application(service, token=token or "", hosts=frozenset({host}))
         _announce(host, listener.getsockname()[1], token, open_)
         run(application, listener)
+
+
+def _check_precision(precision: str) -> None:
+    """Refuse what the device does not have, in a process that ends: the page's own stays without PyTorch."""
+    with Processes(1) as pool:
+        pool.submit(_check_precision_here, precision).result()
+
+
+def _check_precision_here(precision: str) -> None:
+    from soloist.inference import find_device
+    from soloist.inference.engines.precision import check_precision
+
+    check_precision(precision, find_device("auto"))
 
 
 def mix(
