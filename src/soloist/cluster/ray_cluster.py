@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
+from soloist.cluster.result_stream import ClusterShare, Item, Result, ResultStream
 from soloist.errors import SoloistError, UsageError, one_line
 from soloist.resources import import_extra
 
@@ -21,6 +20,9 @@ ATTEMPTS = 3
 
 AUTO, LOCAL = "auto", "local"
 """Addresses of a cluster that runs, and of one of this machine's own."""
+
+CLIENT = "ray://"
+"""Beginning of the address of a cluster that Ray's client connects to."""
 
 _WAVE = 100_000
 """Most items that are in the object store at once."""
@@ -32,56 +34,8 @@ _ROUNDS = 64
 """Fewest bundles for each actor, so that all end at nearly the same time."""
 
 _INHERITED = ("SOLOIST_HOME", "SOLOIST_OFFLINE", "SOLOIST_IMPORT", "SOLOIST_TRUST", "PYTHONPATH")
-_CONTENT = "content"
 
 _log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class ClusterShare:
-    """Share of a cluster that each actor has.
-
-    Attributes:
-        actors: Number of actors.
-        cpus: Processors of each, which are its threads.
-        gpus: GPUs of each, which may be a part of one.
-    """
-
-    actors: int
-    cpus: float
-    gpus: float
-
-    @classmethod
-    def of(cls, resources: dict[str, float], jobs: int | None, device: str) -> ClusterShare:
-        """Share out a cluster: one actor for each GPU if there are any, else one for each processor.
-
-        Args:
-            resources: Resources of the cluster, as Ray counts them.
-            jobs: Number of actors; None for one a device.
-            device: Device; "cpu" leaves GPUs alone.
-
-        Raises:
-            UsageError: The device is a GPU, and the cluster has none.
-        """
-        cpus = max(1, int(resources.get("CPU", 1)))
-        gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
-        if device.startswith("cuda") and not gpus:
-            raise UsageError(f"the cluster has no GPU for --device {device}")
-        actors = jobs or gpus or cpus
-        return cls(actors, _share(cpus, actors), _share(gpus, actors))
-
-    @property
-    def threads(self) -> int:
-        """Processor threads of an actor."""
-        return max(1, int(self.cpus))
-
-
-def _share(devices: int, actors: int) -> float:
-    """Devices of each actor: a part of one, or a whole number, as Ray gives them out."""
-    return devices / actors if devices < actors else float(devices // actors)
 
 
 @dataclass(frozen=True)
@@ -118,22 +72,17 @@ class RayCluster:
     """Share of each actor, which is known while the cluster is connected."""
 
     def __init__(self, address: str, jobs: int | None = None, device: str = "auto") -> None:
-        if address not in (AUTO, LOCAL) and not address.startswith("ray://"):
+        if address not in (AUTO, LOCAL) and not address.startswith(CLIENT):
             raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
         # Read at the import.
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         self._ray = import_extra("ray", "cluster")
-        self._data = import_extra("ray.data", "cluster")
+        import_extra("ray.data", "cluster")
         self._address, self._jobs, self._device = address, jobs, device
 
     def __enter__(self) -> RayCluster:
         self._connect()
-        context = self._data.DataContext.get_current()
-        context.enable_progress_bars = False
-        # An actor that dies costs its bundle in this pass, and not the run.
-        context.max_errored_blocks = -1
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         self.share = ClusterShare.of(self._ray.cluster_resources(), self._jobs, self._device)
         return self
 
@@ -229,47 +178,18 @@ class RayCluster:
         """Pass bundles of items through the actors; results come with the places of their items."""
         if not items:
             return
-        numbered = list(enumerate(items))
-        bundles = [
-            {_CONTENT: pickle.dumps(numbered[first : first + size])} for first in range(0, len(items), size)
-        ]
-        blocks = self._data.from_items(bundles, override_num_blocks=len(bundles))
-        pool = self._data.ActorPoolStrategy(size=self.share.actors, max_tasks_in_flight_per_actor=1)
-        with warnings.catch_warnings():
-            # Ray names no other way yet to leave out its own retries, which have no end.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            rows = blocks.map(
-                BundleWorker,
-                fn_constructor_args=(start, self.share.threads, os.getcwd()),
-                compute=pool,
-                num_cpus=self.share.cpus,
-                num_gpus=self.share.gpus,
-                max_restarts=-1,
-                max_task_retries=0,
-            )
+        take = self._results(start, items, size, self.share, os.getcwd())
         try:
-            for row in rows.iter_rows():
-                yield from pickle.loads(row[_CONTENT])
+            while (results := take()) is not None:
+                yield from results
         except self._ray.exceptions.RayError as error:
             reason = one_line(str(error).strip().splitlines()[-1])
             raise SoloistError(f"the cluster failed: {reason}; the same command goes on") from error
 
-
-class BundleWorker:
-    """Actor that works on bundles of items, and keeps what it has loaded.
-
-    Args:
-        start: See `RayCluster.run`.
-        threads: Processor threads.
-        folder: Working folder of the command, for relative paths; one that the node lacks is left out.
-    """
-
-    def __init__(self, start: Callable[[int], Callable[[Any], Any]], threads: int, folder: str) -> None:
-        with suppress(OSError):
-            os.chdir(folder)
-        self._work = start(threads)
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Work on the items of a bundle, and return their results."""
-        done = [(place, self._work(item)) for place, item in pickle.loads(row[_CONTENT])]
-        return {_CONTENT: pickle.dumps(done)}
+    def _results(self, *arguments: Any) -> Callable[[], list[tuple[int, Any]] | None]:
+        """Function for the results of the next bundle."""
+        if not self._address.startswith(CLIENT):
+            return ResultStream(*arguments).take
+        # Ray Data does not run behind Ray's client, but in any process of the cluster.
+        actor = self._ray.remote(num_cpus=0)(ResultStream).remote(*arguments)
+        return lambda: self._ray.get(actor.take.remote())

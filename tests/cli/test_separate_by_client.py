@@ -1,0 +1,77 @@
+"""A cluster that somebody else started, through Ray's client: `--cluster ray://HOST:PORT`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from faults import tree
+
+RATE = 8000
+
+OPTIONS = ("--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats", "--block")
+
+
+@pytest.fixture
+def head(tmp_path, monkeypatch):
+    """Port of the client's server of a cluster, whose head is a process of this machine."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(2)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        port, client = (each.getsockname()[1] for each in sockets)
+    command = [Path(sys.executable).with_name("ray"), "start", "--head", *OPTIONS]
+    process = subprocess.Popen(
+        [*command, f"--port={port}", f"--ray-client-server-port={client}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=tmp_path,
+    )
+    yield client
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_client_gets_the_stems_of_one_process(head, soloist_process, tmp_path):
+    (tmp_path / "library").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        audio = 0.1 * rng.standard_normal(RATE + number)
+        soundfile.write(tmp_path / f"library/{number}.wav", audio, RATE)
+
+    def separate(folder, *options):
+        process = soloist_process("separate", "library", "-m", "hpss", "-o", folder, *options, cwd=tmp_path)
+        _, errors = process.communicate(timeout=120)
+        return process.returncode, errors.decode()
+
+    client = ("--cluster", f"ray://127.0.0.1:{head}", "--device", "cpu")
+    deadline = time.monotonic() + 90
+    # The client is refused until the cluster stands.
+    while (ended := separate("many", *client))[0] == 2 and time.monotonic() < deadline:
+        assert "no Ray cluster at ray://" in ended[1]
+    assert ended[0] == 0, ended[1]
+    assert separate("alone", "--jobs", 1)[0] == 0
+    alone, many = (
+        {name: content for name, content in tree(tmp_path / each).items() if name.endswith(".wav")}
+        for each in ("alone", "many")
+    )
+    assert len(alone) == 6
+    assert many == alone
