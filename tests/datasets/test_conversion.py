@@ -290,7 +290,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
 
 def test_memory_does_not_depend_on_the_length(tmp_path):
     peaks = []
-    for seconds in (30, 300):
+    for seconds in (30, 600):
         music = noises(("vocals", "drums"), seconds=seconds)
         folder = write_track(tmp_path / str(seconds) / "song", music).parent
         del music
@@ -298,4 +298,5 @@ def test_memory_does_not_depend_on_the_length(tmp_path):
         convert_corpus(StemFolders(folder), settings(tmp_path / f"flac {seconds}", sample_rate=4000))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 2e6
+    # Half of what one stem would add. Stems are encoded at once, and overlap in full only if they are long.
+    assert peaks[1] < peaks[0] + 5e6
