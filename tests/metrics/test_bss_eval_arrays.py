@@ -53,3 +53,5 @@ def test_shapes_that_are_none_of_theirs_are_named():
         bss_eval_sources(np.ones((2, 100, 2)), np.ones((2, 100, 2)))
     with pytest.raises(UsageError, match=r"samples, channels\), not \(2, 100, 2\) and \(3, 100, 2\)"):
         museval_evaluate(np.ones((2, 100, 2)), np.ones((3, 100, 2)))
+    with pytest.raises(UsageError, match="mode is v4 or v3, not 'v5'"):
+        museval_evaluate(np.ones((2, 100, 2)), np.ones((2, 100, 2)), mode="v5")

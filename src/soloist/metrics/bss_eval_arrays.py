@@ -46,16 +46,17 @@ def museval_evaluate(
         SDR, ISR, SIR and SAR `(sources, windows)`, dB.
 
     Raises:
-        UsageError: Shapes differ or are empty, or lengths are not positive.
+        UsageError: Shapes differ or are empty, lengths are not positive, or there is no such mode.
     """
     true, estimated = _arrays("(sources, samples, channels)", (2, 3), references, estimates)
     if padding and true.ndim == estimated.ndim:
         estimated = estimated[:, : true.shape[1]]
         missing = true.shape[1] - estimated.shape[1]
         estimated = np.pad(estimated, [(0, 0), (0, missing), *[(0, 0)] * (true.ndim - 2)])
-    framewise = {"v4": False, "v3": True}[mode]
+    if mode not in ("v4", "v3"):
+        raise UsageError(f"mode is v4 or v3, not {mode!r}")
     result = _evaluate(
-        true, estimated, window=win, hop=hop, framewise_filters=framewise, rank_tolerance=rank_tolerance
+        true, estimated, window=win, hop=hop, framewise_filters=mode == "v3", rank_tolerance=rank_tolerance
     )
     sdr, isr, sir, sar = (ratio.numpy() for ratio in (result.sdr, result.isr, result.sir, result.sar))
     return sdr, isr, sir, sar
