@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from faults import files_of_at_most, leftovers
-from soloist.errors import UsageError
-from soloist.files import expand_home, is_url, json_text, missing, refuse_url, write_whole
+from soloist.files import expand_home, json_text, write_whole
 
 
 def test_numbers_that_are_not_finite_are_null_wherever_they_stand():
@@ -22,33 +21,6 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_stand():
     }
     read = json.loads(json_text(value, indent=1), parse_constant=pytest.fail)
     assert read == {"a": None, "b": [None, [1.5, None]], "c": {"d": {"e": None}}, "f": "NaN", "g": True}
-
-
-@pytest.mark.parametrize(
-    "name", ["https://a.org/x.mp3", "HTTP://a.org", "https:/a.org/x", "s3://b/k", "file:///a"]
-)
-def test_a_url_is_answered_with_what_to_do(name):
-    assert is_url(name)
-    assert " is a URL" in missing(name)
-
-
-def test_a_url_that_was_a_path_is_said_as_a_url():
-    assert missing(Path("https://a.org/b?c=d")).startswith("https://a.org/b?c=d is a URL")
-    assert missing(Path("file:///music/a.wav")).endswith("give the path of the file, /music/a.wav")
-
-
-def test_a_url_is_no_place_to_write_to():
-    with pytest.raises(UsageError, match=r"-o s3://b/k is a URL, .*: write into a folder, and copy it there"):
-        refuse_url(Path("s3://b/k"), "-o")
-    with pytest.raises(UsageError, match=r"-o file:///a/b is a URL, .*: give /a/b"):
-        refuse_url(Path("file:///a/b"), "-o")
-    refuse_url(Path("C:/stems"), "-o")
-
-
-@pytest.mark.parametrize("name", ["song.wav", "C:/song.wav", "a:b.wav", "/https/x", "12:/30"])
-def test_a_name_with_a_colon_is_no_url(name):
-    assert not is_url(name)
-    assert missing(name) == f"{name} does not exist"
 
 
 def test_a_tilde_is_the_home_folder_unless_something_has_the_name(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,18 @@ def encode_vorbis(path: Path, blocks: Blocks, options: WriteOptions, *, rate: in
                 file.write(frames[start : start + _VORBIS_BLOCK])
 
 
+@contextmanager
+def _ffmpeg_errors() -> Iterator[None]:
+    """Turn errors of FFmpeg into those of the system."""
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(error.errno or 0, error.strerror or str(error)) from error
+
+
+@_ffmpeg_errors()
 def encode_container(
     path: Path,
     streams: Sequence[Blocks],
@@ -130,22 +143,6 @@ def encode_container(
     Raises:
         OSError: FFmpeg cannot write the file.
     """
-    import av
-
-    try:
-        _encode_container(path, streams, options, names, rate, channels)
-    except av.FFmpegError as error:
-        raise OSError(error.errno or 0, error.strerror or str(error)) from error
-
-
-def _encode_container(
-    path: Path,
-    streams: Sequence[Blocks],
-    options: WriteOptions,
-    names: Sequence[str],
-    rate: int,
-    channels: int,
-) -> None:
     import av
 
     muxer = _MUXERS[options.format]

@@ -23,7 +23,7 @@ from soloist.audio.sized_layout import sized_layout
 from soloist.audio.soundfile_decoder import SoundFileDecoder, open_soundfile
 from soloist.audio.wave_layout import mpeg_range, wave_layout
 from soloist.errors import AudioError, UsageError
-from soloist.files import missing
+from soloist.urls import missing
 
 _MPEG_AUDIO = ("mp1", "mp2", "mp3")
 

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from soloist.cli.console import wrapped
 from soloist.errors import UsageError
-from soloist.files import refuse_url
+from soloist.urls import refuse_url
 
 _NARROW = 60
 """Width below which the help of an option stands on the lines below it."""

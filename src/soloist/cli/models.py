@@ -23,7 +23,7 @@ from soloist.cli.console import (
 from soloist.cli.help_pages import Command, Commands
 from soloist.cli.names import check_known, check_model, complete_model
 from soloist.cli.options import JsonOption, keep_inputs
-from soloist.files import is_url
+from soloist.urls import is_url
 
 if TYPE_CHECKING:
     from soloist.zoo import Card, DefaultModel

@@ -25,8 +25,8 @@ def check_inputs(inputs: list[str], output: Path) -> None:
         AudioError: The only input is a file that is not there.
         UsageError: A folder has no audio in it, or a glob matches nothing.
     """
-    from soloist.files import missing
     from soloist.inference import find_tracks
+    from soloist.urls import missing
 
     if "-" not in inputs:
         tracks = find_tracks(inputs, exclude=output, failure=lambda given, error: None)

@@ -13,15 +13,13 @@ from typing import Any, Generic
 
 from soloist.cluster.result_stream import ClusterShare, Item, Result, ResultStream
 from soloist.errors import SoloistError, UsageError, one_line
+from soloist.library.local_workers import ATTEMPTS
 from soloist.resources import import_extra
 
-ATTEMPTS = 3
-"""Number of times that an item is tried before it is left."""
-
-AUTO, LOCAL = "auto", "local"
+_AUTO, _LOCAL = "auto", "local"
 """Addresses of a cluster that runs, and of one of this machine's own."""
 
-CLIENT = "ray://"
+_CLIENT = "ray://"
 """Beginning of the address of a cluster that Ray's client connects to."""
 
 _WAVE = 100_000
@@ -72,7 +70,7 @@ class RayCluster:
     """Share of each actor, which is known while the cluster is connected."""
 
     def __init__(self, address: str, jobs: int | None = None, device: str = "auto") -> None:
-        if address not in (AUTO, LOCAL) and not address.startswith(CLIENT):
+        if address not in (_AUTO, _LOCAL) and not address.startswith(_CLIENT):
             raise UsageError(f"--cluster is auto, local or ray://HOST:PORT, not {address!r}")
         # Read at the import.
         os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
@@ -97,10 +95,10 @@ class RayCluster:
         try:
             self._join(self._address)
         except ConnectionError as error:
-            if self._address != AUTO:
+            if self._address != _AUTO:
                 raise self._lost(error) from error
             _log.warning("no Ray cluster runs here: one of this machine alone is started")
-            self._join(LOCAL)
+            self._join(_LOCAL)
         except Exception as error:
             raise self._lost(error) from error
         finally:
@@ -110,7 +108,7 @@ class RayCluster:
     def _join(self, address: str) -> None:
         variables = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         options: dict[str, Any] = {"runtime_env": {"env_vars": variables}, "log_to_driver": False}
-        if address == LOCAL:
+        if address == _LOCAL:
             options["num_cpus"] = max(self._jobs or 1, os.cpu_count() or 1)
             options["include_dashboard"] = False
         with warnings.catch_warnings():
@@ -188,7 +186,7 @@ class RayCluster:
 
     def _results(self, *arguments: Any) -> Callable[[], list[tuple[int, Any]] | None]:
         """Function for the results of the next bundle."""
-        if not self._address.startswith(CLIENT):
+        if not self._address.startswith(_CLIENT):
             return ResultStream(*arguments).take
         # Ray Data does not run behind Ray's client, but in any process of the cluster.
         actor = self._ray.remote(num_cpus=0)(ResultStream).remote(*arguments)

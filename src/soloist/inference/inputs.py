@@ -14,8 +14,9 @@ from pathlib import Path
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.errors import UsageError
-from soloist.files import expand_home, is_url
+from soloist.files import expand_home
 from soloist.inference.stem_record import read_records
+from soloist.urls import is_url
 
 Failure = Callable[[str, UsageError], None]
 """Callback that receives an input or a folder in it, and the reason why it has no recording."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from soloist.errors import UsageError
-from soloist.files import expand_home, is_url, missing
+from soloist.files import expand_home
 from soloist.resources import import_extra
+from soloist.urls import is_url, missing
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 """Suffixes of lists."""

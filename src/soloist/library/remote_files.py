@@ -12,9 +12,10 @@ from typing import Any
 
 from soloist.audio import AUDIO_SUFFIXES
 from soloist.errors import AudioError, UsageError, one_line
-from soloist.files import is_url, scratch_folder
+from soloist.files import scratch_folder
 from soloist.inference.inputs import track_name
 from soloist.resources import import_extra
+from soloist.urls import is_url
 
 SCHEMES = ("s3", "gs", "hf", "az", "memory", "local")
 """Schemes of URLs that fsspec reads; those of the web are not among them."""

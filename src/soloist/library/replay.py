@@ -12,12 +12,13 @@ import numpy as np
 
 from soloist.audio import Audio, AudioReader
 from soloist.errors import AudioError, ModelError, SoloistError, UsageError
-from soloist.files import missing, sha256_of
+from soloist.files import sha256_of
 from soloist.inference import Track, TrackReport
 from soloist.library.entry_worker import EntryWorker
 from soloist.library.library_entries import LibraryEntry
 from soloist.library.manifest_row import ManifestRow, OutputFile, settings_of
 from soloist.library.remote_files import is_remote
+from soloist.urls import missing
 
 _SHORT = 12
 """Digits of a hash in a message."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from soloist.errors import ModelError, UsageError
-from soloist.files import is_url, sha256_of
+from soloist.files import sha256_of
+from soloist.urls import is_url
 from soloist.zoo.cards import megabytes
 from soloist.zoo.downloads import Notice, downloads_folder
 from soloist.zoo.http_transfer import Hosts, Progress, transfer
