@@ -28,7 +28,6 @@ import soundfile
 from soloist.datasets import synthesize_band
 from soloist.inference import FileSettings, Track
 from soloist.library import EntryWorker, LibraryEntry, LibraryRun, LocalWorkers, Manifest, find_entries
-from soloist.library.manifest_row import work_key
 
 SAMPLE_RATE = 44100
 BUNDLE, WAVE = 16, 100_000
@@ -118,7 +117,7 @@ def measure_costs(count: int = 20_000) -> Costs:
         rows = [
             replace(
                 outcome.row,
-                key=work_key(entry.input, 0.0, None, "hpss", ""),
+                key=entry.key,
                 input=entry.input,
                 name=entry.track.name,
                 outputs=outputs,
