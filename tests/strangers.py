@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from soloist.config import imports
+
 RATE = 1000
 
-MINE = '''
-from functools import cache, partial
-
-import numpy as np
+NETWORK = """
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from soloist.datasets import Corpus, StemTrack, SynthesizedStem
-from soloist.losses import SourceLoss
-from soloist.metrics import Metric
-from soloist.mixing import Augmentation, ClipMixer
 from soloist.networks import MaskNetwork
-from soloist.training import Sampler
 
 
 class Gates(MaskNetwork):
@@ -32,7 +29,24 @@ class Gates(MaskNetwork):
 
     def forward(self, features):
         return torch.sigmoid(self.convolution(features)).unflatten(1, (self.outputs, -1))
+"""
+"""The part that a model needs; without those of a training a process that imports it is ready sooner."""
 
+MINE = (
+    """
+from functools import cache, partial
+
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+
+from soloist.datasets import Corpus, StemTrack, SynthesizedStem
+from soloist.losses import SourceLoss
+from soloist.metrics import Metric
+from soloist.mixing import Augmentation, ClipMixer
+from soloist.training import Sampler
+"""
+    + NETWORK
+    + '''
 
 class Power:  # A part that is no torch module.
     def __init__(self, exponent: float = 1.0) -> None:
@@ -109,6 +123,7 @@ class Counting(Callback):
     def load_state_dict(self, state):
         self.steps = state["steps"]
 '''
+)
 
 
 def recipe_values(module: str, counted: Path) -> dict:
@@ -166,3 +181,22 @@ def write(folder: Path, module: str, **changes: object) -> Path:
     recipe = folder / f"{module}.yaml"
     recipe.write_text(yaml.safe_dump({**recipe_values(module, folder / "steps"), **changes}))
     return recipe
+
+
+@contextmanager
+def forgotten_imports() -> Iterator[None]:
+    """Forget what `--import` and `--trust` leave behind, as the end of a process does."""
+    imported, ask, path = dict(imports._imported), imports._ask, list(sys.path)
+    environment = {name: os.environ.get(name) for name in (imports.IMPORTS, imports.TRUST)}
+    try:
+        yield
+    finally:
+        for name in imports._imported.keys() - imported:
+            sys.modules.pop(name, None)
+        imports._imported.clear()
+        imports._imported.update(imported)
+        imports._ask, sys.path[:] = ask, path
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from soloist.config import imports
 from soloist.datasets import synthesize_band
+from strangers import forgotten_imports
 
 
 @dataclass
@@ -39,9 +39,6 @@ def _interrupts_as_before() -> Iterator[None]:
 @pytest.fixture
 def soloist(monkeypatch, capfd) -> Callable[..., Result]:
     """Run the command in this process, which spares the import of PyTorch for every call."""
-    # What `--import` leaves behind ends with the test, as it would with the process.
-    monkeypatch.setattr(imports, "_imported", dict(imports._imported))
-    monkeypatch.setenv(imports.IMPORTS, os.environ.get(imports.IMPORTS, ""))
 
     def run(*arguments: object) -> Result:
         from soloist.cli.main import main
@@ -49,10 +46,11 @@ def soloist(monkeypatch, capfd) -> Callable[..., Result]:
         monkeypatch.setattr(sys, "argv", ["soloist", *map(str, arguments)])
         capfd.readouterr()
         code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        with forgotten_imports():
+            try:
+                main()
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         return Result(code, *capfd.readouterr())
 
     return run

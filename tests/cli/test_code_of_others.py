@@ -15,22 +15,20 @@ import pytest
 import soundfile
 import yaml
 
+from soloist import clear
+from soloist.config import imports
+from soloist.separators import build_separator
 from soloist.training.loop.checkpoints import read_checkpoint
-from strangers import MINE, RATE, recipe_values, write
+from soloist.zoo import save_model
+from strangers import MINE, NETWORK, RATE, forgotten_imports, recipe_values, write
 
 
-def call(*arguments: object, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own, without a terminal, for a user with a home of their own."""
+def called(*arguments: object, home: Path) -> None:
+    """Run a command that succeeds in a process of its own, for a user with a home of their own."""
     command = [sys.executable, "-m", "soloist.cli.main", *map(str, arguments)]
     environment = {**os.environ, "SOLOIST_HOME": str(home), "COLUMNS": "160"}
-    return subprocess.run(command, env=environment, cwd=home, input="", capture_output=True, text=True)
-
-
-def called(*arguments: object, home: Path) -> str:
-    """Run a command that succeeds, and give what it prints."""
-    done = call(*arguments, home=home)
+    done = subprocess.run(command, env=environment, cwd=home, input="", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def figures(run: Path) -> list[dict[str, str]]:
@@ -54,9 +52,22 @@ def run(folder) -> Path:
 
 
 @pytest.fixture
-def model(run, tmp_path) -> Path:
-    """The model of the run, handed on to somebody else."""
-    return Path(shutil.copytree(run / "model", tmp_path / "model"))
+def at_home(tmp_path, monkeypatch) -> Path:
+    """The home and the working folder of a user."""
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A model of somebody else, with a network of theirs."""
+    (tmp_path / "theirs").mkdir()
+    separator = recipe_values("mine", tmp_path)["separator"]
+    (tmp_path / "theirs" / "mine.py").write_text(NETWORK)
+    with forgotten_imports():
+        imports.import_code(str(tmp_path / "theirs" / "mine.py"))
+        return save_model(build_separator(separator, "hums"), separator, {}, tmp_path / "model")
 
 
 @pytest.fixture
@@ -66,7 +77,7 @@ def tone(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_recipe_of_parts_in_a_file_is_trained_and_the_file_is_kept(run, folder):
+def test_a_recipe_of_parts_in_a_file_is_trained_and_the_file_is_kept(soloist, run, folder):
     assert (run / "imports" / "mine.py").read_text() == (run / "model" / "mine.py").read_text() == MINE
     assert sorted(path.name for path in (run / "model").iterdir()) == [
         "card.yaml",
@@ -79,19 +90,18 @@ def test_a_recipe_of_parts_in_a_file_is_trained_and_the_file_is_kept(run, folder
     assert len(errors) == 2
     best = read_checkpoint(run / "checkpoints" / "last.ckpt")["callbacks"]["Checkpoints"]["best"]
     assert list(best.values()) == pytest.approx([min(errors)])
-    shown = yaml.safe_load(called("runs", run, "--json", home=folder))
+    shown = yaml.safe_load(soloist("runs", run, "--json").out)
     assert shown[0]["best"] == pytest.approx(min(errors))
     assert shown[0]["lower_is_better"] is True
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_without_the_file_to_the_same_end(run, folder, tmp_path):
-    recipe = folder / "mine.yaml"
-    given = ("--import", folder / "mine.py", "-q")
-    called("train", recipe, "--trainer.max_epochs", 1, "-o", tmp_path / "run", *given, home=tmp_path)
-    called("train", "--resume", tmp_path / "run", "--trainer.max_epochs", 2, "-q", home=tmp_path)
-    assert figures(tmp_path / "run") == figures(run)
-    weights = [(each / "model" / "model.safetensors").read_bytes() for each in (run, tmp_path / "run")]
+def test_a_training_goes_on_without_the_file_to_the_same_end(soloist, run, folder, at_home):
+    given = ("--import", folder / "mine.py", "-q", "-o", "run")
+    assert soloist("train", folder / "mine.yaml", "--trainer.max_epochs", 1, *given).code == 0
+    assert soloist("train", "--resume", "run", "--trainer.max_epochs", 2, "-q").code == 0
+    assert figures(at_home / "run") == figures(run)
+    weights = [(each / "model" / "model.safetensors").read_bytes() for each in (run, at_home / "run")]
     assert weights[0] == weights[1]
     assert (folder / "steps").read_text() == "8"
 
@@ -106,32 +116,34 @@ def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_trials_of_a_sweep_are_trained_in_processes(tmp_path):
+def test_trials_of_a_sweep_are_trained_in_processes(soloist, at_home):
     values = {"method": "grid", "values": {"separator.network.filters": [8], "optimizer.lr": [0.01, 0.001]}}
-    recipe = write(tmp_path, "mine", imports=["mine.py"], sweep=values, callbacks=[])
+    recipe = write(at_home, "mine", imports=["mine.py"], sweep=values, callbacks=[])
     brief = ("--data.workers", 0, "--trainer.max_epochs", 1)
-    sweep = ("train", recipe, "--sweep", "--jobs", 2, "-o", tmp_path / "sweep", "-q")
-    shown = called(*sweep, *brief, home=tmp_path)
-    assert shown.count("done") == 2
+    shown = soloist("train", recipe, "--sweep", "--jobs", 2, "-o", "sweep", "-q", *brief)
+    assert (shown.code, shown.out.count("done")) == (0, 2), shown.err
 
 
 @pytest.mark.slow
-def test_code_runs_only_with_consent(model, tone, tmp_path):
+def test_code_runs_only_with_consent(soloist, run, tone, at_home):
+    # Handed on to somebody else.
+    model = Path(shutil.copytree(run / "model", at_home / "model"))
     separate = ("separate", tone, "-m", model, "-q")
-    refused = call(*separate, "-o", tmp_path / "refused", home=tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert f"{model / 'mine.py'} (sha256" in refused.stderr
-    assert "--trust" in refused.stderr
-    assert not (tmp_path / "refused").exists()
-    called(*separate, "--trust", "-o", tmp_path / "trusted", home=tmp_path)
-    called(*separate, "--import", model / "mine.py", "-o", tmp_path / "imported", home=tmp_path)
+    refused = soloist(*separate, "-o", "refused")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert f"{model / 'mine.py'} (sha256" in refused.err
+    assert "--trust" in refused.err
+    assert not (at_home / "refused").exists()
+    assert soloist(*separate, "--trust", "-o", "trusted").code == 0
+    assert soloist(*separate, "--import", model / "mine.py", "-o", "imported").code == 0
     stems = [
-        sorted(path.name for path in (tmp_path / name).rglob("*.wav")) for name in ("trusted", "imported")
+        sorted(path.name for path in (at_home / name).rglob("*.wav")) for name in ("trusted", "imported")
     ]
     assert stems == [["high.wav", "low.wav"]] * 2
-    # To trust a model once is no consent to the next time, and nothing is left beside its files.
-    assert call(*separate, "-o", tmp_path / "again", home=tmp_path).returncode == 2
+    # To trust a model once is no consent to the next process, and nothing is left beside its files.
+    clear()
+    assert soloist(*separate, "-o", "again").code == 2
     assert len(list(model.iterdir())) == 4
 
 
@@ -147,26 +159,25 @@ assert len(asked) == 1 and "mine.py" in asked[0], asked
 
 
 @pytest.mark.slow
-def test_consent_is_stored_for_the_contents_of_the_file(model, tone, tmp_path):
-    environment = {**os.environ, "SOLOIST_HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", ASKED, str(model)], env=environment, check=True)
-    called("separate", tone, "-m", model, "-q", "-o", tmp_path / "out", home=tmp_path)
+def test_consent_is_stored_for_the_contents_of_the_file(soloist, model, tone, at_home):
+    subprocess.run([sys.executable, "-c", ASKED, str(model)], check=True)
+    called("separate", tone, "-m", model, "-q", "-o", at_home / "out", home=at_home)
     with (model / "mine.py").open("a") as file:
         file.write("print('I am another')\n")
-    separate = ("separate", tone, "-m", model, "-q", "-o", tmp_path / "changed")
+    separate = ("separate", tone, "-m", model, "-q", "-o", at_home / "changed")
     for options in ((), ("--trust",)):
-        changed = call(*separate, *options, home=tmp_path)
-        assert changed.returncode == 2
-        assert "mine.py is not what the model was trained with" in changed.stderr
-        assert changed.stdout == ""
-        assert not (tmp_path / "changed").exists()
+        changed = soloist(*separate, *options)
+        assert changed.code == 2
+        assert "mine.py is not what the model was trained with" in changed.err
+        assert changed.out == ""
+        assert not (at_home / "changed").exists()
     # Consent to one file is none to another that its place is given to.
     config = yaml.safe_load((model / "config.yaml").read_text())
     config["imports"][0]["sha256"] = hashlib.sha256((model / "mine.py").read_bytes()).hexdigest()
     (model / "config.yaml").write_text(yaml.safe_dump(config))
-    asked = call(*separate, home=tmp_path)
-    assert asked.returncode == 2
-    assert "if you trust it" in asked.stderr
+    asked = soloist(*separate)
+    assert asked.code == 2
+    assert "if you trust it" in asked.err
 
 
 @pytest.fixture
@@ -188,14 +199,18 @@ def tracks(tmp_path) -> Path:
         ),
         pytest.param(("visualize", "MODEL", "TONE", "-o", "visualized"), marks=pytest.mark.slow),
         pytest.param(("export", "MODEL", "--to", "torchscript", "-o", "exported"), marks=pytest.mark.slow),
-        pytest.param(("tune", "MODEL", "-q", "--budget", 0.05, "--threads", 1), marks=pytest.mark.slow),
+        pytest.param(
+            ("tune", "MODEL", "-q", "--budget", 0.05, "--threads", 1, "--precision", "float32"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda command: command[0],
 )
-def test_commands_take_a_file_to_import(model, tone, tracks, tmp_path, command):
+def test_commands_take_a_file_to_import(soloist, model, tone, tracks, at_home, command):
     places = {"MODEL": model, "TONE": tone, "TRACKS": tracks}
     arguments = [places.get(part, part) for part in command]
-    refused = call(*arguments, home=tmp_path)
-    assert "--trust" in refused.stderr
-    assert refused.returncode in (1, 2)
-    called(*arguments, "--import", model / "mine.py", home=tmp_path)
+    refused = soloist(*arguments)
+    assert "--trust" in refused.err
+    assert refused.code in (1, 2)
+    taken = soloist(*arguments, "--import", model / "mine.py")
+    assert taken.code == 0, taken.err
