@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -33,20 +32,26 @@ def head(tmp_path, monkeypatch):
             each.bind(("127.0.0.1", 0))
         port, client = (each.getsockname()[1] for each in sockets)
     command = [Path(sys.executable).with_name("ray"), "start", "--head", *OPTIONS]
-    process = subprocess.Popen(
+    process = psutil.Popen(
         [*command, f"--port={port}", f"--ray-client-server-port={client}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
         cwd=tmp_path,
     )
     yield client
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    # Asked to end, Ray takes its time, and nothing of it is to be kept.
+    processes = [*process.children(recursive=True), process]
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    _, left = psutil.wait_procs(processes, timeout=20)
+    assert left == []
+
+
+def listens(port):
+    """Tell whether somebody listens on a port of this machine."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.slow
@@ -64,6 +69,8 @@ def test_a_client_gets_the_stems_of_one_process(head, soloist_process, tmp_path)
 
     client = ("--cluster", f"ray://127.0.0.1:{head}", "--device", "cpu")
     deadline = time.monotonic() + 90
+    while not listens(head) and time.monotonic() < deadline:
+        time.sleep(0.1)
     # The client is refused until the cluster stands.
     while (ended := separate("many", *client))[0] == 2 and time.monotonic() < deadline:
         assert "no Ray cluster at ray://" in ended[1]
