@@ -12,7 +12,7 @@ PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint co
 EXAMPLE = examples/band/mixture.flac
 STEMS = separated
 
-.PHONY: separate test test-parity test-slow test-all test-seeds check lint format types layers docs docs-check wheel wheel-check release-check example clean
+.PHONY: separate test test-parity test-slow test-rest test-all test-seeds check lint format types layers docs docs-check wheel wheel-check release-check example clean
 
 separate: $(VENV)/.installed
 	$(BIN)/soloist separate $(EXAMPLE) -o $(STEMS)
@@ -27,6 +27,10 @@ test-parity: $(VENV)/.installed-dev
 # Those that take long and say little more.
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "slow and not parity"
+
+# Both: what `make test` leaves out.
+test-rest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "slow or parity"
 
 test-all: $(VENV)/.installed-dev
 	SOLOIST_TEST_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS)
