@@ -20,13 +20,13 @@ BRIEF = {
     "--trainer.max_epochs": 1,
 }
 SMALLER = {
-    "tiny-mdxnet": {},
-    "tiny-mdx23c": {},
-    "tiny-scnet": {},
-    "tiny-bs-roformer": {"bands": [32, 32, 64, 129], "blocks.init_args.depth": 1},
-    "tiny-mel-roformer": {"num_bands": 8, "blocks.init_args.depth": 1},
+    "tiny-mdxnet": {"num_blocks": 3, "layers": 1, "growth": 4},
+    "tiny-mdx23c": {"num_scales": 2, "internal_channels": 8, "growth": 4},
+    "tiny-scnet": {"dims": [2, 8, 12], "conv_depths": [1, 1, 1]},
+    "tiny-bs-roformer": {"bands": [32, 96, 129], "blocks.init_args.depth": 1},
+    "tiny-mel-roformer": {"num_bands": 4, "blocks.init_args.depth": 1},
 }
-"""What takes the exporters long and is the same again: each band and each block."""
+"""What takes the exporters long and is the same again: each band, each scale and each block."""
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "band" / "mixture.flac"
 RATE = 16000
-SMALL_JOBS = 990 if os.environ.get("SOLOIST_TEST_PROFILE") == "nightly" else 100
+SMALL_JOBS, DAMAGED = (990, 60) if os.environ.get("SOLOIST_TEST_PROFILE") == "nightly" else (100, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_hostile_uploads_are_answered_and_the_page_goes_on(tmp_path):
 
 
 def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(tmp_path):
-    files = [file for file in write_corpus(tmp_path, 60, 7) if file.stat().st_size]
+    files = [file for file in write_corpus(tmp_path, DAMAGED, 7) if file.stat().st_size]
     with serving(tmp_path / "jobs") as page:
         jobs = [page.upload(file.read_bytes(), name=file.name) for file in files]
         ended = [page.wait_for(job["id"], "finished", "failed") for job in jobs]
