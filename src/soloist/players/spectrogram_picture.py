@@ -60,16 +60,31 @@ def spectrogram_of_file(path: Path, columns: int = 2 * WIDTH) -> bytes:
         path: A file that libsndfile reads, such as FLAC.
         columns: Width of the picture.
     """
+    window = np.hanning(_WINDOW).astype(np.float32)
     with soundfile.SoundFile(path) as file:
-        window = np.hanning(_WINDOW).astype(np.float32)
-        places = np.linspace(0, max(0, len(file) - _WINDOW), columns).round().astype(int)
-        levels = np.empty((_WINDOW // 2 + 1, columns), np.float32)
-        for column, place in enumerate(places):
-            file.seek(place)
-            samples = file.read(_WINDOW, dtype="float32", always_2d=True, fill_value=0.0).mean(axis=1)
-            spectrum = np.abs(np.fft.rfft(samples * window)) / window.sum()
-            levels[:, column] = 20 * np.log10(2 * spectrum + 1e-9)
-        return encode_png(_colours(levels, file.samplerate))
+        spectra = np.abs(np.fft.rfft(_windows(file, columns) * window)) / window.sum()
+        levels = (20 * np.log10(2 * spectra + 1e-9)).astype(np.float32)
+        return encode_png(_colours(levels.T, file.samplerate))
+
+
+def _windows(file: soundfile.SoundFile, count: int) -> NDArray[np.float32]:
+    """Windows `(count, samples)` of the mean of a file's channels, at equal distances."""
+    places = np.linspace(0, max(0, len(file) - _WINDOW), count).round().astype(int)
+
+    def read(frames: int) -> NDArray[np.float32]:
+        mean: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True, fill_value=0.0).mean(
+            axis=1
+        )
+        return mean
+
+    # A seek decodes as much as two windows hold.
+    if len(file) <= 2 * count * _WINDOW:
+        return np.lib.stride_tricks.sliding_window_view(read(max(len(file), _WINDOW)), _WINDOW)[places]
+    windows = np.empty((count, _WINDOW), np.float32)
+    for window, place in zip(windows, places, strict=True):
+        file.seek(place)
+        window[:] = read(_WINDOW)
+    return windows
 
 
 def _pixels(audio: Audio, sample_rate: int) -> NDArray[np.uint8]:
