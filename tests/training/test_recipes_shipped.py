@@ -19,9 +19,7 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 
 LARGE = {
     "bs-roformer-musdb18hq",
-    "mdx23c-musdb18hq",
     "mdxnet-musdb18hq",
-    "mel-roformer-musdb18hq",
     "chimera-wsj0-2mix",
     "mask-inference-wsj0-2mix",
     "spectrogram-net-musdb18",
@@ -30,8 +28,8 @@ LARGE = {
 }
 """Recipes of whose networks smaller ones, or others on the same corpus, are in every run."""
 
-NIGHTLY = {"htdemucs-musdb18hq"}
-"""Recipes of which a step takes a minute, and whose networks are in every run of the slow tests."""
+NIGHTLY = {"htdemucs-musdb18hq", "mel-roformer-musdb18hq", "mdx23c-musdb18hq"}
+"""Recipes of which a step takes longest, and whose networks are in every run of the slow tests."""
 
 FALLS = {"PermutationInvariant": 3.0, "MultiDomain": 0.3}
 """By how much losses that are ratios, in dB or weighted, fall in 40 steps; distances are halved."""
@@ -106,7 +104,7 @@ def test_everything_but_the_data_is_read(name, tmp_path):
 )
 def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
     if name in NIGHTLY and os.environ.get("SOLOIST_TEST_PROFILE") != "nightly":
-        pytest.skip("takes a minute: in the nightly profile")
+        pytest.skip("takes long: in the nightly profile")
     recipe = read_recipe(name, [("data.root", str(tree(name)))])
     data = recipe.data
     task = SeparationTask(recipe)
