@@ -14,7 +14,7 @@ from faults import tree
 from soloist.audio.tags import read_tags
 from soloist.config.imports import IMPORTS, TRUST, import_code
 from soloist.errors import ModelError, UsageError
-from soloist.inference import Batch, FileSettings
+from soloist.inference import Batch, FileSettings, StreamSettings
 from soloist.library import LibraryRun, LocalWorkers, Manifest, find_entries
 from soloist.library.entry_worker import EntryWorker
 from soloist.separators import build_separator
@@ -147,8 +147,10 @@ def test_several_processes_write_the_same_bytes_and_one_that_is_killed_costs_not
             (psutil.Process().children(recursive=True)[-1]).kill()
         outcomes.append(outcome)
 
+    # Entries share batches as soon as a worker has seen one: two at a time, killed together, too.
+    entries = entries_of(songs, out, stream=StreamSettings(batch_size=2))
     with LocalWorkers(2) as workers:
-        assert counts(run(entries_of(songs, out), workers, told)) == (0, 12, 1)
+        assert counts(run(entries, workers, told)) == (0, 12, 1)
     assert len({each.entry.key for each in outcomes}) == len(outcomes) == 13
     assert stems(out) == stems(tmp_path / "alone")
     assert not [name for name in tree(out) if name.endswith(".partial")]

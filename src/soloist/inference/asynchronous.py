@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from soloist.inference.separation import separate
-from soloist.inference.stem_separation import Cancel
+from soloist.inference.stem_separation import EitherCancel
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-
-
-class _Either:
-    """Request to stop, by the user or by the event loop."""
-
-    def __init__(self, given: Cancel | None) -> None:
-        self._given = given
-        self._task = threading.Event()
-
-    def set(self) -> None:
-        """Request the stop."""
-        self._task.set()
-
-    def is_set(self) -> bool:
-        """True as soon as either of them has requested the stop."""
-        return self._task.is_set() or (self._given is not None and self._given.is_set())
 
 
 def asynchronous(function: Callable[Given, Result]) -> Callable[Given, Coroutine[Any, Any, Result]]:
@@ -44,7 +27,7 @@ def asynchronous(function: Callable[Given, Result]) -> Callable[Given, Coroutine
 
     @wraps(function)
     async def awaited(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        cancel = _Either(kwargs.get("cancel"))  # type: ignore[arg-type]
+        cancel = EitherCancel(kwargs.get("cancel"))  # type: ignore[arg-type]
         kwargs["cancel"] = cancel
         work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
         try:

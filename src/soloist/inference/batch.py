@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from soloist.inference.file_job import FileJob
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track, find_tracks
 from soloist.inference.loaded_models import find_model
+from soloist.inference.shared_batches import BatchMember, SharedBatches
 from soloist.inference.stem_separation import Cancel, Watch
 from soloist.inference.track_report import TrackReport
 from soloist.resources import within_memory
@@ -62,8 +65,40 @@ class BatchResult:
         return len(self.failures) + sum(report.truncation is not None for report in self.reports)
 
 
+_Outcomes = Generator[tuple[Track, TrackReport | Exception], None, None]
+
+
+class _Clock:
+    """Progress of all tracks.
+
+    Args:
+        progress: Callback that receives it.
+        durations: Seconds of each track; 0 if unknown.
+    """
+
+    def __init__(self, progress: Callable[[BatchProgress], None], durations: Sequence[float]) -> None:
+        self._progress, self._durations = progress, durations
+        self._done = [0.0] * len(durations)
+
+    def begin(self, index: int, track: Track) -> None:
+        """Report that a track begins."""
+        self.advance(index, track, 0.0, self._durations[index])
+
+    def end(self, index: int) -> None:
+        """Take a track for separated, whatever became of it."""
+        self._done[index] = self._durations[index]
+
+    def advance(self, index: int, track: Track, done: float, total: float) -> None:
+        """Report the seconds of a track that are separated, of how many."""
+        self._done[index] = done
+        self._progress(BatchProgress(track, done, total, sum(self._done), sum(self._durations)))
+
+
 class Batch:
     """Separates files of any length with one model, as `soloist separate` does.
+
+    Where several chunks are separated at once, those of several files are: a short file fills the batch of
+    another. All callbacks are called in the thread of `run`.
 
     Args:
         model: Name in the zoo, which is downloaded if it is not on disk, or path of a model folder; None for
@@ -109,33 +144,78 @@ class Batch:
         """
         tracks = self._find(inputs)
         self._job.protect(tracks)
-        durations = [self._duration(track) for track in tracks]
-        reports, failures, raised = list[TrackReport](), list[tuple[Track, Exception]](), list[Exception]()
-        for index, track in enumerate(tracks):
-            before = sum(durations[:index])
+        clock = _Clock(progress, [self._duration(track) for track in tracks])
+        size = self._shared_batch(tracks)
+        run = self._one_by_one if size == 1 else partial(self._together, size)
+        reports, failures = list[TrackReport](), list[tuple[Track, Exception]]()
+        with closing(run(tracks, clock, cancel)) as outcomes:
+            for index, (track, outcome) in enumerate(outcomes):
+                clock.end(index)
+                if isinstance(outcome, TrackReport):
+                    reports.append(outcome)
+                    report(outcome)
+                    continue
+                _check_interrupted(outcome)
+                failures.append((track, outcome))
+                failure(track, outcome)
+        return BatchResult(tuple(reports), tuple(failures))
 
-            def advance(done: float, total: float, track: Track = track, before: float = before) -> None:
+    def _one_by_one(self, tracks: Sequence[Track], clock: _Clock, cancel: Cancel | None) -> _Outcomes:
+        """Outcomes of tracks that are separated one after the other."""
+        raised: list[Exception] = []
+        for index, track in enumerate(tracks):
+
+            def advance(done: float, total: float, index: int = index, track: Track = track) -> None:
                 try:
-                    progress(BatchProgress(track, done, total, before + done, sum(durations)))
+                    clock.advance(index, track, done, total)
                 except Exception as error:
                     raised.append(error)
                     raise
 
-            advance(0.0, durations[index])
+            clock.begin(index, track)
             try:
-                with within_memory(f"at {track.label}: {WAY_OUT}"):
-                    reports.append(self._job.run(track, Watch(advance, cancel)))
+                outcome: TrackReport | Exception = self._run(track, Watch(advance, cancel))
             except Interrupted:
                 raise
             except Exception as error:
-                _check_interrupted(error)
                 if raised:
                     raise raised[0] from None
-                failures.append((track, error))
-                failure(track, error)
-            else:
-                report(reports[-1])
-        return BatchResult(tuple(reports), tuple(failures))
+                outcome = error
+            yield track, outcome
+
+    def _together(
+        self, size: int, tracks: Sequence[Track], clock: _Clock, cancel: Cancel | None
+    ) -> _Outcomes:
+        """Outcomes of tracks whose chunks share batches of so many."""
+        batches = SharedBatches(size, cancel)
+
+        def work(place: tuple[int, Track], member: BatchMember) -> tuple[Track, TrackReport | Exception]:
+            def advance(done: float, total: float) -> None:
+                member.tell(partial(clock.advance, *place, done, total))
+
+            member.tell(partial(clock.begin, *place))
+            try:
+                return place[1], self._run(place[1], Watch(advance, batches.cancel), member)
+            except Interrupted:
+                raise
+            except Exception as error:
+                return place[1], error
+
+        with closing(batches.run(enumerate(tracks), work)) as outcomes:
+            yield from outcomes
+
+    def _run(self, track: Track, watch: Watch, member: BatchMember | None = None) -> TrackReport:
+        with within_memory(f"at {track.label}: {WAY_OUT}"):
+            return self._job.run(track, watch, member=member)
+
+    def _shared_batch(self, tracks: Sequence[Track]) -> int:
+        """Chunks at once of several tracks, as many as suit the first one that can be read."""
+        for track in tracks[: len(tracks) if len(tracks) > 1 else 0]:
+            try:
+                return self._job.shared_batch(track)
+            except Exception as error:
+                _check_interrupted(error)
+        return 1
 
     def _find(self, inputs: Sequence[str | PathLike[str] | Track]) -> list[Track]:
         """Tracks of inputs; of those that are tracks already, themselves."""

@@ -18,9 +18,26 @@ from soloist.inference.engines import (
 )
 from soloist.inference.engines.precision import check_precision
 from soloist.inference.engines.step_engines import StepEngine
-from soloist.separators import CompositeSeparator, Separator, find_causal
+from soloist.resources import is_gpu
+from soloist.separators import CompositeSeparator, Following, Separator, find_causal
 
 AUTO = "auto"
+
+_BATCH_OF_A_GPU = 4
+"""Chunks at once on a GPU that nobody has measured; the engine goes on with fewer where memory ends."""
+
+
+def shares_batches(separator: Separator) -> bool:
+    """Return True if chunks of several recordings may be estimated at once: none needs the ones before."""
+    if isinstance(separator, CompositeSeparator):
+        return False
+    follows = isinstance(separator, Following) and separator.follow() is not None
+    return separator.partition is not None or not follows
+
+
+def usual_batch(separator: Separator, device: str) -> int:
+    """Chunks at once without a calibration: one on the CPU, and where chunks depend on those before."""
+    return _BATCH_OF_A_GPU if is_gpu(device) and shares_batches(separator) else 1
 
 
 @dataclass(frozen=True)
@@ -145,10 +162,10 @@ class EngineSelection:
         return read_calibration(self._calibrated) if self._calibrated else None
 
     def _uncalibrated(self, engine: Engine) -> SelectedEngine:
-        """An engine with one chunk at once, and its trial if `soloist tune` measured it."""
-        known = self._calibration()
-        values = (engine.name, _threads.chosen(), 1, engine.precision)
-        return SelectedEngine(engine, trial=known.find(*values) if known else None)
+        """An engine with the usual batches, and its trial if `soloist tune` measured it."""
+        known, batch_size = self._calibration(), usual_batch(self._separator, engine.device)
+        values = (engine.name, _threads.chosen(), batch_size, engine.precision)
+        return SelectedEngine(engine, batch_size, known.find(*values) if known else None)
 
     def _engine(self, name: str, threads: int | None = None, precision: str | None = None) -> Engine:
         precision = precision or self._precision or "float32"

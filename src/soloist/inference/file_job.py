@@ -26,13 +26,14 @@ from soloist.audio import (
 )
 from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError, UsageError
-from soloist.inference.engine_selection import SelectedEngine
+from soloist.inference.engine_selection import SelectedEngine, shares_batches
 from soloist.inference.engines import Engine, batch_notes
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.loaded_models import LoadedModel, load_model
 from soloist.inference.outputs import DiskSpace, origin_comment, stem_paths
 from soloist.inference.placement import Placement, Placer, check_targets
+from soloist.inference.shared_batches import BatchMember
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
 from soloist.inference.stem_separation import Findings, Watch, separate_stems
 from soloist.inference.stream import measure_level
@@ -125,6 +126,15 @@ class FileJob:
         """Select the engine and the batch size for a file; see `LoadedModel.select_engine`."""
         return self._load_for(info).select_engine(self.settings.stream, self.samples_of(info))
 
+    def shared_batch(self, track: Track) -> int:
+        """Most chunks at once of this file and others together; 1 if each file has batches of its own.
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        info = self.probe(track)
+        return self.select_engine(info).batch_size if shares_batches(self.separator_for(info)) else 1
+
     def count_chunks(self, info: AudioInfo) -> int:
         """Number of chunks of a file, in all passes."""
         return self.settings.stream.shifts * self.chunking(info).count(self.samples_of(info))
@@ -167,7 +177,8 @@ class FileJob:
 
     def _load(self, kind: dict[str, int]) -> LoadedModel:
         # A model whose files change in the meantime stays the same for all files of a batch.
-        if self._loaded is None or self._loaded[0] != kind:
+        loaded = self._loaded
+        if loaded is None or loaded[0] != kind:
             settings = self.settings
             options: dict[str, Any] = {} if settings.strength is None else {"strength": settings.strength}
             model = load_model(
@@ -181,8 +192,8 @@ class FileJob:
             )
             for part in leaves(model.separator):
                 settings.stream.chunking(part)
-            self._loaded = (kind, model)
-        return self._loaded[1]
+            self._loaded = loaded = (kind, model)
+        return loaded[1]
 
     def plan(self, track: Track) -> TrackReport:
         """Report what `run` would do.
@@ -195,13 +206,21 @@ class FileJob:
         engine = self.select_engine(info).engine
         return self._plan(track, info, engine, self._record(track, info, engine))
 
-    def run(self, track: Track, watch: Watch | None = None, *, engine: Engine | None = None) -> TrackReport:
+    def run(
+        self,
+        track: Track,
+        watch: Watch | None = None,
+        *,
+        engine: Engine | None = None,
+        member: BatchMember | None = None,
+    ) -> TrackReport:
         """Separate a track; all stems appear under their names when they are complete.
 
         Args:
             track: The track.
             watch: Receives the progress, and may end the separation.
             engine: Runs the separator in place of the engine of the settings, for a trial: no record is kept.
+            member: The track among those whose chunks share batches; None for batches of its own.
 
         Raises:
             AudioError: The file cannot be read, or the stems cannot be written or have no room, or would
@@ -219,10 +238,13 @@ class FileJob:
             return plan
         self.disk_space(info, plan.stems).check(track.label)
         remarks = Remarks(track.path)
-        blocks = self._separate(track, info, selected, watch or Watch(), findings, remarks)
+        shared = replace(selected, engine=member.share(selected.engine)) if member else selected
+        blocks = self._separate(track, info, shared, watch or Watch(), findings, remarks)
         # An error holds on to the stems, and these to the thread that reads.
         with closing(blocks) as stems, self._writer(track, info, plan) as writer:
             take_behind(self._at_output_rate(stems, info), writer.write)
+            if member is not None:
+                member.leave()
             writer.encode()
             if engine is None:
                 announce(plan.stems.values(), record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,26 @@ class Cancel(Protocol):
     def is_set(self) -> bool:
         """True as soon as the work shall stop."""
         ...
+
+
+class EitherCancel:
+    """Request to stop, by the caller or by the program itself.
+
+    Args:
+        given: Request of the caller.
+    """
+
+    def __init__(self, given: Cancel | None) -> None:
+        self._given = given
+        self._own = threading.Event()
+
+    def set(self) -> None:
+        """Request the stop."""
+        self._own.set()
+
+    def is_set(self) -> bool:
+        """True as soon as either of them has requested the stop."""
+        return self._own.is_set() or (self._given is not None and self._given.is_set())
 
 
 @dataclass(frozen=True)

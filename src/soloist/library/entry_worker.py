@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,7 @@ from soloist.files import sha256_of
 from soloist.inference import FileJob, FileSettings, Track, TrackReport
 from soloist.inference.dry_run.memory_use import WAY_OUT
 from soloist.inference.loaded_models import find_model
+from soloist.inference.shared_batches import BatchMember, SharedBatches
 from soloist.inference.stem_record import read_records
 from soloist.library.library_entries import LibraryEntry
 from soloist.library.manifest_row import (
@@ -66,12 +68,14 @@ class EntryOutcome:
         row: Its row of the manifest.
         report: Report of the stems; None after a failure.
         error: The failure; None if there are stems.
+        together: Most chunks at once of such entries together, see `FileJob.shared_batch`; None if unknown.
     """
 
     entry: LibraryEntry
     row: ManifestRow
     report: TrackReport | None = None
     error: SoloistError | None = None
+    together: int | None = None
 
 
 class EntryWorker:
@@ -85,6 +89,7 @@ class EntryWorker:
         if threads is not None:
             torch.set_num_threads(threads)
         self._jobs: OrderedDict[tuple[str, FileSettings], FileJob] = OrderedDict()
+        self._lock = threading.Lock()
 
     def prepare(self, model: str, settings: FileSettings) -> PreparedModel:
         """Load a model, and download it before that if need be.
@@ -96,27 +101,39 @@ class EntryWorker:
         job = self._job(model, settings)
         return PreparedModel(job.model_hash, job.stems)
 
-    def run(self, entry: LibraryEntry) -> EntryOutcome:
-        """Separate an entry; whatever goes wrong is its failure."""
+    def run_together(self, entries: Sequence[LibraryEntry], size: int) -> list[EntryOutcome]:
+        """Separate entries whose chunks share batches of so many; what goes wrong with one is its failure."""
+        with closing(SharedBatches(size).run(entries, self.run)) as outcomes:
+            return list(outcomes)
+
+    def run(self, entry: LibraryEntry, member: BatchMember | None = None) -> EntryOutcome:
+        """Separate an entry; whatever goes wrong is its failure.
+
+        Args:
+            entry: The entry.
+            member: The entry among those whose chunks share batches; None for batches of its own.
+        """
         job: FileJob | None = None
         try:
             job = self._job(entry.model, entry.settings)
             with _on_this_machine(entry) as track, within_memory(f"at {track.label}: {WAY_OUT}"):
-                return _succeeded(entry, job, job.run(track))
+                report = job.run(track, member=member)
+                return _succeeded(entry, job, report, job.shared_batch(track))
         except Exception as error:
             return failed(entry, error, job.model_hash if job else "")
 
     def _job(self, model: str, settings: FileSettings) -> FileJob:
         key = (model, settings)
-        if key not in self._jobs:
-            found = str(find_model(model))
-            if not card_of(found).parameters:
-                return_memory_at_once()
-            self._jobs[key] = FileJob(found, settings)
-            while len(self._jobs) > _KEPT:
-                self._jobs.popitem(last=False)
-        self._jobs.move_to_end(key)
-        return self._jobs[key]
+        with self._lock:
+            if key not in self._jobs:
+                found = str(find_model(model))
+                if not card_of(found).parameters:
+                    return_memory_at_once()
+                self._jobs[key] = FileJob(found, settings)
+                while len(self._jobs) > _KEPT:
+                    self._jobs.popitem(last=False)
+            self._jobs.move_to_end(key)
+            return self._jobs[key]
 
 
 _worker: EntryWorker | None = None
@@ -134,10 +151,12 @@ def prepare(model: str, settings: FileSettings) -> PreparedModel:
     return _worker.prepare(model, settings)
 
 
-def separate(entry: LibraryEntry) -> EntryOutcome:
-    """Separate an entry in this process."""
+def separate(entries: Sequence[LibraryEntry], size: int) -> list[EntryOutcome]:
+    """Separate entries in this process; see `EntryWorker.run_together`."""
     assert _worker is not None
-    return _worker.run(entry)
+    if len(entries) == 1:
+        return [_worker.run(entries[0])]
+    return _worker.run_together(entries, size)
 
 
 @contextmanager
@@ -150,7 +169,7 @@ def _on_this_machine(entry: LibraryEntry) -> Iterator[Track]:
         yield replace(entry.track, path=copy)
 
 
-def _succeeded(entry: LibraryEntry, job: FileJob, report: TrackReport) -> EntryOutcome:
+def _succeeded(entry: LibraryEntry, job: FileJob, report: TrackReport, together: int) -> EntryOutcome:
     paths = list(dict.fromkeys(report.stems.values()))
     record = read_records(paths[0].parent).get(paths[0].name)
     truncated = report.truncation is not None
@@ -169,7 +188,7 @@ def _succeeded(entry: LibraryEntry, job: FileJob, report: TrackReport) -> EntryO
         error=one_line(report.truncation or ""),
         finished=time.time(),
     )
-    return EntryOutcome(entry, row, report)
+    return EntryOutcome(entry, row, report, together=together)
 
 
 def failed(

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
 from types import TracebackType
 
 import torch
@@ -21,8 +22,14 @@ ATTEMPTS = 3
 """Number of workers that may die at an entry before it is left."""
 
 
+_SMALL = 32 * 10**6
+"""Most bytes of entries that a worker separates together: their outcomes come together, too."""
+
+
 class LocalWorkers:
     """Processes that separate entries, one each at a time, each with models of its own.
+
+    Where several chunks are separated at once, a worker takes several short entries, which share batches.
 
     Where a worker dies, nobody knows at which of the entries: they are tried again one at a time, so that one
     that kills its worker costs no other its attempts.
@@ -35,6 +42,7 @@ class LocalWorkers:
     def __init__(self, jobs: int, threads: int | None = None) -> None:
         self._jobs = jobs
         self._threads = max(1, (threads or torch.get_num_threads()) // jobs)
+        self._together = 1
 
     def __enter__(self) -> LocalWorkers:
         self._begin()
@@ -57,24 +65,35 @@ class LocalWorkers:
     def run(self, entries: Sequence[LibraryEntry]) -> Iterator[EntryOutcome]:
         """Separate entries, begun in their order; outcomes come as they finish."""
         waiting, suspects, deaths = deque(entries), deque[LibraryEntry](), Counter[int]()
-        flying: dict[Future[EntryOutcome], LibraryEntry] = {}
+        flying: dict[Future[list[EntryOutcome]], list[LibraryEntry]] = {}
         while waiting or suspects or flying:
             source, most = (suspects, 1) if suspects else (waiting, self._jobs)
             while source and len(flying) < most:
-                entry = source.popleft()
-                flying[self._pool.submit(entry_worker.separate, entry)] = entry
+                group = [source.popleft()] if suspects else self._next_group(waiting)
+                flying[self._pool.submit(entry_worker.separate, group, self._together)] = group
             died: list[LibraryEntry] = []
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                entry = flying.pop(future)
+                group = flying.pop(future)
                 try:
-                    yield future.result()
+                    outcomes = future.result()
                 except BrokenProcessPool:
-                    died.append(entry)
+                    died += group
+                    continue
+                self._together = outcomes[-1].together or self._together
+                yield from outcomes
             if died:
-                died += flying.values()
+                died += chain.from_iterable(flying.values())
                 flying.clear()
                 self._begin_again()
                 yield from self._judge(died, deaths, suspects)
+
+    def _next_group(self, waiting: deque[LibraryEntry]) -> list[LibraryEntry]:
+        """The next entry, and short ones behind it if entries share batches."""
+        most = min(self._together, len(waiting) // self._jobs)
+        group = [waiting.popleft()]
+        while len(group) < most and sum(each.size for each in [*group, waiting[0]]) <= _SMALL:
+            group.append(waiting.popleft())
+        return group
 
     def _judge(
         self, died: Sequence[LibraryEntry], deaths: Counter[int], suspects: deque[LibraryEntry]
