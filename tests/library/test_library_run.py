@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from multiprocessing import Value
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from soloist.audio.tags import read_tags
 from soloist.config.imports import IMPORTS, TRUST, import_code
 from soloist.errors import ModelError, UsageError
 from soloist.inference import Batch, FileSettings, StreamSettings
-from soloist.library import LibraryRun, LocalWorkers, Manifest, find_entries
+from soloist.inference.engines.pytorch import find_devices
+from soloist.library import LibraryRun, LocalWorkers, Manifest, entry_worker, find_entries
 from soloist.library.entry_worker import EntryWorker
 from soloist.separators import build_separator
 from soloist.zoo import save_model
@@ -135,6 +137,20 @@ def test_what_is_wrong_for_all_is_raised_before_the_first(songs, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_workers_take_devices_in_turn(songs, tmp_path, monkeypatch):
+    monkeypatch.setattr(entry_worker, "_worker", None)
+    entries, started = entries_of(songs, tmp_path / "out"), Value("i", 0)
+    found = []
+    for entry in entries[:3]:
+        entry_worker.start(1, find_devices("cpu, cpu:0"), started)
+        found += entry_worker.separate([entry], 1)
+    assert [each.row.conditions.device for each in found] == ["cpu", "cpu:0", "cpu"]
+    assert {each.row.conditions.settings["device"] for each in found} == {"auto"}
+    assert find_devices("cpu") == ("cpu",)
+    with pytest.raises(UsageError, match="cuda:7"):
+        find_devices("cpu,cuda:7")
+
+
 @pytest.mark.slow
 def test_several_processes_write_the_same_bytes_and_one_that_is_killed_costs_nothing(songs, tmp_path):
     for number in range(3, 12):
@@ -149,8 +165,9 @@ def test_several_processes_write_the_same_bytes_and_one_that_is_killed_costs_not
 
     # Entries share batches as soon as a worker has seen one: two at a time, killed together, too.
     entries = entries_of(songs, out, stream=StreamSettings(batch_size=2))
-    with LocalWorkers(2) as workers:
+    with LocalWorkers(2, devices=("cpu", "cpu:0")) as workers:
         assert counts(run(entries, workers, told)) == (0, 12, 1)
+    assert {each.row.conditions.device for each in outcomes if each.report} <= {"cpu", "cpu:0"}
     assert len({each.entry.key for each in outcomes}) == len(outcomes) == 13
     assert stems(out) == stems(tmp_path / "alone")
     assert not [name for name in tree(out) if name.endswith(".partial")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from soloist.cli.names import check_model
 from soloist.errors import SoloistError, UsageError
 from soloist.files import counted
 from soloist.inference import FileSettings
+from soloist.inference.engines.pytorch import find_devices
 from soloist.library import EntryOutcome, LibraryRun, LocalWorkers, find_entries
 from soloist.library.library_lists import is_list
 from soloist.library.manifest import read_row
@@ -32,7 +34,7 @@ class ConsoleLibrary(ConsoleBatch):
 
     Args:
         settings: Selection, format and place of the stems.
-        jobs: Number of worker processes; None for one, or for one a device of a cluster.
+        jobs: Number of worker processes; None for one a device, of this machine or of a cluster.
         cluster: Address of a Ray cluster; None for processes of this machine.
         threads: Processor threads of all processes of this machine together; None for all.
         **options: See `ConsoleBatch`.
@@ -47,7 +49,15 @@ class ConsoleLibrary(ConsoleBatch):
         threads: int | None = None,
         **options: Any,
     ) -> None:
+        listed = "," in settings.device
+        if listed and cluster is not None:
+            raise UsageError("--cluster gives each actor a device: name a kind, such as --device cuda")
+        devices = find_devices(settings.device) if cluster is None else ()
+        if listed:
+            # Rows and their keys say nothing of the number of devices.
+            settings = replace(settings, device=devices[0].partition(":")[0])
         super().__init__(settings, **options)
+        self._devices = devices if len(devices) > 1 else ()
         self._jobs, self._cluster, self._threads = jobs, cluster, threads
 
     def run(self, inputs: Sequence[str], raw: RawFormat | None = None) -> bool:
@@ -85,7 +95,7 @@ class ConsoleLibrary(ConsoleBatch):
 
     def _workers(self) -> LocalWorkers | RayWorkers:
         if self._cluster is None:
-            return LocalWorkers(self._jobs or 1, self._threads)
+            return LocalWorkers(self._jobs or len(self._devices) or 1, self._threads, self._devices)
         if self._threads is not None:
             raise UsageError(
                 "--threads is for processes of this machine: actors have the processors of their share"

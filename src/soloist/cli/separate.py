@@ -11,7 +11,7 @@ import typer
 
 from soloist.cli.console import loading
 from soloist.cli.names import complete_chain, complete_model
-from soloist.cli.options import HOW, DeviceOption, EngineOption, PrecisionOption, refuse_options, split_names
+from soloist.cli.options import HOW, EngineOption, PrecisionOption, refuse_options, split_names
 from soloist.cli.separate_values import (
     BitDepth,
     Format,
@@ -150,7 +150,15 @@ def separate(
         int | None,
         typer.Option(help="Chunks separated at once; default: 1, or that of tune.", rich_help_panel=HOW),
     ] = None,
-    device: DeviceOption = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            help="auto, cpu, cuda, cuda:1, mps; several, as cuda:0,cuda:1, share the files out.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     threads: Annotated[
@@ -330,7 +338,7 @@ def separate(
     if page and format_ == "stem":
         raise UsageError("--page mixes stems that are files of their own: choose another --format")
     task = choose_task(task, talkers, model)
-    library = is_library(inputs, jobs, cluster)
+    library = is_library(inputs, jobs, cluster, device)
     if not library:
         check_inputs(inputs, output)
     with loading(quiet=quiet):

@@ -34,14 +34,13 @@ def check_inputs(inputs: list[str], output: Path) -> None:
             raise AudioError(missing(tracks[0].path))
 
 
-def is_library(inputs: list[str], jobs: int | None, cluster: str | None) -> bool:
-    """Tell whether a command is a run over a library: by worker processes, a cluster, a list, or URLs."""
+def is_library(inputs: list[str], jobs: int | None, cluster: str | None, device: str) -> bool:
+    """Tell whether a command is a run over a library: by workers, a cluster, devices, a list, or URLs."""
     from soloist.library.library_lists import is_list
     from soloist.library.remote_files import is_remote
 
-    return (
-        jobs is not None or cluster is not None or any(is_list(given) or is_remote(given) for given in inputs)
-    )
+    shared = jobs is not None or cluster is not None or "," in device
+    return shared or any(is_list(given) or is_remote(given) for given in inputs)
 
 
 def choose_task(task: Task | None, talkers: int | None, model: str | None) -> Task:

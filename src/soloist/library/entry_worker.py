@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -35,6 +35,9 @@ from soloist.library.manifest_row import (
 from soloist.library.remote_files import fetched
 from soloist.resources import describe_machine, peak_memory, return_memory_at_once, within_memory
 from soloist.zoo import card_of
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 _KEPT = 8
 """Most jobs that are kept: of one model, or of few."""
@@ -83,9 +86,11 @@ class EntryWorker:
 
     Args:
         threads: Processor threads; None for PyTorch's own choice.
+        device: Device of all entries; None for that of their settings.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, device: str | None = None) -> None:
+        self._device = device
         if threads is not None:
             torch.set_num_threads(threads)
         self._jobs: OrderedDict[tuple[str, FileSettings], FileJob] = OrderedDict()
@@ -129,7 +134,8 @@ class EntryWorker:
                 found = str(find_model(model))
                 if not card_of(found).parameters:
                     return_memory_at_once()
-                self._jobs[key] = FileJob(found, settings)
+                here = replace(settings, device=self._device or settings.device)
+                self._jobs[key] = FileJob(found, here)
                 while len(self._jobs) > _KEPT:
                     self._jobs.popitem(last=False)
             self._jobs.move_to_end(key)
@@ -139,10 +145,19 @@ class EntryWorker:
 _worker: EntryWorker | None = None
 
 
-def start(threads: int) -> None:
-    """Prepare a process that separates entries."""
+def start(threads: int, devices: Sequence[str], started: Synchronized[int]) -> None:
+    """Prepare a process that separates entries.
+
+    Args:
+        threads: Processor threads.
+        devices: Devices that the processes take in turn; none for those of the settings.
+        started: Number of the processes before this one.
+    """
     global _worker
-    _worker = EntryWorker(threads)
+    with started.get_lock():
+        number = started.value
+        started.value += 1
+    _worker = EntryWorker(threads, devices[number % len(devices)] if devices else None)
 
 
 def prepare(model: str, settings: FileSettings) -> PreparedModel:

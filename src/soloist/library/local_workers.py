@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain
+from multiprocessing import get_context
 from types import TracebackType
 
 import torch
@@ -20,7 +21,6 @@ from soloist.resources import Processes
 
 ATTEMPTS = 3
 """Number of workers that may die at an entry before it is left."""
-
 
 _SMALL = 32 * 10**6
 """Most bytes of entries that a worker separates together: their outcomes come together, too."""
@@ -37,10 +37,11 @@ class LocalWorkers:
     Args:
         jobs: Number of processes.
         threads: Processor threads of all of them together; None for PyTorch's own choice.
+        devices: Devices that the processes take in turn; none for those of the entries' settings.
     """
 
-    def __init__(self, jobs: int, threads: int | None = None) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: int, threads: int | None = None, devices: Sequence[str] = ()) -> None:
+        self._jobs, self._devices = jobs, devices
         self._threads = max(1, (threads or torch.get_num_threads()) // jobs)
         self._together = 1
 
@@ -107,7 +108,8 @@ class LocalWorkers:
                 yield entry_worker.crashed(entry, ATTEMPTS)
 
     def _begin(self) -> None:
-        self._pool = Processes(self._jobs, entry_worker.start, self._threads)
+        started = get_context("spawn").Value("i", 0)
+        self._pool = Processes(self._jobs, entry_worker.start, self._threads, self._devices, started)
 
     def _begin_again(self) -> None:
         self._pool.shutdown(wait=True)

@@ -115,3 +115,18 @@ def find_device(name: str = "auto") -> str:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"device {name!r} is not there; --device auto takes the best one that is") from error
     return name
+
+
+def find_devices(names: str) -> tuple[str, ...]:
+    """Find the devices of several workers.
+
+    Args:
+        names: Names of devices, separated by commas; "cuda", and "auto" where there is CUDA, for all GPUs.
+
+    Raises:
+        UsageError: A device is unknown or does not exist.
+    """
+    found = tuple(find_device(name.strip()) for name in names.split(","))
+    if found != ("cuda",):
+        return found
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count()))
