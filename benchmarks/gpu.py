@@ -5,8 +5,9 @@
 
 Networks have their published sizes and random weights; with demucs 4.1.0 installed, HTDemucs has its weights,
 and the package runs on the same card, in float32 and by autocast, with the same batches. Each line is a
-network, a precision and a number of chunks at once: milliseconds a chunk from the memory of the machine and
-back, times real time, the card's peak memory, and the difference of two seconds from the CPU in float32.
+network, by PyTorch or by CUDA graphs, a precision and a number of chunks at once: milliseconds a chunk from
+the memory of the machine and back, times real time, the card's peak memory, and the difference of two seconds
+from the CPU in float32.
 Exits with 1 if a difference is too large: above 1e-4 of the peak in float32 (TF32, which PyTorch takes for
 convolutions by default, is off for this comparison alone), above -30 dB of the estimates in lower precision.
 """
@@ -26,8 +27,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from soloist.errors import SoloistError
 from soloist.estimation import RatioMask
-from soloist.inference import make_engine
+from soloist.inference import installed_engines, make_engine
 from soloist.networks import SpleeterUNet
 from soloist.resources import peak_tensor_memory
 from soloist.separators import Separator, SpectralSeparator, sudormrf_design
@@ -59,6 +61,11 @@ class Bench:
     def batches(self) -> tuple[int, ...]:
         """Numbers of chunks at once."""
         return BATCHES[:1] if self.small else BATCHES
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Engines to measure."""
+        return ("torch",) if self.device == "cpu" else installed_engines(self.device)
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -132,14 +139,14 @@ def make_original(small: bool) -> nn.Module | None:
     return model
 
 
-def difference(bench: Bench, separator: Separator, precision: str) -> tuple[str, bool]:
+def difference(bench: Bench, separator: Separator, precision: str, engine: str) -> tuple[str, bool]:
     """Difference of two seconds from the CPU in float32, and True if it is small enough."""
     torch.manual_seed(1)
     samples = min(separator.chunk_length, 2 * separator.sample_rate)
     mixture = 0.1 * torch.randn(1, separator.channels, samples)
     expected = make_engine("torch", separator, "cpu")(mixture)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=precision != "float32"):
-        found = make_engine("torch", separator, bench.device, precision=precision)(mixture)
+        found = make_engine(engine, separator, bench.device, precision=precision)(mixture)
     error = found - expected
     if precision == "float32":
         largest = float(error.abs().max() / expected.abs().max())
@@ -151,12 +158,18 @@ def difference(bench: Bench, separator: Separator, precision: str) -> tuple[str,
 def separating(bench: Bench, name: str, separator: Separator) -> Iterator[tuple[list[str], bool]]:
     """Lines of a separator for each precision and number of chunks at once."""
     seconds = separator.chunk_length / separator.sample_rate
-    for precision in bench.precisions:
-        told, fine = difference(bench, separator, precision)
-        engine = make_engine("torch", separator, bench.device, precision=precision)
+    for precision, kind in product(bench.precisions, bench.engines):
+        system = name if kind == "torch" else f"{name}, {kind}"
+        try:
+            told, fine = difference(bench, separator, precision, kind)
+        except SoloistError as error:
+            # CUDA does not record every network.
+            yield [system, precision, *["-"] * 4, str(error)], True
+            continue
+        engine = make_engine(kind, separator, bench.device, precision=precision)
         for batch in bench.batches:
             mixture = 0.1 * torch.randn(batch, separator.channels, separator.chunk_length)
-            yield line(bench, name, precision, batch, seconds, partial(engine, mixture), told), fine
+            yield line(bench, system, precision, batch, seconds, partial(engine, mixture), told), fine
 
 
 def original_lines(bench: Bench, original: nn.Module) -> Iterator[tuple[list[str], bool]]:

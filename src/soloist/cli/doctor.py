@@ -55,8 +55,10 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield from machine.items()
     yield "device", device
     yield "free memory", f"{available_memory() / 1000:.1f} GB"
-    installed = installed_engines()
-    yield "engines", ", ".join(name if name in installed else f"{name} (not installed)" for name in ENGINES)
+    installed = {*installed_engines(), *installed_engines(device)}
+    # CUDA graphs are part of PyTorch, and for GPUs only.
+    known = [name for name in ENGINES if name in installed or name != "cudagraph"]
+    yield "engines", ", ".join(name if name in installed else f"{name} (not installed)" for name in known)
     yield "packages", ", ".join(f"{name} {found}" for name, found in _packages() if found)
     yield "not installed", ", ".join(name for name, found in _packages() if not found) or "nothing"
     yield from _folders()

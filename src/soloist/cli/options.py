@@ -35,9 +35,9 @@ DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=HOW)
 ]
 EngineOption = Annotated[
-    Literal["auto", "torch", "openvino", "onnxruntime"],
+    Literal["auto", "torch", "openvino", "onnxruntime", "cudagraph"],
     typer.Option(
-        help="Engine of the network: auto, torch, openvino, onnxruntime; see docs/engines.md.",
+        help="Engine of the network: auto, torch, openvino, onnxruntime, cudagraph; see docs/engines.md.",
         metavar="ENGINE",
         rich_help_panel=HOW,
     ),

@@ -9,7 +9,7 @@ import typer
 
 from soloist.cli.console import PrintedTable, loading, print_table, progress_bar, warn
 from soloist.cli.names import check_model, complete_model
-from soloist.cli.options import PrecisionOption, QuietOption
+from soloist.cli.options import DeviceOption, PrecisionOption, QuietOption
 from soloist.errors import SoloistError
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def tune(
     threads: Annotated[int | None, typer.Option(help="Most processor threads; default: all.", min=1)] = None,
     budget: Annotated[float, typer.Option(help="Seconds for each time; at least three runs.")] = 1.0,
     precision: PrecisionOption = "auto",
+    device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Measure the installed engines with a model, once for each machine.
+    """Measure the installed engines with a model, once for each machine and device.
 
     `soloist separate` then takes the fastest one that estimates the same as PyTorch, or in bfloat16 so nearly
     the same that the difference lies below -45 dB of the mixture. Of an ensemble or a chain each model is
@@ -55,7 +56,7 @@ def tune(
             with progress_bar("{task.description} ...", quiet=quiet) as bar:
                 notify = partial(_tell, bar, bar.add_task(model), model)
                 calibration = tune_model(
-                    model, threads=threads, budget=budget, notify=notify, precision=precision
+                    model, threads=threads, budget=budget, notify=notify, precision=precision, device=device
                 )
         except SoloistError as error:
             if len(models) == 1:

@@ -137,14 +137,14 @@ class Calibration:
         return None
 
 
-def calibration_path(separator: Separator) -> Path:
-    """File of a separator's calibration, named by weights, configuration and machine."""
-    return home() / "calibrations" / f"{fingerprint(separator, _machine())}.json"
+def calibration_path(separator: Separator, device: str = "cpu") -> Path:
+    """File of a separator's calibration on a device, named by weights, configuration and machine."""
+    return home() / "calibrations" / f"{fingerprint(separator, _machine(device))}.json"
 
 
-def load_calibration(separator: Separator) -> Calibration | None:
-    """The calibration of a separator on this machine; None if there is none or it is damaged."""
-    return read_calibration(calibration_path(separator))
+def load_calibration(separator: Separator, device: str = "cpu") -> Calibration | None:
+    """The calibration of a separator on a device; None if there is none or it is damaged."""
+    return read_calibration(calibration_path(separator, device))
 
 
 def read_calibration(path: Path) -> Calibration | None:
@@ -166,18 +166,18 @@ def _read_trial(values: dict[str, Any]) -> Trial:
     return Trial(**{**values, **known})
 
 
-def save_calibration(separator: Separator, calibration: Calibration) -> Path:
-    """Store a calibration in place of an earlier one."""
-    path = calibration_path(separator)
+def save_calibration(separator: Separator, calibration: Calibration, device: str = "cpu") -> Path:
+    """Store a calibration on a device in place of an earlier one."""
+    path = calibration_path(separator, device)
     write_whole(path, json_text(asdict(calibration), indent=1))
     return path
 
 
-def _machine() -> list[tuple[str, str]]:
-    """Processor, and versions of all engines: times are comparable if these agree."""
-    described = describe_machine("cpu", None)
+def _machine(device: str) -> list[tuple[str, str]]:
+    """Processor, GPU, and versions of all packages of engines: times are comparable if these agree."""
+    described = describe_machine(device, None)
     del described["threads"]
-    return [*described.items(), *((name, _version(name)) for name in ENGINES)]
+    return [*described.items(), *((name, _version(name)) for name in ("torch", "openvino", "onnxruntime"))]
 
 
 def _version(package: str) -> str:

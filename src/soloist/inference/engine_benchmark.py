@@ -18,9 +18,16 @@ from soloist.datasets import synthesize_band
 from soloist.errors import SoloistError, UsageError, one_line
 from soloist.inference.calibration import FLOOR, Calibration, Trial, save_calibration
 from soloist.inference.engine_selection import AUTO
-from soloist.inference.engines import Engine, Estimate, installed_engines, make_engine, precisions_of
+from soloist.inference.engines import (
+    Engine,
+    Estimate,
+    find_device,
+    installed_engines,
+    make_engine,
+    precisions_of,
+)
 from soloist.inference.engines.precision import check_precision
-from soloist.resources import Processes, measure_time, peak_memory, resident_memory
+from soloist.resources import Processes, is_gpu, measure_time, peak_memory, resident_memory
 from soloist.separators import Chunking, Level, Separator
 from soloist.separators.chunk_estimator import make_estimate
 from soloist.zoo import load
@@ -30,6 +37,7 @@ from soloist.zoo.speeds import save_speed
 T = TypeVar("T")
 
 BATCH_SIZES = (1, 4)
+BATCH_SIZES_OF_A_GPU = (1, 4, 16)
 
 _LEVEL = 0.1
 
@@ -56,47 +64,61 @@ def tune(
     budget: float = 1.0,
     notify: Callable[[str], None] = lambda engine: None,
     precision: str = AUTO,
+    device: str = AUTO,
 ) -> Calibration:
     """Measure the installed engines with a model, and store the result for `soloist separate`.
 
-    Each engine separates noise on the CPU, in a process of its own for each precision. The difference that a
-    lower precision makes is measured with a band.
+    Each engine separates noise, in a process of its own for each precision. The difference that a lower
+    precision makes is measured with a band.
 
     Args:
         model: Name in the zoo or path of a model folder.
         threads: Most processor threads; None for those of PyTorch.
         budget: Seconds for each figure.
         notify: Callback that receives the name of the engine and the precision to be measured.
-        precision: The only one of `PRECISIONS` to measure beside float32; "auto" for all of the processor.
+        precision: The only one of `PRECISIONS` to measure beside float32; "auto" for all of the device.
+        device: "cpu" or a GPU with CUDA; "auto" for the GPU if there is one.
 
     Raises:
         ModelError: The model is unknown or damaged.
-        UsageError: The model has no graph, the budget is not positive, or there is no such precision.
+        UsageError: The model has no graph, the budget is not positive, or there is no such precision or
+            device.
         SoloistError: PyTorch could not be measured.
     """
     if not budget > 0:
         raise UsageError(f"the time for a figure must be more than 0 s, not {budget:g}")
+    device = _find_device(device)
     if precision != AUTO:
-        check_precision(precision, "cpu")
+        check_precision(precision, device)
     separator = load(model)
     if separator.graph is None:
         raise UsageError(f"{model} has no network that other engines could run: there is nothing to tune")
     most = threads or torch.get_num_threads()
     notify("graphs")
-    failures = export_graphs(model)
-    attempts = _measure_engines(model, most, budget, notify, failures, precision)
+    failures = export_graphs(model) if device == "cpu" else {}
+    attempts = _measure_engines(model, device, most, budget, notify, failures, precision)
     trials = list(_compared(attempts, _music(separator)))
     reasons = tuple(f"{engine}: {reason}" for engine, reason in failures.items())
     calibration = Calibration(tuple(trials), reasons)
-    save_calibration(separator, calibration)
+    save_calibration(separator, calibration, device)
     if is_known(model):
         seconds = Chunking.of(separator).step / separator.sample_rate
         save_speed(own_name(model), seconds / calibration.fastest().chunk)
     return calibration
 
 
+def _find_device(name: str) -> str:
+    found = find_device(name)
+    if name == AUTO:
+        return found if is_gpu(found) else "cpu"
+    if found != "cpu" and not is_gpu(found):
+        raise UsageError(f"engines are measured on the cpu and on GPUs with CUDA, not on {name}")
+    return found
+
+
 def _measure_engines(
     model: str,
+    device: str,
     most: int,
     budget: float,
     notify: Callable[[str], None],
@@ -105,15 +127,17 @@ def _measure_engines(
 ) -> dict[tuple[str, str], _Attempt]:
     """Measure each engine with each precision in a process of its own, and add new failures."""
     attempts: dict[tuple[str, str], _Attempt] = {}
-    for engine in (name for name in installed_engines() if name not in failures):
+    for engine in (name for name in installed_engines(device) if name not in failures):
         # Any other precision is compared with float32.
-        for precision in precisions_of(engine):
+        for precision in precisions_of(engine, device):
             if wanted not in (AUTO, precision) and precision != "float32":
                 continue
             what = engine if precision == "float32" else f"{engine} in {precision}"
             notify(what)
             try:
-                attempts[engine, precision] = _in_process(_measure, model, engine, precision, most, budget)
+                attempts[engine, precision] = _in_process(
+                    _measure, model, engine, precision, device, most, budget
+                )
             except Exception as error:  # Engines have exceptions of all kinds.
                 if what == "torch":
                     raise
@@ -215,15 +239,16 @@ def _export(model: str) -> dict[str, str]:
     return failures
 
 
-def _measure(model: str, engine: str, precision: str, most: int, budget: float) -> _Attempt:
+def _measure(model: str, engine: str, precision: str, device: str, most: int, budget: float) -> _Attempt:
     """Trials of an engine with a precision, in the order of their memory."""
     separator = load(model)
     chunk, held = _usual_chunk(separator), None
     trials: list[Trial] = []
-    for batch_size, threads in product(BATCH_SIZES, _thread_counts(most)):
+    batch_sizes = BATCH_SIZES_OF_A_GPU if is_gpu(device) else BATCH_SIZES
+    for batch_size, threads in product(batch_sizes, _thread_counts(most, device)):
         torch.set_num_threads(threads)
         begun = time.perf_counter()
-        running = make_engine(engine, separator, "cpu", threads=threads, precision=precision)
+        running = make_engine(engine, separator, device, threads=threads, precision=precision)
         held = held or resident_memory()
         estimate = estimate_of(separator, running, chunk)
         batch = chunk.repeat(batch_size, 1, 1)
@@ -249,9 +274,9 @@ def _same(batch: Tensor) -> Tensor:
     return batch
 
 
-def _thread_counts(most: int) -> Sequence[int]:
-    """All threads, and half of them: some processors report two threads a core."""
-    return [most, most // 2] if most >= 4 else [most]
+def _thread_counts(most: int, device: str) -> Sequence[int]:
+    """All threads, and on a CPU half of them: some processors report two threads a core."""
+    return [most, most // 2] if most >= 4 and device == "cpu" else [most]
 
 
 def _level(difference: Tensor, mixture: Tensor) -> float:

@@ -80,7 +80,7 @@ class EngineSelection:
     """The engines of a separator, made at first use, and safe from threads.
 
     "auto" takes the calibrated engine and precision that are expected to finish first, among those that
-    estimate nearly the same as PyTorch in float32. On a GPU, without a network and without a calibration
+    estimate nearly the same as PyTorch in float32. Without a network and without a calibration of the device
     (`soloist tune`) it takes PyTorch in float32. Each part of an ensemble or a chain gets the engine that it
     would have alone, for the first recording.
 
@@ -106,8 +106,10 @@ class EngineSelection:
         self._requested = None if name == AUTO else name
         if self._requested is not None:
             self._engine(self._requested)
-        calibrated = find_device(device) == "cpu" and separator.graph is not None
-        self._calibrated = calibration_path(separator) if calibrated else None
+        found = find_device(device)
+        calibrated = (found == "cpu" or is_gpu(found)) and separator.graph is not None
+        self._calibrated = calibration_path(separator, found) if calibrated else None
+        self._installed = installed_engines(found)
         self._steps: StepEngine | None = None
 
     def select(self, chunks: int) -> SelectedEngine:
@@ -139,7 +141,7 @@ class EngineSelection:
             return SelectedEngine(self._composite_engine(self._separator, chunks))
         known, running = self._calibration(), [(name, precision) for name, _, precision in self._engines]
         best = known.best(chunks, _threads.chosen(), running, self._precision) if known else None
-        if best is None or best.engine not in installed_engines():
+        if best is None or best.engine not in self._installed:
             return self._uncalibrated(self._engine("torch"))
         engine = self._engine(best.engine, best.threads, best.precision)
         return SelectedEngine(engine, best.batch_size, best)

@@ -59,14 +59,12 @@ class ProfileSettings:
             raise UsageError(f"batches must be at least 1, not {_listed(self.batches)}")
         if not self.budget > 0:
             raise UsageError(f"the time for a figure must be more than 0 s, not {self.budget:g}")
-        find_device(self.device)
+        installed = installed_engines(find_device(self.device))
         if not self.engines:
-            raise UsageError(f"name at least one engine of {', '.join(installed_engines())}")
+            raise UsageError(f"name at least one engine of {', '.join(installed)}")
         for engine in self.engines:
-            if engine not in installed_engines():
-                raise UsageError(
-                    f"the engine {engine} is not installed: choose from {', '.join(installed_engines())}"
-                )
+            if engine not in installed:
+                raise UsageError(f"the engine {engine} is not installed: choose from {', '.join(installed)}")
 
     def cases(self) -> list[ProfileCase]:
         """Every combination of engine, duration and batch once, the least audio first."""

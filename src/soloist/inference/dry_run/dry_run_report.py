@@ -102,7 +102,7 @@ class DryRun:
         before, gpu = resident_memory() or 0.0, GPUMemory(engine.device)
         time = measure_separation(job, track, info, selected)
         peak = peak_memory() or 0.0
-        if trial:
+        if trial and gpu.peak() is None:
             return time, MemoryUse(max(peak, before + (trial.memory or 0.0)), None)
         batch = min(selected.batch_size, job.count_chunks(info))
         more = max(0.0, batch * job.chunk_length(info) / time.samples - 1)

@@ -11,13 +11,15 @@ from typing import Literal, get_args
 
 from soloist.errors import UsageError
 from soloist.inference.engines.composite_engine import CompositeEngine
+from soloist.inference.engines.cuda_graphs import CudaGraphEngine
 from soloist.inference.engines.engine import Engine, Estimate, batch_notes
 from soloist.inference.engines.graph_engines import GraphEngine, OnnxRuntimeEngine, OpenVINOEngine
 from soloist.inference.engines.precision import PRECISIONS, Precision, has_bfloat16
 from soloist.inference.engines.pytorch import TorchEngine, find_device
+from soloist.resources import is_gpu
 from soloist.separators import CompositeSeparator, Separator
 
-EngineName = Literal["torch", "openvino", "onnxruntime"]
+EngineName = Literal["torch", "openvino", "onnxruntime", "cudagraph"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """Names of all engines."""
@@ -41,7 +43,7 @@ def make_engine(
     Args:
         name: One of `ENGINES`.
         separator: The separator.
-        device: "auto", "cpu", "cuda", ...; engines other than PyTorch compute on the CPU.
+        device: "auto", "cpu", "cuda", ...; OpenVINO and ONNX Runtime are for the CPU, CUDA graphs for GPUs.
         threads: Processor threads of engines other than PyTorch; None for those of PyTorch.
         precision: Precision of the network, one of `PRECISIONS`.
 
@@ -54,6 +56,8 @@ def make_engine(
         return CompositeEngine(separator, make, name, find_device(device), precision)
     if name == "torch":
         return TorchEngine(separator, device, precision)
+    if name == CudaGraphEngine.name:
+        return CudaGraphEngine(separator, device, precision)
     if name not in _GRAPH_ENGINES:
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
     if device not in ("auto", "cpu"):
@@ -61,23 +65,30 @@ def make_engine(
     return _GRAPH_ENGINES[name](separator, threads, precision)
 
 
-def precisions_of(engine: str) -> tuple[Precision, ...]:
-    """Precisions that an engine has on this machine's CPU."""
+def precisions_of(engine: str, device: str = "cpu") -> tuple[Precision, ...]:
+    """Precisions that an engine has on a device of this machine."""
+    if is_gpu(device):
+        return PRECISIONS
     has = _GRAPH_ENGINES[engine].precisions if engine in _GRAPH_ENGINES else ("float32", "bfloat16")
     return has if has_bfloat16() else ("float32",)
 
 
-def installed_engines() -> tuple[EngineName, ...]:
-    """Engines whose packages are installed."""
+def installed_engines(device: str = "cpu") -> tuple[EngineName, ...]:
+    """Engines for a device whose packages are installed."""
+    if is_gpu(device):
+        return ("torch", "cudagraph")
     # All graphs are exported by onnxscript.
     needed = {"torch": ["torch"]} | {name: [name, "onnxscript"] for name in _GRAPH_ENGINES}
-    return tuple(name for name in ENGINES if all(find_spec(package) for package in needed[name]))
+    return tuple(
+        name for name in ENGINES if name in needed and all(find_spec(package) for package in needed[name])
+    )
 
 
 __all__ = [
     "ENGINES",
     "PRECISIONS",
     "CompositeEngine",
+    "CudaGraphEngine",
     "Engine",
     "EngineName",
     "Estimate",

@@ -12,7 +12,7 @@ from soloist.errors import OutOfMemoryError, UsageError
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.precision import check_precision, set_precision
 from soloist.resources import within_memory
-from soloist.separators import Following, Note, Separator
+from soloist.separators import Finish, Following, Note, Separator
 
 WAY_OUT = "take a shorter --chunk or --device cpu"
 """Advice for a chunk that the memory of a device cannot hold."""
@@ -69,7 +69,8 @@ class TorchEngine:
         """Estimates of a batch; None if the memory suffices for fewer chunks at most."""
         try:
             with within_memory(f"on {self.device} for one chunk: {WAY_OUT}"):
-                return self._separator.estimate_any_length(mixture.to(self.device)).cpu()
+                there = mixture.to(self.device)
+                return self._separator.estimate_any_length(there, self._estimate).cpu()
         except OutOfMemoryError:
             if len(mixture) == 1:
                 raise
@@ -89,9 +90,15 @@ class TorchEngine:
         def estimate(mixture: Tensor) -> Tensor:
             # Not again with half of the batch: the follower has taken the chunks.
             with self._turn, within_memory(f"on {self.device}: take a smaller --batch-size or --device cpu"):
-                return separator.run_staged(*follower.stage(mixture.to(self.device))).cpu()
+                return self._run_staged(*follower.stage(mixture.to(self.device))).cpu()
 
         return estimate
+
+    def _estimate(self, mixture: Tensor) -> Tensor:
+        return self._separator.estimate(mixture)
+
+    def _run_staged(self, inputs: tuple[Tensor, ...], finish: Finish) -> Tensor:
+        return self._separator.run_staged(inputs, finish)
 
 
 def _copy(separator: Separator) -> Separator:
