@@ -21,106 +21,145 @@ _ROOT = 2**0.5
 class LocalGaussians:
     """Local Gaussian models of sources: power at each time, covariance of the channels [1].
 
-    Hermitian matrices of `channels` rows are stored as `channels ** 2` real numbers with the inner products
-    of the matrices, so that sums over sources and over time are products of real matrices.
+    The last two axes of all tensors are frequency and frames, or frames and frequency: that which is
+    contiguous in memory comes last. Hermitian matrices of `channels` rows are stored as `channels ** 2` real
+    numbers, with the inner products of the matrices. Sums over sources and frames are products of whole
+    planes, much faster than those of many small matrices.
 
     Attributes:
-        powers: `(batch, frequency, sources, frames)`.
-        covariances: `(batch, frequency, sources, channels ** 2)`.
+        powers: `(batch, sources, frequency, frames)`.
+        covariances: `(batch, sources, channels ** 2, frequency, 1)`.
+        frames: Axis of the frames: -1 or -2.
     """
 
     powers: Tensor
     covariances: Tensor
+    frames: int = -1
 
     @classmethod
-    def of(cls, powers: Tensor, moments: Tensor, eps: Tensor) -> LocalGaussians:
+    def of(cls, powers: Tensor, moments: Tensor, eps: Tensor, frames: int) -> LocalGaussians:
         """Normalise packed moments of the channels, summed over time, by powers; `eps` is `(batch,)`."""
-        return cls(powers, moments / (eps.reshape(-1, 1, 1, 1) + powers.sum(dim=-1, keepdim=True)))
+        energies = eps.reshape(-1, 1, 1, 1) + powers.sum(dim=frames, keepdim=True)
+        return cls(powers, moments / energies[:, :, None], frames)
 
     @classmethod
-    def measure(cls, signals: Tensor, eps: Tensor) -> LocalGaussians:
-        """Measure signals, complex `(batch, frequency, sources, channels, frames)`; `eps` is `(batch,)`."""
-        powers = (signals.real.square() + signals.imag.square()).mean(dim=3)
-        return cls.of(powers, _pack(signals @ signals.mH), eps)
+    def measure(cls, signals: Tensor, eps: Tensor, frames: int = -1) -> LocalGaussians:
+        """Measure signals, complex `(batch, sources, channels, frequency, frames)`; `eps` is `(batch,)`."""
+        squares = signals.real.square() + signals.imag.square()
+        across = [(first * second.conj()).sum(frames, True) for first, second in _pairs(signals, 2)]
+        moments = [squares.sum(dim=frames, keepdim=True)]
+        if across:
+            joined = _ROOT * torch.stack(across, dim=2)
+            moments += [joined.real, joined.imag]
+        return cls.of(squares.mean(dim=2), torch.cat(moments, dim=2), eps, frames)
 
     @classmethod
-    def with_phase_of(cls, mixture: Tensor, magnitudes: Tensor, eps: Tensor) -> LocalGaussians:
-        """Measure magnitudes `(batch, frequency, sources, channels, frames)` with the mixture's phase."""
+    def with_phase_of(cls, mixture: Tensor, magnitudes: Tensor, eps: Tensor, frames: int) -> LocalGaussians:
+        """Measure magnitudes with the phase of the mixture.
+
+        Args:
+            mixture: Real and imaginary parts, `(2, batch, channels, frequency, frames)`.
+            magnitudes: `(batch, sources, channels, frequency, frames)`.
+            eps: `(batch,)`.
+            frames: Axis of the frames: -1 or -2.
+        """
         squares = magnitudes.square()
-        powers = squares.mean(dim=3)
-        energies = mixture.real.square() + mixture.imag.square()
-        silent = energies == 0
-        # The phase of a zero is 0.
-        aligned = _across(mixture * energies.masked_fill(silent, 1).rsqrt() + silent)
-        products = [first * second for first, second in _pairs(magnitudes, 3)]
-        parts = [
-            product @ planes[:, :, index, :, None]
-            for planes in (aligned.real, aligned.imag)
-            for index, product in enumerate(products)
+        products = [first * second for first, second in _pairs(magnitudes, 2)]
+        across = [
+            _ROOT * (product * part[:, None]).sum(dim=frames, keepdim=True)
+            for parts in _phase_differences(*mixture)
+            for product, part in zip(products, parts, strict=True)
         ]
-        return cls.of(powers, torch.cat([squares.sum(dim=-1), *parts], dim=3), eps)
+        moments = [squares.sum(dim=frames, keepdim=True), *(part[:, :, None] for part in across)]
+        return cls.of(squares.mean(dim=2), torch.cat(moments, dim=2), eps, frames)
 
     def whiten(self, mixture: Tensor, floor: Tensor) -> Tensor:
         """Multiply the mixture by the inverse of its covariance.
 
         Args:
-            mixture: `(batch, frequency, channels, frames)`.
+            mixture: Real and imaginary parts, `(2, batch, channels, frequency, frames)`.
             floor: Added to the diagonal of the covariance, `(batch,)`.
 
         Returns:
-            `(batch, frequency, channels, frames)`.
+            Complex `(batch, channels, frequency, frames)`.
         """
         channels = mixture.shape[2]
-        packed = self.covariances.mT @ self.powers
-        packed[:, :, :channels].add_(floor.reshape(-1, 1, 1, 1))
+        packed = self.covariances[:, 0] * self.powers[:, 0, None]
+        for covariance, powers in zip(self.covariances.unbind(1)[1:], self.powers.unbind(1)[1:], strict=True):
+            packed = packed.addcmul_(covariance, powers[:, None])
+        packed[:, :channels].add_(floor.reshape(-1, 1, 1, 1))
         if channels == 1:
-            return mixture / packed
+            return torch.complex(*(mixture / packed))
         if channels == 2:
-            # Closed form: much faster than a solver of many small systems.
-            first, second = packed[:, :, 0], packed[:, :, 1]
-            across = torch.complex(packed[:, :, 2], packed[:, :, 3]) / _ROOT
-            left, right = mixture.unbind(dim=2)
-            determinant = first * second - packed[:, :, 2:].square().sum(dim=2) / 2
-            adjugate = [second * left - across * right, first * right - across.conj() * left]
-            return torch.stack(adjugate, dim=2) / determinant[:, :, None]
-        return torch.linalg.solve(_unpack(packed.mT), mixture.mT[..., None])[..., 0].mT
+            return _solve_pairs(packed, mixture)
+        matrices = _unpack(packed.movedim(1, -1))
+        solved = torch.linalg.solve(matrices, torch.complex(*mixture).movedim(1, -1)[..., None])
+        return solved[..., 0].movedim(-1, 1)
 
     def estimate(self, whitened: Tensor, dtype: torch.dtype) -> Tensor:
         """Estimate the sources from the whitened mixture.
 
         Args:
-            whitened: Result of `whiten`, `(batch, frequency, channels, frames)`.
-            dtype: Type of the real and imaginary parts.
+            whitened: Result of `whiten`, `(batch, channels, frequency, frames)`.
+            dtype: Complex type of the estimates.
 
         Returns:
-            `(batch, frequency, sources, channels, frames)`.
+            `(batch, sources, channels, frequency, frames)`.
         """
-        matrices = rearrange(_unpack(self.covariances), "b f s c d -> b f (s c) d")
-        # Real arithmetic: twice as fast as small complex matrices, and the powers are real.
-        planes = rearrange(torch.view_as_real(whitened), "b f c t part -> b f (part c) t")
-        parts = [
-            torch.cat(halves, dim=3) @ planes
-            for halves in ([matrices.real, -matrices.imag], [matrices.imag, matrices.real])
-        ]
-        shape = (self.powers.shape[2], whitened.shape[2])
-        real, imaginary = (
-            (part.unflatten(2, shape) * self.powers[:, :, :, None]).to(dtype) for part in parts
-        )
-        return torch.complex(real, imaginary)
+        weighted = whitened[:, None].to(dtype) * self.powers[:, :, None].to(dtype)
+        columns = rearrange(_unpack(self.covariances.movedim(2, -1)), "b s f t c d -> d b s c f t")
+        first, *others = columns.to(dtype, memory_format=torch.contiguous_format)
+        estimates = first * weighted[:, :, :1]
+        for channel, column in enumerate(others, 1):
+            estimates = estimates.addcmul_(column, weighted[:, :, channel, None])
+        return estimates
 
     def filtered(self, whitened: Tensor, eps: Tensor) -> LocalGaussians:
-        """Measure the estimates of the whitened mixture `(batch, frequency, channels, frames)`.
+        """Measure the estimates of the whitened mixture `(batch, channels, frequency, frames)`.
 
         A shortcut by squares of the whitened mixture would save the estimates, but loses precision: with
         sources of rank one, large terms must cancel to the power of a source.
         """
-        return self.measure(self.estimate(whitened, whitened.real.dtype), eps)
+        return self.measure(self.estimate(whitened, whitened.dtype), eps, self.frames)
 
 
-def _across(signals: Tensor) -> Tensor:
-    """Packed products of different channels of signals `(batch, frequency, channels, frames)`."""
-    pairs = [first * second.conj() for first, second in _pairs(signals, 2)]
-    return _ROOT * torch.stack(pairs, dim=2) if pairs else signals[:, :, :0]
+def _solve_pairs(packed: Tensor, mixture: Tensor) -> Tensor:
+    """Solve systems of two channels in closed form: much faster than a solver of many small systems.
+
+    Args:
+        packed: Covariances, `(batch, 4, frequency, frames)`; overwritten.
+        mixture: Real and imaginary parts, `(2, batch, 2, frequency, frames)`.
+
+    Returns:
+        Complex `(batch, 2, frequency, frames)`.
+    """
+    packed[:, 2:].div_(_ROOT)
+    determinant = packed[:, 0] * packed[:, 1] - packed[:, 2:].square().sum(dim=1)
+    first, second, real, imaginary = (packed / determinant[:, None]).unbind(dim=1)
+    (left_re, right_re), (left_im, right_im) = (plane.unbind(dim=1) for plane in mixture)
+    left = torch.complex(
+        second * left_re - real * right_re + imaginary * right_im,
+        second * left_im - real * right_im - imaginary * right_re,
+    )
+    right = torch.complex(
+        first * right_re - real * left_re - imaginary * left_im,
+        first * right_im - real * left_im + imaginary * left_re,
+    )
+    return torch.stack([left, right], dim=1)
+
+
+def _phase_differences(real: Tensor, imaginary: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Cosines and sines of the phase differences of pairs of channels `(batch, channels, ...)`."""
+    energies = real.square() + imaginary.square()
+    silent = energies == 0
+    scale = energies.masked_fill(silent, 1).rsqrt()
+    # The phase of a zero is 0.
+    cosines, sines = _pairs(real * scale + silent, 1), _pairs(imaginary * scale, 1)
+    differences = [
+        (first_re * second_re + first_im * second_im, first_im * second_re - first_re * second_im)
+        for (first_re, second_re), (first_im, second_im) in zip(cosines, sines, strict=True)
+    ]
+    return [cosine for cosine, _ in differences], [sine for _, sine in differences]
 
 
 def _pairs(signals: Tensor, dim: int) -> list[tuple[Tensor, Tensor]]:

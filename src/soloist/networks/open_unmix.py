@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
 from soloist.networks.layers.convolutions import Whitening, batch_norm_affine
+from soloist.networks.layers.onednn import project
 
 
 class OpenUnmix(SpectralNetwork):
@@ -107,7 +108,8 @@ class OpenUnmix(SpectralNetwork):
             for skipped, entering, lstm in zip(encoded, self.exchange(encoded), self.lstms, strict=True)
         ]
         masks = [decoder(x) for decoder, x in zip(self.decoders, self.exchange(features), strict=True)]
-        return rearrange(masks, "s t b c f -> b (s c) f t")
+        # The bins of a frame stay neighbours in memory, as the transform has them.
+        return torch.cat([rearrange(mask, "t b c f -> b c t f") for mask in masks], dim=1).mT
 
     def exchange(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
         """Exchange features `(frames, batch, features)` between the sources: none in Open-Unmix."""
@@ -143,7 +145,8 @@ class DenseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(frames, batch, inputs)` to `(frames, batch, outputs)`."""
-        return self.norm(self.linear(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+        mapped = project(x.flatten(0, 1), self.linear.weight, self.linear.bias)
+        return self.norm(mapped).unflatten(0, x.shape[:2])
 
     def fold(
         self, before: tuple[Tensor, Tensor] | None = None, after: tuple[Tensor, Tensor] | None = None

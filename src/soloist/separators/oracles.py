@@ -119,12 +119,11 @@ def mix_phase_inversion(mixture: Tensor, sources: Tensor) -> Tensor:
 def multichannel_wiener(mixture: Tensor, sources: Tensor) -> Tensor:
     """The Wiener filter of a local Gaussian model [4] with the sources' own powers and covariances."""
     # A panned source has a covariance of rank one: single precision cannot invert the sum.
-    heard = rearrange(mixture.flatten(3), "b c f t -> b f c t").to(torch.complex128)
-    models = rearrange(sources.flatten(4), "b s c f t -> b f s c t").to(torch.complex128)
-    floor = (_REGULARIZATION * heard.abs().square().flatten(1).mean(dim=1)).clamp(min=_SILENCE)
+    heard = rearrange(torch.view_as_real(mixture.flatten(3)), "b c f t part -> part b c f t").double()
+    floor = (_REGULARIZATION * heard.square().sum(dim=0).flatten(1).mean(dim=1)).clamp(min=_SILENCE)
+    models = sources.flatten(4).to(torch.complex128)
     known = LocalGaussians.measure(models, torch.full_like(floor, _SILENCE))
-    estimates = known.estimate(known.whiten(heard, floor), sources.real.dtype)
-    return rearrange(estimates, "b f s c t -> b s c f t").reshape(sources.shape)
+    return known.estimate(known.whiten(heard, floor), sources.dtype).reshape(sources.shape)
 
 
 def mixture_itself(mixture: Tensor, sources: Tensor) -> Tensor:
