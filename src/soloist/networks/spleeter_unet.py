@@ -73,7 +73,13 @@ class SpleeterUNet(SpectralNetwork):
         UsageError: A number or an activation is out of range.
     """
 
-    full_precision: ClassVar[tuple[str, ...]] = ("branches.*.head",)
+    # Songs have magnitudes over a range that lower precisions would round at the first levels.
+    full_precision: ClassVar[tuple[str, ...]] = (
+        "branches.*.encoders.0",
+        "branches.*.encoders.1",
+        "branches.*.encoders.2",
+        "branches.*.head",
+    )
 
     source_lists: ClassVar[tuple[str, ...]] = ("branches",)
 

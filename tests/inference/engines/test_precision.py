@@ -16,8 +16,8 @@ from soloist.inference import Calibration, Trial, calibration_path, load_calibra
 from soloist.inference.engine_benchmark import _Attempt, _compared
 from soloist.inference.engine_selection import EngineSelection
 from soloist.inference.engines import TorchEngine, make_engine, precisions_of
-from soloist.inference.engines.precision import has_bfloat16
-from soloist.networks import SpectralNetwork
+from soloist.inference.engines.precision import has_bfloat16, set_precision
+from soloist.networks import SpectralNetwork, SpleeterUNet
 from soloist.separators import SpectralSeparator
 from soloist.transforms import STFT
 from toy_streams import two_frames
@@ -78,6 +78,21 @@ def test_estimates_in_bfloat16_are_near_those_in_float32(family):
     assert near.dtype == exact.dtype
     error = (near - exact).norm() / exact.norm()
     assert 1e-5 < error < 0.1
+
+
+@here
+def test_spleeter_does_not_round_the_magnitudes_of_songs():
+    network = SpleeterUNet(1, 1, num_bins=33, num_input_bins=32, filters=(4, 4, 8, 8))
+    separator = SpectralSeparator(
+        STFT(64, 16), network, sources=["it"], sample_rate=8000, channels=1, representation="magnitude"
+    ).eval()
+    set_precision(separator, "bfloat16")
+    seen: list[torch.dtype] = []
+    for level in network.branches[0].encoders:
+        level.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    with torch.no_grad():
+        separator(torch.randn(1, 1, 800))
+    assert seen == [torch.float32] * 3 + [torch.bfloat16]
 
 
 @here
