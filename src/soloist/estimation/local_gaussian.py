@@ -67,7 +67,7 @@ class LocalGaussians:
         products = [first * second for first, second in _pairs(magnitudes, 2)]
         across = [
             _ROOT * (product * part[:, None]).sum(dim=frames, keepdim=True)
-            for parts in _phase_differences(*mixture)
+            for parts in _phase_differences(mixture)
             for product, part in zip(products, parts, strict=True)
         ]
         moments = [squares.sum(dim=frames, keepdim=True), *(part[:, :, None] for part in across)]
@@ -136,30 +136,30 @@ def _solve_pairs(packed: Tensor, mixture: Tensor) -> Tensor:
     packed[:, 2:].div_(_ROOT)
     determinant = packed[:, 0] * packed[:, 1] - packed[:, 2:].square().sum(dim=1)
     first, second, real, imaginary = (packed / determinant[:, None]).unbind(dim=1)
-    (left_re, right_re), (left_im, right_im) = (plane.unbind(dim=1) for plane in mixture)
-    left = torch.complex(
-        second * left_re - real * right_re + imaginary * right_im,
-        second * left_im - real * right_im - imaginary * right_re,
-    )
-    right = torch.complex(
-        first * right_re - real * left_re - imaginary * left_im,
-        first * right_im - real * left_im + imaginary * left_re,
-    )
-    return torch.stack([left, right], dim=1)
+    left, right = mixture.unbind(dim=2)
+    solved = []
+    for power, same, other, sign in ((second, left, right, 1), (first, right, left, -1)):
+        planes = (power * same).addcmul_(real, other, value=-1)
+        planes[0].addcmul_(imaginary, other[1], value=sign)
+        planes[1].addcmul_(imaginary, other[0], value=-sign)
+        solved.append(torch.complex(*planes))
+    return torch.stack(solved, dim=1)
 
 
-def _phase_differences(real: Tensor, imaginary: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """Cosines and sines of the phase differences of pairs of channels `(batch, channels, ...)`."""
-    energies = real.square() + imaginary.square()
+def _phase_differences(mixture: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Cosines and sines of the phase differences of pairs of channels.
+
+    Args:
+        mixture: Real and imaginary parts, `(2, batch, channels, frequency, frames)`.
+    """
+    energies = mixture.square().sum(dim=0)
     silent = energies == 0
-    scale = energies.masked_fill(silent, 1).rsqrt()
+    phases = mixture * energies.masked_fill(silent, 1).rsqrt()
     # The phase of a zero is 0.
-    cosines, sines = _pairs(real * scale + silent, 1), _pairs(imaginary * scale, 1)
-    differences = [
-        (first_re * second_re + first_im * second_im, first_im * second_re - first_re * second_im)
-        for (first_re, second_re), (first_im, second_im) in zip(cosines, sines, strict=True)
-    ]
-    return [cosine for cosine, _ in differences], [sine for _, sine in differences]
+    phases[0].add_(silent)
+    pairs = _pairs(phases, 2)
+    sines = [(first[1] * second[0]).addcmul_(first[0], second[1], value=-1) for first, second in pairs]
+    return [(first * second).sum(dim=0) for first, second in pairs], sines
 
 
 def _pairs(signals: Tensor, dim: int) -> list[tuple[Tensor, Tensor]]:
