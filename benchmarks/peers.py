@@ -131,9 +131,10 @@ class Bench:
         return measure_process(command, {**threads, **quiet, **self.variables, **variables})
 
     def install(self, name: str, peer: Peer) -> None:
-        """Make the environment of a peer, if it is not there."""
+        """Make the environment of a peer, if it is not there whole."""
         python = self.python(name)
-        if python.exists():
+        complete = python.parents[1] / "complete"
+        if complete.exists():
             return
         venv.create(python.parents[1], with_pip=True)
         for requirements, options in ((peer.install, []), (peer.without_dependencies, ["--no-deps"])):
@@ -144,17 +145,18 @@ class Bench:
         # works with any PyTorch.
         for extension in python.parents[1].rglob("torchaudio/lib/_torchaudio*.so"):
             extension.unlink()
+        complete.touch()
 
     def prepare(self, name: str, row: Row) -> None:
         """Install the peers of a row, make its weights, and put them where each looks for them."""
         for peer, each in row.peers.items():
             self.install(peer, each)
         if row.weights and not self.weights(name).exists():
-            self.weights(name).mkdir(parents=True)
             maker = self.python(next(iter(row.peers)))
-            subprocess.run(
-                [maker, HERE / "peer_programs.py", "make", row.weights, self.weights(name)], check=True
-            )
+            begun = self.weights(f"{name}.part")
+            begun.mkdir(parents=True, exist_ok=True)
+            subprocess.run([maker, HERE / "peer_programs.py", "make", row.weights, begun], check=True)
+            begun.rename(self.weights(name))
         for peer, each in row.peers.items():
             if each.prepare:
                 variables = {"PYTHONPATH": "", **each.variables}

@@ -40,8 +40,8 @@ class WienerEM:
 
     The model of a source is a power for each time and frequency, averaged over channels, and a covariance of
     the channels for each frequency. Each iteration filters the mixture by the models of all sources [1], and
-    updates the models from the result. Computed in double precision: the covariance of a panned source has
-    rank one, which single precision cannot invert.
+    updates the models from the result. Models are computed in double precision: the covariance of a panned
+    source has rank one, which single precision cannot invert.
 
     Attributes:
         iterations: Number of filter steps; 0 returns the initial estimates.
