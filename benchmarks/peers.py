@@ -158,9 +158,12 @@ class Bench:
             subprocess.run([maker, HERE / "peer_programs.py", "make", row.weights, begun], check=True)
             begun.rename(self.weights(name))
         for peer, each in row.peers.items():
-            if each.prepare:
+            # unblend refuses a name that it knows.
+            prepared = self.python(peer).parents[1] / "prepared"
+            if each.prepare and not prepared.exists():
                 variables = {"PYTHONPATH": "", **each.variables}
                 self.measure(self.words(each.prepare, name, peer), variables)
+                prepared.touch()
         if row.prepare:
             self.measure([*SOLOIST, *self.words(row.prepare, name)], {})
 
