@@ -59,12 +59,22 @@ def make_small(depth=3, **sizes):
 
 
 @pytest.mark.parametrize("tile", [1, 300, 2**20])
-@pytest.mark.parametrize("sizes", [{}, {"depth": 2}, {"norm_from": 1}, {"context": 0, "encoder_context": 1}])
-def test_tiles_do_not_change_the_output(sizes, tile, monkeypatch):
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"depth": 2},
+        {"norm_from": 1},
+        {"context": 0, "encoder_context": 1},
+        {"depth": 2, "branches_in_decoder": False},
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_tiles_do_not_change_the_output(sizes, batch, tile, monkeypatch):
     for module in (stages, residual_branches):
         monkeypatch.setattr(module, "TILE", tile)
     network = make_small(**sizes)
-    spectrogram, waveform = torch.randn(2, 4, 128, 11), torch.randn(2, 2, 700)
+    spectrogram, waveform = torch.randn(batch, 4, 128, 11), torch.randn(batch, 2, 700)
     plain = network(spectrogram, waveform)
     with torch.no_grad():
         fast = network(spectrogram, waveform)
@@ -83,12 +93,13 @@ def test_gradients_reach_all_weights():
 
 @pytest.mark.parametrize("axis", ["frequency", "time"])
 @pytest.mark.parametrize("tile", [1, 700, 2**20])
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize(("stride", "padding"), [(4, 2), (4, 0), (1, 0), (3, 5)])
-def test_a_transposed_convolution_as_a_plain_one(axis, tile, stride, padding, monkeypatch):
+def test_a_transposed_convolution_as_a_plain_one(axis, tile, batch, stride, padding, monkeypatch):
     monkeypatch.setattr(stages, "TILE", tile)
     sizes = {"kernel_size": 2 * stride, "stride": stride, "padding": padding}
     up = Upsampling(6, 4, axis=axis, **sizes, norm_groups=None, activation=stride > 1)
-    x = torch.randn(2, 6, 5, 7)
+    x = torch.randn(batch, 6, 5, 7)
     for length in (None, 4, 1000):
         plain = up(x, length).detach()
         with torch.no_grad():

@@ -58,9 +58,9 @@ def _keep_float32(layer: nn.Module) -> None:
     """Let a layer compute in float32, also within autocast."""
     forward = layer.forward
 
-    def compute(*inputs: Tensor) -> Any:
+    def compute(*inputs: Any) -> Any:
         with torch.autocast(inputs[0].device.type, enabled=False):
-            return forward(*(each.float() for each in inputs))
+            return forward(*(each.float() if isinstance(each, Tensor) else each for each in inputs))
 
     # Not a hook: the layer is called as before, and PyTorch calls what it finds under this name.
     layer.forward = compute

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.layers.attention import attend
 from soloist.networks.layers.onednn import has_onednn, linear, project
 
 
@@ -145,9 +146,7 @@ class TransformerLayer(nn.Module):
             seen = project(self.other_norm(other), weight[channels:], bias[channels:])
             parts = query, *seen.chunk(2, dim=-1)
         query, key, value = (rearrange(part, "b n (h c) -> b h n c", h=self.heads) for part in parts)
-        attended = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.dropout if self.training else 0.0
-        )
+        attended = attend(query, key, value, dropout=self.dropout if self.training else 0.0)
         return project(rearrange(attended, "b h n c -> b n (h c)"), self.output.weight, self.output.bias)
 
 

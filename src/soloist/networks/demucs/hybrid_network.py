@@ -164,7 +164,7 @@ class FrequencyCode(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Add the code to `(batch, channels, rows, frames)`."""
-        return add_into(x, self.factor * self.values.t()[:, :, None])
+        return add_into(x, (self.factor * self.values.t()[:, :, None]).to(x.dtype))
 
 
 class HybridNetwork(nn.Module):
@@ -193,6 +193,8 @@ class HybridNetwork(nn.Module):
         self.decoders = nn.ModuleList(self._decoder(stage) for stage in reversed(stages))
         self.time_decoders = nn.ModuleList(self._time_decoder(stage) for stage in reversed(hybrid))
         self.merges = hybrid[-1].merges
+        # The last layers say what is heard, at hardly any cost.
+        self.full_precision = (f"decoders.{len(stages) - 1}.up", f"time_decoders.{len(hybrid) - 1}.up")
         self.frequency_code = None
         if design.embedding:
             rows = 1 if stages[0].merges else design.num_bins // design.stride

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.networks.demucs.residual_branches import TILE, ResidualBranches
-from soloist.networks.layers.onednn import gelu_into, has_onednn, linear
+from soloist.networks.layers.onednn import gelu_into, has_onednn, linear, lowered
 
 Axis = Literal["frequency", "time"]
 """Axis that a stage shortens or lengthens."""
@@ -135,7 +135,8 @@ class Upsampling(nn.Module):
         """
         axis = 2 if self.axis == "frequency" else 3
         stride, size = self.conv.stride[axis - 2], x.shape[axis]
-        weight = rearrange(self.conv.weight.squeeze(5 - axis), "c o (part s) -> (s o) c part", s=stride)
+        x, weight = channels_last(lowered(x)), lowered(self.conv.weight)
+        weight = rearrange(weight.squeeze(5 - axis), "c o (part s) -> (s o) c part", s=stride)
         weight = weight.flip(2).unsqueeze(5 - axis)
         bias = None if self.conv.bias is None else self.conv.bias.repeat(stride)
         lengths = list(x.shape[2:])
@@ -151,11 +152,12 @@ class Upsampling(nn.Module):
             part = x.narrow(axis, start, stop - start)
             if any(margins):
                 part = F.pad(part, (0, 0, *margins) if axis == 2 else margins)
-            self._place(F.conv2d(part, weight, bias), output, first, axis)
+            grouped = F.conv2d(part, weight, bias)
+            self._place(gelu_into(grouped) if self.activation else grouped, output, first, axis)
         return output
 
     def _place(self, grouped: Tensor, output: Tensor, first: int, axis: int) -> None:
-        """Activate groups of neighbours, from index `first` on, and put them in their places."""
+        """Put groups of neighbours in their places, from index `first` on."""
         stride = self.conv.stride[axis - 2]
         for phase, values in enumerate(grouped.chunk(stride, dim=1)):
             place = first * stride + phase - self.padding
@@ -167,10 +169,7 @@ class Upsampling(nn.Module):
             values = values.narrow(axis, skipped, count)
             inside = slice(begin, begin + count * stride, stride)
             target = output[:, :, inside] if axis == 2 else output[..., inside]
-            if self.activation:
-                torch.ops.aten.gelu.out(values, out=target)
-            else:
-                target.copy_(values)
+            target.copy_(values)
 
 
 class EncoderStage(nn.Module):
@@ -249,10 +248,11 @@ class GatedConv(nn.Module):
         """`forward` without norm, tile by tile of rows or of frames, so that few values leave the cache."""
         axis = 2 if x.shape[2] > 1 else 3
         halo = self.conv.kernel_size[axis - 2] // 2
+        x = channels_last(lowered(x))
         size, output = x.shape[axis], torch.empty_like(x)
         step = max(1, TILE * size // x.numel())
         assert self.conv.bias is not None
-        weights, biases = self.conv.weight.chunk(2), self.conv.bias.chunk(2)
+        weights, biases = lowered(self.conv.weight).chunk(2), self.conv.bias.chunk(2)
         padding = [0 if each == axis else self.conv.kernel_size[each - 2] // 2 for each in (2, 3)]
         for first in range(0, size, step):
             last = min(first + step, size)

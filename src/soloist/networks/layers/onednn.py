@@ -16,9 +16,16 @@ from soloist.resources import is_captured
 
 
 def has_onednn(x: Tensor) -> bool:
-    """Return True if the functions here accept a tensor: on a CPU, in float32, without gradients."""
-    here = x.is_cpu and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
-    return here and not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or is_captured())
+    """Return True if the functions here accept a tensor: on a CPU, without gradients, in float32 or by autocast."""
+    if not x.is_cpu or not torch.backends.mkldnn.is_available():
+        return False
+    known = (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
+    return x.dtype in known and not (torch.is_grad_enabled() or is_captured())
+
+
+def lowered(x: Tensor) -> Tensor:
+    """Tensor in the precision of matrix products: that of autocast, or its own."""
+    return x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x
 
 
 def add_convolution(total: Tensor, x: Tensor, weight: Tensor, padding: Sequence[int]) -> None:
@@ -33,6 +40,10 @@ def add_convolution(total: Tensor, x: Tensor, weight: Tensor, padding: Sequence[
         padding: Zeros above and below, and at the left and at the right.
     """
     once = [1, 1]
+    x, weight = lowered(x), lowered(weight)
+    if total.dtype != x.dtype:
+        total += F.conv2d(x, weight, padding=list(padding))
+        return
     torch.ops.mkldnn._convolution_pointwise_(
         total, x, weight, None, padding, once, once, 1, "add", 1.0, None, [], None
     )
@@ -46,6 +57,7 @@ def linear(
     Bias and activation cost no pass over the result; the GELU is the exact one.
     """
     algorithm = "none" if activation == "gelu" else ""
+    x, weight, bias = lowered(x), lowered(weight), None if bias is None else lowered(bias)
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return result
 
@@ -56,13 +68,18 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def add_into(total: Tensor, part: Tensor) -> Tensor:
-    """Sum of two tensors, in place of the first where the functions here accept it."""
-    return total.add_(part) if has_onednn(total) else total + part
+    """Sum of two tensors, in place of the first where it holds the result and the functions here accept it."""
+    return total.add_(part) if _holds(total, part) else total + part
 
 
 def multiply_into(x: Tensor, factor: Tensor) -> Tensor:
-    """Product of two tensors, in place of the first where the functions here accept it."""
-    return x.mul_(factor) if has_onednn(x) else x * factor
+    """Product of two tensors, in place of the first where it holds the result and the functions here accept it."""
+    return x.mul_(factor) if _holds(x, factor) else x * factor
+
+
+def _holds(x: Tensor, other: Tensor) -> bool:
+    """Return True if a tensor may be overwritten by the result of an operation with another one."""
+    return has_onednn(x) and torch.promote_types(x.dtype, other.dtype) == x.dtype
 
 
 def gelu_into(x: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import gelu, normalize, scaled_dot_product_attention
+from torch.nn.functional import gelu, normalize
 
+from soloist.networks.layers.attention import attend
 from soloist.networks.layers.onednn import add_into, has_onednn, project
 from soloist.networks.layers.positions import Positions
 from soloist.resources import is_captured
@@ -73,7 +74,7 @@ class Attention(nn.Module):
         )
         value = rearrange(value, _SEQUENCES[self.axis], n=1, h=self.heads)[0]
         dropout = self.dropout if self.training else 0.0
-        attended = scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=self.scale)
+        attended = attend(query, key, value, dropout=dropout, scale=self.scale)
         attended = rearrange(attended, _TOKENS[self.axis], b=x.shape[0])
         gates = self.gates(x).sigmoid()[..., None]
         attended = attended.mul_(gates) if has_onednn(x) else attended * gates
