@@ -39,16 +39,16 @@ class RotaryPositions(nn.Module):
         """
         angles = _angles(self.frequencies, query_key, axis)
         pairs = rearrange(query_key, "b t k (n e two) -> b t k n e two", e=len(self.frequencies), two=2)
-        if is_captured() or query_key.dtype not in (torch.float32, torch.float64):
+        if is_captured():
             real, imaginary = pairs.unbind(-1)
             cos, sin = angles.cos().to(pairs.dtype), angles.sin().to(pairs.dtype)
             turned = torch.stack([real * cos - imaginary * sin, imaginary * cos + real * sin], dim=-1)
         else:
-            # A complex product passes through memory once.
+            # A complex product passes through memory once. There are no complex numbers of 16 bits.
             turn = torch.polar(torch.ones_like(angles), angles)
-            points = torch.view_as_complex(pairs)
+            points = torch.view_as_complex(pairs if pairs.dtype.itemsize > 2 else pairs.float())
             turned = torch.view_as_real(points.mul_(turn) if has_onednn(pairs) else points * turn)
-        return turned.flatten(-3)
+        return turned.flatten(-3).to(query_key.dtype)
 
 
 class PolarPositions(nn.Module):
