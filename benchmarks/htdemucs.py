@@ -1,6 +1,7 @@
 """Speed of HTDemucs at its published size, compared with the authors' package.
 
-    python benchmarks/htdemucs.py [--engines torch openvino onnxruntime] [--threads 2] [--rounds 5]
+    python benchmarks/htdemucs.py [--engines torch openvino onnxruntime] [--precision bfloat16]
+        [--threads 2] [--rounds 5]
 
 Both run alternately in this process, with the same weights, on one segment of 7.8 s. Prints for each engine
 the medians, the median of the ratios of the pairs, and the largest difference of the outputs. Needs an
@@ -37,6 +38,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engines", nargs="+", default=["torch"])
+    parser.add_argument("--precision", default="float32", help="of Soloist's engines")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -47,7 +49,7 @@ def main() -> None:
     mixture = 0.1 * torch.randn(1, 2, separator.chunk_length)
     expected = original(mixture)
     for name in options.engines:
-        engine = make_engine(name, separator, "cpu")
+        engine = make_engine(name, separator, "cpu", precision=options.precision)
         difference = (engine(mixture) - expected).abs().max() / expected.abs().max()
         pairs = []
         for _ in range(options.rounds):

@@ -39,8 +39,8 @@ def attend(
 def _attend_in_tiles(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """`attend` in bfloat16, for scaled queries.
 
-    Where a processor has AVX512-BF16 but no AMX, PyTorch's own is no faster than in float32: so a few queries at
-    a time meet all keys in plain matrix products.
+    Where a processor has AVX512-BF16 but no AMX, PyTorch's own is no faster than in float32: so a few queries
+    at a time meet all keys in plain matrix products.
     """
     queries, keys, values = (part.flatten(0, 1).contiguous() for part in (query, key, value))
     attended = torch.empty_like(queries)

@@ -16,7 +16,7 @@ from soloist.resources import is_captured
 
 
 def has_onednn(x: Tensor) -> bool:
-    """Return True if the functions here accept a tensor: on a CPU, without gradients, in float32 or autocast."""
+    """Return True if the functions here accept a tensor: on a CPU, no gradients, in float32 or autocast."""
     if not x.is_cpu or not torch.backends.mkldnn.is_available():
         return False
     known = (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
@@ -68,12 +68,12 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def add_into(total: Tensor, part: Tensor) -> Tensor:
-    """Sum of two tensors; in place of the first where it has the precision and the functions here accept it."""
+    """Sum of two tensors; in place of the first where it is precise enough and accepted here."""
     return total.add_(part) if _holds(total, part) else total + part
 
 
 def multiply_into(x: Tensor, factor: Tensor) -> Tensor:
-    """Product of two tensors; in place of the first where it has the precision, see `add_into`."""
+    """Product of two tensors; in place of the first under the conditions of `add_into`."""
     return x.mul_(factor) if _holds(x, factor) else x * factor
 
 
