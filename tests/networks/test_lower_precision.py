@@ -20,7 +20,8 @@ LOWER = torch.autocast("cpu", torch.bfloat16)
 def test_attention_in_tiles_is_that_of_pytorch(queries, keys, scores, monkeypatch):
     monkeypatch.setattr(attention, "_SCORES", scores)
     # As linear layers leave them: the heads lie within the features of a token.
-    query, key, value = (torch.randn(2, count, 3, 16).transpose(1, 2) for count in (queries, keys, keys))
+    sizes = (queries, 16), (keys, 16), (keys, 5)
+    query, key, value = (torch.randn(2, count, 3, size).transpose(1, 2) for count, size in sizes)
     exact = scaled_dot_product_attention(query, key, value, scale=0.3)
     assert_close(attend(query, key, value, scale=0.3), exact)
     with LOWER:

@@ -296,7 +296,9 @@ class NormActivation(nn.Module):
     def _normalize_rows(self, norm: nn.InstanceNorm2d, rows: Tensor, result: Tensor) -> None:
         """Normalise and activate the points `(points, channels)` of one item, part by part in the caches."""
         size = max(1, _PART // rows.shape[1])
-        mean, power = rows.mean(dim=0), rows.new_zeros(rows.shape[1])
+        # Rows may be bfloat16; what is added up over many is not.
+        mean = torch.stack([part.sum(dim=0) for part in rows.split(size)]).float().sum(dim=0) / len(rows)
+        power = torch.zeros_like(mean)
         for part, centred in zip(rows.split(size), result.split(size), strict=True):
             power += torch.sub(part, mean, out=centred).square().sum(dim=0)
         gain = norm.weight * torch.rsqrt(power / len(rows) + norm.eps)

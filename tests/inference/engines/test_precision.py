@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import soloist
-from families import SAMPLE_RATE, make_family
+from families import FAMILIES, SAMPLE_RATE, make_family
 from soloist.errors import UsageError
 from soloist.inference import Calibration, Trial, calibration_path, load_calibration, save_calibration
 from soloist.inference.engine_benchmark import _Attempt, _compared
@@ -69,7 +69,7 @@ def test_only_the_layers_that_bear_it_are_computed_in_bfloat16():
 
 
 @here
-@pytest.mark.parametrize("family", ["unet-tfc-tdf", "scnet", "htdemucs", "open-unmix", "sudormrf-improved"])
+@pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_estimates_in_bfloat16_are_near_those_in_float32(family):
     separator = make_family(family)
     mixture = 0.1 * torch.randn(1, 1, SAMPLE_RATE)

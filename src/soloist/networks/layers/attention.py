@@ -20,12 +20,12 @@ def attend(
     Args:
         query: `(batch, heads, queries, features)`.
         key: `(batch, heads, keys, features)`.
-        value: `(batch, heads, keys, features)`.
+        value: `(batch, heads, keys, outputs)`.
         dropout: Probability that a weight is dropped.
         scale: Factor of the products; None for `features**-0.5`.
 
     Returns:
-        `(batch, heads, queries, features)`.
+        `(batch, heads, queries, outputs)`.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if has_onednn(query) and torch.is_autocast_enabled("cpu") and not dropout:
@@ -43,7 +43,7 @@ def _attend_in_tiles(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     at a time meet all keys in plain matrix products.
     """
     queries, keys, values = (part.flatten(0, 1).contiguous() for part in (query, key, value))
-    attended = torch.empty_like(queries)
+    attended = values.new_empty(*queries.shape[:2], values.shape[2])
     count, step = queries.shape[1], max(1, _SCORES // keys.shape[1])
     heads = max(1, step // count)
     for first in range(0, len(queries), heads):
@@ -52,4 +52,4 @@ def _attend_in_tiles(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             part = queries[some, begin : begin + step]
             weights = torch.bmm(part, keys[some].mT).softmax(dim=-1)
             torch.bmm(weights, values[some], out=attended[some, begin : begin + step])
-    return attended.view(query.shape)
+    return attended.unflatten(0, query.shape[:2])

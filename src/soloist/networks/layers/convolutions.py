@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.networks.layers.onednn import add_into, has_onednn
+from soloist.networks.layers.onednn import add_into, has_onednn, lowered
 from soloist.resources import is_captured
 
 Activation = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh"]
@@ -187,6 +187,9 @@ def add_mapped_bins(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         has_onednn(x) and x.is_contiguous(memory_format=last) and total.is_contiguous(memory_format=last)
     ):
         return add_into(map_bins(x, weight), total)
+    x, weight = lowered(x), lowered(weight)
+    if total.dtype != x.dtype:
+        return add_into(total, map_bins(x, weight))
     # The product adds to the sum: no tensor for its result.
     for columns, inputs in zip(
         *(rearrange(each, "b c f t -> b f (t c)") for each in (total, x)), strict=True

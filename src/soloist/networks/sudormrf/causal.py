@@ -6,6 +6,8 @@ De and Smith 2020).
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -121,6 +123,9 @@ class CausalSuDoRMRF(MaskNetwork):
         num_outputs: Channels of all sources.
         kernel_size: Taps of the convolutions in a block, odd, the masked ones included.
     """
+
+    # oneDNN 3 does not return from wide depthwise convolutions in bfloat16, channels last.
+    full_precision: ClassVar[tuple[str, ...]] = ("blocks.*.levels.*.0",)
 
     def __init__(
         self,
