@@ -29,6 +29,8 @@ def attend(
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if has_onednn(query) and torch.is_autocast_enabled("cpu") and not dropout:
+        # What all keys have in common does not change a softmax, but the rounding of its scores.
+        key = key - key.mean(dim=-2, keepdim=True)
         lower = [lowered(part) for part in (query * scale, key, value)]
         # The softmax itself is computed in float32.
         with torch.autocast("cpu", enabled=False):
