@@ -31,7 +31,8 @@ from soloist.networks.layers.convolutions import (
     map_bins,
     set_weight,
 )
-from soloist.networks.layers.onednn import add_convolution, has_onednn, multiply_into
+from soloist.networks.layers.onednn import has_onednn, multiply_into
+from soloist.networks.layers.winograd import add_convolved, convolve
 from soloist.resources import is_captured
 
 _PART = 2**19
@@ -235,13 +236,13 @@ class ResidualBlock(nn.Module):
         Without gradients, the input may be overwritten.
         """
         shortcut = self.shortcut(x)
-        x = self.first(self.before_first(x, overwrite=True))
+        x = convolve(self.before_first(x, overwrite=True), self.first.weight)
         units = map_bins(self.before_narrow(x), self.narrow.weight)
         x = add_mapped_bins(x, self.before_wide(units, overwrite=True), self.wide.weight)
         x = self.before_second(x, overwrite=True)
         if not (has_onednn(x) and shortcut.is_contiguous(memory_format=torch.channels_last)):
             return shortcut + self.second(x)
-        add_convolution(shortcut, x, self.second.weight, (1, 1))
+        add_convolved(shortcut, x, self.second.weight)
         return shortcut
 
 
