@@ -13,7 +13,7 @@ from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.connection import wait
 from types import FrameType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from soloist.resources.interrupts import without_interrupts
 
@@ -50,6 +50,7 @@ class Processes(ProcessPoolExecutor):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None and not issubclass(kind, Exception):
+            manager: Any = self._executor_manager_thread
             self.shutdown(wait=False, cancel_futures=True)
             # Processes of other pools too: threads that wait for them would keep the command from ending.
             processes = active_children()
@@ -57,6 +58,9 @@ class Processes(ProcessPoolExecutor):
                 process.terminate()
             for process in processes:
                 process.join()
+            # Python's end would interfere with that of the thread that manages them.
+            if manager is not None:
+                manager.join()
         self.shutdown(wait=True)
 
 
