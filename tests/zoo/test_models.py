@@ -337,6 +337,18 @@ class TestShippedModels:
             assert separator(mixture).isfinite().all()
 
     @pytest.mark.parametrize("name", SHIPPED)
+    def test_loading_draws_no_weights_and_depends_on_none(self, name):
+        states, generator = [], torch.get_rng_state()
+        for filler in (0.0, torch.nan):
+            torch.empty(2**22).fill_(filler)  # What memory that is handed out again may hold.
+            states.append(zoo.load(name).state_dict())
+        assert torch.equal(torch.get_rng_state(), generator)
+        stored = load_file(zoo.find(name).folder / "model.safetensors")
+        for key, value in stored.items():
+            assert torch.equal(states[0][key], value.to(states[0][key].dtype))
+            assert torch.equal(states[1][key], states[0][key])
+
+    @pytest.mark.parametrize("name", SHIPPED)
     def test_they_stay(self, name):
         with pytest.raises(ModelError, match="part of Soloist"):
             zoo.remove(name)

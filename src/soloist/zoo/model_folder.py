@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from soloist.config import ImportedCode, check, find_class, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
@@ -31,6 +32,8 @@ from soloist.zoo.composition_loading import composition_config, load_composition
 from soloist.zoo.model_paths import as_folder, card_at
 
 _IMPORTS = "imports"
+
+_FILLING = (Tensor.uniform_, Tensor.normal_)
 
 
 def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> Separator:
@@ -250,7 +253,8 @@ def _load_folder(
                 f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
             )
         config = {**config, "init_args": {**config.get("init_args", {}), **overrides}}
-    separator = build_separator(config, str(folder / CONFIG))
+    with _Uninitialised():
+        separator = build_separator(config, str(folder / CONFIG))
     try:
         weights = folder / WEIGHTS
         state = load_file(weights) if is_utf8(weights) else load_bytes(weights.read_bytes())
@@ -259,6 +263,27 @@ def _load_folder(
     check_state(separator, state, str(folder / WEIGHTS))
     separator.load_state_dict(state)
     return separator
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves the parameters of what is built as the memory was: drawing them takes as long as reading them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function of PyTorch, unless it fills a parameter."""
+        kwargs = kwargs or {}
+        filled = kwargs.get("tensor", args[0] if args else None)
+        if func in _FILLING or getattr(func, "__module__", None) == nn.init.__name__:
+            # Some parameters are filled part by part.
+            whole = getattr(filled, "_base", None) if not isinstance(filled, nn.Parameter) else filled
+            if isinstance(whole, nn.Parameter):
+                return filled
+        return func(*args, **kwargs)
 
 
 def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -> None:

@@ -32,8 +32,10 @@ class BandLinear(nn.Module):
     def __init__(self, bands: int, inputs: int, outputs: int) -> None:
         super().__init__()
         bound = inputs**-0.5
-        self.weight = nn.Parameter(torch.empty(bands, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(bands, outputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(torch.empty(bands, inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(bands, outputs))
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(bands, tokens, inputs)` to `(bands, tokens, outputs)`."""
