@@ -5,11 +5,12 @@
     python benchmarks/training_families.py scnet --peers PEERS
     python benchmarks/training_families.py mdx23c --peers PEERS --channels 32 --frames 128
 
-A step consists of the forward pass, the mean absolute error of the waveforms, the backward pass and Adam.
-Both steps run alternately in this process, from the same weights on the same noise. `htdemucs.py`,
-`roformer.py` and `mdx.py` say how the originals are installed. `--memory ours|theirs` runs one of the two
-alone and prints by how much the process grew; `--recompute` computes the blocks of our RoFormer a second time
-for their gradients.
+A step consists of the forward pass, the mean absolute error of the waveforms, the backward pass and Adam: the
+originals' as PyTorch makes it by default, Soloist's in one pass over memory, as its trainings make it; with
+`--plain`, both as by default. Both steps run alternately in this process, from the same weights on the same
+noise. `htdemucs.py`, `roformer.py` and `mdx.py` say how the originals are installed. `--memory ours|theirs`
+runs one of the two alone and prints by how much the process grew; `--recompute` computes the blocks of our
+RoFormer a second time for their gradients.
 """
 
 from __future__ import annotations
@@ -51,9 +52,15 @@ def make_htdemucs(arguments: argparse.Namespace) -> Pair:
     return original, separator, separator.chunk_length
 
 
-def make_step(network: nn.Module, estimate: Estimate) -> Callable[[Tensor], float]:
-    """Make a training step on a mixture `(batch, channels, samples)`, which is its own reference."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+def make_step(network: nn.Module, estimate: Estimate, fused: bool) -> Callable[[Tensor], float]:
+    """Make a training step on a mixture `(batch, channels, samples)`, which is its own reference.
+
+    Args:
+        network: What is trained.
+        estimate: Its estimates of a mixture.
+        fused: Adam passes over memory once.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=fused or None)
 
     def step(mixture: Tensor) -> float:
         estimates = estimate(mixture)
@@ -81,6 +88,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=1, help="blocks of the RoFormer")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the RoFormer's excerpt")
     parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="Adam as PyTorch makes it, for both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", choices=["ours", "theirs"])
     arguments = parser.parse_args()
@@ -90,8 +98,10 @@ def main() -> None:
     assert isinstance(original, nn.Module)
     mixture = 0.1 * torch.randn(1, 2, samples)
     steps = {
-        "theirs": make_step(original.train(), original),
-        "ours": make_step(separator.train(), lambda mixture: separator.predict(mixture).estimates),
+        "theirs": make_step(original.train(), original, fused=False),
+        "ours": make_step(
+            separator.train(), lambda mixture: separator.predict(mixture).estimates, fused=not arguments.plain
+        ),
     }
     if arguments.memory:
         print(f"{arguments.memory}: {growth(steps[arguments.memory], mixture):.0f} MB more in a step")

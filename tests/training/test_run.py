@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from soloist.errors import ConfigError, SoloistError, TrainingError, UsageError
 from soloist.training import Checkpoints, read_recipe, train
 from soloist.training.loop.checkpoints import best_checkpoint, read_checkpoint, separator_state
+from soloist.training.loop.task import SeparationTask
 from soloist.zoo import Card, load
 
 
@@ -172,6 +173,25 @@ def test_gradients_accumulate_to_those_of_a_larger_batch(run):
     states = [separator_state(folder / "checkpoints" / "last.ckpt") for folder in (whole, parts)]
     for name, value in states[0].items():
         torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD"])
+def test_optimizers_pass_once_over_memory_for_the_same_step(write_recipe, name):
+    part = {"class_path": f"torch.optim.{name}", "init_args": {"lr": 0.01, "weight_decay": 0.1}}
+    stated = {**part, "init_args": {**part["init_args"], "foreach": False}}
+    weights = []
+    for optimizer, fused in ((part, True), (stated, None)):
+        task = SeparationTask(read_recipe(write_recipe(optimizer=optimizer)))
+        taken = task.configure_optimizers()[0][0]
+        assert all(group["fused"] is fused for group in taken.param_groups)
+        generator = torch.Generator().manual_seed(1)
+        for weight in (weight for group in taken.param_groups for weight in group["params"]):
+            weight.data = torch.randn(weight.shape, generator=generator)
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        for _ in range(3):
+            taken.step()
+        weights.append([weight for group in taken.param_groups for weight in group["params"]])
+    torch.testing.assert_close(*weights)
 
 
 def test_gradients_are_clipped(run):

@@ -151,6 +151,7 @@ class SeparationTask(L.LightningModule):
     ) -> tuple[list[Optimizer], list[LRSchedulerConfigType]]:
         """Build the recipe's optimizer, warm-up and schedule."""
         optimizer = self.recipe.build(self.recipe.optimizer, Optimizer, params=self._parameter_groups())
+        _fuse(optimizer)
         schedulers: list[LRSchedulerConfigType] = []
         if steps := self.recipe.warmup:
             warmup = LinearLR(optimizer, start_factor=1 / (steps + 1), total_iters=steps)
@@ -212,6 +213,21 @@ class SeparationTask(L.LightningModule):
             return float(stated)
         cls = find_class(part.get("class_path", ""), f"optimizer of the recipe {self.recipe.name}")
         return float(inspect.signature(cls).parameters["lr"].default)
+
+
+def _fuse(optimizer: Optimizer) -> None:
+    """Let PyTorch's optimizers pass over memory once in a step on a processor; a recipe may decide otherwise.
+
+    By default each operation is a pass. Not by the argument `fused`: Lightning takes optimizers made with it
+    for ones that unscale gradients, and refuses to clip these in mixed precision.
+    """
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return
+    for group in optimizer.param_groups:
+        stated = group.get("foreach") is not None or group.get("differentiable")
+        fits = all(weight.is_cpu and weight.is_floating_point() for weight in group["params"])
+        if "fused" in group and group["fused"] is None and fits and not stated:
+            group["fused"] = True
 
 
 @contextmanager
