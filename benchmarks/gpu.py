@@ -7,7 +7,7 @@ Networks have their published sizes and random weights; with demucs 4.1.0 instal
 and the package runs on the same card, in float32 and by autocast, with the same batches. Each line is a
 network, by PyTorch or by CUDA graphs, a precision and a number of chunks at once: milliseconds a chunk from
 the memory of the machine and back, times real time, the card's peak memory, and the difference of two seconds
-from the CPU in float32.
+from the CPU in float32. Two of the networks separate a minute, too, with and without a thread that is ahead.
 Exits with 1 if a difference is too large: above 1e-4 of the peak in float32 (TF32, which PyTorch takes for
 convolutions by default, is off for this comparison alone), above -30 dB of the estimates in lower precision.
 """
@@ -18,6 +18,7 @@ import argparse
 import copy
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +30,8 @@ from torch import Tensor, nn
 
 from soloist.errors import SoloistError
 from soloist.estimation import RatioMask
-from soloist.inference import installed_engines, make_engine
+from soloist.inference import StreamSettings, installed_engines, make_engine
+from soloist.inference.stream import separate_stream
 from soloist.networks import SpleeterUNet
 from soloist.resources import peak_tensor_memory
 from soloist.separators import Separator, SpectralSeparator, sudormrf_design
@@ -172,6 +174,23 @@ def separating(bench: Bench, name: str, separator: Separator) -> Iterator[tuple[
             yield line(bench, system, precision, batch, seconds, partial(engine, mixture), told), fine
 
 
+def recordings(bench: Bench, name: str, separator: Separator) -> Iterator[tuple[list[str], bool]]:
+    """Lines of a whole recording, with the network in the caller's thread and in one that is ahead."""
+    seconds = 2.0 if bench.small else 60.0
+    audio = 0.1 * torch.randn(separator.channels, round(seconds * separator.sample_rate)).numpy()
+    settings = StreamSettings(batch_size=bench.batches[-1])
+    for precision, ahead in product(bench.precisions, (False, True)):
+        engine = make_engine("torch", separator, bench.device, precision=precision)
+        stream = partial(
+            separate_stream, separator, [audio], separator.sample_rate, engine=engine, settings=settings
+        )
+        run = partial(deque, maxlen=0)
+        system = f"{name}, {seconds:.0f} s, {'network ahead' if ahead else 'in turn'}"
+        told = line(bench, system, precision, 1, seconds, lambda: run(stream(ahead=ahead)), "-")  # noqa: B023
+        told[2] = str(settings.batch_size)
+        yield told, True
+
+
 def original_lines(bench: Bench, original: nn.Module) -> Iterator[tuple[list[str], bool]]:
     """Lines of demucs 4.1.0, with the same chunks."""
     model, dtypes = original.to(bench.device), {"float32": None, "float16": torch.float16}
@@ -226,6 +245,8 @@ def all_lines(bench: Bench) -> Iterator[tuple[list[str], bool]]:
         yield from separating(bench, name, make())
         if name == "HTDemucs" and original is not None:
             yield from original_lines(bench, original)
+        if name in ("HTDemucs", "Spleeter"):
+            yield from recordings(bench, name, make())
     yield from training(bench)
 
 

@@ -22,12 +22,17 @@ def test_a_rehearsal_measures_each_system_and_compares_it_with_the_cpu(repositor
     done = run(repository, "--device", "cpu", "--small")
     assert done.returncode == 0, done.stderr
     rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
-    systems = ["HTDemucs", "BS-RoFormer", "Spleeter", "SuDoRM-RF"]
-    steps = ["SuDoRM-RF, Soloist's step", "SuDoRM-RF, plain step"]
+    recordings = {
+        name: [f"{name}, 2 s, {way}" for way in ("in turn", "network ahead")]
+        for name in ("HTDemucs", "Spleeter")
+    }
+    systems = ["HTDemucs", *recordings["HTDemucs"], "BS-RoFormer", "Spleeter", *recordings["Spleeter"]]
+    steps = ["SuDoRM-RF", "SuDoRM-RF, Soloist's step", "SuDoRM-RF, plain step"]
     assert [row[0].strip("| ") for row in rows] == systems + steps
     for row in rows:
         assert min(float(row[3]), float(row[5])) > 0, row
-        assert float(row[-1].rstrip(" |")) <= 1e-3, row
+        if ", 2 s, " not in row[0]:
+            assert float(row[-1].rstrip(" |")) <= 1e-3, row
 
 
 @pytest.mark.slow

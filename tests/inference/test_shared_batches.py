@@ -57,7 +57,7 @@ def noise(samples, seed=0, channels=1):
     return np.random.default_rng(seed).uniform(-0.5, 0.5, (channels, samples)).astype(np.float32)
 
 
-def separate(separator, engine, audio, size):
+def separate(separator, engine, audio, size, ahead=False):
     pairs = list(
         separate_stream(
             separator,
@@ -65,6 +65,7 @@ def separate(separator, engine, audio, size):
             separator.sample_rate,
             engine=engine,
             settings=StreamSettings(batch_size=size),
+            ahead=ahead,
         )
     )
     mixture, stems = (np.concatenate(each, axis=-1) for each in zip(*pairs, strict=True))
@@ -80,7 +81,7 @@ def together(separator, signals, size, engine=None, pause=lambda index: None):
         index, audio = given
         pause(index)
         try:
-            return separate(separator, member.share(engine), audio, size)
+            return separate(separator, member.share(engine), audio, size, ahead=index % 2 == 1)
         except AudioError as error:
             return error
 

@@ -1,12 +1,14 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soloist.errors import UsageError
+from soloist.errors import AudioError, UsageError
 from soloist.inference import StreamSettings, TorchEngine, find_device, measure_level, separate_stream
-from soloist.separators import Chunking, Level, separate_chunked
+from soloist.separators import Chunking, Level, separate_blocks, separate_chunked
 from toy_separators import Smoother, Swapping
 
 
@@ -20,7 +22,7 @@ def blocks_of(audio, length):
 
 def separate(separator, audio, rate=8000, block=None, **settings):
     settings.setdefault("level", None)
-    level = settings.pop("level")
+    level, ahead = settings.pop("level"), settings.pop("ahead", False)
     pairs = list(
         separate_stream(
             separator,
@@ -28,6 +30,7 @@ def separate(separator, audio, rate=8000, block=None, **settings):
             rate,
             level=level,
             settings=StreamSettings(**settings),
+            ahead=ahead,
         )
     )
     mixture = np.concatenate([pair[0] for pair in pairs], axis=-1)
@@ -183,3 +186,68 @@ def test_a_device_that_is_not_there_is_named():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(UsageError):
         StreamSettings(**settings)
+
+
+class TestAhead:
+    """A network that runs in a thread while the last stems are taken."""
+
+    @given(
+        samples=st.integers(1, 1500),
+        rate=st.sampled_from([7000, 8000]),
+        block=st.integers(50, 700),
+        batch_size=st.integers(1, 3),
+        make=st.sampled_from([Smoother, Swapping]),
+    )
+    def test_the_stems_are_the_same_to_the_bit(self, samples, rate, block, batch_size, make):
+        audio, settings = noise(2, samples), {"block": block, "batch_size": batch_size}
+        in_turn = separate(make(channels=2), audio, rate, **settings)
+        np.testing.assert_array_equal(
+            separate(make(channels=2), audio, rate, ahead=True, **settings), in_turn
+        )
+
+    def test_it_is_two_batches_ahead_and_no_more(self):
+        separator, called = Smoother(), threading.Semaphore(0)
+        engine = TorchEngine(separator, "cpu")
+
+        def estimate(mixture):
+            called.release()
+            return engine(mixture)
+
+        plan = Chunking.of(separator, overlap=0.1)
+        parts = separate_blocks(estimate, [torch.ones(1, 1, 4000)], plan, ahead=True)
+        next(parts)
+        for _ in range(3):
+            assert called.acquire(timeout=10)
+        assert not called.acquire(timeout=0.05)
+        next(parts)
+        assert called.acquire(timeout=10)
+        parts.close()
+
+    def test_an_error_comes_after_the_stems_before_it(self):
+        def damaged():
+            yield noise(1, 1500)
+            raise AudioError("damaged")
+
+        def length(ahead):
+            taken = []
+            pairs = separate_stream(Smoother(), damaged(), 8000, ahead=ahead)
+            with pytest.raises(AudioError, match="damaged"):
+                taken.extend(mixture.shape[1] for mixture, _ in pairs)
+            return taken
+
+        assert length(ahead=True) == length(ahead=False) != []
+
+    def test_whoever_stops_early_ends_the_thread(self):
+        ended = threading.Event()
+
+        def blocks():
+            try:
+                while True:
+                    yield noise(1, 500)
+            finally:
+                ended.set()
+
+        stream = separate_stream(Smoother(), blocks(), 8000, ahead=True)
+        next(stream)
+        stream.close()
+        assert ended.wait(timeout=10)

@@ -39,7 +39,7 @@ from soloist.inference.stem_separation import Findings, Watch, separate_stems
 from soloist.inference.stream import measure_level
 from soloist.inference.track_report import TrackReport, remark_lines
 from soloist.input_files import Identity, identify_all, protect
-from soloist.resources import read_ahead, take_behind
+from soloist.resources import is_gpu, read_ahead, take_behind
 from soloist.separators import Chunking, Separator
 from soloist.separators.composite_separator import leaves
 from soloist.zoo import card_of
@@ -378,6 +378,8 @@ class FileJob:
             duration=self.duration_of(info),
             watch=watch,
             findings=findings,
+            # A CPU is busy with the network already.
+            ahead=is_gpu(selected.engine.device),
         )
         for mixture, stems in pairs:
             yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems

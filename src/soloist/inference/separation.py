@@ -21,7 +21,7 @@ from soloist.inference.stem_separation import Cancel, Findings, Progress, Watch,
 from soloist.inference.stream import StreamSettings, measure_level
 from soloist.inference.track_report import SeparationReport
 from soloist.input_files import identify_all, protect
-from soloist.resources import within_memory
+from soloist.resources import is_gpu, within_memory
 
 _BLOCK = 1 << 18
 """Samples of the blocks in which a recording is resampled and written."""
@@ -227,6 +227,8 @@ def _separate(
         duration=recording.seconds,
         watch=watch,
         findings=findings,
+        # A CPU is busy with the network already.
+        ahead=is_gpu(selected.engine.device),
     )
     names, position = selection.names(separator.sources), 0
     stems = np.empty((len(names), *mixture.shape), np.float32)

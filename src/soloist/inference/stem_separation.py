@@ -120,6 +120,7 @@ def separate_stems(
     duration: float | None,
     watch: Watch,
     findings: Findings,
+    ahead: bool = False,
 ) -> Iterator[tuple[Audio, Audio]]:
     """Separate blocks into the selected stems; memory does not depend on the length.
 
@@ -134,6 +135,7 @@ def separate_stems(
         duration: Seconds of all blocks; None if unknown.
         watch: Receives the progress, and may end the separation.
         findings: Receives the findings.
+        ahead: Run the network in a thread while the last stems are taken; see `separate_stream`.
 
     Yields:
         Pairs of a block of the mixture `(channels, samples)` and its stems `(stems, channels, samples)`.
@@ -151,6 +153,7 @@ def separate_stems(
         settings=replace(settings, batch_size=selected.batch_size),
         note=findings.confidence.note,
         heard=heard,
+        ahead=ahead,
     )
     for mixture, estimates in pairs:
         stems = selection.select(mixture, estimates, separator.sources)

@@ -78,6 +78,7 @@ def separate_stream(
     settings: StreamSettings | None = None,
     note: Note | None = None,
     heard: Callable[[float], None] | None = None,
+    ahead: bool = False,
 ) -> Iterator[tuple[Audio, Audio]]:
     """Separate blocks of audio of any rate and channel count; memory does not depend on the length.
 
@@ -91,6 +92,7 @@ def separate_stream(
         note: Callback that receives the clustering confidence of each chunk.
         heard: Callback that receives the seconds of each block that a part of a composite separator, or the
             separator itself, has taken.
+        ahead: Run the network in a thread that is up to two batches ahead; one pass over one separator alone.
 
     Yields:
         Pairs of a block of the mixture `(channels, samples)` and its estimates
@@ -104,7 +106,7 @@ def separate_stream(
         estimates = _combine(separator, engine, at_model_rate, level, settings, note, heard)
     else:
         at_model_rate = _count(at_model_rate, separator.sample_rate, heard)
-        begin = partial(_Pass, separator, engine, level, settings, note)
+        begin = partial(_Pass, separator, engine, level, settings, note, ahead and settings.shifts == 1)
         passes = _average_shifts(begin, _to_tensors(at_model_rate), separator, settings)
         estimates = (block[0].numpy() for block in passes)
     pairs = _pair(memory, estimates, separator, sample_rate)
@@ -240,6 +242,7 @@ class _Pass:
         level: Level | None,
         settings: StreamSettings,
         note: Note | None,
+        ahead: bool,
         delay: int,
     ) -> None:
         following = engine.follow(note)
@@ -248,7 +251,7 @@ class _Pass:
         self.estimate = make_estimate(separator, following or engine, level, follows=self.follows)
         self.chunking = settings.chunking(separator)
         self.batch_size = settings.batch_size or 1
-        self.delay = delay
+        self.delay, self.ahead = delay, ahead
         self.outside = outside_of(separator, level)
         self._keeper = OrderKeeper()
 
@@ -262,6 +265,7 @@ class _Pass:
             ordered=self.ordered,
             follows=self.follows,
             outside=self.outside,
+            ahead=self.ahead,
         )
         return _drop(separated, self.delay)
 

@@ -2,6 +2,8 @@ from .extras import import_extra as import_extra
 from .gpu_memory import GPUMemory as GPUMemory
 from .gpu_memory import available_gpu_memory as available_gpu_memory
 from .gpu_memory import is_gpu as is_gpu
+from .gpu_memory import to_cpu as to_cpu
+from .gpu_memory import to_device as to_device
 from .interrupts import Interrupts as Interrupts
 from .interrupts import interruptible as interruptible
 from .interrupts import without_interrupts as without_interrupts

@@ -1,8 +1,9 @@
-"""Memory of GPUs."""
+"""Memory of GPUs, and the way there and back."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 
 def is_gpu(device: str) -> bool:
@@ -16,6 +17,23 @@ def available_gpu_memory(device: str) -> float | None:
         return None
     free, _ = torch.cuda.mem_get_info(device)
     return (free + torch.cuda.memory_reserved(device)) / 1e6
+
+
+def to_device(tensor: Tensor, device: str) -> Tensor:
+    """Move a tensor from the CPU to a device; to a GPU, through memory that it reads by itself."""
+    if not is_gpu(device):
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def to_cpu(tensor: Tensor) -> Tensor:
+    """Move a tensor to the CPU; from a GPU, into memory that it writes by itself, other threads going on."""
+    if not tensor.is_cuda:
+        return tensor.cpu()
+    there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    there.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return there
 
 
 class GPUMemory:

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from soloist.errors import UsageError
 from soloist.estimation import OrderKeeper, align_sources
+from soloist.resources import read_ahead
 from soloist.separators.chunking import Chunking
 from soloist.separators.separator import Following, Separator
 
@@ -64,6 +65,7 @@ def separate_blocks(
     ordered: bool = True,
     follows: bool = False,
     outside: float = 0.0,
+    ahead: bool = False,
 ) -> Iterator[Tensor]:
     """Separate a stream of blocks into a stream of blocks; memory does not depend on the duration.
 
@@ -79,6 +81,8 @@ def separate_blocks(
         follows: True if `estimate` follows unordered sources itself: chunks are then permuted only if the
             overlap is clear.
         outside: Value of the context beyond the track, at the level of the blocks.
+        ahead: Read and estimate the next chunks in a thread, while the last ones are joined and taken: up to
+            two batches more are in memory.
 
     Yields:
         Consecutive pieces of the estimates `(batch, sources, channels, samples)`, in all as long as the
@@ -88,12 +92,19 @@ def separate_blocks(
     join = _Pile if chunking.edges == "mirrored" else _Glue
     glue = join(chunking, ordered, OrderKeeper() if follows else None)
     chunks = map(partial(_CUTS[chunking.edges], stream, chunking), itertools.count())
-    for batch in _batches(chunks, batch_size):
-        estimates = estimate(torch.cat([chunk.mixture for chunk in batch])).chunk(len(batch))
-        for member, estimated in zip(batch, estimates, strict=True):
+    estimated = _estimate_batches(estimate, _batches(chunks, batch_size))
+    for batch, estimates in read_ahead(estimated) if ahead else estimated:
+        for member, own in zip(batch, estimates.chunk(len(batch)), strict=True):
             # Chunks that begin before the track finish no sample at first.
-            if (done := glue.add(member, estimated)).shape[-1]:
+            if (done := glue.add(member, own)).shape[-1]:
                 yield done
+
+
+def _estimate_batches(
+    estimate: Estimate, batches: Iterable[list[_Chunk]]
+) -> Iterator[tuple[list[_Chunk], Tensor]]:
+    for batch in batches:
+        yield batch, estimate(torch.cat([chunk.mixture for chunk in batch]))
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ def _load_folder(
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves the parameters of what is built as the memory was: to draw them takes as long as to read them."""
+    """Leaves the parameters of what is built as the memory was: drawing them takes as long as reading."""
 
     def __torch_function__(
         self,

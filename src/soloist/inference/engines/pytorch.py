@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from soloist.errors import OutOfMemoryError, UsageError
 from soloist.inference.engines.engine import Estimate
 from soloist.inference.engines.precision import check_precision, set_precision
-from soloist.resources import within_memory
+from soloist.resources import to_cpu, to_device, within_memory
 from soloist.separators import Finish, Following, Note, Separator
 
 WAY_OUT = "take a shorter --chunk or --device cpu"
@@ -69,8 +69,8 @@ class TorchEngine:
         """Estimates of a batch; None if the memory suffices for fewer chunks at most."""
         try:
             with within_memory(f"on {self.device} for one chunk: {WAY_OUT}"):
-                there = mixture.to(self.device)
-                return self._separator.estimate_any_length(there, self._estimate).cpu()
+                there = to_device(mixture, self.device)
+                return to_cpu(self._separator.estimate_any_length(there, self._estimate))
         except OutOfMemoryError:
             if len(mixture) == 1:
                 raise
@@ -90,7 +90,7 @@ class TorchEngine:
         def estimate(mixture: Tensor) -> Tensor:
             # Not again with half of the batch: the follower has taken the chunks.
             with self._turn, within_memory(f"on {self.device}: take a smaller --batch-size or --device cpu"):
-                return self._run_staged(*follower.stage(mixture.to(self.device))).cpu()
+                return to_cpu(self._run_staged(*follower.stage(to_device(mixture, self.device))))
 
         return estimate
 
