@@ -265,7 +265,7 @@ class Batch:
     def _duration(self, track: Track) -> float:
         """Separated seconds of a file; 0 if unknown, or if the file cannot be read, which `run` reports."""
         try:
-            return self._job.duration_of(self._job.probe(track)) or 0.0
+            return self._job.settings.duration_of(self._job.probe(track)) or 0.0
         except Exception as error:
             _check_interrupted(error)
             return 0.0

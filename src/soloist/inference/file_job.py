@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,10 +19,8 @@ from soloist.audio import (
     AudioReader,
     Remarks,
     StemWriter,
-    free_space,
     probe,
     resample_blocks,
-    stem_space,
 )
 from soloist.audio.file_formats import encoding_rate
 from soloist.errors import AudioError, UsageError
@@ -31,7 +29,7 @@ from soloist.inference.engines import Engine, batch_notes
 from soloist.inference.file_settings import FileSettings
 from soloist.inference.inputs import Track
 from soloist.inference.loaded_models import LoadedModel, load_model
-from soloist.inference.outputs import DiskSpace, origin_comment, stem_paths
+from soloist.inference.outputs import origin_comment, stem_paths
 from soloist.inference.placement import Placement, Placer, check_targets
 from soloist.inference.shared_batches import BatchMember
 from soloist.inference.stem_record import InputFile, StemRecord, announce, remember
@@ -149,27 +147,9 @@ class FileJob:
 
     def samples_of(self, info: AudioInfo) -> int:
         """Number of separated samples of a file, at the rate of the separator."""
-        seconds = self.duration_of(info)
+        seconds = self.settings.duration_of(info)
         seconds = _ASSUMED_SECONDS if seconds is None else seconds
         return max(1, round(seconds * self.separator_for(info).sample_rate))
-
-    def duration_of(self, info: AudioInfo) -> float | None:
-        """Separated seconds of a file; None if its length is unknown."""
-        if info.duration is None:
-            return self.settings.duration
-        left = max(0.0, info.duration - self.settings.start)
-        return left if self.settings.duration is None else min(left, self.settings.duration)
-
-    def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
-        """Disk space of the stems of a file."""
-        rate, duration = self.settings.sample_rate or info.sample_rate, self.duration_of(info)
-        free = free_space(next(iter(stems.values())))
-        available = None if free is None else free / 1e6
-        if duration is None:
-            return DiskSpace(None, None, available)
-        sizes = stem_space(self.settings.write, duration, rate, info.channels)
-        needed, kept = ((len(stems) + self._multi_stream) * size / 1e6 for size in sizes)
-        return DiskSpace(needed, kept, available)
 
     def _load_for(self, info: AudioInfo) -> LoadedModel:
         kind = {"sample_rate": info.sample_rate, "channels": info.channels}
@@ -236,7 +216,7 @@ class FileJob:
         plan = self._plan(track, info, selected.engine, record)
         if plan.skipped:
             return plan
-        self.disk_space(info, plan.stems).check(track.label)
+        self.settings.disk_space(info, plan.stems).check(track.label)
         remarks = Remarks(track.path)
         shared = replace(selected, engine=member.share(selected.engine)) if member else selected
         blocks = self._separate(track, info, shared, watch or Watch(), findings, remarks)
@@ -262,20 +242,20 @@ class FileJob:
             input=Path(track.label),
             model=self._label,
             stems=placement.stems,
-            duration=self.duration_of(info),
+            duration=self.settings.duration_of(info),
             device=engine.device,
             engine=engine.name,
             precision=engine.precision,
             skipped=placement.done,
             note=placement.note,
-            sample_rate=encoding_rate(self.settings.write, self.settings.sample_rate or info.sample_rate),
+            sample_rate=encoding_rate(self.settings.write, self.settings.rate_of(info)),
             audio_tracks=tuple(info.titles) if len(info.streams) > 1 else (),
             audio_track=info.stream + 1,
         )
 
     def _place(self, track: Track, info: AudioInfo, record: StemRecord) -> Placement:
         # Some separators have as many sources as the file has channels.
-        names, duration = self._names_of(self.separator_for(info)), self.duration_of(info)
+        names, duration = self._names_of(self.separator_for(info)), self.settings.duration_of(info)
 
         def fits(path: Path) -> bool:
             try:
@@ -293,7 +273,7 @@ class FileJob:
         """Record of the stems of a track, without the hash of the whole file."""
         settings, selection = self.settings, self.settings.selection
         values: dict[str, Any] = {
-            "rate": settings.sample_rate or info.sample_rate,
+            "rate": settings.rate_of(info),
             "consistency": selection.consistency,
             # The residual is that of the selected stems.
             "residual_of": [selection.complement_of, *selection.stems] if selection.residual else None,
@@ -375,38 +355,34 @@ class FileJob:
             selected=selected,
             settings=self.settings.stream,
             level=measure_level(watch.follow(self._read(track))) if by_track else None,
-            duration=self.duration_of(info),
+            duration=self.settings.duration_of(info),
             watch=watch,
             findings=findings,
             # A CPU is busy with the network already.
             ahead=is_gpu(selected.engine.device),
         )
         for mixture, stems in pairs:
-            yield np.concatenate([mixture[None], stems]) if self._multi_stream else stems
+            yield np.concatenate([mixture[None], stems]) if self.settings.multi_stream else stems
 
     def _at_output_rate(self, stems: Iterator[Audio], info: AudioInfo) -> Iterator[Audio]:
         folded = (rearrange(block, "s c t -> (s c) t") for block in stems)
-        rate = self.settings.sample_rate or info.sample_rate
+        rate = self.settings.rate_of(info)
         for block in resample_blocks(folded, info.sample_rate, rate):
             yield rearrange(block, "(s c) t -> s c t", c=info.channels)
 
     def _writer(self, track: Track, info: AudioInfo, plan: TrackReport) -> StemWriter:
         paths = plan.stems
-        if self._multi_stream:
+        if self.settings.multi_stream:
             paths = {MIXTURE: next(iter(plan.stems.values())), **plan.stems}
         return StemWriter(
             paths,
-            self.settings.sample_rate or info.sample_rate,
+            self.settings.rate_of(info),
             info.channels,
             self.settings.write,
             tags_from=track.path,
             comment=origin_comment(self._folder_name),
-            mixture=MIXTURE if self._multi_stream else None,
+            mixture=MIXTURE if self.settings.multi_stream else None,
         )
-
-    @property
-    def _multi_stream(self) -> bool:
-        return self.settings.write.format == "stem"
 
 
 def _identities(track: Track) -> dict[Identity, Path]:

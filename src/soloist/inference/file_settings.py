@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soloist.audio import WriteOptions
+from soloist.audio import AudioInfo, WriteOptions, free_space, stem_space
 from soloist.audio.decoder import Tolerance
 from soloist.errors import UsageError
-from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, check_template
+from soloist.inference.outputs import DEFAULT_TEMPLATE, MULTI_STREAM_TEMPLATE, DiskSpace, check_template
 from soloist.inference.placement import Existing
 from soloist.inference.stem_selection import StemSelection
 from soloist.inference.stream import StreamSettings
@@ -62,7 +63,7 @@ class FileSettings:
             raise UsageError("the start must not be negative and the duration must be more than 0 s")
         if self.sample_rate is not None and not 1000 <= self.sample_rate <= 768_000:
             raise UsageError(f"sample rate {self.sample_rate} Hz must lie in 1000..768000")
-        check_template(self.path_template, one_file_per_stem=self.write.format != "stem")
+        check_template(self.path_template, one_file_per_stem=not self.multi_stream)
 
     @property
     def existing(self) -> Existing:
@@ -75,6 +76,32 @@ class FileSettings:
         return "truncation" if self.keep_going else "damage"
 
     @property
+    def multi_stream(self) -> bool:
+        """True if one file holds the mixture and all stems."""
+        return self.write.format == "stem"
+
+    @property
     def path_template(self) -> str:
         """The template in force."""
-        return self.template or (MULTI_STREAM_TEMPLATE if self.write.format == "stem" else DEFAULT_TEMPLATE)
+        return self.template or (MULTI_STREAM_TEMPLATE if self.multi_stream else DEFAULT_TEMPLATE)
+
+    def rate_of(self, info: AudioInfo) -> int:
+        """Rate of the stems of a file, Hz."""
+        return self.sample_rate or info.sample_rate
+
+    def duration_of(self, info: AudioInfo) -> float | None:
+        """Separated seconds of a file; None if its length is unknown."""
+        if info.duration is None:
+            return self.duration
+        left = max(0.0, info.duration - self.start)
+        return left if self.duration is None else min(left, self.duration)
+
+    def disk_space(self, info: AudioInfo, stems: Mapping[str, Path]) -> DiskSpace:
+        """Disk space of the stems of a file."""
+        free, duration = free_space(next(iter(stems.values()))), self.duration_of(info)
+        available = None if free is None else free / 1e6
+        if duration is None:
+            return DiskSpace(None, None, available)
+        sizes = stem_space(self.write, duration, self.rate_of(info), info.channels)
+        needed, kept = ((len(stems) + self.multi_stream) * size / 1e6 for size in sizes)
+        return DiskSpace(needed, kept, available)

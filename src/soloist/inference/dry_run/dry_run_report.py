@@ -75,7 +75,7 @@ class DryRun:
         job, info = self._job, self._job.probe(track)
         disk, selected = self._disk_space(track, info), job.select_engine(info)
         available = MemoryUse.available(selected.engine.device)
-        length, duration = job.chunk_length(info), job.duration_of(info)
+        length, duration = job.chunk_length(info), job.settings.duration_of(info)
         # Files of a kind share a measurement if their chunks are about as long.
         about = round(math.log(length, 1.25))
         kind = (info.sample_rate, info.channels, info.container, info.codec, selected, about)
@@ -114,7 +114,7 @@ class DryRun:
     def _disk_space(self, track: Track, info: AudioInfo) -> DiskSpace:
         """Disk space of the stems of a file, beside those of the files before."""
         paths = self._job.plan(track).stems
-        disk = self._job.disk_space(info, paths)
+        disk = self._job.settings.disk_space(info, paths)
         if disk.needed is None or disk.kept is None:
             return disk
         kept, disk = disk.kept, replace(disk, needed=disk.needed + self._kept)
