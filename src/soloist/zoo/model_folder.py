@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_bytes
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from soloist.config import ImportedCode, check, find_class, read_yaml, with_full_paths
 from soloist.config.imports import code_of, import_kept, keep_code
 from soloist.errors import ConfigError, ModelError, UsageError, one_line
 from soloist.files import is_utf8, some
 from soloist.folders import check_free, whole_folder
+from soloist.networks.layers.initialization import without_initialization
 from soloist.separators import Separator, build_separator
 from soloist.zoo.cards import CARD, CONFIG, WEIGHTS, Card, find
 from soloist.zoo.composition_files import find_composition
@@ -32,8 +32,6 @@ from soloist.zoo.composition_loading import composition_config, load_composition
 from soloist.zoo.model_paths import as_folder, card_at
 
 _IMPORTS = "imports"
-
-_FILLING = (Tensor.uniform_, Tensor.normal_)
 
 
 def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> Separator:
@@ -253,7 +251,7 @@ def _load_folder(
                 f"{folder} has weights for one configuration: {', '.join(overrides)} cannot be changed"
             )
         config = {**config, "init_args": {**config.get("init_args", {}), **overrides}}
-    with _Uninitialised():
+    with without_initialization():
         separator = build_separator(config, str(folder / CONFIG))
     try:
         weights = folder / WEIGHTS
@@ -263,27 +261,6 @@ def _load_folder(
     check_state(separator, state, str(folder / WEIGHTS))
     separator.load_state_dict(state)
     return separator
-
-
-class _Uninitialised(TorchFunctionMode):
-    """Leaves the parameters of what is built as the memory was: drawing them takes as long as reading."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call a function of PyTorch, unless it fills a parameter."""
-        kwargs = kwargs or {}
-        filled = kwargs.get("tensor", args[0] if args else None)
-        if func in _FILLING or getattr(func, "__module__", None) == nn.init.__name__:
-            # Some parameters are filled part by part.
-            whole = getattr(filled, "_base", None) if not isinstance(filled, nn.Parameter) else filled
-            if isinstance(whole, nn.Parameter):
-                return filled
-        return func(*args, **kwargs)
 
 
 def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -> None:

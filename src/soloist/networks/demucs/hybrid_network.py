@@ -22,6 +22,7 @@ from soloist.networks.demucs.stages import (
     Upsampling,
     channels_last,
 )
+from soloist.networks.layers.initialization import rescale_convolutions
 from soloist.networks.layers.onednn import add_into, has_onednn
 
 
@@ -374,19 +375,3 @@ class HybridNetwork(nn.Module):
             context=design.context,
             context_axes="time",
         )
-
-
-@torch.no_grad()
-def rescale_convolutions(module: nn.Module, reference: float) -> None:
-    """Bring the deviation of each convolution's weights near to a reference, halfway in decibels.
-
-    Args:
-        module: Module with convolutions, whose weights and biases are divided.
-        reference: Standard deviation.
-    """
-    for conv in module.modules():
-        if isinstance(conv, (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)):
-            factor = (reference / conv.weight.std()).sqrt()
-            conv.weight.mul_(factor)
-            if conv.bias is not None:
-                conv.bias.mul_(factor)

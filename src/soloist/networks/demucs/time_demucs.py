@@ -14,10 +14,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.networks.demucs.hybrid_network import rescale_convolutions
 from soloist.networks.demucs.residual_branches import BranchDesign
 from soloist.networks.demucs.stages import DecoderStage, Downsampling, EncoderStage, Upsampling, channels_last
 from soloist.networks.layers.contracts import WaveformNetwork
+from soloist.networks.layers.initialization import rescale_convolutions
 from soloist.networks.layers.onednn import has_onednn
 
 _KERNEL, _STRIDE = 8, 4
