@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_bytes
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from soloist.config import ImportedCode, check, find_class, read_yaml, with_full_paths
@@ -32,6 +33,9 @@ from soloist.zoo.composition_loading import composition_config, load_composition
 from soloist.zoo.model_paths import as_folder, card_at
 
 _IMPORTS = "imports"
+
+_READ_AT_ONCE = 2**26
+"""Bytes of weights, about, that are read before the file is closed and opened again."""
 
 
 def load(name_or_path: str | Path, *, trust: bool = False, **overrides: Any) -> Separator:
@@ -253,14 +257,39 @@ def _load_folder(
         config = {**config, "init_args": {**config.get("init_args", {}), **overrides}}
     with without_initialization():
         separator = build_separator(config, str(folder / CONFIG))
+    weights = folder / WEIGHTS
     try:
-        weights = folder / WEIGHTS
-        state = load_file(weights) if is_utf8(weights) else load_bytes(weights.read_bytes())
+        _load_weights(separator, weights)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder / WEIGHTS} is damaged: {one_line(error)}") from error
-    check_state(separator, state, str(folder / WEIGHTS))
-    separator.load_state_dict(state)
+        raise ModelError(f"{weights} is damaged: {one_line(error)}") from error
     return separator
+
+
+def _load_weights(separator: Separator, path: Path) -> None:
+    """Load the weights of a file into a separator, whose memory they do not take twice.
+
+    Raises:
+        ModelError: They are not exactly those of the separator.
+        OSError: The file cannot be read.
+        SafetensorError: It is damaged.
+    """
+    if not is_utf8(path):
+        state = load_bytes(path.read_bytes())
+        check_state(separator, state, str(path))
+        separator.load_state_dict(state)
+        return
+    with safe_open(path, "pt") as file:
+        keys = list(file.keys())
+        shapes = {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in keys}
+    check_state(separator, shapes, str(path))
+    size = sum(value.nbytes for value in separator.state_dict().values())
+    times = 1 + size // _READ_AT_ONCE
+    for first in range(times):
+        # What was read of a file stays in memory until the file is closed.
+        with safe_open(path, "pt") as file:
+            part = {key: file.get_tensor(key) for key in keys[first::times]}
+            separator.load_state_dict(part, strict=False)
+            del part
 
 
 def check_state(separator: Separator, state: Mapping[str, Tensor], where: str) -> None:

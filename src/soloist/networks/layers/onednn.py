@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from soloist.resources import is_captured
+
+_FRAMES = 32
+"""Frames that are mapped at once, which stay in the caches."""
 
 
 def has_onednn(x: Tensor) -> bool:
@@ -75,6 +78,18 @@ def add_into(total: Tensor, part: Tensor) -> Tensor:
 def multiply_into(x: Tensor, factor: Tensor) -> Tensor:
     """Product of two tensors; in place of the first under the conditions of `add_into`."""
     return x.mul_(factor) if _holds(x, factor) else x * factor
+
+
+def map_into(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Map a tensor `(batch, frames, ...)` whose frames do not depend on each other.
+
+    Where the functions here accept it, the result takes its place, a few frames after the others.
+    """
+    if not has_onednn(x):
+        return function(x)
+    for part in x.split(_FRAMES, dim=1):
+        part.copy_(function(part))
+    return x
 
 
 def _holds(x: Tensor, other: Tensor) -> bool:

@@ -19,6 +19,9 @@ from soloist.networks.layers.onednn import has_onednn, project
 _FRAMES = 256
 """Frames whose masks are made at once without gradients."""
 
+_FEW_FRAMES = 32
+"""Frames that are split into bands at once on a processor: what they need stays in its caches."""
+
 
 class BandLinear(nn.Module):
     """A linear layer of its own for each of several bands of one width.
@@ -96,13 +99,21 @@ class BandSplit(nn.Module):
 
     def __init__(self, widths: Sequence[int], dim: int) -> None:
         super().__init__()
-        self.bands = Bands(widths)
+        self.bands, self.dim = Bands(widths), dim
         groups = self.bands.groups.items()
         self.gains = nn.ParameterList(torch.ones(len(bands), width) for width, bands in groups)
         self.linears = nn.ModuleList(BandLinear(len(bands), width, dim) for width, bands in groups)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map `(batch, frames, features)`, band after band, to `(batch, frames, bands, dim)`."""
+        if not has_onednn(features):
+            return self._map(features)
+        tokens = features.new_empty(*features.shape[:2], len(self.bands.widths), self.dim)
+        for part, those in zip(features.split(_FEW_FRAMES, 1), tokens.split(_FEW_FRAMES, 1), strict=True):
+            those.copy_(self._map(part))
+        return tokens
+
+    def _map(self, features: Tensor) -> Tensor:
         batch, tokens = features.shape[0], []
         parts = features.index_select(-1, self.bands.columns).split(self.bands.sizes, dim=-1)
         for part, gain, linear in zip(parts, self.gains, self.linears, strict=True):

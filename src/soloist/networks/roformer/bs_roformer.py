@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from soloist.errors import UsageError
 from soloist.networks.layers.contracts import SpectralNetwork
+from soloist.networks.layers.onednn import map_into
 from soloist.networks.layers.transformer import RMSNorm
 from soloist.networks.roformer.bands import BandSplit, MaskEstimator
 from soloist.networks.roformer.blocks import BlockStack, RoFormerDesign
@@ -78,7 +79,7 @@ class BSRoFormer(SpectralNetwork):
         if spectrogram.shape[2] != self.num_bins:
             raise UsageError(f"the bands have {self.num_bins} bins, and the input has {spectrogram.shape[2]}")
         tokens = self.band_split(rearrange(spectrogram, "b p f t -> b t (f p)"))
-        tokens = self.norm(self.stack(tokens))
+        tokens = map_into(self.norm, self.stack(tokens))
         features = torch.stack([mask(tokens) for mask in self.masks], dim=1)
         masks = rearrange(features, "b s t (f p) -> b (s p) f t", p=self.planes)
         return without_dc(masks) if self.zero_dc else masks
