@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -69,6 +71,8 @@ _PAUSE = 1.0
 
 
 def _begin(start: Callable[..., object] | None, *arguments: object) -> None:
+    # Python collects garbage when it ends, which takes most of a second with the objects of PyTorch.
+    atexit.register(gc.freeze)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow_parent, daemon=True).start()
     if start is not None:
