@@ -179,16 +179,21 @@ def test_a_file_that_cannot_be_written_is_said_at_once(soloist, tmp_path, option
 
 
 @pytest.mark.slow
-def test_quality_that_is_given_is_in_tables_and_picture(soloist, tmp_path):
+def test_quality_that_is_given_and_an_ensemble_in_tables_and_picture(soloist, tmp_path):
     picture, table, told = (tmp_path / f"a.{kind}" for kind in ("svg", "csv", "json"))
-    given = ("--quality", "hpss=3.25", "--measure", "taste", "--plot", picture)
-    result = soloist("profile", "hpss", "repet", *QUICK, *given, "--csv", table, "--json", told)
-    assert result.code == 0
+    name = "tiny-tfc-tdf-songs"
+    given = ("--quality", f"{name}=3.25", "--measure", "taste", "--plot", picture)
+    result = soloist("profile", name, f"{name},{name}", *QUICK, *given, "--csv", table, "--json", told)
+    assert result.code == 0, result.err
     facts = lines(result.out)
     assert (facts[0][-1], facts[1][-1], facts[2][-1]) == ("taste", "3.25", "-")
-    assert [row["quality"] for row in read_csv(table)] == ["3.25", ""]
-    assert json.loads(told.read_text())["given"] == {"values": {"hpss": 3.25}, "measure": "taste"}
+    alone, ensemble = read_csv(table)
+    assert [row["quality"] for row in (alone, ensemble)] == ["3.25", ""]
+    assert json.loads(told.read_text())["given"] == {"values": {name: 3.25}, "measure": "taste"}
     assert "taste" in picture.read_text()
+    assert ensemble["model"] == f"{name},{name}"
+    assert int(ensemble["parameters"]) == 2 * int(alone["parameters"])
+    assert float(ensemble["forward_median"]) > 0
 
 
 @pytest.mark.slow
@@ -218,14 +223,3 @@ def test_an_engine_that_is_not_there(soloist, engines):
     result = soloist("profile", MODEL, "--engines", engines)
     assert result.code == 2
     assert "torch" in result.err
-
-
-@pytest.mark.slow
-def test_an_ensemble_is_a_row_like_a_model(soloist, tmp_path):
-    twice, costs = "tiny-tfc-tdf-songs,tiny-tfc-tdf-songs", tmp_path / "costs.csv"
-    result = soloist("profile", twice, "tiny-tfc-tdf-songs", *QUICK, "--csv", costs)
-    assert result.code == 0, result.err
-    ensemble, alone = read_csv(costs)
-    assert ensemble["model"] == twice
-    assert int(ensemble["parameters"]) == 2 * int(alone["parameters"])
-    assert float(ensemble["forward_median"]) > 0
