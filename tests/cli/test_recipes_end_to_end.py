@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -28,9 +30,12 @@ SMALLER = {
 }
 """What takes the exporters long and is the same again: each band, each scale and each block."""
 
+NIGHTLY = os.environ.get("SOLOIST_TEST_PROFILE") == "nightly"
 
+
+# tests/training/test_recipes_shipped.py trains the others, tests/export/test_formats.py exports them.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLER)
+@pytest.mark.parametrize("name", SMALLER if NIGHTLY else ["tiny-mdxnet", "tiny-bs-roformer"])
 def test_a_recipe_trains_separates_and_exports(soloist, tmp_path, name):
     smaller = {f"--separator.network.{key}": value for key, value in SMALLER[name].items()}
     values = [part for pair in {**BRIEF, **smaller}.items() for part in map(str, pair)]

@@ -58,14 +58,18 @@ BOUNDS = {"demask": 4e-5}
 
 # The spectrogram's branch of one, and the waveform's of the other, are those of HTDemucs; the others are the
 # same with fewer or other layers.
-ALIKE = ("hdemucs", "demucs", "bs-roformer", "scnet", "spectrogram-net", "sudormrf-original", "conv-tdf-net")
+ALIKE = {
+    *("hdemucs", "demucs", "bs-roformer", "scnet", "scnet-masked", "spectrogram-net", "sudormrf-original"),
+    *("conv-tdf-net", "tfc-tdf-v3-batch", "unet-tfc", "complex-unet", "dual-path", "mask-inference"),
+}
 """Families whose operations are those of others; all are exported by `make test-all`."""
 
 NIGHTLY = os.environ.get("SOLOIST_TEST_PROFILE") == "nightly"
+EXPORTED = [name for name in FAMILIES if NIGHTLY or name not in ALIKE]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FAMILIES if NIGHTLY or name not in ALIKE])
+@pytest.mark.parametrize("name", EXPORTED)
 def test_networks_of_all_families(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=900, free=())
@@ -77,7 +81,7 @@ def test_networks_of_all_families(name, tmp_path):
 
 
 # Tests of the engines run graphs of any size of more families.
-@pytest.mark.parametrize("name", ["unet-tdc", "clustering"])
+@pytest.mark.parametrize("name", ["unet-tdc", "clustering", pytest.param("scnet", marks=pytest.mark.slow)])
 def test_onnx_for_any_size(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=2000)
@@ -101,7 +105,7 @@ def test_openvino_for_any_size(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "clustering"])
+@pytest.mark.parametrize("name", [name for name in EXPORTED if name != "clustering"])
 def test_torchscript_of_all_families(name, tmp_path):
     separator = make_family(name)
     to_torchscript(separator, tmp_path / "model.pt", length=2000)
