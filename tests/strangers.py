@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 
 from soloist.config import imports
+from soloist.separators import build_separator
+from soloist.zoo import save_model
 
 RATE = 1000
 
@@ -181,6 +183,16 @@ def write(folder: Path, module: str, **changes: object) -> Path:
     recipe = folder / f"{module}.yaml"
     recipe.write_text(yaml.safe_dump({**recipe_values(module, folder / "steps"), **changes}))
     return recipe
+
+
+def save_model_of_theirs(folder: Path) -> Path:
+    """Save a model of somebody else, with a network of theirs, and give its folder."""
+    (folder / "theirs").mkdir()
+    separator = recipe_values("mine", folder)["separator"]
+    (folder / "theirs" / "mine.py").write_text(NETWORK)
+    with forgotten_imports():
+        imports.import_code(str(folder / "theirs" / "mine.py"))
+        return save_model(build_separator(separator, "hums"), separator, {}, folder / "model")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -16,19 +17,17 @@ import soundfile
 import yaml
 
 from soloist import clear
-from soloist.config import imports
-from soloist.separators import build_separator
 from soloist.training.loop.checkpoints import read_checkpoint
-from soloist.zoo import save_model
-from strangers import MINE, NETWORK, RATE, forgotten_imports, recipe_values, write
+from strangers import MINE, RATE, recipe_values, save_model_of_theirs, write
 
 
-def called(*arguments: object, home: Path) -> None:
-    """Run a command that succeeds in a process of its own, for a user with a home of their own."""
+def called(*arguments: object, home: Path) -> str:
+    """Run a command that succeeds in a process of its own, with a home of its own; return its output."""
     command = [sys.executable, "-m", "soloist.cli.main", *map(str, arguments)]
     environment = {**os.environ, "SOLOIST_HOME": str(home), "COLUMNS": "160"}
     done = subprocess.run(command, env=environment, cwd=home, input="", capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def figures(run: Path) -> list[dict[str, str]]:
@@ -61,13 +60,7 @@ def at_home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def model(tmp_path) -> Path:
-    """A model of somebody else, with a network of theirs."""
-    (tmp_path / "theirs").mkdir()
-    separator = recipe_values("mine", tmp_path)["separator"]
-    (tmp_path / "theirs" / "mine.py").write_text(NETWORK)
-    with forgotten_imports():
-        imports.import_code(str(tmp_path / "theirs" / "mine.py"))
-        return save_model(build_separator(separator, "hums"), separator, {}, tmp_path / "model")
+    return save_model_of_theirs(tmp_path)
 
 
 @pytest.fixture
@@ -107,21 +100,29 @@ def test_a_training_goes_on_without_the_file_to_the_same_end(soloist, run, folde
 
 
 @pytest.mark.slow
-def test_two_processes_train_with_the_imports_of_a_recipe(run, tmp_path):
+def test_two_processes_with_the_imports_of_a_recipe_train_as_one_with_the_same_batch(run, tmp_path):
     recipe = write(tmp_path, "mine", imports=["mine.py"], loss=recipe_values("mine", tmp_path)["loss"])
     two = ("--trainer.devices=2", "--trainer.strategy=ddp")
-    called("train", recipe, "-o", tmp_path / "run", "-q", *two, home=tmp_path)
+    shown = called("train", recipe, "-o", tmp_path / "run", "-q", *two, home=tmp_path)
+    assert shown.count("SI-SDRi") == 1
     losses = [[float(row["train/loss"]) for row in figures(each)] for each in (run, tmp_path / "run")]
     assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    one, other = (json.loads((each / "results.json").read_text()) for each in (run, tmp_path / "run"))
+    means = [part["tests"]["hums"]["targets"]["all"]["si_sdri"]["mean"] for part in (one, other)]
+    assert means[1] == pytest.approx(means[0], abs=1e-3)
+    assert len(yaml.safe_load((tmp_path / "run" / "environment.yaml").read_text())) == 1
 
 
 @pytest.mark.slow
-def test_trials_of_a_sweep_are_trained_in_processes(soloist, at_home):
+def test_two_processes_share_the_trials_of_a_sweep(soloist, at_home):
     values = {"method": "grid", "values": {"separator.network.filters": [8], "optimizer.lr": [0.01, 0.001]}}
     recipe = write(at_home, "mine", imports=["mine.py"], sweep=values, callbacks=[])
     brief = ("--data.workers", 0, "--trainer.max_epochs", 1)
     shown = soloist("train", recipe, "--sweep", "--jobs", 2, "-o", "sweep", "-q", *brief)
-    assert (shown.code, shown.out.count("done")) == (0, 2), shown.err
+    assert shown.code == 0, shown.err
+    lines = [line.split() for line in shown.out.splitlines()[1:]]
+    assert [line[1] for line in lines] == ["done"] * 2
+    assert sorted(line[-2] for line in lines) == ["0.001", "0.01"]
 
 
 @pytest.mark.slow
@@ -199,10 +200,6 @@ def tracks(tmp_path) -> Path:
         ),
         pytest.param(("visualize", "MODEL", "TONE", "-o", "visualized"), marks=pytest.mark.slow),
         pytest.param(("export", "MODEL", "--to", "torchscript", "-o", "exported"), marks=pytest.mark.slow),
-        pytest.param(
-            ("tune", "MODEL", "-q", "--budget", 0.05, "--threads", 1, "--precision", "float32"),
-            marks=pytest.mark.slow,
-        ),
     ],
     ids=lambda command: command[0],
 )

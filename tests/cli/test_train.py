@@ -90,22 +90,6 @@ def test_an_unknown_recipe_is_told_with_the_nearest_one(soloist):
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_with_the_same_batch(write_recipe, soloist_process, tmp_path):
-    recipe = write_recipe(data={"workers": 0}, trainer={"max_epochs": 2})
-    two = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    for name, options in (("one", []), ("two", two)):
-        process = soloist_process("train", recipe, "-o", tmp_path / name, "-q", *options)
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err.decode()
-        assert out.decode().count("SI-SDRi") == 1
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
-    one, other = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
-    figures = [part["tests"]["held out"]["targets"]["all"]["si_sdri"]["mean"] for part in (one, other)]
-    assert figures[1] == pytest.approx(figures[0], abs=1e-3)
-    assert len(yaml.safe_load((tmp_path / "two" / "environment.yaml").read_text())) == 1
-
-
-@pytest.mark.slow
 def test_ctrl_c_ends_with_one_line_and_the_run_can_go_on(write_recipe, soloist_process, soloist, tmp_path):
     recipe = write_recipe(data={"workers": 1}, trainer={"max_epochs": 10000})
     folder = tmp_path / "run"

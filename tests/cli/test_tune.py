@@ -12,6 +12,7 @@ import torch
 from soloist.inference.engines.precision import has_bfloat16
 from soloist.separators import build_separator
 from soloist.zoo import save_model
+from strangers import save_model_of_theirs
 
 SHIPPED = "tiny-sudormrf-digits"
 
@@ -85,9 +86,14 @@ def test_a_model_is_tuned_and_separated_by_the_result(soloist, recording, model,
 
 
 @pytest.mark.slow
-def test_only_the_wanted_precision_is_measured(soloist, model, home):
-    result = soloist("tune", model, "--budget", 0.01, "--threads", 1, "--precision", "float32")
-    assert result.code == 0
+def test_only_the_wanted_precision_is_measured_and_code_of_others_imported(soloist, tmp_path):
+    theirs = save_model_of_theirs(tmp_path)
+    command = ("tune", theirs, "--budget", 0.01, "--threads", 1, "--precision", "float32")
+    refused = soloist(*command)
+    assert refused.code in (1, 2)
+    assert "--trust" in refused.err
+    result = soloist(*command, "--import", theirs / "mine.py")
+    assert result.code == 0, result.err
     assert "float32" in result.out
     assert "bfloat16" not in result.out
 

@@ -82,13 +82,13 @@ def test_an_interrupted_trial_is_finished_on_demand(briefly, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_grid_and_values_that_fail_are_told(briefly, tmp_path, monkeypatch, capfd):
+def test_values_that_fail_are_told(briefly, tmp_path, monkeypatch, capfd):
     """An even kernel is refused where frames are halved; the others are trained all the same."""
     section = {"method": "grid", "values": {"separator.filterbank.kernel_size": [21, 20, 11]}}
     file = tmp_path / "humming.yaml"
     file.write_text(briefly(**section).to_yaml())
     folder = tmp_path / "sweep"
-    monkeypatch.setattr("sys.argv", ["soloist", "train", str(file), "--sweep", "-o", str(folder), "-j", "2"])
+    monkeypatch.setattr("sys.argv", ["soloist", "train", str(file), "--sweep", "-o", str(folder)])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 1
