@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +30,14 @@ def hummers(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def recipe_values(hummers) -> dict:
+def recipe_values(humming) -> dict:
     """A recipe as its file holds it; tests change what they are about."""
+    return deepcopy(humming)
+
+
+@pytest.fixture(scope="session")
+def humming(hummers) -> dict:
+    """The same for fixtures that several tests share, which change a copy."""
     return {
         "name": "humming",
         "separator": {
@@ -92,13 +100,19 @@ def recipe_values(hummers) -> dict:
 @pytest.fixture
 def write_recipe(recipe_values, tmp_path):
     """Write the recipe with some values changed, and give its path."""
+    return partial(_write, recipe_values, tmp_path)
 
-    def write(**changes) -> Path:
-        path = tmp_path / "humming.yaml"
-        path.write_text(yaml.safe_dump(merged(recipe_values, changes), sort_keys=False))
-        return path
 
-    return write
+@pytest.fixture(scope="module")
+def write_shared_recipe(humming, tmp_path_factory):
+    """The same for fixtures of a module."""
+    return partial(_write, humming, tmp_path_factory.mktemp("recipe"))
+
+
+def _write(values: dict, folder: Path, **changes) -> Path:
+    path = folder / "humming.yaml"
+    path.write_text(yaml.safe_dump(merged(values, changes), sort_keys=False))
+    return path
 
 
 def merged(values: dict, changes: dict) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -97,22 +98,33 @@ class Dying(PermutationInvariant):
 """
 
 
-@pytest.fixture
-def recipe_that_dies(write_recipe, dying_module):
+@pytest.fixture(scope="module")
+def recipe_that_dies(write_shared_recipe, dying_module):
     """The recipe, of which the training is killed at a call of its loss; 0 for never."""
 
     def make(calls: int, **changes):
         loss = {"class_path": "dying.Dying", "init_args": {"calls": calls}}
-        return read_recipe(write_recipe(**{**STATEFUL, "imports": [dying_module], "loss": loss, **changes}))
+        return read_recipe(
+            write_shared_recipe(**{**STATEFUL, "imports": [dying_module], "loss": loss, **changes})
+        )
 
     return make
 
 
-@pytest.fixture
-def whole(recipe_that_dies, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def whole(recipe_that_dies, tmp_path_factory) -> Path:
     """The folder of a run that was never stopped."""
-    train(recipe_that_dies(0), tmp_path / "whole", quiet=True)
-    return tmp_path / "whole"
+    folder = tmp_path_factory.mktemp("whole")
+    train(recipe_that_dies(0), folder, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_steps(recipe_that_dies, tmp_path_factory) -> Path:
+    """The same for 14 steps, of which the last two are the beginning of an epoch."""
+    folder = tmp_path_factory.mktemp("steps")
+    train(recipe_that_dies(0, trainer={"max_steps": 14, "max_epochs": -1}), folder, quiet=True)
+    return folder
 
 
 def exit_code_of(recipe, folder: Path, **options) -> int:
@@ -173,16 +185,17 @@ def test_a_finished_run_goes_on_for_more_epochs(recipe_that_dies, whole, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [7, 11, 12])
-def test_a_run_that_ended_within_an_epoch_goes_on_for_more_steps(recipe_that_dies, tmp_path, steps):
-    whole, short = tmp_path / "whole", tmp_path / "short"
-    train(recipe_that_dies(0, trainer={"max_steps": 14, "max_epochs": -1}), whole, quiet=True)
+def test_a_run_that_ended_within_an_epoch_goes_on_for_more_steps(
+    recipe_that_dies, whole_steps, tmp_path, steps
+):
+    short = tmp_path / "short"
     for most in (steps, 14):
         recipe = recipe_that_dies(0, trainer={"max_steps": most, "max_epochs": -1})
         train(recipe, short, resume=most > steps, quiet=True)
     # Where it ended, the mean of what there was of the epoch has been written.
-    table, ends = short / "metrics.csv", metrics(whole)[steps - 1]["train/loss_epoch"]
+    table, ends = short / "metrics.csv", metrics(whole_steps)[steps - 1]["train/loss_epoch"]
     table.write_text(with_value(table, steps - 1, "train/loss_epoch", ends))
-    assert_same_run(whole, short)
+    assert_same_run(whole_steps, short)
 
 
 def with_value(table: Path, row: int, column: str, value: str) -> str:
@@ -212,10 +225,11 @@ def test_checkpoints_hold_nothing_but_tensors_and_plain_values(whole):
     assert {"optimizer_states", "lr_schedulers", "loops", "callbacks"} <= state.keys()
 
 
-def test_a_damaged_checkpoint_is_told(recipe_that_dies, whole):
-    (whole / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+def test_a_damaged_checkpoint_is_told(recipe_that_dies, whole, tmp_path):
+    damaged = Path(shutil.copytree(whole, tmp_path / "damaged"))
+    (damaged / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match=r"cannot read the checkpoint .*last\.ckpt"):
-        train(recipe_that_dies(0), whole, resume=True, quiet=True)
+        train(recipe_that_dies(0), damaged, resume=True, quiet=True)
 
 
 @contextmanager
