@@ -18,7 +18,6 @@ TINY = [name for name in SHIPPED if name.startswith("tiny-") and name not in TRE
 
 
 LARGE = {
-    "bs-roformer-musdb18hq",
     "mdxnet-musdb18hq",
     "chimera-wsj0-2mix",
     "mask-inference-wsj0-2mix",
@@ -28,7 +27,7 @@ LARGE = {
 }
 """Recipes of whose networks smaller ones, or others on the same corpus, are in every run."""
 
-NIGHTLY = {"htdemucs-musdb18hq", "mel-roformer-musdb18hq", "mdx23c-musdb18hq"}
+NIGHTLY = {"bs-roformer-musdb18hq", "htdemucs-musdb18hq", "mel-roformer-musdb18hq", "mdx23c-musdb18hq"}
 """Recipes of which a step takes longest, and whose networks are in every run of the slow tests."""
 
 FALLS = {"PermutationInvariant": 3.0, "MultiDomain": 0.3}
@@ -129,8 +128,10 @@ def test_a_tiny_recipe_learns_its_first_batch_by_heart(name):
     task = SeparationTask(recipe)
     optimizer = task.configure_optimizers()[0][0]
     batch = _batch(mixer)
-    losses = [_step(task, batch, optimizer) for _ in range(40)]
-    assert losses[-1] < losses[0] - FALLS.get(recipe.loss["class_path"].rpartition(".")[2], losses[0] / 2)
+    first = _step(task, batch, optimizer)
+    wanted = first - FALLS.get(recipe.loss["class_path"].rpartition(".")[2], first / 2)
+    # Most are there after a few steps.
+    assert any(_step(task, batch, optimizer) < wanted for _ in range(39))
 
 
 def test_a_recipe_for_a_corpus_asks_for_its_folder():
