@@ -33,14 +33,20 @@ _COMMON = settings(
 settings.register_profile("default", parent=_COMMON, max_examples=15, derandomize=True, database=None)
 settings.register_profile("seeds", parent=_COMMON, max_examples=25, database=None)
 settings.register_profile("nightly", parent=_COMMON, max_examples=200, database=None)
-settings.load_profile(os.environ.get("SOLOIST_TEST_PROFILE", "seeds" if SEED else "default"))
+PROFILE = os.environ.get("SOLOIST_TEST_PROFILE", "seeds" if SEED else "default")
+settings.load_profile(PROFILE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that compare with reference vectors: those that ask for the folder of outside data."""
+    """Mark tests that compare with reference vectors, and leave those of the nightly profile to it.
+
+    The former are those that ask for the folder of outside data.
+    """
     for item in items:
         if "shared" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.parity)
+        if PROFILE != "nightly" and item.get_closest_marker("nightly"):
+            item.add_marker(pytest.mark.skip(reason="takes long: in the nightly profile"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import onnxruntime
 import pytest
@@ -30,12 +28,15 @@ SMALLER = {
 }
 """What takes the exporters long and is the same again: each band, each scale and each block."""
 
-NIGHTLY = os.environ.get("SOLOIST_TEST_PROFILE") == "nightly"
+EVERY_RUN = ("tiny-mdxnet", "tiny-bs-roformer")
 
 
 # tests/training/test_recipes_shipped.py trains the others, tests/export/test_formats.py exports them.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLER if NIGHTLY else ["tiny-mdxnet", "tiny-bs-roformer"])
+@pytest.mark.parametrize(
+    "name",
+    [name if name in EVERY_RUN else pytest.param(name, marks=pytest.mark.nightly) for name in SMALLER],
+)
 def test_a_recipe_trains_separates_and_exports(soloist, tmp_path, name):
     smaller = {f"--separator.network.{key}": value for key, value in SMALLER[name].items()}
     values = [part for pair in {**BRIEF, **smaller}.items() for part in map(str, pair)]

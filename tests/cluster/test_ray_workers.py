@@ -136,12 +136,14 @@ def test_forty_files_are_the_same_to_the_bit_and_neither_a_kill_nor_bad_files_co
     assert {state for state, _, _ in rows.values()} <= {"done", "found"}
 
 
+# That a library goes on where its process was killed is tested in tests/cli/test_separate_library.py.
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_head_that_is_killed_is_called_again_and_the_rest_is_done(songs, expected, tmp_path):
     pytest.importorskip("ray")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "soloist.cli.main", "separate", songs, "-m", "hpss", "-o", out]
-    command += ["--cluster", "local", "--jobs", "2"]
+    command += ["--cluster", "local", "--jobs", "1"]
     head = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     started = time.monotonic()
     while len(list(out.rglob("percussive.wav"))) < 5 and time.monotonic() - started < 200:
@@ -155,7 +157,7 @@ def test_a_head_that_is_killed_is_called_again_and_the_rest_is_done(songs, expec
     head.communicate()
     # The actors end with their head; some agents of Ray take their time.
     _, left = psutil.wait_procs(separating, timeout=30)
-    assert (len(separating), left) == (2, [])
+    assert (len(separating), left) == (1, [])
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -166,8 +168,8 @@ def test_a_head_that_is_killed_is_called_again_and_the_rest_is_done(songs, expec
     assert stems(out) == expected
     assert leftovers(out) == []
     again = [path for path, changed in before.items() if path.stat().st_mtime_ns != changed]
-    # At most those between whose stems the kill came.
-    assert len({path.parent for path in again}) <= 2
+    # At most the one between whose stems the kill came.
+    assert len({path.parent for path in again}) <= 1
     # Ray's core warns of actors that restart, whatever its log level is.
     known = (".wav", "finished before", "core_worker.cc")
     strays = [line for line in done.stderr.splitlines() if not any(part in line for part in known)]

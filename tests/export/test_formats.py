@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -64,8 +62,7 @@ ALIKE = {
 }
 """Families whose operations are those of others; all are exported by `make test-all`."""
 
-NIGHTLY = os.environ.get("SOLOIST_TEST_PROFILE") == "nightly"
-EXPORTED = [name for name in FAMILIES if NIGHTLY or name not in ALIKE]
+EXPORTED = [pytest.param(name, marks=pytest.mark.nightly) if name in ALIKE else name for name in FAMILIES]
 
 
 @pytest.mark.slow
@@ -81,7 +78,7 @@ def test_networks_of_all_families(name, tmp_path):
 
 
 # Tests of the engines run graphs of any size of more families.
-@pytest.mark.parametrize("name", ["unet-tdc", "clustering", pytest.param("scnet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["unet-tdc", "clustering"])
 def test_onnx_for_any_size(name, tmp_path):
     separator = make_family(name)
     signature = to_onnx(separator, tmp_path / "graph.onnx", length=2000)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
@@ -97,13 +95,12 @@ def test_everything_but_the_data_is_read(name, tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if name in LARGE | NIGHTLY else name
-        for name in sorted(TREES)
+        *sorted(TREES.keys() - LARGE - NIGHTLY),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(LARGE)),
+        *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.nightly]) for name in sorted(NIGHTLY)),
     ],
 )
 def test_a_recipe_makes_a_step_on_its_corpus(name, tree):
-    if name in NIGHTLY and os.environ.get("SOLOIST_TEST_PROFILE") != "nightly":
-        pytest.skip("takes long: in the nightly profile")
     recipe = read_recipe(name, [("data.root", str(tree(name)))])
     data = recipe.data
     task = SeparationTask(recipe)
