@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -115,6 +116,21 @@ def run_forked(
         out, err, moments = threads.map(_read, [reader for reader, _ in pipes])
     _, status = os.waitpid(child, 0)
     return Outcome(os.waitstatus_to_exitcode(status), out, err, moments.splitlines())
+
+
+def start_forked(*arguments: object) -> multiprocessing.Process:
+    """Start a command in a fork of this process, which spares the import of PyTorch; its output is lost."""
+    process = multiprocessing.get_context("fork").Process(target=_start, args=arguments)
+    process.start()
+    return process
+
+
+def _start(*arguments: object) -> None:
+    sys.argv = ["soloist", *map(str, arguments)]
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    from soloist.cli.main import main
+
+    main()
 
 
 def _read(reader: int) -> str:

@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 import yaml
 
+from faults import start_forked
 from training.conftest import merged
 
 pytest_plugins = ["training.conftest"]
@@ -111,13 +112,15 @@ def test_longer_trainings_go_on_and_others_begin_anew(experiment, run, tmp_path)
     assert (tmp_path / "out" / "run" / "model" / "model.safetensors").read_bytes() == weights
 
 
-def kill_when_there(process, file: Path) -> None:
+def killed_when(condition, *arguments) -> int:
+    """Kill a command when a condition holds, and give its exit code."""
+    process = start_forked(*arguments)
     deadline = time.monotonic() + 300
-    while not file.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    while not condition() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    return process.exitcode
 
 
 def steps(folder: Path) -> list[int]:
@@ -126,11 +129,11 @@ def steps(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_killed_after_the_training_it_does_only_the_rest(experiment, run, soloist_process, tmp_path):
+def test_killed_after_the_training_it_does_only_the_rest(experiment, run, tmp_path):
     recipe, out = experiment(), tmp_path / "out"
-    kill_when_there(
-        soloist_process("train", recipe, "--stages", "all", "-o", out), out / "stages" / "evaluate.json"
-    )
+    evaluated = out / "stages" / "evaluate.json"
+    ended = killed_when(evaluated.exists, "train", recipe, "--stages", "all", "-o", out)
+    assert ended == -signal.SIGKILL
     trained = contents(out / "run" / "checkpoints")
     told = run(recipe)
     assert skipped(told) == ["prepare", "train"]
@@ -141,18 +144,15 @@ def test_killed_after_the_training_it_does_only_the_rest(experiment, run, solois
 
 
 @pytest.mark.slow
-def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(
-    experiment, run, soloist, soloist_process, tmp_path
-):
+def test_killed_within_the_training_it_goes_on_as_if_it_had_not_been(experiment, run, soloist, tmp_path):
     recipe, out, only = (
         experiment(trainer={"max_epochs": 4}),
         tmp_path / "out",
         ("--stages", "train,evaluate"),
     )
     assert soloist("train", recipe, "-o", tmp_path / "whole", "-q", *only).code == 0
-    kill_when_there(
-        soloist_process("train", recipe, "-o", out, *only), out / "run" / "checkpoints" / "last.ckpt"
-    )
+    checkpoint = out / "run" / "checkpoints" / "last.ckpt"
+    assert killed_when(checkpoint.exists, "train", recipe, "-o", out, *only) == -signal.SIGKILL
     assert run(recipe, *only) == {"train": "was interrupted", "evaluate": "not done yet"}
     assert steps(out / "run") == list(range(24))
     for file in ("model/model.safetensors", "results.csv"):
@@ -251,19 +251,12 @@ def test_a_damaged_corpus_is_told_before_hours_of_training(soloist, experiment, 
 
 
 @pytest.mark.slow
-def test_another_training_never_goes_on_with_what_is_there(
-    experiment, run, soloist, soloist_process, tmp_path
-):
+def test_another_training_never_goes_on_with_what_is_there(experiment, run, soloist, tmp_path):
     only = ("--stages", "train")
     run(experiment(), *only)
     other = experiment(optimizer={"init_args": {"lr": 0.5}})
-    kill_when_gone = tmp_path / "out" / "run" / "model"
-    process = soloist_process("train", other, "-o", tmp_path / "out", *only)
-    deadline = time.monotonic() + 300
-    while kill_when_gone.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.kill()
-    process.communicate()
+    model = tmp_path / "out" / "run" / "model"
+    killed_when(lambda: not model.exists(), "train", other, "-o", tmp_path / "out", *only)
     run(other, *only)
     assert soloist("train", other, "-o", tmp_path / "fresh", "-q", *only).code == 0
     weights = [
