@@ -74,7 +74,7 @@ def test_a_download_ends_at_any_moment(soloist, publish):
     total = len(run_forked("models", "download", "talkers", watch=home).moments)
     expected = tree(home / "models")
     for number in (signal.SIGKILL, signal.SIGTERM):
-        for moment in moments_of(f"download {number}", 8, total):
+        for moment in moments_of(f"download {number}", 4, total):
             home = publish(f"home-{number}-{moment}")
             ended = run_forked("models", "download", "talkers", watch=home, at=moment, fault=send(number))
             assert ended.code == (-number if number == signal.SIGKILL else 128 + number)

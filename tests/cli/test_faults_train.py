@@ -16,19 +16,19 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def recipe(write_recipe):
+@pytest.fixture(scope="module")
+def recipe(write_shared_recipe):
     """A training of two epochs, with checkpoints within them and a test."""
-    return write_recipe(checkpoint_every=2, trainer={"max_epochs": 2})
+    return write_shared_recipe(checkpoint_every=2, trainer={"max_epochs": 2})
 
 
-@pytest.fixture
-def trained(recipe, tmp_path):
-    """Number of moments of the training, and the weights that nothing interrupted."""
-    run = tmp_path / "whole"
+@pytest.fixture(scope="module")
+def trained(recipe, tmp_path_factory):
+    """The moments of the training, and the weights that nothing interrupted."""
+    run = tmp_path_factory.mktemp("trained") / "whole"
     ended = run_forked("train", recipe, "-o", run, "-q", watch=run)
     assert ended.code == 0, ended.err
-    return len(ended.moments), weights(run)
+    return ended.moments, weights(run)
 
 
 def weights(run):
@@ -47,8 +47,8 @@ def go_on(soloist, recipe, run, expected):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, request):
-    total, expected = trained
-    for moment in moments_of(request.node.name, 3, total):
+    moments, expected = trained
+    for moment in moments_of(request.node.name, 3, len(moments)):
         run = tmp_path / f"run-{moment}"
         ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment, fault=send(number))
         assert ended.code == (-number if number == signal.SIGKILL else 128 + number), ended.err
@@ -62,8 +62,7 @@ def test_it_ends_at_any_moment(soloist, recipe, trained, tmp_path, number, reque
 
 
 def test_a_kill_before_the_first_checkpoint_begins_anew(soloist, recipe, trained, tmp_path, request):
-    _, expected = trained
-    moments = run_forked("train", recipe, "-o", tmp_path / "run", "-q", watch=tmp_path / "run").moments
+    moments, expected = trained
     first = next(place for place, moment in enumerate(moments, 1) if "/checkpoints/.soloist" in moment)
     for moment in moments_of(request.node.name, 4, first):
         run = tmp_path / f"run-{moment}"
@@ -73,9 +72,7 @@ def test_a_kill_before_the_first_checkpoint_begins_anew(soloist, recipe, trained
 
 
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(soloist, recipe, trained, tmp_path):
-    _, expected = trained
-    run = tmp_path / "run"
-    moments = run_forked("train", recipe, "-o", run, "-q", watch=run).moments
+    moments, expected = trained
     # A checkpoint's file is opened twice: when it is made, and to be written.
     opened = {moment: place for place, moment in enumerate(moments, 1) if moment.startswith("open ")}
     written = [place for moment, place in opened.items() if "/checkpoints/.soloist" in moment]
@@ -93,15 +90,15 @@ def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(soloist, rec
 
 @pytest.mark.parametrize("fault", ["full disk", "read-only folders"])
 def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fault, request):
-    total, expected = trained
-    for moment in moments_of(request.node.name, 3, total):
+    moments, expected = trained
+    for moment in moments_of(request.node.name, 3, len(moments)):
         run = tmp_path / f"run-{moment}"
         run.mkdir()
         folders = [run, run / "checkpoints"]
         lost = fill_disk(3000) if fault == "full disk" else lose_rights(*folders)
         ended = run_forked("train", recipe, "-o", run, "-q", watch=run, at=moment, fault=lost)
-        (line,) = ended.err.splitlines()
         assert ended.code == 1, ended.err
+        (line,) = ended.err.splitlines()
         assert line.startswith("soloist: ")
         assert "internal error" not in line
         assert str(run) in line
@@ -112,9 +109,8 @@ def test_it_loses_its_room_at_any_moment(soloist, recipe, trained, tmp_path, fau
 
 
 def test_a_kill_before_the_last_checkpoint_is_linked_as_the_best(soloist, recipe, trained, tmp_path):
-    _, expected = trained
+    moments, expected = trained
     run = tmp_path / "run"
-    moments = run_forked("train", recipe, "-o", tmp_path / "other", "-q", watch=tmp_path / "other").moments
     place = max(place for place, moment in enumerate(moments, 1) if moment.startswith("os.link"))
     assert run_forked("train", recipe, "-o", run, "-q", watch=run, at=place).code == -signal.SIGKILL
     go_on(soloist, recipe, run, expected)
