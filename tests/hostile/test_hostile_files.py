@@ -15,7 +15,7 @@ NIGHTLY = os.environ.get("SOLOIST_TEST_PROFILE") == "nightly"
 SEED = int(os.environ.get("SOLOIST_TEST_SEED") or 0)
 
 
-@pytest.fixture(scope="module", params=[200, pytest.param(2000 if NIGHTLY else 600, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[200, pytest.param(2000 if NIGHTLY else 300, marks=pytest.mark.slow)])
 def trial(request, tmp_path_factory):
     """Damaged files after their separation by one command, and its output folder."""
     folder = tmp_path_factory.mktemp("hostile")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import resource
 import sqlite3
 import time
@@ -156,13 +157,13 @@ def test_a_manifest_of_a_later_version_is_left_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_million_rows_are_opened_resumed_and_queried_within_seconds_and_500_mb(tmp_path):
-    count = 1_000_000
+def test_many_rows_are_opened_resumed_and_queried_within_seconds_and_little_memory(tmp_path):
+    count = 1_000_000 if os.environ.get("SOLOIST_TEST_PROFILE") == "nightly" else 200_000
     with Manifest(tmp_path) as manifest:
         manifest.add(row(999_999, key=0, elapsed=60.0))
     path = tmp_path / "manifest" / part_name()
     multiply(path, count)
-    assert path.stat().st_size < 500e6
+    assert path.stat().st_size < 500 * count
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with Manifest(tmp_path) as manifest:
         manifest.add(row(1, finished=1e9))
@@ -187,9 +188,9 @@ def test_a_million_rows_are_opened_resumed_and_queried_within_seconds_and_500_mb
     )
     # Of the processor: the time on the clock is that of whatever else runs, too.
     assert opening < 1
-    assert resuming < 15
-    assert querying < 15
-    assert grown < 500e6
+    assert resuming < 15e-6 * count
+    assert querying < 15e-6 * count
+    assert grown < 500 * count
 
 
 def multiply(path: Path, count: int) -> None:
