@@ -7,13 +7,14 @@ import pytest
 from reference_vectors import ReferenceVector, assert_near
 
 SMALL = ["htdemucs", "segment_power", "shifts", "nosplit_hdemucs", "bag_mdx"]
-LONG = ["htdemucs_12s", "bag_ft_12s"]
+# Of twelve seconds each; how bags weigh their models is in `small_bag_mdx`, too.
+LONG = [
+    pytest.param("htdemucs_12s", marks=pytest.mark.slow),
+    pytest.param("bag_ft_12s", marks=[pytest.mark.slow, pytest.mark.nightly]),
+]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*(f"small_{name}" for name in SMALL), *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)],
-)
+@pytest.mark.parametrize("name", [*(f"small_{name}" for name in SMALL), *LONG])
 def test_meets_the_vector(name, shared):
     vector = ReferenceVector(shared / "reference" / "demucs" / f"apply_{name}.npz")
     output = vector.run(vector["input_int8"])

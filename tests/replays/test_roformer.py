@@ -19,7 +19,11 @@ NETWORKS = [
     "mel_stereo_2stems_depth3_short_output",
     "mel_vocals_60bands",
 ]
-TRACKS = ["audio_separator_bs_6s", "demix_bs_8s", "demix_bs_short"]
+# The longest one is in tests/separators/test_cutting.py, too.
+TRACKS = [
+    *("audio_separator_bs_6s", "demix_bs_short"),
+    pytest.param("demix_bs_8s", marks=pytest.mark.nightly),
+]
 FORMS = [
     "dataparallel_prefix.ckpt",
     "full_training.ckpt",
