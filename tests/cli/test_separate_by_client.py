@@ -55,27 +55,29 @@ def listens(port):
 
 
 @pytest.mark.slow
-def test_a_client_gets_the_stems_of_one_process(head, soloist_process, tmp_path):
+def test_a_client_gets_the_stems_of_one_process(head, soloist_process, soloist, tmp_path, monkeypatch):
     (tmp_path / "library").mkdir()
     rng = np.random.default_rng(0)
     for number in range(3):
         audio = 0.1 * rng.standard_normal(RATE + number)
         soundfile.write(tmp_path / f"library/{number}.wav", audio, RATE)
 
-    def separate(folder, *options):
-        process = soloist_process("separate", "library", "-m", "hpss", "-o", folder, *options, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command = ("separate", "library", "-m", "hpss", "--device", "cpu", "-o")
+    assert soloist(*command, "alone").code == 0
+
+    def separate_many():
+        process = soloist_process(*command, "many", "--cluster", f"ray://127.0.0.1:{head}")
         _, errors = process.communicate(timeout=120)
         return process.returncode, errors.decode()
 
-    client = ("--cluster", f"ray://127.0.0.1:{head}", "--device", "cpu")
     deadline = time.monotonic() + 90
     while not listens(head) and time.monotonic() < deadline:
         time.sleep(0.1)
     # The client is refused until the cluster stands.
-    while (ended := separate("many", *client))[0] == 2 and time.monotonic() < deadline:
+    while (ended := separate_many())[0] == 2 and time.monotonic() < deadline:
         assert "no Ray cluster at ray://" in ended[1]
     assert ended[0] == 0, ended[1]
-    assert separate("alone", "--jobs", 1)[0] == 0
     alone, many = (
         {name: content for name, content in tree(tmp_path / each).items() if name.endswith(".wav")}
         for each in ("alone", "many")
