@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
 
+import lightning as L
 import pytest
+from rich.console import Console
 
 from soloist.cli.main import main
-from soloist.training.watch.progress import LinePart, fit
+from soloist.mixing import Mixer
+from soloist.training import Recipe, SeparationTask
+from soloist.training.data.batches import make_loader
+from soloist.training.watch.progress import (
+    LinePart,
+    LineProgress,
+    LiveProgress,
+    NoProgress,
+    fit,
+    make_progress,
+)
+from soloist.training.watch.throughput import Timing
 
 pyte = pytest.importorskip("pyte")
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are those of POSIX")
@@ -26,6 +40,40 @@ def test_what_is_least_important_is_shortened_first_and_then_left_out():
     assert fit(parts, len(whole) - 1)[0] == "epoch 1/2, step 512"
     assert fit(parts, 35) == ["step 512", "loss -1.000", "0:18:40 left"]
     assert fit(parts, 3) == ["step 512"]
+
+
+def test_progress_fits_where_it_is_shown(monkeypatch):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    assert type(make_progress(quiet=True)) is NoProgress
+    assert type(make_progress(quiet=False)) is LineProgress, "the error stream of a test is no terminal"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("progress", "terminal"), [(LineProgress, False), (LiveProgress, True)])
+def test_progress_says_how_far_and_how_well(recipe_values, progress, terminal):
+    recipe = Recipe.parse(recipe_values, "humming")
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=200)
+    trainer = L.Trainer(
+        max_epochs=2,
+        logger=False,
+        callbacks=[Timing(), progress(console)],
+        accelerator="cpu",
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+    mixer = recipe.build(recipe.data.train, Mixer)
+    loader = make_loader(mixer, [[0], [1]], workers=0)
+    trainer.fit(SeparationTask(recipe), loader, loader)
+    last = [line for line in out.getvalue().splitlines() if "epoch" in line][-1]
+    assert "epoch 2/2, step 4" in last
+    for figure in ("SI-SDRi", " dB", "s of audio/s", "data wait", "0:00:00 left"):
+        assert figure in last
+    if not terminal:
+        assert len(out.getvalue().splitlines()) == 2
+        assert "\x1b" not in out.getvalue()
 
 
 @pytest.mark.slow

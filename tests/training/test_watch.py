@@ -17,22 +17,18 @@ import soundfile
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from PIL import Image
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from soloist.errors import UsageError
-from soloist.inspection import loud_embeddings
-from soloist.losses import Prediction
 from soloist.metrics import si_sdr
 from soloist.mixing import Mixer
 from soloist.training import Curriculum, Recipe, SeparationTask
 from soloist.training.data.batches import BatchSampler, make_loader
 from soloist.training.loop.trainer import callbacks_for, loggers_for
 from soloist.training.watch.loggers import Board
-from soloist.training.watch.progress import LineProgress, LiveProgress, NoProgress, make_progress
+from soloist.training.watch.progress import NoProgress, make_progress
 from soloist.training.watch.throughput import Timing
 from soloist.training.watch.validation_examples import Examples
-from soloist.transforms import STFT
 
 pytestmark = pytest.mark.slow
 
@@ -367,51 +363,3 @@ def test_what_is_not_wanted_is_not_there(recipe, tmp_path):
     assert not any(isinstance(callback, Examples) for callback in callbacks_for(bare))
     silent = replace(recipe, trainer={"enable_progress_bar": False})
     assert not any(isinstance(callback, NoProgress) for callback in callbacks_for(silent))
-
-
-def test_progress_fits_where_it_is_shown(monkeypatch):
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    assert type(make_progress(quiet=True)) is NoProgress
-    assert type(make_progress(quiet=False)) is LineProgress, "the error stream of a test is no terminal"
-
-
-@pytest.mark.parametrize(("progress", "terminal"), [(LineProgress, False), (LiveProgress, True)])
-def test_progress_says_how_far_and_how_well(recipe, progress, terminal):
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=200)
-    trainer = L.Trainer(
-        max_epochs=2,
-        logger=False,
-        callbacks=[Timing(), progress(console)],
-        accelerator="cpu",
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-    mixer = recipe.build(recipe.data.train, Mixer)
-    loader = make_loader(mixer, [[0], [1]], workers=0)
-    trainer.fit(SeparationTask(recipe), loader, loader)
-    last = [line for line in out.getvalue().splitlines() if "epoch" in line][-1]
-    assert "epoch 2/2, step 4" in last
-    for figure in ("SI-SDRi", " dB", "s of audio/s", "data wait", "0:00:00 left"):
-        assert figure in last
-    if not terminal:
-        assert len(out.getvalue().splitlines()) == 2
-        assert "\x1b" not in out.getvalue()
-
-
-def test_embeddings_are_coloured_by_the_loudest_source():
-    stft = STFT(256, 64)
-    seconds = torch.arange(4000) / RATE
-    low, high = (torch.sin(2 * torch.pi * pitch * seconds) for pitch in (500, 3000))
-    references = torch.stack([low, high])[None, :, None]
-    mixture = references.sum(dim=1)
-    bins = stft(mixture).shape[2]
-    frequency = torch.linspace(0, RATE / 2, bins)[None, None, :, None, None]
-    embeddings = frequency.expand(*stft(mixture).shape, 1)
-    prediction = Prediction(mixture, lambda: references, analyze=stft, embeddings=embeddings)
-    points, dominant = loud_embeddings(prediction, references)
-    assert 0 < len(points) < embeddings.numel() / 4
-    # At the ends a tone is broken off, and heard at other frequencies too.
-    assert (dominant == (points[:, 0] > 1750)).double().mean() > 0.95

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from soloist.inspection import loud_embeddings
+from soloist.losses import Prediction
 from soloist.plots.panels import project
 from soloist.training.watch.tensorboard_pictures import (
     draw_embeddings,
@@ -15,6 +17,7 @@ from soloist.training.watch.tensorboard_pictures import (
     draw_waveforms,
     to_pixels,
 )
+from soloist.transforms import STFT
 
 RATE = 8000
 
@@ -82,3 +85,19 @@ def test_drawing_needs_no_global_state_of_matplotlib(panels):
     assert pixels.dtype == np.uint8
     assert sys.modules.get("matplotlib.pyplot") is pyplot
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_embeddings_are_coloured_by_the_loudest_source():
+    stft = STFT(256, 64)
+    seconds = torch.arange(4000) / RATE
+    low, high = (torch.sin(2 * torch.pi * pitch * seconds) for pitch in (500, 3000))
+    references = torch.stack([low, high])[None, :, None]
+    mixture = references.sum(dim=1)
+    bins = stft(mixture).shape[2]
+    frequency = torch.linspace(0, RATE / 2, bins)[None, None, :, None, None]
+    embeddings = frequency.expand(*stft(mixture).shape, 1)
+    prediction = Prediction(mixture, lambda: references, analyze=stft, embeddings=embeddings)
+    points, dominant = loud_embeddings(prediction, references)
+    assert 0 < len(points) < embeddings.numel() / 4
+    # At the ends a tone is broken off, and heard at other frequencies too.
+    assert (dominant == (points[:, 0] > 1750)).double().mean() > 0.95
