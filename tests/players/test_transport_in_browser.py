@@ -1,6 +1,7 @@
 """The transport of the mixer in a browser: tracks together, pitch kept, an hour in little memory."""
 
 import os
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -49,11 +50,17 @@ PITCH = """
 """
 
 
+@lru_cache(maxsize=1)
+def hour():
+    """An hour of noise, which takes a second to draw."""
+    return noise(0, 1, 3600 * RATE)
+
+
 @pytest.fixture(scope="module")
 def song(tmp_path_factory):
     """An hour of two equal stems, and the service that has it."""
     folder = tmp_path_factory.mktemp("jobs")
-    sound = noise(0, 1, 3600 * RATE)
+    sound = hour()
     job = finished_job(JobStore(folder, Limits()), {"one": sound, "other": sound}, rate=RATE)
     with serving(folder) as page:
         yield page, job
@@ -74,7 +81,7 @@ def lag_of_cut(tab):
     position, one, other = tab.run(CUT)
     likeness = np.correlate(one, other, "full")
     lag = (likeness.argmax() - len(one) + 1) / RATE
-    sound = noise(0, 1, 3600 * RATE)[0]
+    sound = hour()[0]
     about = round(position * RATE)
     around = sound[max(0, about - 4 * len(one)) : about + 4 * len(one)]
     end = np.correlate(around, one, "valid").argmax() + len(one) + max(0, about - 4 * len(one))
@@ -103,7 +110,7 @@ def test_a_loop_over_the_edge_of_two_pieces_has_no_gap(tab):
     tab.run("transport.play()")
     tab.wait_for("!transport.waiting && transport.position > 10.15")
     position, one, _ = tab.run(CUT)
-    sound = noise(0, 1, 3600 * RATE)[0, round(9.4 * RATE) : round(10.6 * RATE)]
+    sound = hour()[0, round(9.4 * RATE) : round(10.6 * RATE)]
     likeness = np.correlate(sound, one, "valid").max()
     assert likeness == pytest.approx(np.dot(one, one), rel=0.01)
     assert 9.5 <= position <= 10.5

@@ -35,6 +35,21 @@ def _own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """The folder of a service that nothing happens to."""
+    return tmp_path_factory.mktemp("jobs")
+
+
+@pytest.fixture(scope="module")
+def page(jobs):
+    """The service: tests share it that leave it as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOLOIST_HOME", str(jobs / "home"))
+        with serving(jobs / "jobs", "--models", "hpss", "--precision", "float32") as page:
+            yield page
+
+
 def wave(seconds, *, seed=0, channels=1):
     """Encoded noise."""
     file = io.BytesIO()
@@ -51,27 +66,25 @@ def worker_of(page):
     return max(workers(page), key=lambda process: process.memory_info().rss)
 
 
-def test_a_program_uploads_waits_and_takes_stems_that_sum_to_the_song(tmp_path):
-    with serving(tmp_path / "jobs") as page:
-        job = page.upload(EXAMPLE.read_bytes(), name="band.flac")
-        done = page.wait_for(job["id"], "finished")
-        assert done["stems"] == ["harmonic", "percussive"]
-        assert (done["sample_rate"], done["channels"], done["samples"]) == (44100, 2, 529200)
-        status, events = page.ask(f"/api/jobs/{job['id']}/events")
-        assert json.loads(events.removeprefix(b"data: "))["state"] == "finished"
-        stems = [
-            soundfile.read(io.BytesIO(page.ask(f"/api/jobs/{job['id']}/stems/{name}?format=flac")[1]))[0]
-            for name in done["stems"]
-        ]
+def test_a_program_uploads_waits_and_takes_stems_that_sum_to_the_song(page):
+    job = page.upload(EXAMPLE.read_bytes(), name="band.flac")
+    done = page.wait_for(job["id"], "finished")
+    assert done["stems"] == ["harmonic", "percussive"]
+    assert (done["sample_rate"], done["channels"], done["samples"]) == (44100, 2, 529200)
+    status, events = page.ask(f"/api/jobs/{job['id']}/events")
+    assert json.loads(events.removeprefix(b"data: "))["state"] == "finished"
+    stems = [
+        soundfile.read(io.BytesIO(page.ask(f"/api/jobs/{job['id']}/stems/{name}?format=flac")[1]))[0]
+        for name in done["stems"]
+    ]
     assert status == 200
     np.testing.assert_allclose(sum(stems), soundfile.read(EXAMPLE)[0], atol=4 / 2**23)
 
 
-def test_the_example_client_takes_an_archive_away(tmp_path):
-    with serving(tmp_path / "jobs", "--models", "hpss", "--precision", "float32") as page:
-        client = EXAMPLE.parents[1] / "client.py"
-        command = [sys.executable, client, page.url, EXAMPLE, tmp_path / "stems.zip"]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def test_the_example_client_takes_an_archive_away(page, tmp_path):
+    client = EXAMPLE.parents[1] / "client.py"
+    command = [sys.executable, client, page.url, EXAMPLE, tmp_path / "stems.zip"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told.splitlines()[-1] == "finished  12 s"
     with zipfile.ZipFile(tmp_path / "stems.zip") as archive:
         assert archive.namelist() == ["1 harmonic.wav", "2 percussive.wav"]
@@ -111,18 +124,15 @@ def test_after_a_kill_of_the_page_nothing_is_lost(tmp_path):
         assert page.wait_for(waiting["id"], "finished")["notes"] == []
 
 
-def test_twenty_clients_at_once_lose_nothing_and_the_page_stays_small(tmp_path):
+def test_twenty_clients_at_once_lose_nothing_and_the_page_stays_small(page, jobs):
     """`benchmarks/page_load.py` does the same with songs of three minutes."""
-    with serving(tmp_path / "jobs") as page:
-        songs = [wave(15, seed=number) for number in range(20)]
-        with ThreadPoolExecutor(20) as clients:
-            jobs = list(
-                clients.map(lambda n: page.upload(songs[n], name=f"{n}.wav", client=str(n)), range(20))
-            )
-        for job, song in zip(jobs, songs, strict=True):
-            assert (tmp_path / "jobs" / job["id"] / "upload").read_bytes() == song
-        ended = [page.wait_for(job["id"], "finished") for job in jobs]
-        memory = psutil.Process(page.process.pid).memory_info().rss
+    songs = [wave(15, seed=number) for number in range(20)]
+    with ThreadPoolExecutor(20) as clients:
+        sent = list(clients.map(lambda n: page.upload(songs[n], name=f"{n}.wav", client=str(n)), range(20)))
+    for job, song in zip(sent, songs, strict=True):
+        assert (jobs / "jobs" / job["id"] / "upload").read_bytes() == song
+    ended = [page.wait_for(job["id"], "finished") for job in sent]
+    memory = psutil.Process(page.process.pid).memory_info().rss
     assert [job["samples"] for job in ended] == [15 * RATE] * 20
     assert memory < 200e6
 
@@ -145,11 +155,10 @@ def test_hostile_uploads_are_answered_and_the_page_goes_on(tmp_path):
         }
 
 
-def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(tmp_path):
+def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(page, tmp_path):
     files = [file for file in write_corpus(tmp_path, DAMAGED, 7) if file.stat().st_size]
-    with serving(tmp_path / "jobs") as page:
-        jobs = [page.upload(file.read_bytes(), name=file.name) for file in files]
-        ended = [page.wait_for(job["id"], "finished", "failed") for job in jobs]
+    sent = [page.upload(file.read_bytes(), name=file.name, client="damaged") for file in files]
+    ended = [page.wait_for(job["id"], "finished", "failed") for job in sent]
     assert {job["state"] for job in ended} == {"finished", "failed"}
     assert all("\n" not in job["error"] and "internal error" not in job["error"] for job in ended)
     assert all(job["attempts"] == 1 for job in ended)
