@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import soundfile
 import yaml
 
+from faults import run_forked
 from soloist import clear
 from soloist.training.loop.checkpoints import read_checkpoint
 from strangers import MINE, RATE, recipe_values, save_model_of_theirs, write
@@ -45,8 +47,9 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder) -> Path:
     """The run of a recipe whose parts are those of a file that the command line names."""
-    recipe = write(folder, "mine")
-    called("train", recipe, "--import", folder / "mine.py", "-o", folder / "run", "-q", home=folder)
+    command = ("train", write(folder, "mine"), "--import", folder / "mine.py", "-o", folder / "run", "-q")
+    done = run_forked(*command, watch=folder, prepare=partial(os.environ.update, SOLOIST_HOME=str(folder)))
+    assert done.code == 0, done.err
     return folder / "run"
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +32,11 @@ def mixture(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_new_network_is_one_new_file_and_a_configuration(section, mixture, tmp_path, repository):
+def test_a_new_network_is_one_new_file_and_a_configuration(
+    section, mixture, tmp_path, repository, soloist, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOLOIST_HOME", str(tmp_path / "home"))
     assert "A new network is one new file and a configuration" in (repository / "README.md").read_text(
         "utf-8"
     )
@@ -43,14 +44,7 @@ def test_a_new_network_is_one_new_file_and_a_configuration(section, mixture, tmp
         (block,) = re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)
         (tmp_path / name).write_text(block)
     train, separate = re.findall(r"^    soloist (.*)$", section, flags=re.MULTILINE)
-    commands = [[*shlex.split(train), *SHORT, *SMALL], [*shlex.split(separate), "--format", "wav"]]
-    for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "soloist.cli.main", *command],
-            cwd=tmp_path,
-            env={**os.environ, "SOLOIST_HOME": str(tmp_path / "home")},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+    for command in ([*shlex.split(train), *SHORT, *SMALL], [*shlex.split(separate), "--format", "wav"]):
+        done = soloist(*command)
+        assert done.code == 0, done.err
     assert {path.stem for path in (tmp_path / "separated").rglob("*.wav")} == {"talker1", "talker2"}
