@@ -155,10 +155,11 @@ def test_hostile_uploads_are_answered_and_the_page_goes_on(tmp_path):
         }
 
 
-def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(page, tmp_path):
+def test_damaged_files_are_each_answered_and_no_worker_dies_of_them(tmp_path):
     files = [file for file in write_corpus(tmp_path, DAMAGED, 7) if file.stat().st_size]
-    sent = [page.upload(file.read_bytes(), name=file.name, client="damaged") for file in files]
-    ended = [page.wait_for(job["id"], "finished", "failed") for job in sent]
+    with serving(tmp_path / "jobs") as page:
+        sent = [page.upload(file.read_bytes(), name=file.name) for file in files]
+        ended = [page.wait_for(job["id"], "finished", "failed") for job in sent]
     assert {job["state"] for job in ended} == {"finished", "failed"}
     assert all("\n" not in job["error"] and "internal error" not in job["error"] for job in ended)
     assert all(job["attempts"] == 1 for job in ended)
