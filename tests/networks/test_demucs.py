@@ -17,7 +17,7 @@ from soloist.networks import (
     HTDemucs,
     HybridDesign,
 )
-from soloist.networks.demucs import residual_branches, stages
+from soloist.networks.demucs import branch_arithmetic, stages
 from soloist.networks.demucs.hybrid_network import plan_stages
 from soloist.networks.demucs.stages import Upsampling
 from soloist.networks.demucs.time_demucs import SincResampling
@@ -71,7 +71,7 @@ def make_small(depth=3, **sizes):
 )
 @pytest.mark.parametrize("batch", [1, 2])
 def test_tiles_do_not_change_the_output(sizes, batch, tile, monkeypatch):
-    for module in (stages, residual_branches):
+    for module in (stages, branch_arithmetic):
         monkeypatch.setattr(module, "TILE", tile)
     network = make_small(**sizes)
     spectrogram, waveform = torch.randn(batch, 4, 128, 11), torch.randn(batch, 2, 700)

@@ -122,7 +122,7 @@ class TransformerLayer(nn.Module):
         if has_onednn(x):
             hidden = linear(normalized, self.widen.weight, self.widen.bias, "gelu")
         else:
-            hidden = self._drop(F.gelu(self.widen(normalized)))
+            hidden = self._drop(F.gelu(project(normalized, self.widen.weight, self.widen.bias)))
         x = self._add(x, project(hidden, self.narrow.weight, self.narrow.bias), dense_gain)
         output: Tensor = self.norm_out(x)
         return output

@@ -23,7 +23,7 @@ from soloist.networks.demucs.stages import (
     channels_last,
 )
 from soloist.networks.layers.initialization import rescale_convolutions
-from soloist.networks.layers.onednn import add_into, has_onednn
+from soloist.networks.layers.onednn import add_into, has_onednn, learns_on_cpu
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class HybridNetwork(nn.Module):
             `(batch, sources, audio_channels, samples)`.
         """
         x, xt = spectrogram, waveform[:, :, None]
-        if has_onednn(x):
+        if has_onednn(x) or learns_on_cpu(x):
             x, xt = channels_last(x), channels_last(xt)
         skips: list[tuple[Tensor, int]] = []
         time_skips: list[tuple[Tensor, int]] = []

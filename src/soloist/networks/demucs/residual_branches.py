@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
+from soloist.networks.demucs.branch_arithmetic import Gates, convolve_rows
 from soloist.networks.layers.frames import FrameConv
-from soloist.networks.layers.onednn import has_onednn
-
-TILE = 2**20
-"""Values of a tile of rows, which stays in the cache from layer to layer."""
+from soloist.networks.layers.onednn import has_onednn, learns_on_cpu
 
 _PIECE, _STEP = 200, 100
 """Frames of a piece of a long sequence, and the distance of the pieces."""
@@ -187,62 +185,33 @@ class ResidualBranch(nn.Module):
         self.gates_norm = nn.GroupNorm(1, 2 * channels)
         self.scale = nn.Parameter(torch.full((channels,), initial_scale))
 
-    def add_to(self, frames: Tensor) -> None:
-        """Add the output of `forward` to rows `(rows, frames, channels)`, in place, without gradients.
-
-        The second norm becomes part of the weights of each row: the mean and the variance of the gated
-        convolution's output follow from the means and covariances of its few inputs.
-        """
-        hidden = self._bottleneck(frames)
-        weight, bias = self.gates.weight[:, :, 0], self.gates.bias
-        assert bias is not None
-        mean = hidden.mean(dim=1, keepdim=True)
-        centred = hidden - mean
-        covariance = centred.transpose(1, 2) @ centred / hidden.shape[1]
-        means = F.linear(mean[:, 0], weight, bias)
-        level = means.mean(dim=1, keepdim=True)
-        within = (covariance * (weight.t() @ weight)).sum(dim=(1, 2)) / len(weight)
-        variance = within[:, None] + (means - level).square().mean(dim=1, keepdim=True)
-        gain = self.gates_norm.weight * torch.rsqrt(variance + self.gates_norm.eps)
-        shift = (bias - level) * gain + self.gates_norm.bias
-        ones = torch.ones_like(self.scale)
-        gain, shift = (values * torch.cat([self.scale, ones]) for values in (gain, shift))
-        weights = [
-            (gains[..., None] * each).transpose(1, 2)
-            for gains, each in zip(gain.chunk(2, dim=1), weight.chunk(2), strict=True)
-        ]
-        shifts = shift[:, None].chunk(2, dim=2)
-        step = max(1, TILE // frames[:, 0].numel())
-        for part, inputs in zip(frames.split(step, dim=1), hidden.split(step, dim=1), strict=True):
-            value, gate = (
-                torch.baddbmm(each, inputs, weight) for each, weight in zip(shifts, weights, strict=True)
-            )
-            part.addcmul_(value, gate.sigmoid_())
-
-    def _bottleneck(self, frames: Tensor) -> Tensor:
-        """Hidden features `(rows, frames, hidden)` of rows `(rows, frames, channels)`."""
-        size, count, step = len(self.conv.weight), frames.shape[1], self.conv.dilation[0]
-        # The three taps as one matrix product, whose results are shifted against each other.
-        taps = F.linear(frames, rearrange(self.conv.weight, "h c k -> (k h) c"))
-        before, hidden, after = taps.split(size, dim=2)
-        hidden = hidden + self.conv.bias
-        if step < count:
-            hidden[:, step:] += before[:, :-step]
-            hidden[:, :-step] += after[:, step:]
-        hidden -= hidden.mean(dim=(1, 2), keepdim=True)
-        variance = hidden.square().mean(dim=(1, 2), keepdim=True)
-        gain = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-        hidden = F.gelu(torch.addcmul(self.norm.bias, hidden, gain))
-        for layer in (self.lstm, self.attention):
-            hidden = hidden if layer is None else layer(hidden.transpose(1, 2)).transpose(1, 2)
-        return hidden.contiguous()
+    def add_to(self, rows: Tensor) -> Tensor:
+        """Sum of rows `(rows, frames, channels)` and the output of `forward`; in place without gradients."""
+        hidden = convolve_rows(rows, self.conv.weight, self._bias(self.conv), self.conv.dilation[0])
+        hidden = self._refine(hidden)
+        weight, bias, norm = self.gates.weight[:, :, 0], self._bias(self.gates), self.gates_norm
+        gates = Gates(weight, bias, norm.weight, norm.bias, self.scale, norm.eps)
+        if torch.is_grad_enabled():
+            return gates.add(rows, hidden)
+        gates.add_in_place(rows, hidden)
+        return rows
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows `(rows, channels, frames)` to what is added to them."""
-        hidden = F.gelu(self.norm(self.conv(x)))
+        hidden = self._refine(self.conv(x))
+        return F.glu(self.gates_norm(self.gates(hidden)), dim=1) * self.scale[:, None]
+
+    def _refine(self, hidden: Tensor) -> Tensor:
+        """Norm, GELU, LSTM and attention of hidden features `(rows, hidden, frames)`."""
+        hidden = F.gelu(self.norm(hidden))
         for layer in (self.lstm, self.attention):
             hidden = hidden if layer is None else layer(hidden)
-        return F.glu(self.gates_norm(self.gates(hidden)), dim=1) * self.scale[:, None]
+        return hidden
+
+    @staticmethod
+    def _bias(conv: FrameConv) -> Tensor:
+        assert conv.bias is not None
+        return conv.bias
 
 
 class ResidualBranches(nn.ModuleList):
@@ -250,19 +219,18 @@ class ResidualBranches(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frequency, frames)` to the same shape."""
-        if has_onednn(x):
-            return self._overwrite(x)
+        if has_onednn(x) or learns_on_cpu(x):
+            return self._add_in_tiles(x)
         batch = x.shape[0]
         rows = rearrange(x, "b c f t -> (b f) c t")
         for branch in self:
             rows = rows + branch(rows)
         return rearrange(rows, "(b f) c t -> b c f t", b=batch)
 
-    def _overwrite(self, x: Tensor) -> Tensor:
-        """`forward` on an input stored channels-last, in place."""
+    def _add_in_tiles(self, x: Tensor) -> Tensor:
+        """`forward` on an input stored channels-last; in place without gradients."""
         rows = rearrange(x, "b c f t -> (b f) t c").contiguous()
-        for tile in rows.split(max(1, TILE // rows[0].numel())):
-            for branch in self:
-                assert isinstance(branch, ResidualBranch)
-                branch.add_to(tile)
+        for branch in self:
+            assert isinstance(branch, ResidualBranch)
+            rows = branch.add_to(rows)
         return rearrange(rows, "(b f) t c -> b c f t", b=x.shape[0])

@@ -12,8 +12,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soloist.networks.demucs.residual_branches import TILE, ResidualBranches
-from soloist.networks.layers.onednn import gelu_into, has_onednn, linear, lowered
+from soloist.networks.demucs.branch_arithmetic import TILE
+from soloist.networks.demucs.residual_branches import ResidualBranches
+from soloist.networks.layers.gating import gate
+from soloist.networks.layers.onednn import gelu_into, has_onednn, learns_on_cpu, lowered, project
 
 Axis = Literal["frequency", "time"]
 """Axis that a stage shortens or lengthens."""
@@ -35,10 +37,10 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor, padding: list[int]) -> Tensor:
-    """Convolve an input stored channels-last, without gradients; one pixel at a time by a linear layer."""
+    """Convolve an input stored channels-last; one pixel at a time by a linear layer."""
     if weight.shape[2:] != (1, 1):
         return F.conv2d(x, weight, bias, padding=padding)
-    return linear(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+    return project(x.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
 
 
 class Downsampling(nn.Module):
@@ -242,7 +244,11 @@ class GatedConv(nn.Module):
         """Map `(batch, channels, frequency, frames)` to the same shape."""
         if has_onednn(x) and isinstance(self.norm, nn.Identity):
             return self._in_tiles(x)
-        return F.glu(self.norm(self.conv(x)), dim=1)
+        if not learns_on_cpu(x):
+            return F.glu(self.norm(self.conv(x)), dim=1)
+        assert self.conv.bias is not None
+        padding = [size // 2 for size in self.conv.kernel_size]
+        return gate(self.norm(convolve(channels_last(x), self.conv.weight, self.conv.bias, padding)))
 
     def _in_tiles(self, x: Tensor) -> Tensor:
         """`forward` without norm, tile by tile of rows or of frames, so that few values leave the cache."""
