@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from soloist.networks.layers.onednn import add_into
+from soloist.networks.layers.onednn import add_into, learns_on_cpu, project
 from soloist.networks.layers.positions import RotaryPositions
 from soloist.networks.layers.transformer import Attention, Axis, Transformer
 from soloist.resources import is_captured
@@ -53,6 +53,9 @@ class DualPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, bins, frames)` to the same shape; without gradients, in place."""
+        if learns_on_cpu(x):
+            # Recurrent layers take the steps of this layout as they are, and sums pass over memory in order.
+            x = x.contiguous(memory_format=torch.channels_last)
         x = add_into(x, self.frequency_path(self.frequency_norm(x)))
         return add_into(x, self.time_path(self.time_norm(x)))
 
@@ -98,7 +101,8 @@ class SequenceRNN(nn.Module):
         """Map `(batch, features, bins, frames)` to the same shape."""
         steps = "f (b t) c" if self.axis == "bands" else "t (b f) c"
         hidden, _ = self.lstm(rearrange(x, f"b c f t -> {steps}"))
-        return rearrange(self.linear(hidden), f"{steps} -> b c f t", b=x.shape[0])
+        mapped = project(hidden, self.linear.weight, self.linear.bias)
+        return rearrange(mapped, f"{steps} -> b c f t", b=x.shape[0])
 
 
 def to_modulations(x: Tensor) -> Tensor:

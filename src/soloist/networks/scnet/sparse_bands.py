@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from soloist.errors import UsageError
 from soloist.networks.layers.convolutions import set_weight
+from soloist.networks.layers.gating import gate
 from soloist.networks.layers.onednn import add_into
 from soloist.resources import is_captured
 
@@ -138,7 +139,7 @@ class FrameModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, frequency, frames)` to the same shape, each bin on its own."""
-        hidden = self.depthwise(F.glu(self.gated(self.norm(x)), dim=1))
+        hidden = self.depthwise(gate(self.gated(self.norm(x))))
         return x + self.output(F.silu(self.hidden_norm(hidden)))
 
 
@@ -195,7 +196,7 @@ class SparseUp(nn.Module):
         weight = self.mix.weight
         if weight.shape[1] > x.shape[1]:
             weight = weight.unflatten(1, (2, -1)).sum(dim=1)
-        mixed = F.glu(F.conv2d(add_into(x, skip), weight, self.mix.bias, padding=1), dim=1)
+        mixed = gate(F.conv2d(add_into(x, skip), weight, self.mix.bias, padding=1))
         expanded = []
         parts = mixed.split(list(self.bands.compressed), dim=2)
         for part, expansion, length in zip(parts, self.expansions, self.bands.full, strict=True):
