@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.networks.demucs.branch_arithmetic import Gates, convolve_rows
+from soloist.networks.demucs.branch_arithmetic import TILE, Gates, convolve_rows
 from soloist.networks.layers.frames import FrameConv
 from soloist.networks.layers.onednn import has_onednn, learns_on_cpu
 
@@ -230,7 +230,16 @@ class ResidualBranches(nn.ModuleList):
     def _add_in_tiles(self, x: Tensor) -> Tensor:
         """`forward` on an input stored channels-last; in place without gradients."""
         rows = rearrange(x, "b c f t -> (b f) t c").contiguous()
+        if torch.is_grad_enabled():
+            rows = self._add_to(rows)
+        else:
+            # Rows that stay in the cache from branch to branch.
+            for tile in rows.split(max(1, TILE // rows[0].numel())):
+                self._add_to(tile)
+        return rearrange(rows, "(b f) t c -> b c f t", b=x.shape[0])
+
+    def _add_to(self, rows: Tensor) -> Tensor:
         for branch in self:
             assert isinstance(branch, ResidualBranch)
             rows = branch.add_to(rows)
-        return rearrange(rows, "(b f) t c -> b c f t", b=x.shape[0])
+        return rows
