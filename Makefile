@@ -8,7 +8,8 @@ PYTEST_ARGS ?= -n auto
 SEEDS ?= 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20
 
 BIN = $(VENV)/bin
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# pip compiles one module after the other; those of the tests are compiled side by side.
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 EXAMPLE = examples/band/mixture.flac
 STEMS = separated
 
@@ -96,4 +97,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python $(PIP_INSTALL) --editable ".[dev]"
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true  # templates are no Python
 	touch $@
