@@ -1,6 +1,6 @@
 """Both ends of a residual branch of Demucs, on rows of frames, with gradients of their own.
 
-As layers of PyTorch, a branch keeps ten times its input for the gradients and moves it through memory again
+As layers of PyTorch, a branch keeps six times its input for the gradients and moves it through memory again
 and again, for few products. Here the last norm becomes part of each row's weights: mean and variance of the
 gated convolution's output follow from the means and covariances of its few inputs. The gradients compute that
 output again, tile by tile in the cache, and find the norm's share of them from the same few inputs.
