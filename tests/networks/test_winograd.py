@@ -45,3 +45,20 @@ def test_they_are_as_exact_as_a_convolution_and_need_fewer_products(monkeypatch)
     convolve(x, weight)
     products = sum((x.shape[2] - 2) * x.shape[3] * weight.numel() for x, weight in counted)
     assert products == 2 / 3 * exact[0, 0].numel() * weight.numel()
+
+
+@pytest.mark.parametrize("tile", [1, 2**20])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gradients_are_those_of_a_convolution(batch, tile, monkeypatch):
+    for name, value in (("_FEWEST", 1), ("_NARROWEST_WITH_GRADIENTS", 1), ("_TILE", tile)):
+        monkeypatch.setattr(winograd, name, value)
+    inputs = [
+        last(batch, 3, 5, 6).double().requires_grad_(),
+        torch.randn(2, 3, 3, 3).double().requires_grad_(),
+    ]
+    assert "ConvolutionBackward" in convolve(*inputs).grad_fn.name()
+    assert convolve(*inputs).grad_fn.name() != conv2d(*inputs, padding=1).grad_fn.name()
+    assert torch.autograd.gradcheck(convolve, inputs)
+    (alone,) = torch.autograd.grad(convolve(inputs[0].detach(), inputs[1]).square().sum(), inputs[1])
+    (plain,) = torch.autograd.grad(conv2d(inputs[0].detach(), inputs[1], padding=1).square().sum(), inputs[1])
+    assert_close(alone, plain)

@@ -31,7 +31,8 @@ from soloist.networks.layers.convolutions import (
     map_bins,
     set_weight,
 )
-from soloist.networks.layers.onednn import has_onednn, multiply_into
+from soloist.networks.layers.normalization import instance_norm_gelu
+from soloist.networks.layers.onednn import has_onednn, is_plain, multiply_into
 from soloist.networks.layers.winograd import add_convolved, convolve
 from soloist.resources import is_captured
 
@@ -161,7 +162,7 @@ class TFCTDFv3(SpectralNetwork):
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
         seen = pad(spectrogram[:, :, : self.num_input_bins], (0, -frames % self.stride))
         bands = rearrange(seen, "b p (k f) t -> b (p k) f t", k=self.num_subbands)
-        if self.channels_last:
+        if self.channels_last or is_plain(bands):
             bands = bands.contiguous(memory_format=torch.channels_last)
         estimates = rearrange(self._map(bands), "b (p k) f t -> b p (k f) t", k=self.num_subbands)
         estimates = pad(estimates, (0, 0, 0, bins - self.num_input_bins))
@@ -241,7 +242,7 @@ class ResidualBlock(nn.Module):
         x = add_mapped_bins(x, self.before_wide(units, overwrite=True), self.wide.weight)
         x = self.before_second(x, overwrite=True)
         if not (has_onednn(x) and shortcut.is_contiguous(memory_format=torch.channels_last)):
-            return shortcut + self.second(x)
+            return shortcut + convolve(x, self.second.weight)
         add_convolved(shortcut, x, self.second.weight)
         return shortcut
 
@@ -282,7 +283,10 @@ class NormActivation(nn.Module):
         norm = self.norm
         if not isinstance(norm, nn.InstanceNorm2d):
             return self.activation(norm(x))
-        if has_onednn(x) and x.is_contiguous(memory_format=torch.channels_last):
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        if last and torch.is_grad_enabled() and is_plain(x) and isinstance(self.activation, nn.GELU):
+            return instance_norm_gelu(x, norm.weight, norm.bias, norm.eps)
+        if last and has_onednn(x):
             result = x if overwrite else torch.empty_like(x)
             for rows, normalized in zip(
                 *(rearrange(each, "b c f t -> b (f t) c") for each in (x, result)), strict=True

@@ -169,7 +169,8 @@ def map_bins(x: Tensor, weight: Tensor) -> Tensor:
     """
     # The weight on the left: no axis is transposed, and channels-last is one product for each item.
     if not is_captured() and x.is_contiguous(memory_format=torch.channels_last):
-        columns = torch.matmul(weight, rearrange(x, "b c f t -> b f (t c)"))
+        # Not `matmul`, which would copy the input.
+        columns = torch.bmm(weight.expand(len(x), -1, -1), rearrange(x, "b c f t -> b f (t c)"))
         return rearrange(columns, "b f (t c) -> b c f t", c=x.shape[1])
     return torch.matmul(weight, x)
 

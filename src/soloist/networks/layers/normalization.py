@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from soloist.errors import UsageError
 from soloist.resources import is_captured
@@ -16,6 +17,59 @@ InputNormalization = Literal["none", "batch", "bins", "instance"]
 
 NormScope = Literal["global", "cumulative", "frame"]
 """Frames over which a frame is normalised: all, those so far, or itself."""
+
+
+def instance_norm_gelu(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Instance norm and GELU, with gradients, of channels-last tensors on a processor.
+
+    The normalised input is computed again for the gradients in place of being kept.
+
+    Args:
+        x: `(batch, channels, height, width)`, stored channels-last.
+        weight: Gain of each channel.
+        bias: Shift of each channel.
+        eps: Added to the variance.
+    """
+    result: Tensor = _InstanceNormGelu.apply(x, weight, bias, eps)
+    return result
+
+
+class _InstanceNormGelu(torch.autograd.Function):
+    """`instance_norm_gelu`, by batch norms of one item after the other: PyTorch has them for this layout."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        """Normalise and activate."""
+        result, statistics = torch.empty_like(x), x.new_empty(2, len(x), x.shape[1])
+        for item, each, mean, scale in zip(x.split(1), result.split(1), *statistics, strict=True):
+            torch.ops.aten.native_batch_norm.out(
+                item, weight, bias, None, None, True, 0.0, eps, out=each, save_mean=mean, save_invstd=scale
+            )
+            torch.ops.aten.gelu_(each)
+        ctx.save_for_backward(x, weight, bias, statistics)
+        ctx.eps = eps
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the input, the gains and the shifts."""
+        x, weight, bias, statistics = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        parts = []
+        for item, given, mean, scale in zip(x.split(1), gradient.split(1), *statistics, strict=True):
+            normalized, _, _ = torch.native_batch_norm(
+                item, weight, bias, mean, scale.square().reciprocal(), False, 0.0, 0.0
+            )
+            torch.ops.aten.gelu_backward.grad_input(given, normalized, grad_input=normalized)
+            parts.append(
+                torch.ops.aten.native_batch_norm_backward(
+                    normalized, item, weight, None, None, mean, scale, True, ctx.eps, [True] * 3
+                )
+            )
+        items, of_weight, of_bias = zip(*parts, strict=True)
+        # One item is not copied.
+        return items[0] if len(items) == 1 else torch.cat(items), sum(of_weight), sum(of_bias), None
 
 
 class GlobalNorm(nn.Module):

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
 from soloist.networks.layers.attention import attend
-from soloist.networks.layers.onednn import add_into, has_onednn, project
+from soloist.networks.layers.onednn import add_into, has_onednn, is_plain, project
 from soloist.networks.layers.positions import Positions
+from soloist.networks.layers.token_gradients import feed_forward, rms_norm
 from soloist.resources import is_captured
 
 Axis = Literal["frames", "bands"]
@@ -42,6 +43,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(..., dim)`."""
+        if torch.is_grad_enabled() and is_plain(x):
+            return rms_norm(x, self.gain)
         return normalize(x, dim=-1) * (self.gain * x.shape[-1] ** 0.5)
 
 
@@ -124,7 +127,12 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(..., dim)`."""
-        hidden = project(self.norm(x), self.expand.weight, self.expand.bias)
+        x = self.norm(x)
+        dropped = self.training and self.dropout.p > 0
+        if torch.is_grad_enabled() and is_plain(x) and not dropped:
+            expand, contract = self.expand, self.contract
+            return feed_forward(x, expand.weight, expand.bias, contract.weight, contract.bias)
+        hidden = project(x, self.expand.weight, self.expand.bias)
         hidden = self.dropout(torch.ops.aten.gelu_(hidden) if has_onednn(hidden) else gelu(hidden))
         return self.dropout(project(hidden, self.contract.weight, self.contract.bias))
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import glu, normalize
 
 from soloist.networks.layers.onednn import has_onednn, project
+from soloist.networks.layers.token_gradients import permute
 
 _FRAMES = 256
 """Frames whose masks are made at once without gradients."""
@@ -75,18 +76,35 @@ class Bands(nn.Module):
             for start in range(self.starts[band], self.starts[band] + width)
         ]
         order = [band for bands in self.groups.values() for band in bands]
-        self.register_buffer("columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("columns_back", torch.tensor(columns).argsort(), persistent=False)
-        self.register_buffer("order_back", torch.tensor(order).argsort(), persistent=False)
+        self.is_sorted = order == sorted(order)
+        for name, places in (("columns", torch.tensor(columns)), ("order", torch.tensor(order))):
+            self.register_buffer(name, places, persistent=False)
+            self.register_buffer(f"{name}_back", places.argsort(), persistent=False)
 
     columns: Tensor
     columns_back: Tensor
+    order: Tensor
     order_back: Tensor
 
     @property
     def sizes(self) -> list[int]:
         """Features of each group."""
         return [width * len(bands) for width, bands in self.groups.items()]
+
+    def group(self, x: Tensor, dim: int) -> list[Tensor]:
+        """Split a tensor into groups of bands along an axis, which has a place for each band."""
+        grouped = x if self.is_sorted else permute(x, self.order, self.order_back, dim)
+        return list(grouped.split([len(bands) for bands in self.groups.values()], dim))
+
+    def join(self, groups: Sequence[Tensor], dim: int) -> Tensor:
+        """Undo `group`."""
+        joined = torch.cat(list(groups), dim=dim)
+        return joined if self.is_sorted else permute(joined, self.order_back, self.order, dim)
+
+    def join_features(self, groups: Sequence[Tensor]) -> Tensor:
+        """Join features `(..., bands of a group x width)` of all groups, band after band."""
+        joined = torch.cat(list(groups), dim=-1)
+        return joined if self.is_sorted else permute(joined, self.columns_back, self.columns, -1)
 
 
 class BandSplit(nn.Module):
@@ -121,7 +139,7 @@ class BandSplit(nn.Module):
             inputs = rearrange(part, "b t (k w) -> k (b t) w", w=width)
             scaled = normalize(inputs, dim=-1) * (gain * width**0.5)[:, None]
             tokens.append(rearrange(linear(scaled), "k (b t) d -> b t k d", b=batch))
-        return torch.cat(tokens, dim=2).index_select(2, self.bands.order_back)
+        return self.bands.join(tokens, dim=2)
 
 
 class MaskEstimator(nn.Module):
@@ -155,10 +173,10 @@ class MaskEstimator(nn.Module):
         for layer in self.hidden:
             x = layer(x).tanh()
         masks = []
-        for bands, linear in zip(self.bands.groups.values(), self.linears, strict=True):
-            mask = glu(linear(x[bands]), dim=-1)
+        for inputs, linear in zip(self.bands.group(x, 0), self.linears, strict=True):
+            mask = glu(linear(inputs), dim=-1)
             masks.append(rearrange(mask, "k (b t) w -> b t (k w)", b=tokens.shape[0]))
-        return torch.cat(masks, dim=-1).index_select(-1, self.bands.columns_back)
+        return self.bands.join_features(masks)
 
     def _map_each(self, tokens: Tensor) -> Tensor:
         """Make the masks of one band after the other, which stay in the caches of a processor."""
