@@ -1,7 +1,7 @@
 """Speed and memory of a training step of the large families, compared with their authors' code.
 
     python benchmarks/training_families.py htdemucs
-    PYTHONPATH=PEERS python benchmarks/training_families.py roformer --depth 1 --seconds 2
+    PYTHONPATH=PEERS python benchmarks/training_families.py roformer [--network mel] --depth 1 --seconds 2
     python benchmarks/training_families.py scnet --peers PEERS
     python benchmarks/training_families.py mdx23c --peers PEERS --channels 32 --frames 128
 
@@ -29,11 +29,11 @@ Estimate = Callable[[Tensor], Tensor]
 
 
 def make_roformer(arguments: argparse.Namespace) -> Pair:
-    """BS-RoFormer of the published width."""
+    """RoFormer of a published width."""
     import roformer
 
-    model = {**roformer.COMMON, **roformer.SIZES["bs"], "depth": arguments.depth}
-    original = roformer.make_original("bs", model)
+    model = {**roformer.COMMON, **roformer.SIZES[arguments.network], "depth": arguments.depth}
+    original = roformer.make_original(arguments.network, model)
     ours = roformer.make_ours(model, original.state_dict())
     ours.network.stack.recompute = arguments.recompute
     return original, ours, round(arguments.seconds * 100) * 441
@@ -85,6 +85,7 @@ def main() -> None:
     del makers["mdxnet"]
     parser.add_argument("system", choices=makers)
     add_peers(parser)
+    parser.add_argument("--network", choices=["bs", "mel"], default="bs", help="which RoFormer")
     parser.add_argument("--depth", type=int, default=1, help="blocks of the RoFormer")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the RoFormer's excerpt")
     parser.add_argument("--recompute", action="store_true")
