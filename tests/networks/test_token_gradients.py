@@ -72,6 +72,6 @@ def test_networks_have_the_gradients_of_plain_operations(name, monkeypatch):
 
     found = gradients()
     for module in (transformer, tfc_tdf_v3):
-        monkeypatch.setattr(module, "is_plain", lambda x: False)
+        monkeypatch.setattr(module, "learns_on_cpu", lambda x: False)
     for one, other in zip(found, gradients(), strict=True):
         assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))

@@ -32,7 +32,7 @@ from soloist.networks.layers.convolutions import (
     set_weight,
 )
 from soloist.networks.layers.normalization import instance_norm_gelu
-from soloist.networks.layers.onednn import has_onednn, is_plain, multiply_into
+from soloist.networks.layers.onednn import has_onednn, learns_on_cpu, multiply_into
 from soloist.networks.layers.winograd import add_convolved, convolve
 from soloist.resources import is_captured
 
@@ -99,6 +99,8 @@ class TFCTDFv3(SpectralNetwork):
         # Two convolutions of three frames in a block; other norms have statistics of all frames.
         self.frame_radius = 2 * blocks_per_scale if norm in ("batch", "none") else None
         self.channels_last = False
+        # Of the norms, this one has gradients in that layout (see `NormActivation`).
+        self.learns_channels_last = norm == "instance" and activation == "gelu"
         kernel = (bins_scale, frames_scale)
         planes, c = num_subbands * input_channels, internal_channels
         bins = [num_input_bins // num_subbands // bins_scale**level for level in range(num_scales + 1)]
@@ -162,7 +164,7 @@ class TFCTDFv3(SpectralNetwork):
             raise UsageError(f"the network is made for {self.num_bins} bins and was given {bins}")
         seen = pad(spectrogram[:, :, : self.num_input_bins], (0, -frames % self.stride))
         bands = rearrange(seen, "b p (k f) t -> b (p k) f t", k=self.num_subbands)
-        if self.channels_last or is_plain(bands):
+        if self.channels_last or (self.learns_channels_last and learns_on_cpu(bands)):
             bands = bands.contiguous(memory_format=torch.channels_last)
         estimates = rearrange(self._map(bands), "b (p k) f t -> b p (k f) t", k=self.num_subbands)
         estimates = pad(estimates, (0, 0, 0, bins - self.num_input_bins))
@@ -284,7 +286,7 @@ class NormActivation(nn.Module):
         if not isinstance(norm, nn.InstanceNorm2d):
             return self.activation(norm(x))
         last = x.is_contiguous(memory_format=torch.channels_last)
-        if last and torch.is_grad_enabled() and is_plain(x) and isinstance(self.activation, nn.GELU):
+        if last and learns_on_cpu(x) and isinstance(self.activation, nn.GELU):
             return instance_norm_gelu(x, norm.weight, norm.bias, norm.eps)
         if last and has_onednn(x):
             result = x if overwrite else torch.empty_like(x)

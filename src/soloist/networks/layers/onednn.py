@@ -33,15 +33,6 @@ def learns_on_cpu(x: Tensor) -> bool:
     return plain and torch.is_grad_enabled() and not is_captured()
 
 
-def is_plain(x: Tensor) -> bool:
-    """Return True for a tensor that operations with gradients of their own accept.
-
-    It is on a CPU, in float32 or float64, not in autocast, and no graph is made of what is computed.
-    """
-    exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
-    return x.is_cpu and exact and not is_captured()
-
-
 def lowered(x: Tensor) -> Tensor:
     """Tensor in the precision of matrix products: that of autocast, or its own."""
     return x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x

@@ -27,7 +27,7 @@ def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     """Scale vectors to the length `sqrt(dim)`, with gradients.
 
     Args:
-        x: `(..., dim)`, accepted by `is_plain`.
+        x: `(..., dim)`, accepted by `learns_on_cpu`.
         gain: Factor of each feature.
     """
     result: Tensor = _RMSNorm.apply(x, gain)
@@ -40,7 +40,7 @@ def feed_forward(
     """Two linear layers with a GELU between them, with gradients.
 
     Args:
-        x: `(..., dim)`, accepted by `is_plain`.
+        x: `(..., dim)`, accepted by `learns_on_cpu`.
         expand: Weight `(hidden, dim)`.
         expand_bias: `(hidden,)`.
         contract: Weight `(outputs, hidden)`.

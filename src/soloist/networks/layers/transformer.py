@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
 from soloist.networks.layers.attention import attend
-from soloist.networks.layers.onednn import add_into, has_onednn, is_plain, project
+from soloist.networks.layers.onednn import add_into, has_onednn, learns_on_cpu, project
 from soloist.networks.layers.positions import Positions
 from soloist.networks.layers.token_gradients import feed_forward, rms_norm
 from soloist.resources import is_captured
@@ -43,7 +43,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(..., dim)`."""
-        if torch.is_grad_enabled() and is_plain(x):
+        if learns_on_cpu(x):
             return rms_norm(x, self.gain)
         return normalize(x, dim=-1) * (self.gain * x.shape[-1] ** 0.5)
 
@@ -129,7 +129,7 @@ class FeedForward(nn.Module):
         """Map `(..., dim)`."""
         x = self.norm(x)
         dropped = self.training and self.dropout.p > 0
-        if torch.is_grad_enabled() and is_plain(x) and not dropped:
+        if learns_on_cpu(x) and not dropped:
             expand, contract = self.expand, self.contract
             return feed_forward(x, expand.weight, expand.bias, contract.weight, contract.bias)
         hidden = project(x, self.expand.weight, self.expand.bias)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-from soloist.networks.layers.onednn import add_convolution, is_plain
+from soloist.networks.layers.onednn import add_convolution, has_onednn, learns_on_cpu
 
 _TILE = 2**20
 """Values of the rows that are computed at once: what they need stays in the caches."""
@@ -94,10 +94,11 @@ def add_convolved(total: Tensor, x: Tensor, weight: Tensor) -> None:
 
 def _saves_products(x: Tensor, weight: Tensor) -> bool:
     """Return True if `_products` accepts tensors, and is faster than a convolution and as exact."""
+    exact = learns_on_cpu(x) or (has_onednn(x) and not torch.is_autocast_enabled("cpu"))
     fits = x.shape[3] % 2 == 0 and x.is_contiguous(memory_format=torch.channels_last)
     narrowest = _NARROWEST_WITH_GRADIENTS if torch.is_grad_enabled() else _NARROWEST
     large = x.shape[2] * x.shape[3] >= _FEWEST and min(weight.shape[:2]) >= narrowest
-    return is_plain(x) and fits and large
+    return exact and fits and large
 
 
 def _products(x: Tensor, weight: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
