@@ -76,7 +76,7 @@ def _taps(weight: Tensor, rows: Tensor) -> Tensor:
     return rearrange(weight, "h c k -> (k h) c").expand(len(rows), -1, -1)
 
 
-class Gates(NamedTuple):
+class BranchGates(NamedTuple):
     """Convolution over one frame to values and gates, norm over a row, and a scale of the values.
 
     Attributes:
@@ -142,11 +142,11 @@ class Gates(NamedTuple):
 
 
 class _GatedSum(torch.autograd.Function):
-    """`Gates.add`, which keeps nothing but the hidden features."""
+    """`BranchGates.add`, which keeps nothing but the hidden features."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, hidden: Tensor, *parts: Any) -> Tensor:
-        total, gates = rows.clone(memory_format=torch.contiguous_format), Gates(*parts)
+        total, gates = rows.clone(memory_format=torch.contiguous_format), BranchGates(*parts)
         ctx.eps = gates.eps
         ctx.save_for_backward(hidden, *gates.add_in_place(total, hidden), *gates[:-1])
         return total
@@ -155,7 +155,7 @@ class _GatedSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         hidden, level, inverse, *parts = ctx.saved_tensors
-        gates = Gates(*[*parts, ctx.eps])
+        gates = BranchGates(*[*parts, ctx.eps])
         inputs = _with_one(hidden)
         of_hidden, products = _through_gates(inputs, gates.fold(level, inverse), gradient.contiguous())
         of_weights, back = _through_norm(gates, inputs, products, level, inverse)
@@ -172,7 +172,7 @@ def _through_gates(inputs: Tensor, weights: tuple[Tensor, Tensor], gradient: Ten
 
     Args:
         inputs: `(rows, hidden + 1, frames)`.
-        weights: From `Gates.fold`.
+        weights: From `BranchGates.fold`.
         gradient: Of the output, `(rows, frames, channels)`.
 
     Returns:
@@ -194,7 +194,7 @@ def _through_gates(inputs: Tensor, weights: tuple[Tensor, Tensor], gradient: Ten
 
 
 def _through_norm(
-    gates: Gates, inputs: Tensor, products: Tensor, level: Tensor, inverse: Tensor
+    gates: BranchGates, inputs: Tensor, products: Tensor, level: Tensor, inverse: Tensor
 ) -> tuple[list[Tensor], Tensor]:
     """Gradients of the weights, and what the statistics of the norm add to that of the hidden features.
 
@@ -202,12 +202,12 @@ def _through_norm(
         gates: The weights.
         inputs: `(rows, hidden + 1, frames)`.
         products: From `_through_gates`.
-        level: From `Gates.statistics`.
-        inverse: From `Gates.statistics`.
+        level: From `BranchGates.statistics`.
+        inverse: From `BranchGates.statistics`.
 
     Returns:
-        Gradients of the weights in the order of `Gates`, and a matrix `(rows, hidden, hidden + 1)` whose
-        product with the inputs is to be added.
+        Gradients of the weights in the order of `BranchGates`, and a matrix `(rows, hidden, hidden + 1)`
+        whose product with the inputs is to be added.
     """
     # With the level taken away, the convolution is one product with the inputs.
     weight = torch.cat([gates.weight.t().expand(len(level), -1, -1), (gates.bias - level)[:, None]], dim=1)

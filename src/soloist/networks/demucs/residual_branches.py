@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soloist.errors import UsageError
-from soloist.networks.demucs.branch_arithmetic import TILE, Gates, convolve_rows
+from soloist.networks.demucs.branch_arithmetic import TILE, BranchGates, convolve_rows
 from soloist.networks.layers.frames import FrameConv
 from soloist.networks.layers.onednn import has_onednn, learns_on_cpu
 
@@ -190,7 +190,7 @@ class ResidualBranch(nn.Module):
         hidden = convolve_rows(rows, self.conv.weight, self._bias(self.conv), self.conv.dilation[0])
         hidden = self._refine(hidden)
         weight, bias, norm = self.gates.weight[:, :, 0], self._bias(self.gates), self.gates_norm
-        gates = Gates(weight, bias, norm.weight, norm.bias, self.scale, norm.eps)
+        gates = BranchGates(weight, bias, norm.weight, norm.bias, self.scale, norm.eps)
         if torch.is_grad_enabled():
             return gates.add(rows, hidden)
         gates.add_in_place(rows, hidden)
