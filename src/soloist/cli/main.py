@@ -33,8 +33,6 @@ def main() -> None:
     # Waiting threads that spin for long slow a busy machine down by a factor of four. OpenMP reads the
     # variable when PyTorch is imported, which is later.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # Huge pages for PyTorch's large tensors make it cheap to give their memory back at once.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal or the file cannot show is shown with escapes, as on standard error.
         sys.stdout.reconfigure(errors="backslashreplace")
