@@ -130,8 +130,8 @@ def return_memory_at_once() -> None:
     """Make glibc return the memory of large tensors to the system when they are freed.
 
     By default glibc keeps blocks of up to 32 MB for later, and a process that cuts a long recording into
-    chunks grows for minutes by the gaps between them. The return costs page faults. Of small blocks glibc keeps
-    more than by default: to return them again and again takes as long as to compute.
+    chunks grows for minutes by the gaps between them. The return costs page faults. Of small blocks glibc
+    keeps more than by default: to return them again and again takes as long as to compute.
     """
     if not sys.platform.startswith("linux"):
         return
