@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu
 
 from soloist.networks.layers.onednn import project
+from soloist.resources import is_captured
 
 _PART = 2048
 """Tokens that are mapped at once: what they need stays in the caches, and is not returned to the system."""
@@ -59,6 +60,8 @@ def permute(x: Tensor, order: Tensor, back: Tensor, dim: int) -> Tensor:
         back: The opposite permutation, `order.argsort()`.
         dim: The axis.
     """
+    if is_captured():
+        return x.index_select(dim, order)
     result: Tensor = _Permutation.apply(x, order, back, dim)
     return result
 
